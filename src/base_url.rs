@@ -1,0 +1,245 @@
+use std::fmt;
+
+use url::Url;
+
+use crate::error::BaseUrlError;
+use crate::network::Network;
+
+/// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
+///
+/// The text is checked before a URL parser sees it, since parsers repair what they should refuse: a tab, a backslash,
+/// `0x7f.1` for 127.0.0.1. What is left is kept in one canonical spelling, without a slash at the end, and every
+/// endpoint of the platform is built from it by [`endpoint`](Self::endpoint), so a sub-path cannot get lost.
+///
+/// Source: WHATWG URL for the parsing that is guarded against here; RFC 3986 section 3 for the parts.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, BaseUrl};
+///
+/// let base = BaseUrl::parse("https://GIT.example.com:443/gitlab/", &Network::public_only())?;
+/// assert_eq!(base.as_str(), "https://git.example.com/gitlab");
+/// assert_eq!(base.endpoint(&["oauth", "token"]).as_str(), "https://git.example.com/gitlab/oauth/token");
+/// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+/// ```
+///
+/// # Example: refused
+///
+/// ```
+/// use codehost_oauth::{error::BaseUrlError, transport::Network, BaseUrl};
+///
+/// let refused = |text| BaseUrl::parse(text, &Network::public_only()).unwrap_err();
+/// assert!(matches!(refused("https://10.0.0.5"), BaseUrlError::AddressNotAllowed));
+/// assert!(matches!(refused("https://git.example.com@evil.test"), BaseUrlError::UserInfo));
+/// assert!(matches!(refused("git.example.com"), BaseUrlError::NoScheme));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BaseUrl {
+    /// Canonical, with the slash that `Url` puts behind an empty path.
+    url: Url,
+    /// The same without a slash at the end.
+    text: String,
+}
+
+impl BaseUrl {
+    /// Parses what an administrator typed.
+    ///
+    /// # Errors
+    ///
+    /// [`BaseUrlError`] says what is wrong in words for the person who typed it. It never repeats user information
+    /// or a query, which may hold a secret.
+    pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
+        let raw = RawUrl::parse(text)?;
+        let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
+        let host = url.host().ok_or(BaseUrlError::Host)?;
+        // Two readers must agree on the host (`0177.1`, `①`, `%31`): ours, which changes nothing but case, and `url`.
+        let canonical = host.to_string();
+        if raw.host.to_ascii_lowercase() != canonical {
+            return Err(BaseUrlError::HostSpelling { read_as: canonical });
+        }
+        match &host {
+            url::Host::Domain(name) if name.ends_with('.') => return Err(BaseUrlError::TrailingDot),
+            url::Host::Domain(name) if !network.permits_name(name) => return Err(BaseUrlError::LocalName),
+            url::Host::Ipv4(v4) if !network.permits((*v4).into()) => return Err(BaseUrlError::AddressNotAllowed),
+            url::Host::Ipv6(v6) if !network.permits((*v6).into()) => return Err(BaseUrlError::AddressNotAllowed),
+            _ => {}
+        }
+        if !raw.https && !network.permits_http(&host) {
+            return Err(BaseUrlError::PlainHttp);
+        }
+        if url.port().is_some_and(|port| BLOCKED_PORTS.contains(&port)) {
+            return Err(BaseUrlError::Port);
+        }
+        Ok(Self::from_url(url))
+    }
+
+    /// The canonical text, without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Host name or address, with the port if it is not the scheme's own: what to show under a login button.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::Network, BaseUrl};
+    /// let base = BaseUrl::parse("https://git.example.com:8443/gitlab", &Network::public_only())?;
+    /// assert_eq!(base.host(), "git.example.com:8443");
+    /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+    /// ```
+    pub fn host(&self) -> &str {
+        self.url.authority()
+    }
+
+    /// The sub-path, empty or beginning with a slash, never ending with one.
+    pub fn path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// A URL below this one. Each segment is percent-encoded as a whole, so no segment can change host or path.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::Network, BaseUrl};
+    /// let base = BaseUrl::parse("https://api.example.com/2.0", &Network::public_only())?;
+    /// let url = base.endpoint(&["users", "{a/b}", ".."]);
+    /// assert_eq!(url.as_str(), "https://api.example.com/2.0/users/%7Ba%2Fb%7D");
+    /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+    /// ```
+    pub fn endpoint(&self, segments: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// The same host with the sub-path cut to `path`, which is a prefix of [`path`](Self::path).
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        Self::from_url(url)
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.url.host().is_some_and(|host| crate::network::is_loopback_host(&host))
+    }
+
+    pub(crate) fn from_url(url: Url) -> Self {
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        Self { url, text }
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({})", self.text)
+    }
+}
+
+impl AsRef<str> for BaseUrl {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl serde::Serialize for BaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// A URL cut up without repairing anything.
+pub(crate) struct RawUrl<'a> {
+    pub(crate) https: bool,
+    pub(crate) host: &'a str,
+}
+
+impl<'a> RawUrl<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, BaseUrlError> {
+        if text.is_empty() {
+            return Err(BaseUrlError::Empty);
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(BaseUrlError::TooLong);
+        }
+        if !text.is_ascii() {
+            return Err(BaseUrlError::NotAscii { read_as: punycode(text) });
+        }
+        let (https, rest) = split_scheme(text)?;
+        let (authority, path) = match rest.find(['/', '?', '#', '\\']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        if authority.contains('@') {
+            return Err(BaseUrlError::UserInfo);
+        }
+        if path.contains(['?', '#']) {
+            return Err(BaseUrlError::QueryOrFragment);
+        }
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-:/_~[]".contains(&byte);
+        if let Some(byte) = rest.bytes().find(|byte| !allowed(*byte)) {
+            return Err(BaseUrlError::Character { found: char::from(byte) });
+        }
+        let inner = path.strip_suffix('/').unwrap_or(path);
+        let mut segments = inner.split('/').skip(1);
+        if segments.any(|segment| segment.is_empty() || segment == "." || segment == "..") || path == "//" {
+            return Err(BaseUrlError::Path);
+        }
+        let host = split_port(authority)?;
+        if host.is_empty() {
+            return Err(BaseUrlError::Host);
+        }
+        Ok(Self { https, host })
+    }
+}
+
+/// The longest text that is looked at, in bytes.
+const MAX_LENGTH: usize = 2048;
+
+/// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot live there, but a mail server
+/// or a database that would read our request as commands can. Port 0 besides.
+const BLOCKED_PORTS: [u16; 84] = [
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+    110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
+    5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 6379, 10080,
+];
+
+fn split_scheme(text: &str) -> Result<(bool, &str), BaseUrlError> {
+    if let Some(found) = text.chars().find(|c| c.is_ascii_control() || *c == ' ') {
+        return Err(BaseUrlError::Character { found });
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let named = text.split_once(':').is_some_and(|(scheme, rest)| {
+            !scheme.contains(['.', '/']) && !rest.starts_with(|c: char| c.is_ascii_digit())
+        });
+        return Err(if named { BaseUrlError::Scheme } else { BaseUrlError::NoScheme });
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" => Ok((true, rest)),
+        "http" => Ok((false, rest)),
+        _ => Err(BaseUrlError::Scheme),
+    }
+}
+
+/// The host in front of an optional port. The port is a number without leading zeros.
+fn split_port(authority: &str) -> Result<&str, BaseUrlError> {
+    let end_of_host = authority.rfind(']').map_or(0, |at| at.saturating_add(1));
+    let Some(colon) = authority.get(end_of_host..).and_then(|tail| tail.find(':')) else {
+        return Ok(authority);
+    };
+    let (host, port) = authority.split_at(end_of_host.saturating_add(colon));
+    let port = port.strip_prefix(':').unwrap_or(port);
+    let plain = !port.is_empty() && !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
+    if plain && port.parse::<u16>().is_ok() { Ok(host) } else { Err(BaseUrlError::Port) }
+}
+
+/// How a parser would spell the host of an international URL, to show to the person who pasted it.
+fn punycode(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    url.domain().filter(|domain| domain.contains("xn--")).map(str::to_owned)
+}

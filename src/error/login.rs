@@ -1,0 +1,143 @@
+use super::{Advice, advised};
+
+/// Why a request to the callback URL is not an authorization response (RFC 6749 section 4.1.2).
+///
+/// ```
+/// use codehost_oauth::{error::CallbackError, Callback};
+///
+/// let uri = "/oauth/callback/gitlab/demo?state=a&state=b".parse()?;
+/// assert!(matches!(Callback::from_uri(&uri).unwrap_err(), CallbackError::Repeated { name: "state" }));
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackError {
+    /// More than 16 KiB.
+    #[error("the callback's query is too long")]
+    TooLong,
+    /// A parameter more than once (RFC 6749 section 3.1).
+    #[error("the callback has the parameter `{name}` more than once")]
+    Repeated {
+        /// Which.
+        name: &'static str,
+    },
+    /// Bytes that are not UTF-8, control characters, or a broken percent escape.
+    #[error("the callback's query is not properly encoded")]
+    Encoding,
+    /// Both `code` and `error`.
+    #[error("the callback has both a code and an error")]
+    CodeAndError,
+    /// `access_token` or `id_token`: a response of a flow that was not asked for.
+    #[error("the callback carries a token, which this flow never asks for")]
+    Implicit,
+}
+
+impl CallbackError {
+    pub(crate) fn advice(&self) -> Advice {
+        let code = match self {
+            Self::TooLong => "callback_too_long",
+            Self::Repeated { .. } => "callback_repeated",
+            Self::Encoding => "callback_encoding",
+            Self::CodeAndError => "callback_code_and_error",
+            Self::Implicit => "callback_implicit",
+        };
+        Advice::user(code, START_AGAIN)
+    }
+}
+
+/// Why a callback does not finish the pending login.
+///
+/// The checks run in the order of these variants, so nothing that came with a wrong state is looked at.
+///
+/// ```
+/// use codehost_oauth::error::{Audience, VerifyError};
+///
+/// assert_eq!(VerifyError::Expired.code(), "login_expired");
+/// assert_eq!(VerifyError::ScopeNotEnabled.audience(), Audience::Administrator);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// No `state` in the callback.
+    #[error("the callback has no state")]
+    StateMissing,
+    /// A state that this browser's pending logins do not hold: another browser's, or one that was used before.
+    #[error("the callback's state belongs to no pending login of this browser")]
+    StateUnknown,
+    /// A pending login of another integration (RFC 9700 section 4.4, mix-up).
+    #[error("the callback and the pending login belong to different integrations")]
+    OtherIntegration,
+    /// The right integration at a URL that was not registered.
+    #[error("the callback arrived at another URL than the one that was sent")]
+    OtherCallbackUrl,
+    /// Older than ten minutes.
+    #[error("the pending login is older than ten minutes")]
+    Expired,
+    /// Begun in the future, by more than half a minute.
+    #[error("the pending login was begun in the future; the clocks of the host's nodes differ")]
+    Clock,
+    /// `iss` names another authorization server (RFC 9207).
+    #[error("the callback comes from another issuer than the expected {expected}")]
+    OtherIssuer {
+        /// The issuer that this integration expects.
+        expected: String,
+    },
+    /// The person pressed "Deny". Not a failure: nothing is to be mended.
+    #[error("the person did not allow the login")]
+    Denied,
+    /// The OAuth application lacks a scope that was asked for.
+    #[error("the OAuth application does not have every scope that was asked for")]
+    ScopeNotEnabled,
+    /// The authorization endpoint reported that it cannot work at the moment.
+    #[error("the code host could not complete the authorization")]
+    Unavailable,
+    /// Another error of the authorization endpoint (RFC 6749 section 4.1.2.1).
+    #[error("the code host refused the authorization request")]
+    Refused,
+    /// Neither a code nor an error.
+    #[error("the callback has neither a code nor an error")]
+    CodeMissing,
+    /// An empty or overlong code, or one with characters that no code has.
+    #[error("the callback's code is not one")]
+    Code,
+}
+
+impl VerifyError {
+    pub(crate) fn advice(&self) -> Advice {
+        match self {
+            Self::StateMissing => Advice::user("state_missing", START_AGAIN),
+            Self::StateUnknown => Advice::user(
+                "state_unknown",
+                "Start the login again in this browser. If it keeps happening, allow cookies for this site.",
+            ),
+            Self::OtherIntegration => Advice::user("other_integration", START_AGAIN),
+            Self::OtherCallbackUrl => Advice::operator(
+                "other_callback_url",
+                "Compare the host's configured public URL with the address in the browser at the callback.",
+            ),
+            Self::Expired => Advice::user("login_expired", "The login took longer than ten minutes. Start it again."),
+            Self::Clock => Advice::operator("clock", "Synchronize the clocks of the host's nodes."),
+            Self::OtherIssuer { .. } => Advice::administrator(
+                "other_issuer",
+                "If the code host's own URL differs from the base URL, use its own URL as the base URL or set it as the issuer.",
+            ),
+            Self::Denied => Advice::user("denied", "You did not allow the login. Start it again to allow it."),
+            Self::ScopeNotEnabled => Advice::administrator(
+                "scope_not_enabled",
+                "Tick every scope of the setup guide in the OAuth application.",
+            ),
+            Self::Unavailable => Advice::code_host("authorization_unavailable", "Try again in a moment.").transient(),
+            Self::Refused => Advice::administrator(
+                "authorization_refused",
+                "Compare the OAuth application with the setup guide: callback URL, scopes, grant type.",
+            ),
+            Self::CodeMissing => Advice::user("code_missing", START_AGAIN),
+            Self::Code => Advice::user("code_malformed", START_AGAIN),
+        }
+    }
+}
+
+const START_AGAIN: &str = "Start the login again.";
+
+advised!(CallbackError);
+advised!(VerifyError);

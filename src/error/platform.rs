@@ -1,0 +1,241 @@
+use url::Url;
+
+use super::{Advice, advised};
+
+/// Why the token endpoint refused (RFC 6749 section 5.2).
+///
+/// ```
+/// use codehost_oauth::error::{Audience, TokenError};
+///
+/// let error = TokenError::ClientRejected { setup_link: "https://git.example.com/admin/applications".parse().ok() };
+/// assert_eq!((error.code(), error.audience()), ("client_rejected", Audience::Administrator));
+/// assert!(error.hint().contains("https://git.example.com/admin/applications"));
+/// assert!(!error.public_message().contains("git.example.com"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Wrong client id or secret.
+    #[error("the code host does not accept the client id and secret")]
+    ClientRejected {
+        /// Where the administrator finds the OAuth application.
+        setup_link: Option<Url>,
+    },
+    /// The OAuth application has no callback URL, or another one.
+    #[error("the OAuth application has no callback URL, or another one than {callback_url}")]
+    CallbackUrlRejected {
+        /// What must be registered.
+        callback_url: String,
+        /// Where the administrator finds the OAuth application.
+        setup_link: Option<Url>,
+    },
+    /// The code is expired, was used before, or belongs to another application, callback URL or verifier.
+    #[error("the code host does not accept the code: it has expired or was used before, or the callback URL differs")]
+    CodeRejected,
+    /// The refresh token is expired, revoked or was used before.
+    #[error("the code host does not accept the refresh token any more")]
+    RefreshRejected,
+    /// A scope that the OAuth application lacks.
+    #[error("the OAuth application does not have every scope that was asked for")]
+    ScopeRejected,
+    /// A grant type that the OAuth application may not use.
+    #[error("the OAuth application may not use this grant")]
+    GrantNotAllowed,
+    /// Another error code.
+    #[error("the code host refused the token request")]
+    Refused,
+}
+
+impl TokenError {
+    pub(crate) fn advice(&self) -> Advice {
+        match self {
+            Self::ClientRejected { setup_link } => Advice::administrator(
+                "client_rejected",
+                format!(
+                    "Compare client id and secret with the OAuth application{}, and enter both again.",
+                    at(setup_link.as_ref())
+                ),
+            ),
+            Self::CallbackUrlRejected { callback_url, setup_link } => Advice::administrator(
+                "callback_url_rejected",
+                format!("Set the callback URL of the OAuth application{} to {callback_url}", at(setup_link.as_ref())),
+            ),
+            Self::CodeRejected => {
+                Advice::user("code_rejected", "Start the login again, and do not reload the page on the way.")
+            }
+            Self::RefreshRejected => Advice::user("refresh_rejected", "Log in again.").needs_login(),
+            Self::ScopeRejected => Advice::administrator(
+                "scope_not_enabled",
+                "Tick every scope of the setup guide in the OAuth application.",
+            ),
+            Self::GrantNotAllowed => Advice::administrator(
+                "grant_not_allowed",
+                "Allow the authorization code grant, with refresh tokens, in the OAuth application.",
+            ),
+            Self::Refused => {
+                Advice::administrator("token_refused", "Compare the OAuth application with the setup guide.")
+            }
+        }
+    }
+}
+
+/// Why the API refused a token.
+///
+/// ```
+/// use codehost_oauth::error::ApiError;
+///
+/// let error = ApiError::ScopeMissing { missing: vec!["Account: Read".to_owned()], setup_link: None };
+/// assert_eq!(error.to_string(), "the OAuth application lacks: Account: Read");
+/// assert!(ApiError::TokenRevoked.needs_login() && !ApiError::TokenExpired.needs_login());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The access token has expired: refresh it.
+    #[error("the access token has expired")]
+    TokenExpired,
+    /// The access token was revoked, or another node has refreshed it.
+    #[error("the access token was revoked")]
+    TokenRevoked,
+    /// The access token is not known, or the platform does not say what is wrong with it.
+    #[error("the access token is not accepted")]
+    TokenRejected,
+    /// The OAuth application lacks a scope; in the words of its check boxes.
+    #[error("the OAuth application lacks: {}", missing.join(", "))]
+    ScopeMissing {
+        /// The check boxes to tick; one of them may be enough.
+        missing: Vec<String>,
+        /// Where the administrator finds the OAuth application.
+        setup_link: Option<Url>,
+    },
+    /// The vendor removed the endpoint (HTTP 410).
+    #[error("the platform has removed an endpoint that this version uses")]
+    EndpointRemoved,
+    /// No such endpoint there.
+    #[error("the code host has no such endpoint")]
+    NotFound,
+    /// Refused for a reason that the platform does not tell in a known way.
+    #[error("the code host refused the request")]
+    Forbidden,
+}
+
+impl ApiError {
+    pub(crate) fn advice(&self) -> Advice {
+        match self {
+            // A refresh, not a login: the caller that holds a refresh token uses it.
+            Self::TokenExpired => Advice::user("token_expired", "Log in again.").transient(),
+            Self::TokenRevoked => Advice::user("token_revoked", "Log in again.").needs_login(),
+            Self::TokenRejected => Advice::user("token_rejected", "Log in again.").needs_login(),
+            Self::ScopeMissing { missing, setup_link } => Advice::administrator(
+                "scope_missing",
+                format!(
+                    "In the OAuth application{}, tick: {}. Then log in again.",
+                    at(setup_link.as_ref()),
+                    missing.join(", ")
+                ),
+            ),
+            Self::EndpointRemoved => Advice::operator("endpoint_removed", "Update codehost-oauth."),
+            Self::NotFound => Advice::administrator(
+                "api_not_found",
+                "Check that the base URL leads to a code host of this platform, with its sub-path.",
+            ),
+            Self::Forbidden => Advice::administrator(
+                "forbidden",
+                "Look up the request in the code host's logs; its request id is with the error.",
+            ),
+        }
+    }
+}
+
+/// Why a person cannot log in although the code host knows them.
+///
+/// The tokens are valid: keep them, the person or the code host's administrator can mend it.
+///
+/// ```
+/// use codehost_oauth::error::{AccountError, Audience};
+///
+/// assert_eq!(AccountError::Blocked.code(), "account_blocked");
+/// assert_eq!(AccountError::TermsNotAccepted { url: None }.audience(), Audience::User);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The terms of service wait for the person's consent.
+    #[error("the person has not accepted the code host's terms of service")]
+    TermsNotAccepted {
+        /// The page to accept them, if it is below the base URL.
+        url: Option<Url>,
+    },
+    /// Blocked or banned.
+    #[error("the account is blocked")]
+    Blocked,
+    /// Deactivated, until the person signs in at the code host.
+    #[error("the account is deactivated")]
+    Deactivated,
+    /// Waits for an administrator's approval.
+    #[error("the account waits for approval")]
+    PendingApproval,
+    /// The primary e-mail address is not confirmed.
+    #[error("the account's e-mail address is not confirmed")]
+    Unconfirmed,
+    /// Locked after failed sign-ins.
+    #[error("the account is locked")]
+    Locked,
+    /// The password has expired.
+    #[error("the account's password has expired")]
+    PasswordExpired,
+    /// A bot, a service account or an app, not a person.
+    #[error("the account is not a person's")]
+    NotAPerson,
+    /// Another state than active.
+    #[error("the account is not active")]
+    NotActive,
+    /// No e-mail address that the host's policy trusts.
+    #[error("the account has no e-mail address that can be trusted")]
+    NoTrustedEmail,
+}
+
+impl AccountError {
+    pub(crate) fn advice(&self) -> Advice {
+        match self {
+            Self::TermsNotAccepted { url } => Advice::user(
+                "terms_not_accepted",
+                format!("Accept the terms of service at the code host{}, then log in again.", at(url.as_ref())),
+            ),
+            Self::Blocked => {
+                Advice::user("account_blocked", "Ask an administrator of the code host to unblock your account.")
+            }
+            Self::Deactivated => Advice::user(
+                "account_deactivated",
+                "Sign in at the code host once to reactivate your account, then log in again.",
+            ),
+            Self::PendingApproval => Advice::user(
+                "account_pending_approval",
+                "Ask an administrator of the code host to approve your account.",
+            ),
+            Self::Unconfirmed => {
+                Advice::user("account_unconfirmed", "Confirm your e-mail address at the code host, then log in again.")
+            }
+            Self::Locked => Advice::user("account_locked", "Unlock your account at the code host, then log in again."),
+            Self::PasswordExpired => {
+                Advice::user("account_password_expired", "Set a new password at the code host, then log in again.")
+            }
+            Self::NotAPerson => Advice::user("account_not_a_person", "Log in with a personal account."),
+            Self::NotActive => {
+                Advice::user("account_not_active", "Ask an administrator of the code host about your account.")
+            }
+            Self::NoTrustedEmail => Advice::user(
+                "no_trusted_email",
+                "Confirm your primary e-mail address at the code host, then log in again.",
+            ),
+        }
+    }
+}
+
+fn at(link: Option<&Url>) -> String {
+    link.map(|link| format!(" ({link})")).unwrap_or_default()
+}
+
+advised!(TokenError);
+advised!(ApiError);
+advised!(AccountError);

@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use super::{Advice, advised};
+
+/// Why a request got no answer.
+///
+/// All causes have the same [`public_message`](Self::public_message): which one it was would tell a stranger about the
+/// network behind the host.
+///
+/// ```
+/// use codehost_oauth::error::TransportError;
+///
+/// let [a, b] = [TransportError::Refused, TransportError::AddressNotAllowed];
+/// assert_ne!(a.code(), b.code());
+/// assert_eq!(a.public_message(), b.public_message());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The network policy refuses the address, or one of the addresses that the name resolves to.
+    #[error("the code host's address is not allowed by the network policy")]
+    AddressNotAllowed,
+    /// Plain HTTP, which was not asked for.
+    #[error("plain HTTP is not allowed by the network policy")]
+    PlainHttp,
+    /// The client was built without TLS.
+    #[error("this build has no TLS")]
+    NoTls,
+    /// The name does not resolve.
+    #[error("the code host's name was not found")]
+    NameNotFound,
+    /// Nothing listens there, or no way leads there.
+    #[error("the code host refused the connection or cannot be reached")]
+    Refused,
+    /// The certificate is expired, for another name, or signed by an unknown authority.
+    #[error("the code host's certificate is not trusted")]
+    TlsUntrusted,
+    /// TLS failed for another reason: too old a version, or no TLS at all at that port.
+    #[error("no TLS connection could be made with the code host")]
+    Tls,
+    /// No complete answer in time.
+    #[error("the code host did not answer in time")]
+    TimedOut,
+    /// The connection ended in the middle of the answer.
+    #[error("the connection ended before the answer was complete")]
+    Interrupted,
+    /// What came was not HTTP.
+    #[error("the answer is not valid HTTP")]
+    Protocol,
+    /// More bytes than an answer may have.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The cap, in bytes.
+        limit: usize,
+    },
+    /// A compressed answer, which was not asked for.
+    #[error("the answer is compressed, which was not asked for")]
+    Encoded,
+}
+
+impl TransportError {
+    pub(crate) fn advice(&self) -> Advice {
+        let advice = match self {
+            Self::AddressNotAllowed => Advice::operator(
+                "address_not_allowed",
+                "If the code host is in a private network, add that network to the allow list.",
+            ),
+            Self::PlainHttp => Advice::administrator("plain_http", "Use the https:// address of the code host."),
+            Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls` or `native-tls`."),
+            Self::NameNotFound => Advice::administrator(
+                "name_not_found",
+                "Check the spelling of the base URL, and that the host's name server knows it.",
+            )
+            .transient(),
+            Self::Refused => Advice::administrator(
+                "unreachable",
+                "Check host name and port of the base URL, and that a firewall lets the host through.",
+            )
+            .transient(),
+            Self::TlsUntrusted => Advice::administrator(
+                "tls_untrusted",
+                "If a private authority signed the certificate, add its certificate (PEM) to the integration; if it has \
+                 expired or is for another name, renew it.",
+            ),
+            Self::Tls => Advice::administrator("tls_failed", "Check that the base URL's port speaks TLS 1.2 or newer."),
+            Self::TimedOut => {
+                Advice::code_host("timed_out", "Try again; if it stays, raise the time-out of the integration.")
+                    .transient()
+            }
+            Self::Interrupted => Advice::code_host("interrupted", "Try again.").transient(),
+            Self::Protocol => Advice::code_host("not_http", "Check that the base URL leads to a web server."),
+            Self::TooLarge { .. } => Advice::code_host("too_large", "Check that the base URL leads to a code host."),
+            Self::Encoded => Advice::code_host(
+                "encoded",
+                "Let the proxy in front of the code host honour `Accept-Encoding: identity`.",
+            ),
+        };
+        advice.unreachable()
+    }
+}
+
+/// Why an answer is not one of the platform's.
+///
+/// ```
+/// use codehost_oauth::error::{AnswerError, Audience};
+///
+/// assert_eq!(AnswerError::Html.audience(), Audience::Administrator);
+/// assert!(AnswerError::ReadOnly.is_transient());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// A redirect, which is never followed: it could carry a secret elsewhere.
+    #[error("the code host answered with a redirect{}", to.as_ref().map(|origin| format!(" to {origin}")).unwrap_or_default())]
+    Redirect {
+        /// Scheme, host and port of the target.
+        to: Option<String>,
+    },
+    /// A web page where JSON was expected.
+    #[error("the code host answered with a web page")]
+    Html,
+    /// Neither JSON nor a web page.
+    #[error("the code host's answer is not JSON")]
+    NotJson,
+    /// JSON that lacks a required member, or has one of another type.
+    #[error("the code host's answer has no valid `{field}`")]
+    Malformed {
+        /// The member that is missing or wrong, or `body` if it is not JSON at all.
+        field: &'static str,
+    },
+    /// 429 of either platform, in any of its shapes.
+    #[error("the code host limits the rate of requests")]
+    RateLimited {
+        /// What `Retry-After` asked for.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx.
+    #[error("the code host is down or overloaded")]
+    Unavailable {
+        /// What `Retry-After` asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Maintenance mode, or a read-only replica.
+    #[error("the code host is read-only at the moment")]
+    ReadOnly,
+    /// A status that fits nothing above.
+    #[error("the code host answered with an unexpected status")]
+    Status,
+}
+
+impl AnswerError {
+    pub(crate) fn advice(&self) -> Advice {
+        let advice = match self {
+            Self::Redirect { .. } => Advice::administrator(
+                "redirect",
+                "Use the URL that the code host redirects to as the base URL, with its sub-path if it has one.",
+            ),
+            Self::Html => Advice::administrator(
+                "html",
+                "Check that the base URL is the code host's start page, with its sub-path, and that no login wall stands before its API.",
+            ),
+            Self::NotJson => Advice::administrator("not_json", "Check that the base URL leads to a code host."),
+            Self::Malformed { .. } => {
+                Advice::code_host("malformed", "Check that the base URL leads to a code host of this platform.")
+            }
+            Self::RateLimited { retry_after } => {
+                Advice::code_host("rate_limited", "Wait before the next request.").retry_after(*retry_after)
+            }
+            Self::Unavailable { retry_after } => {
+                Advice::code_host("code_host_down", "Try again later.").retry_after(*retry_after)
+            }
+            Self::ReadOnly => Advice::code_host("read_only", "Try again when the maintenance is over.").transient(),
+            Self::Status => Advice::code_host("unexpected_status", "Check that the base URL leads to a code host."),
+        };
+        advice.unreachable()
+    }
+}
+
+advised!(TransportError);
+advised!(AnswerError);

@@ -1,0 +1,52 @@
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::ConfigError;
+
+/// Text that must not get out: wiped when dropped, shown as `[redacted]`, and without `Display`, `PartialEq`, `Clone`
+/// and `Serialize`. One greppable door leads to it: `expose`.
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Visible ASCII only (RFC 6749 appendix A: VSCHAR without the space), so that no secret can end a header line.
+    /// `None` if the text is empty, longer than `max` bytes, or holds anything else.
+    pub(crate) fn parse(mut text: String, max: usize) -> Option<Self> {
+        let valid = !text.is_empty() && text.len() <= max && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !valid {
+            text.zeroize();
+            return None;
+        }
+        Some(Self(Zeroizing::new(text)))
+    }
+
+    /// 32 random bytes as 43 characters of base64url.
+    pub(crate) fn random() -> Result<Self, ConfigError> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
+        Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Compares in a time that does not depend on where the texts differ.
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+
+    /// A second copy, where one value must outlive another.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,201 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::base_url::BaseUrl;
+use crate::error::ConfigError;
+use crate::host::IntegrationId;
+use crate::scope::Scopes;
+use crate::secret::Secret;
+
+/// The OAuth application's client id and secret, tied to the base URL that they were created at.
+///
+/// GitLab calls them Application ID and Secret; Bitbucket calls them Client ID and Secret, or Key and Secret. There is
+/// no way to move them to another base URL: whoever changes the URL enters the secret again.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, BaseUrl, ClientCredentials};
+///
+/// let base = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let client = ClientCredentials::new(&base, "my-id", "gloas-my-secret")?;
+/// assert!(!format!("{client:?}").contains("my-secret"));
+/// assert!(ClientCredentials::new(&base, "my-id", " ").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ClientCredentials {
+    base_url: BaseUrl,
+    client_id: Box<str>,
+    client_secret: Secret,
+}
+
+impl ClientCredentials {
+    /// Takes what the administrator pasted; white space around it is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ClientId`] or [`ConfigError::ClientSecret`] if one is empty, longer than 4,096 bytes, or holds
+    /// anything but visible ASCII. The format is not looked at: vendors change it.
+    pub fn new(base_url: &BaseUrl, client_id: &str, client_secret: &str) -> Result<Self, ConfigError> {
+        let client_id = client_id.trim();
+        let valid = (1..=MAX_CREDENTIAL).contains(&client_id.len()) && client_id.bytes().all(|b| b.is_ascii_graphic());
+        if !valid {
+            return Err(ConfigError::ClientId);
+        }
+        let client_secret =
+            Secret::parse(client_secret.trim().to_owned(), MAX_CREDENTIAL).ok_or(ConfigError::ClientSecret)?;
+        Ok(Self { base_url: base_url.clone(), client_id: client_id.into(), client_secret })
+    }
+
+    /// The client id; it is not secret.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The secret, for the one place that it may be sent to.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OtherInstance`] if the credentials were created at another base URL.
+    pub fn secret_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
+        if self.base_url == *base_url {
+            Ok(self.client_secret.expose())
+        } else {
+            Err(ConfigError::OtherInstance { what: "client credentials" })
+        }
+    }
+}
+
+/// Whose tokens these are: one integration, at one base URL. A token is never sent anywhere else.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, Origin};
+///
+/// let here = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let there = BaseUrl::parse("https://evil.test", &Network::public_only())?;
+/// let token = AccessToken::new("s3cr3t".to_owned(), &Origin::new("demo".parse()?, here.clone())).unwrap();
+/// assert_eq!(token.expose_for(&here)?, "s3cr3t");
+/// assert!(token.expose_for(&there).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(Arc<(IntegrationId, BaseUrl)>);
+
+impl Origin {
+    /// The tokens of `integration` at `base_url`.
+    pub fn new(integration: IntegrationId, base_url: BaseUrl) -> Self {
+        Self(Arc::new((integration, base_url)))
+    }
+
+    /// The integration.
+    pub fn integration(&self) -> &IntegrationId {
+        &self.0.0
+    }
+
+    /// The base URL.
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.0.1
+    }
+}
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        pub struct $name {
+            secret: Secret,
+            origin: Origin,
+        }
+
+        impl $name {
+            /// Takes a token from a store or an answer. `None` if it is empty, longer than 16 KiB, or holds anything
+            /// but visible ASCII. Its format is not looked at: vendors change it.
+            pub fn new(token: String, origin: &Origin) -> Option<Self> {
+                let secret = Secret::parse(token, MAX_TOKEN)?;
+                Some(Self { secret, origin: origin.clone() })
+            }
+
+            /// Whose it is.
+            pub fn origin(&self) -> &Origin {
+                &self.origin
+            }
+
+            /// The token, for the one place that it may be sent to.
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError::OtherInstance`] if it was issued at another base URL.
+            pub fn expose_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
+                if self.origin.base_url() == base_url {
+                    Ok(self.secret.expose())
+                } else {
+                    Err(ConfigError::OtherInstance { what: $what })
+                }
+            }
+
+            /// A second copy, for a store or a task.
+            #[must_use]
+            pub fn duplicate(&self) -> Self {
+                Self { secret: self.secret.duplicate(), origin: self.origin.clone() }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+token! {
+    /// Lets the host call the platform's API as the person (RFC 6749 section 1.4). Opaque, and long: a Bitbucket token
+    /// can have 2,500 characters.
+    ///
+    /// It cannot be printed, compared or serialized:
+    ///
+    /// ```compile_fail
+    /// fn print(token: codehost_oauth::AccessToken) -> String { token.to_string() }
+    /// ```
+    AccessToken, "access token"
+}
+
+token! {
+    /// Obtains new tokens, once (RFC 6749 section 1.5). Both platforms rotate it: a refresh gives another one and ends
+    /// this one.
+    ///
+    /// ```compile_fail
+    /// fn save(token: codehost_oauth::RefreshToken) -> String { serde_json::to_string(&token).unwrap() }
+    /// ```
+    RefreshToken, "refresh token"
+}
+
+/// What the token endpoint gave (RFC 6749 section 5.1).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TokenSet {
+    /// For the API.
+    pub access_token: AccessToken,
+    /// For the next refresh, if the platform gave one.
+    pub refresh_token: Option<RefreshToken>,
+    /// The scopes that were granted, if the platform said so; an empty set is a statement too.
+    pub scopes: Option<Scopes>,
+    /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years.
+    pub expires_in: Option<Duration>,
+    /// When the answer arrived, by the host's clock.
+    pub received_at: SystemTime,
+}
+
+impl TokenSet {
+    /// Tokens that have just been received, with nothing known but the access token.
+    pub fn new(access_token: AccessToken) -> Self {
+        Self { access_token, refresh_token: None, scopes: None, expires_in: None, received_at: SystemTime::now() }
+    }
+
+    /// When the access token ends, by the host's clock; `None` if the platform did not say.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.received_at.checked_add(self.expires_in?)
+    }
+}
+
+const MAX_CREDENTIAL: usize = 4096;
+const MAX_TOKEN: usize = 16 * 1024;
