@@ -1,7 +1,9 @@
 //! Log in with Bitbucket Cloud or any GitLab.
 
 mod base_url;
+mod bitbucket;
 pub mod error;
+mod gitlab;
 mod host;
 mod html;
 mod network;
@@ -10,6 +12,7 @@ mod secret;
 mod token;
 mod user;
 
+pub mod setup;
 pub mod transport;
 
 pub use base_url::BaseUrl;

@@ -1,0 +1,6 @@
+//! Bitbucket Cloud.
+
+#[allow(dead_code, reason = "the provider calls it")]
+mod scopes;
+#[allow(dead_code, reason = "the provider calls it")]
+mod setup;
