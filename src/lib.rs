@@ -1,10 +1,9 @@
 //! Log in with Bitbucket Cloud or any GitLab.
 
 mod base_url;
-pub mod bitbucket;
+mod bitbucket;
 pub mod error;
-pub mod gitlab;
-mod grant;
+mod gitlab;
 mod host;
 mod html;
 mod integration;
@@ -17,6 +16,9 @@ mod scope;
 mod secret;
 pub mod setup;
 mod token;
+mod user;
+
+pub mod setup;
 pub mod transport;
 mod user;
 mod wire;

@@ -1,1 +1,3 @@
-fn main() {}
+//! The integration tests: one binary, since linking is what takes time.
+
+mod setup;
