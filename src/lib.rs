@@ -1,9 +1,10 @@
 //! Log in with Bitbucket Cloud or any GitLab.
 
 mod base_url;
-mod bitbucket;
+pub mod bitbucket;
 pub mod error;
-mod gitlab;
+pub mod gitlab;
+mod grant;
 mod host;
 mod html;
 mod integration;
@@ -16,9 +17,6 @@ mod scope;
 mod secret;
 pub mod setup;
 mod token;
-mod user;
-
-pub mod setup;
 pub mod transport;
 mod user;
 mod wire;
