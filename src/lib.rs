@@ -10,6 +10,8 @@ mod secret;
 mod token;
 mod user;
 
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use base_url::BaseUrl;
