@@ -16,6 +16,9 @@ mod provider;
 mod scope;
 mod secret;
 pub mod setup;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod token;
 pub mod transport;
 mod user;
