@@ -1,1 +1,11 @@
-fn main() {}
+//! The integration tests: one binary, a module per subject.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
+)]
