@@ -1,14 +1,17 @@
+# shellcheck shell=bash
 # Shared by the scripts beside it and by .ci/run; to be sourced, after `set -euo pipefail`.
 
 # The repository and where things are built. Everything that the scripts fetch or install stays under $target.
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 [[ $target == /* ]] || target=$root/$target
-cd "$root"
+cd "$root" || exit
 
-# fail MESSAGE...: ends the script.
+# fail MESSAGE [DETAIL...]: ends the script.
 fail() {
-    printf 'error: %s\n' "$@" >&2
+    printf 'error: %s\n' "$1" >&2
+    shift
+    (($# == 0)) || printf '  %s\n' "$@" >&2
     exit 1
 }
 
