@@ -11,3 +11,4 @@
 )]
 
 mod setup;
+mod setup_guides;

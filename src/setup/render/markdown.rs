@@ -9,15 +9,15 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
     push(&mut out, format_args!("{}\n", code(guide.base_url.as_str())));
 
     heading(&mut out, LINKS, guide.links.is_empty());
-    for link in &guide.links {
+    for (link, number) in guide.links.iter().zip(1_usize..) {
         let address = web_link(link).map_or_else(|| code(link.address.as_str()), |url| format!("<{url}>"));
-        push(&mut out, format_args!("1. {} ({}): {address}", escape(&link.label), escape(&link.who)));
+        push(&mut out, format_args!("{number}. {} ({}): {address}", escape(&link.label), escape(&link.who)));
         end(&mut out, link.note.as_deref());
     }
 
     heading(&mut out, STEPS, guide.steps.is_empty());
-    for step in &guide.steps {
-        push(&mut out, format_args!("1. {}\n", escape(step)));
+    for (step, number) in guide.steps.iter().zip(1_usize..) {
+        push(&mut out, format_args!("{number}. {}\n", escape(step)));
     }
 
     heading(&mut out, FIELDS, guide.fields.is_empty());
@@ -75,16 +75,15 @@ fn escape(text: &str) -> String {
     let text = one_line(text);
     let text = text.trim();
     let mut out = String::with_capacity(text.len());
-    let mut before = None;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let special = match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '{' | '}' | '<' | '>' | '#' | '!' | '|' | '~' | '&'
             | '$' | '@' => true,
             // List markers and underlines of headings.
-            '-' | '+' | '=' => before.is_none(),
+            '-' | '+' | '=' => out.is_empty(),
             // "1." begins a list, "www." and "://" a link on GitHub.
-            '.' => before.is_some_and(|c: char| c.is_ascii_digit() || c.eq_ignore_ascii_case(&'w')),
+            '.' => out.bytes().all(|byte| byte.is_ascii_digit()) || out.to_ascii_lowercase().ends_with("www"),
             ':' => rest.as_str().starts_with('/'),
             _ => false,
         };
@@ -92,7 +91,6 @@ fn escape(text: &str) -> String {
             out.push('\\');
         }
         out.push(c);
-        before = Some(c);
     }
     out
 }
