@@ -10,5 +10,9 @@
     reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod callback;
+mod pending;
+mod return_to;
 mod setup;
 mod setup_guides;
+mod support;
