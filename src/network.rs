@@ -109,6 +109,8 @@ impl Network {
     /// Whether a host name may be looked up at all. The addresses that it resolves to are the wall; this refuses early,
     /// with a better message, names that can only be local.
     pub(crate) fn permits_name(&self, name: &str) -> bool {
+        // To a resolver it is the same name with a dot at its end.
+        let name = name.strip_suffix('.').unwrap_or(name);
         let is_or_below =
             |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if METADATA_NAMES.iter().any(|suffix| is_or_below(suffix)) {
