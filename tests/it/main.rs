@@ -11,8 +11,10 @@
 )]
 
 mod callback;
+mod login;
 mod pending;
 mod return_to;
 mod setup;
 mod setup_guides;
 mod support;
+mod transport;
