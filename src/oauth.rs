@@ -197,7 +197,11 @@ struct Adapter<'a> {
 }
 
 impl Adapter<'_> {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+        // A transport that logs headers leaves out what says so.
+        if let Some(authorization) = request.headers_mut().get_mut(http::header::AUTHORIZATION) {
+            authorization.set_sensitive(true);
+        }
         let reply = Reply::fetch(self.http, request, MAX_TOKEN_BODY).await?;
         let success = reply.status() == http::StatusCode::OK;
         let error = if success { reply.json::<ErrorAnswer>()? } else { reply.refusal::<ErrorAnswer>() };
