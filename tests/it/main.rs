@@ -11,6 +11,7 @@
 )]
 
 mod callback;
+mod canary;
 mod login;
 mod pending;
 mod return_to;
