@@ -12,6 +12,7 @@
 
 mod callback;
 mod canary;
+mod examples;
 mod login;
 mod pending;
 mod return_to;
