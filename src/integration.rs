@@ -11,6 +11,7 @@ use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
 use crate::oauth;
 use crate::provider::{OAuthProvider, missing_scopes};
 use crate::scope::{Access, Scopes};
+use crate::setup::parse_name;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::Transport;
 use crate::user::{EmailTrust, User};
@@ -299,7 +300,7 @@ impl IntegrationBuilder {
             return Err(ConfigError::NoScopes);
         }
         Ok(Integration {
-            name: name.into(),
+            name: parse_name(&name)?.into(),
             callback_url: self.provider.callback_url(&host, &id),
             origin: Origin::new(id, self.provider.base_url().clone()),
             provider: self.provider,
