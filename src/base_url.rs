@@ -117,6 +117,12 @@ impl BaseUrl {
         self.url.host().is_some_and(|host| crate::network::is_loopback_host(&host))
     }
 
+    /// A base URL that stands in the source.
+    #[allow(clippy::expect_used, reason = "the text is a constant of this crate, and a test parses each")]
+    pub(crate) fn constant(text: &'static str) -> Self {
+        Self::parse(text, &Network::public_only()).expect("a valid constant")
+    }
+
     pub(crate) fn from_url(mut url: Url) -> Self {
         // One value for one place, with and without the slash: credentials are compared by it.
         let path = url.path().trim_end_matches('/').to_owned();

@@ -14,7 +14,7 @@ use std::fmt;
 /// assert_eq!(text.escaped_html(), "&lt;b&gt;no\u{FFFD}\u{FFFD}way&lt;/b&gt;");
 /// assert_eq!(format!("{text:?}"), "UntrustedText(14 chars)");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UntrustedText(Box<str>);
 
 impl UntrustedText {

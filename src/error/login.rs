@@ -1,4 +1,4 @@
-use super::{Advice, advised};
+use super::{Advice, UntrustedText, advised};
 
 /// Why a request to the callback URL is not an authorization response (RFC 6749 section 4.1.2).
 ///
@@ -93,7 +93,12 @@ pub enum VerifyError {
     Unavailable,
     /// Another error of the authorization endpoint (RFC 6749 section 4.1.2.1).
     #[error("the code host refused the authorization request")]
-    Refused,
+    Refused {
+        /// `error`.
+        error: UntrustedText,
+        /// `error_description`.
+        description: Option<UntrustedText>,
+    },
     /// Neither a code nor an error.
     #[error("the callback has neither a code nor an error")]
     CodeMissing,
@@ -127,7 +132,7 @@ impl VerifyError {
                 "Tick every scope of the setup guide in the OAuth application.",
             ),
             Self::Unavailable => Advice::code_host("authorization_unavailable", "Try again in a moment.").transient(),
-            Self::Refused => Advice::administrator(
+            Self::Refused { .. } => Advice::administrator(
                 "authorization_refused",
                 "Compare the OAuth application with the setup guide: callback URL, scopes, grant type.",
             ),

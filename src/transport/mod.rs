@@ -1,2 +1,69 @@
-//! x
+//! Bytes in, bytes out: how requests leave the host, and where they may go.
+
+mod answer;
+mod reqwest;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::TransportError;
+
+pub(crate) use self::answer::MAX_TOKEN_BODY;
+pub use self::answer::Reply;
+pub use self::reqwest::{HttpClient, HttpClientBuilder};
 pub use crate::network::{Cidr, Network};
+
+/// Sends one request and brings back one answer.
+///
+/// [`HttpClient`] is the one to use. Bring another to record requests in a test, or to send them through a stack that
+/// the host already has; it then owes what `HttpClient` gives:
+///
+/// # Contract
+///
+/// - It follows no redirect, retries nothing and decompresses nothing: codes and refresh tokens work once.
+/// - It ends within a time of its own, and reads no more than `max_body` bytes of the body.
+/// - It connects only where the host's policy allows, checked for the address that is really dialled.
+/// - It logs neither headers nor bodies: they hold secrets.
+///
+/// ```
+/// use codehost_oauth::{error::TransportError, transport::Transport};
+///
+/// #[derive(Debug)]
+/// struct Offline;
+///
+/// #[async_trait::async_trait]
+/// impl Transport for Offline {
+///     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
+///         Err(TransportError::Refused)
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends `request` and reads at most `max_body` bytes of the answer's body.
+    ///
+    /// Signature: `async fn send(&self, request: http::Request<Vec<u8>>, max_body: usize)
+    /// -> Result<http::Response<Vec<u8>>, TransportError>`
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] if there is no complete answer. An answer of any status is `Ok`.
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError>;
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        (**self).send(request, max_body).await
+    }
+}

@@ -1,0 +1,115 @@
+//! Prints what an administrator must do to create the OAuth application of an integration.
+//!
+//! ```text
+//! cargo run --example setup_guide -- --platform gitlab --base-url https://git.example.com \
+//!     --host https://packages.example.com --name "On-premise GitLab" --access sign-in
+//! ```
+
+mod support;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
+use codehost_oauth::{BaseUrl, IntegrationId, Platform};
+use support::integration::AccessFlag;
+use support::{Failure, NetworkFlags};
+
+/// Prints the setup guide of an integration: pages, steps, fields to copy, scopes and warnings
+#[derive(Parser)]
+#[command(name = "setup_guide")]
+struct Flags {
+    /// The kind of code host
+    #[arg(long, value_parser = ["bitbucket-cloud", "gitlab"])]
+    platform: String,
+    /// Where the code host is; for Bitbucket Cloud https://bitbucket.org if left out
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The public URL of the app that people will log in to
+    #[arg(long, value_name = "URL")]
+    host: String,
+    /// The integration's id, a part of its callback URL; the slug of the name if left out
+    #[arg(long)]
+    id: Option<String>,
+    /// The integration's name
+    #[arg(long)]
+    name: String,
+    /// What the tokens will be used for
+    #[arg(long)]
+    access: AccessFlag,
+    /// How to print the guide
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Bitbucket: the ID of the workspace that will own the application
+    #[arg(long, value_name = "ID")]
+    workspace: Option<String>,
+    /// GitLab: the full path of the group that will own the application
+    #[arg(long, value_name = "PATH", conflicts_with = "instance_owner")]
+    group: Option<String>,
+    /// GitLab: the application will belong to the whole instance
+    #[arg(long)]
+    instance_owner: bool,
+    #[command(flatten)]
+    network: NetworkFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
+    Html,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let base_url = match (&flags.base_url, flags.platform.as_str()) {
+        (Some(base_url), _) => base_url.clone(),
+        (None, "bitbucket-cloud") => "https://bitbucket.org".to_owned(),
+        (None, _) => wrong_usage(ErrorKind::MissingRequiredArgument, "--base-url is required for this platform"),
+    };
+    let bitbucket = flags.platform == "bitbucket-cloud";
+    if bitbucket && (flags.group.is_some() || flags.instance_owner) {
+        wrong_usage(ErrorKind::ArgumentConflict, "--group and --instance-owner are for GitLab; use --workspace");
+    }
+    if !bitbucket && flags.workspace.is_some() {
+        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group");
+    }
+    support::exit(run(flags, &base_url))
+}
+
+fn run(flags: Flags, base_url: &str) -> Result<(), Failure> {
+    let base_url = BaseUrl::parse(base_url, &flags.network.network()?)?;
+    let provider = Platform::find(&flags.platform)?.at(base_url)?;
+
+    let id = match &flags.id {
+        Some(id) => id.parse()?,
+        None => IntegrationId::from_name(&flags.name)?,
+    };
+    let owner = match flags.workspace.or(flags.group) {
+        Some(group) => AppOwner::Group(group),
+        None if flags.instance_owner => AppOwner::Instance,
+        None => AppOwner::User,
+    };
+    let request = SetupRequest::new(flags.host.parse()?, id, &flags.name, flags.access.into())?.owner(owner);
+
+    let guide = provider.setup_guide(&request);
+    support::print(&match flags.format {
+        Format::Text => guide.to_string(),
+        Format::Markdown => guide.to_markdown(),
+        Format::Html => guide.to_html(),
+        Format::Json => json(&guide)?,
+    })
+}
+
+fn json(guide: &SetupGuide) -> Result<String, Failure> {
+    let failure =
+        |error: serde_json::Error| Failure { code: "json".to_owned(), message: error.to_string(), hint: String::new() };
+    serde_json::to_string_pretty(guide).map(|text| text + "\n").map_err(failure)
+}
+
+/// Exit status 2, with the usage.
+fn wrong_usage(kind: ErrorKind, message: &str) -> ! {
+    Flags::command().error(kind, message).exit()
+}

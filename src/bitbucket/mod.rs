@@ -1,0 +1,187 @@
+//! Bitbucket Cloud.
+
+mod address;
+mod refusal;
+mod scopes;
+mod setup;
+mod user;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future;
+use url::Url;
+
+use crate::base_url::BaseUrl;
+use crate::error::{ApiError, BaseUrlError, Error};
+use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::oauth::{ClientAuthentication, TokenEndpoint};
+use crate::provider::{OAuthProvider, Platform};
+use crate::scope::{Access, Scope, ScopeDescription, Scopes};
+use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
+use crate::transport::{Reply, Transport};
+use crate::user::{Email, User};
+
+/// The platform, as [`Platform::find`] gives it.
+pub const PLATFORM: Platform =
+    Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url| Ok(Arc::new(BitbucketCloud::at(base_url)?)));
+
+/// Bitbucket Cloud, `https://bitbucket.org`.
+///
+/// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and
+/// `GET /2.0/user/emails` at `https://api.bitbucket.org` at the same time; further pages of addresses one by one, ten at
+/// most. Needs the scope `account`, which includes `email`. PKCE is sent, and not relied on: Bitbucket does not say that
+/// it checks it.
+///
+/// Source: developer.atlassian.com, "Bitbucket Cloud REST API" (users), its changelog (CHANGE-3052), and
+/// support.atlassian.com, "Use OAuth on Bitbucket Cloud".
+///
+/// ```
+/// use codehost_oauth::{bitbucket::BitbucketCloud, transport::Network, BaseUrl, OAuthProvider};
+///
+/// assert_eq!(BitbucketCloud::new().base_url().as_str(), "https://bitbucket.org");
+/// let server = BaseUrl::parse("https://bitbucket.example.com", &Network::public_only())?;
+/// assert!(BitbucketCloud::at(server).is_err());
+/// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BitbucketCloud {
+    base_url: BaseUrl,
+    api_url: BaseUrl,
+}
+
+impl BitbucketCloud {
+    /// Bitbucket Cloud.
+    pub fn new() -> Self {
+        Self { base_url: BaseUrl::constant("https://bitbucket.org"), api_url: BaseUrl::constant(API) }
+    }
+
+    /// Bitbucket Cloud at the base URL that an administrator typed, or a fake of it on a loopback address, which then
+    /// serves the API too.
+    ///
+    /// # Errors
+    ///
+    /// [`BaseUrlError::OtherPlatform`] for every other URL, such as that of a Bitbucket Data Center.
+    pub fn at(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
+        if base_url.is_loopback() {
+            return Ok(Self { api_url: base_url.clone(), base_url });
+        }
+        address::check(&base_url).map(|()| Self::new())
+    }
+
+    /// Sends the server-side calls to another URL: a fake, or a proxy of the operator's. The client secret goes there:
+    /// take it from the operator, never from a tenant.
+    #[must_use]
+    pub fn with_api_url(self, api_url: BaseUrl) -> Self {
+        Self { api_url, ..self }
+    }
+
+    fn token_endpoint(&self) -> TokenEndpoint<'_> {
+        // The token endpoint is part of the site, unless the server-side calls go elsewhere altogether.
+        let site = if self.api_url.as_str() == API { &self.base_url } else { &self.api_url };
+        TokenEndpoint {
+            base_url: &self.base_url,
+            url: site.endpoint(&["site", "oauth2", "access_token"]),
+            authentication: ClientAuthentication::Basic,
+            refused: refusal::token,
+        }
+    }
+
+    /// Every address. A consumer without the scope still logs its users in, without addresses.
+    async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, bool), Error> {
+        let mut emails = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let mut url = self.api_url.endpoint(&["2.0", "user", "emails"]);
+            // Page numbers are counted here: `next` is a URL that a peer wrote, and the token would go there.
+            url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", &page.to_string());
+            let reply = Reply::get(http, url, token, &self.base_url).await?;
+            if reply.status() != http::StatusCode::OK {
+                return match refusal::api(&self.base_url, &reply) {
+                    Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => Ok((emails, false)),
+                    error => Err(error),
+                };
+            }
+            let more = user::parse_emails(&reply, &mut emails)?;
+            if !more {
+                return Ok((emails, false));
+            }
+        }
+        Ok((emails, true))
+    }
+
+    async fn account(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+        let url = self.api_url.endpoint(&["2.0", "user"]);
+        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        if reply.status() != http::StatusCode::OK {
+            return Err(refusal::api(&self.base_url, &reply));
+        }
+        user::parse(token.origin(), &reply)
+    }
+}
+
+impl Default for BitbucketCloud {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl OAuthProvider for BitbucketCloud {
+    fn platform(&self) -> Platform {
+        PLATFORM
+    }
+
+    fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
+    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
+        setup::links(&self.base_url, owner)
+    }
+
+    fn required_scopes(&self, access: &Access) -> Scopes {
+        scopes::required(access)
+    }
+
+    fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
+        scopes::describe(scope)
+    }
+
+    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+        setup::guide(&self.base_url, &self.callback_url(&request.host, &request.id), request)
+    }
+
+    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
+        request.on(self.base_url.endpoint(&["site", "oauth2", "authorize"]))
+    }
+
+    async fn exchange_code(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error> {
+        self.token_endpoint().exchange(http, client, grant).await
+    }
+
+    async fn refresh(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error> {
+        self.token_endpoint().refresh(http, client, token).await
+    }
+
+    async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+        let (user, emails) = future::join(self.account(http, token), self.emails(http, token)).await;
+        // What is wrong with the token or the person shows at the account first.
+        let mut user = user?;
+        (user.emails, user.emails_truncated) = emails?;
+        Ok(user)
+    }
+}
+
+const API: &str = "https://api.bitbucket.org";
+const MAX_PAGES: u8 = 10;

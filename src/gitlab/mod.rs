@@ -1,0 +1,157 @@
+//! GitLab: Self-Managed, Dedicated and GitLab.com.
+
+mod address;
+mod refusal;
+mod scopes;
+mod setup;
+mod user;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::base_url::BaseUrl;
+use crate::error::{BaseUrlError, Error};
+use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::oauth::{ClientAuthentication, TokenEndpoint};
+use crate::provider::{OAuthProvider, Platform};
+use crate::scope::{Access, Scope, ScopeDescription, Scopes};
+use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
+use crate::transport::{Reply, Transport};
+use crate::user::User;
+
+/// The platform, as [`Platform::find`] gives it.
+pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(Arc::new(GitLab::new(base_url)?)));
+
+/// One GitLab: any version since 15.0, at any URL, with a port and a sub-path if it has them.
+///
+/// Requests of a login: `POST /oauth/token` with the client's secret in the form and PKCE by S256, then
+/// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`).
+///
+/// Source: docs.gitlab.com, "GitLab as an OAuth 2.0 authentication identity provider" and "Users API".
+///
+/// ```
+/// use codehost_oauth::{gitlab::GitLab, transport::Network, BaseUrl, OAuthProvider};
+///
+/// let network = Network::public_only();
+/// let gitlab = GitLab::new(BaseUrl::parse("https://git.example.com/gitlab/users/sign_in", &network)?)?;
+/// assert_eq!(gitlab.base_url().as_str(), "https://git.example.com/gitlab");
+/// assert!(GitLab::new(BaseUrl::parse("https://gitlab.com/my-group", &network)?).is_err());
+/// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GitLab {
+    base_url: BaseUrl,
+    api_url: BaseUrl,
+    issuer: String,
+}
+
+impl GitLab {
+    /// The GitLab at a base URL. The address of one of its pages is cut to the base URL, where that can be told.
+    ///
+    /// # Errors
+    ///
+    /// [`BaseUrlError::OtherPlatform`] for the address of a project or group, for GitLab.com with a path, and for the
+    /// well-known addresses of other code hosts.
+    pub fn new(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
+        let base_url = address::root(&base_url)?;
+        Ok(Self { api_url: base_url.clone(), issuer: base_url.as_str().to_owned(), base_url })
+    }
+
+    /// Sends the server-side calls to another URL of the same instance, where the host cannot use the one that browsers
+    /// use. The client secret goes there: take it from the operator, never from a tenant.
+    ///
+    /// ```
+    /// # use codehost_oauth::{gitlab::GitLab, transport::Network, BaseUrl, OAuthProvider};
+    /// let intranet = Network::any();
+    /// let gitlab = GitLab::new(BaseUrl::parse("https://git.example.com", &intranet)?)?
+    ///     .with_api_url(BaseUrl::parse("https://gitlab.svc:8443", &intranet)?);
+    /// assert_eq!(gitlab.base_url().as_str(), "https://git.example.com");
+    /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+    /// ```
+    #[must_use]
+    pub fn with_api_url(self, api_url: BaseUrl) -> Self {
+        Self { api_url, ..self }
+    }
+
+    /// Sets the issuer that callbacks may name (RFC 9207), for an instance whose own idea of its URL differs from the
+    /// base URL. No released version of GitLab names one.
+    #[must_use]
+    pub fn with_issuer(self, issuer: &str) -> Self {
+        Self { issuer: issuer.to_owned(), ..self }
+    }
+
+    fn token_endpoint(&self) -> TokenEndpoint<'_> {
+        TokenEndpoint {
+            base_url: &self.base_url,
+            url: self.api_url.endpoint(&["oauth", "token"]),
+            // From Doorkeeper 5.9.5 on it must be one of the two, and Basic is not form-decoded there.
+            authentication: ClientAuthentication::Body,
+            refused: refusal::token,
+        }
+    }
+}
+
+#[async_trait]
+impl OAuthProvider for GitLab {
+    fn platform(&self) -> Platform {
+        PLATFORM
+    }
+
+    fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
+    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
+        setup::links(&self.base_url, owner)
+    }
+
+    fn required_scopes(&self, access: &Access) -> Scopes {
+        scopes::required(access)
+    }
+
+    fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
+        scopes::describe(scope)
+    }
+
+    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+        setup::guide(&self.base_url, &self.callback_url(&request.host, &request.id), request)
+    }
+
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
+        request.on(self.base_url.endpoint(&["oauth", "authorize"]))
+    }
+
+    async fn exchange_code(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error> {
+        self.token_endpoint().exchange(http, client, grant).await
+    }
+
+    async fn refresh(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error> {
+        self.token_endpoint().refresh(http, client, token).await
+    }
+
+    async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+        let url = self.api_url.endpoint(&["api", "v4", "user"]);
+        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        if reply.status() != http::StatusCode::OK {
+            return Err(refusal::api(&self.base_url, &reply));
+        }
+        user::parse(&self.base_url, token.origin(), &reply)
+    }
+}

@@ -1,0 +1,86 @@
+use std::fmt;
+
+use crate::base_url::BaseUrl;
+use crate::error::ConfigError;
+use crate::host::{CallbackUrl, IntegrationId};
+use crate::scope::Scopes;
+use crate::secret::Secret;
+use crate::token::Origin;
+
+/// What the authorization URL says (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AuthorizationRequest<'a> {
+    /// The OAuth application.
+    pub client_id: &'a str,
+    /// Where the browser comes back to, byte for byte as registered.
+    pub callback_url: &'a CallbackUrl,
+    /// What is asked for.
+    pub scopes: &'a Scopes,
+    pub(crate) state: &'a Secret,
+    pub(crate) challenge: &'a str,
+}
+
+impl AuthorizationRequest<'_> {
+    /// The request as a query on a platform's authorization endpoint: the code flow with PKCE by S256, nothing else.
+    pub fn on(&self, mut endpoint: url::Url) -> url::Url {
+        endpoint
+            .query_pairs_mut()
+            .append_pair("client_id", self.client_id)
+            .append_pair("redirect_uri", self.callback_url.as_str())
+            .append_pair("response_type", "code")
+            .append_pair("scope", &self.scopes.to_string())
+            .append_pair("state", self.state.expose())
+            .append_pair("code_challenge", self.challenge)
+            .append_pair("code_challenge_method", "S256");
+        endpoint
+    }
+}
+
+/// An authorization code that came back to the browser, the integration and the callback URL that it was asked for.
+///
+/// Only [`PendingLogin::verify`](crate::PendingLogin::verify) makes one, and exchanging it consumes it:
+///
+/// ```compile_fail
+/// let grant = codehost_oauth::VerifiedGrant { code: "stolen" };
+/// ```
+///
+/// ```compile_fail
+/// # use codehost_oauth::*;
+/// async fn twice(p: &dyn OAuthProvider, t: &dyn transport::Transport, c: &ClientCredentials, grant: VerifiedGrant) {
+///     let _ = p.exchange_code(t, c, grant).await;
+///     let _ = p.exchange_code(t, c, grant).await;
+/// }
+/// ```
+pub struct VerifiedGrant {
+    pub(crate) code: Secret,
+    pub(crate) verifier: Secret,
+    pub(crate) callback_url: CallbackUrl,
+    pub(crate) origin: Origin,
+}
+
+impl VerifiedGrant {
+    /// The integration that the code belongs to.
+    pub fn integration(&self) -> &IntegrationId {
+        self.origin.integration()
+    }
+
+    /// Whose tokens the exchange will give.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OtherInstance`] if the code was issued at another base URL.
+    pub fn origin_for(&self, base_url: &BaseUrl) -> Result<&Origin, ConfigError> {
+        if self.origin.base_url() == base_url {
+            Ok(&self.origin)
+        } else {
+            Err(ConfigError::OtherInstance { what: "authorization code" })
+        }
+    }
+}
+
+impl fmt::Debug for VerifiedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedGrant").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

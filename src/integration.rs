@@ -1,0 +1,315 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use url::Url;
+
+use crate::error::{AccountError, ConfigError, Error};
+use crate::grant::AuthorizationRequest;
+use crate::host::{CallbackUrl, Host, IntegrationId};
+use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
+use crate::oauth;
+use crate::provider::{OAuthProvider, missing_scopes};
+use crate::scope::{Access, Scopes};
+use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
+use crate::transport::Transport;
+use crate::user::{EmailTrust, User};
+
+/// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
+/// people in.
+///
+/// There is no way to change one; build another when the settings change. Keep it in an `Arc`, one for each row of the
+/// host's table.
+///
+/// ```
+/// use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, PendingLogins, Platform};
+///
+/// let network = Network::public_only();
+/// let provider = Platform::find("gitlab")?.at(BaseUrl::parse("https://git.example.com", &network)?)?;
+/// let integration = Integration::builder(provider)
+///     .id("demo".parse()?)
+///     .name("Our GitLab")
+///     .host("https://packages.example.com".parse()?)
+///     .client("application-id", "gloas-secret")
+///     .access(Access::SignIn)
+///     .transport(HttpClient::builder(network).build()?)
+///     .build()?;
+///
+/// let start = integration.begin_login(None)?;
+/// let mut session = PendingLogins::default();
+/// session.insert(start.pending);
+/// assert!(start.redirect_to.as_str().starts_with("https://git.example.com/oauth/authorize?client_id=application-id"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Integration {
+    name: Box<str>,
+    provider: Arc<dyn OAuthProvider>,
+    client: ClientCredentials,
+    host: Host,
+    scopes: Scopes,
+    access: Access,
+    http: Arc<dyn Transport>,
+    origin: Origin,
+    callback_url: CallbackUrl,
+    email_trust: EmailTrust,
+    allow_bots: bool,
+}
+
+/// A login that has begun.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LoginStart {
+    /// Where to send the browser, with status 303. It holds the state: do not log it.
+    pub redirect_to: Url,
+    /// What to keep in this browser's session.
+    pub pending: PendingLogin,
+}
+
+/// What to show on a login page, and the link to share with users.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct LoginLink {
+    /// `{host}/login/{id}`.
+    pub url: Url,
+    /// "Log in with NAME".
+    pub label: String,
+    /// Platform and host name, to stand under the label: "GitLab: git.example.com".
+    pub detail: String,
+}
+
+impl Integration {
+    /// Begins to describe an integration of this provider.
+    pub fn builder(provider: Arc<dyn OAuthProvider>) -> IntegrationBuilder {
+        IntegrationBuilder {
+            provider,
+            id: None,
+            name: None,
+            host: None,
+            client: None,
+            access: None,
+            http: None,
+            email_trust: EmailTrust::default(),
+            allow_bots: false,
+        }
+    }
+
+    /// Begins a login: where to send the browser, and what to keep until it comes back. Sends nothing.
+    ///
+    /// Call it for a `POST` with a CSRF token, not for a `GET`: another site could start a login with a link.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Random`] if the system gives no random bytes.
+    pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        let pending = PendingLogin::begin(&self.expected(), return_to, SystemTime::now())?;
+        let challenge = oauth::challenge(pending.verifier());
+        let redirect_to = self.provider.authorization_url(&AuthorizationRequest {
+            client_id: self.client.client_id(),
+            callback_url: &self.callback_url,
+            scopes: &self.scopes,
+            state: pending.state(),
+            challenge: &challenge,
+        });
+        Ok(LoginStart { redirect_to, pending })
+    }
+
+    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs.
+    ///
+    /// Take `pending` out of the session with [`PendingLogins::take`](crate::PendingLogins::take), and store the session
+    /// before this is called, so that a callback works once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
+    /// [`Error::Account`] from the look-up; [`Error::Transport`] and [`Error::Answer`] from either.
+    pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+        let return_to = pending.return_to().cloned();
+        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
+        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
+        let user = self.provider.user(&self.http, &tokens.access_token).await?;
+        match user.ensure_active_person() {
+            Err(AccountError::NotAPerson) if self.allow_bots => {}
+            checked => checked?,
+        }
+        let granted = tokens.scopes.as_ref();
+        let missing_scopes =
+            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
+        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Renews tokens; see [`OAuthProvider::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
+        self.ensure_own(token.origin(), "refresh token")?;
+        self.provider.refresh(&self.http, &self.client, token).await
+    }
+
+    /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
+    /// and bots that the platform itself lets through.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
+        self.ensure_own(token.origin(), "access token")?;
+        self.provider.user(&self.http, token).await
+    }
+
+    /// The link to share with users.
+    pub fn login_link(&self) -> LoginLink {
+        LoginLink {
+            url: self.host.url().endpoint(&["login", self.id().as_str()]),
+            label: format!("Log in with {}", self.name),
+            detail: format!("{}: {}", self.provider.platform().name(), self.provider.base_url().host()),
+        }
+    }
+
+    /// What a callback must match, for hosts that call [`PendingLogin::verify`] themselves.
+    pub fn expected(&self) -> Expected<'_> {
+        Expected::new(&self.origin, &self.callback_url, self.provider.issuer())
+    }
+
+    /// The id.
+    pub fn id(&self) -> &IntegrationId {
+        self.origin.integration()
+    }
+
+    /// The name that the administrator gave it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &Arc<dyn OAuthProvider> {
+        &self.provider
+    }
+
+    /// The access level.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Where the browser comes back to.
+    pub fn callback_url(&self) -> &CallbackUrl {
+        &self.callback_url
+    }
+
+    fn ensure_own(&self, origin: &Origin, what: &'static str) -> Result<(), ConfigError> {
+        if *origin == self.origin { Ok(()) } else { Err(ConfigError::OtherInstance { what }) }
+    }
+}
+
+impl fmt::Debug for Integration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Integration").field("origin", &self.origin).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Collects the parts of an [`Integration`].
+#[derive(Debug)]
+pub struct IntegrationBuilder {
+    provider: Arc<dyn OAuthProvider>,
+    id: Option<IntegrationId>,
+    name: Option<String>,
+    host: Option<Host>,
+    client: Option<Result<ClientCredentials, ConfigError>>,
+    access: Option<Access>,
+    http: Option<Arc<dyn Transport>>,
+    email_trust: EmailTrust,
+    allow_bots: bool,
+}
+
+impl IntegrationBuilder {
+    /// The id, which stands in the callback URL. Required.
+    #[must_use]
+    pub fn id(mut self, id: IntegrationId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The name to show to users. Required.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// The host's public URL. Required.
+    #[must_use]
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// The OAuth application's client id and secret. Required.
+    #[must_use]
+    pub fn client(mut self, client_id: &str, client_secret: &str) -> Self {
+        self.client = Some(ClientCredentials::new(self.provider.base_url(), client_id, client_secret));
+        self
+    }
+
+    /// What the tokens are for. Required.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    /// What sends the requests, usually an [`HttpClient`](crate::transport::HttpClient). Required.
+    #[must_use]
+    pub fn transport(mut self, http: impl Transport + 'static) -> Self {
+        self.http = Some(Arc::new(http));
+        self
+    }
+
+    /// Whose word about e-mail addresses to take: the vendor's, unless set.
+    #[must_use]
+    pub fn email_trust(mut self, trust: EmailTrust) -> Self {
+        self.email_trust = trust;
+        self
+    }
+
+    /// Lets bots, service accounts and apps log in too.
+    #[must_use]
+    pub fn allow_bots(mut self) -> Self {
+        self.allow_bots = true;
+        self
+    }
+
+    /// Builds the integration. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] names a required part that was not given; [`ConfigError::ClientId`] and
+    /// [`ConfigError::ClientSecret`] refuse what cannot be credentials; [`ConfigError::NoScopes`] an access level
+    /// without scopes; [`ConfigError::Name`] an empty or overlong name.
+    pub fn build(self) -> Result<Integration, ConfigError> {
+        let missing = |what| ConfigError::Missing { what };
+        let id = self.id.ok_or(missing("id"))?;
+        let name = self.name.ok_or(missing("name"))?;
+        let host = self.host.ok_or(missing("host"))?;
+        let client = self.client.ok_or(missing("client credentials"))??;
+        let access = self.access.ok_or(missing("access level"))?;
+        let http = self.http.ok_or(missing("transport"))?;
+        let scopes = self.provider.required_scopes(&access);
+        if scopes.is_empty() {
+            return Err(ConfigError::NoScopes);
+        }
+        Ok(Integration {
+            name: name.into(),
+            callback_url: self.provider.callback_url(&host, &id),
+            origin: Origin::new(id, self.provider.base_url().clone()),
+            provider: self.provider,
+            client,
+            host,
+            scopes,
+            access,
+            http,
+            email_trust: self.email_trust,
+            allow_bots: self.allow_bots,
+        })
+    }
+}

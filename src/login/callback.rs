@@ -1,0 +1,123 @@
+use std::fmt;
+
+use crate::error::{CallbackError, UntrustedText};
+use crate::secret::Secret;
+
+/// The request with which the browser comes back: an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1).
+///
+/// It is parsed from the raw query, once and strictly. What it says is not to be seen before
+/// [`PendingLogin::verify`](crate::PendingLogin::verify) has found that it belongs to a pending login.
+///
+/// ```
+/// use codehost_oauth::Callback;
+///
+/// let uri = "/oauth/callback/gitlab/demo?code=abc&state=xyz".parse()?;
+/// let callback = Callback::from_uri(&uri)?;
+/// assert_eq!(callback.path(), "/oauth/callback/gitlab/demo");
+/// assert!(!format!("{callback:?}").contains("abc"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Example: refused
+///
+/// ```
+/// use codehost_oauth::{error::CallbackError, Callback};
+///
+/// let uri = "/oauth/callback/gitlab/demo?code=%FF&state=xyz".parse()?;
+/// assert_eq!(Callback::from_uri(&uri).unwrap_err(), CallbackError::Encoding);
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
+pub struct Callback {
+    path: Box<str>,
+    pub(super) state: Option<Secret>,
+    pub(super) issuer: Option<String>,
+    pub(super) outcome: Outcome,
+}
+
+/// What the code host decided.
+pub(super) enum Outcome {
+    Code(Secret),
+    Error { error: UntrustedText, description: Option<UntrustedText> },
+    Nothing,
+}
+
+impl Callback {
+    /// Parses a request's URI: its path and query, as the server received them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackError`] if the query is longer than 16 KiB, repeats a parameter, is not UTF-8, holds control
+    /// characters, or answers another flow than the code flow.
+    pub fn from_uri(uri: &http::Uri) -> Result<Self, CallbackError> {
+        let query = uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY {
+            return Err(CallbackError::TooLong);
+        }
+        let mut known: [Option<String>; NAMES.len()] = Default::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let slots = NAMES.iter().zip(known.iter_mut());
+            if let Some((name, slot)) = slots.into_iter().find(|(known, _)| **known == name) {
+                if slot.replace(value).is_some() {
+                    return Err(CallbackError::Repeated { name });
+                }
+            }
+        }
+        let [state, code, issuer, error, description, access_token, id_token] = known;
+        if access_token.is_some() || id_token.is_some() {
+            return Err(CallbackError::Implicit);
+        }
+        let outcome = match (code, error) {
+            (Some(_), Some(_)) => return Err(CallbackError::CodeAndError),
+            (Some(code), None) => Outcome::Code(Secret::untrusted(code)),
+            (None, Some(error)) => Outcome::Error {
+                error: UntrustedText::new(&error),
+                description: description.as_deref().map(UntrustedText::new),
+            },
+            (None, None) => Outcome::Nothing,
+        };
+        let state = state.filter(|state| !state.is_empty()).map(Secret::untrusted);
+        Ok(Self { path: uri.path().into(), state, issuer, outcome })
+    }
+
+    /// The path at which the request arrived.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// The path only.
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+const MAX_QUERY: usize = 16 * 1024;
+
+/// The parameters that mean something, in the order in which `from_uri` takes them apart.
+const NAMES: [&str; 7] = ["state", "code", "iss", "error", "error_description", "access_token", "id_token"];
+
+/// Form-decodes strictly: a lenient decoder turns bytes that are not UTF-8 into a replacement character, so that two
+/// different texts look the same.
+fn decode(text: &str) -> Result<String, CallbackError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => match (rest.next().and_then(hex), rest.next().and_then(hex)) {
+                (Some(high), Some(low)) => (high << 4) | low,
+                _ => return Err(CallbackError::Encoding),
+            },
+            _ => byte,
+        });
+    }
+    let text = String::from_utf8(bytes).map_err(|_| CallbackError::Encoding)?;
+    if text.chars().any(char::is_control) { Err(CallbackError::Encoding) } else { Ok(text) }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}

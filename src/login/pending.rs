@@ -1,0 +1,271 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::callback::{Callback, Outcome};
+use super::return_to::ReturnTo;
+use crate::error::{ConfigError, VerifyError};
+use crate::grant::VerifiedGrant;
+use crate::host::{CallbackUrl, IntegrationId};
+use crate::secret::Secret;
+use crate::token::Origin;
+
+/// What the host keeps in the browser's session between the redirect and the callback.
+///
+/// It holds the state and the PKCE verifier, so it is serialized for a session store or an encrypted cookie and for
+/// nothing else; a signed cookie is not enough. It is about 300 bytes of JSON, has a version, and shows no secret in
+/// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
+pub struct PendingLogin {
+    integration: IntegrationId,
+    callback_url: Box<str>,
+    state: Secret,
+    verifier: Secret,
+    /// Seconds since 1970.
+    begun_at: u64,
+    return_to: Option<ReturnTo>,
+}
+
+/// What an integration expects of a callback; see [`Integration::expected`](crate::Integration::expected).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Expected<'a> {
+    /// Whose tokens the code will give.
+    pub origin: &'a Origin,
+    /// The integration's callback URL.
+    pub callback_url: &'a CallbackUrl,
+    /// Who must have sent the browser, if the callback says so (RFC 9207).
+    pub issuer: &'a str,
+}
+
+impl<'a> Expected<'a> {
+    /// An expectation.
+    pub fn new(origin: &'a Origin, callback_url: &'a CallbackUrl, issuer: &'a str) -> Self {
+        Self { origin, callback_url, issuer }
+    }
+}
+
+impl PendingLogin {
+    /// Begins a login: a state and a PKCE verifier, each of 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Random`] if the system gives no random bytes.
+    pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
+        Ok(Self {
+            integration: expected.origin.integration().clone(),
+            callback_url: expected.callback_url.as_str().into(),
+            state: Secret::random()?,
+            verifier: Secret::random()?,
+            begun_at: seconds(now),
+            return_to,
+        })
+    }
+
+    /// Finds out whether a callback finishes this login, and consumes it either way.
+    ///
+    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, age, issuer, and only then
+    /// what the code host says.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`]; nothing has been sent to anybody.
+    pub fn verify(
+        self,
+        callback: Callback,
+        expected: &Expected<'_>,
+        now: SystemTime,
+    ) -> Result<VerifiedGrant, VerifyError> {
+        let state = callback.state.as_ref().ok_or(VerifyError::StateMissing)?;
+        if !self.state.matches(state) {
+            return Err(VerifyError::StateUnknown);
+        }
+        if self.integration != *expected.origin.integration() {
+            return Err(VerifyError::OtherIntegration);
+        }
+        if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
+            return Err(VerifyError::OtherCallbackUrl);
+        }
+        let age = self.age(now).ok_or(VerifyError::Clock)?;
+        if age >= MAX_AGE {
+            return Err(VerifyError::Expired);
+        }
+        let issuer = |text: &str| text.trim_end_matches('/') == expected.issuer.trim_end_matches('/');
+        if callback.issuer.is_some_and(|given| !issuer(&given)) {
+            return Err(VerifyError::OtherIssuer { expected: expected.issuer.to_owned() });
+        }
+        let code = match callback.outcome {
+            Outcome::Code(code) => Secret::parse(code.expose().to_owned(), MAX_CODE).ok_or(VerifyError::Code)?,
+            Outcome::Nothing => return Err(VerifyError::CodeMissing),
+            Outcome::Error { error, description } => {
+                return Err(match error.sanitized() {
+                    "access_denied" => VerifyError::Denied,
+                    "invalid_scope" => VerifyError::ScopeNotEnabled,
+                    "server_error" | "temporarily_unavailable" => VerifyError::Unavailable,
+                    _ => VerifyError::Refused { error, description },
+                });
+            }
+        };
+        Ok(VerifiedGrant {
+            code,
+            verifier: self.verifier,
+            callback_url: expected.callback_url.clone(),
+            origin: expected.origin.clone(),
+        })
+    }
+
+    /// The integration that the person logs in through.
+    pub fn integration(&self) -> &IntegrationId {
+        &self.integration
+    }
+
+    /// Where the person wanted to go.
+    pub fn return_to(&self) -> Option<&ReturnTo> {
+        self.return_to.as_ref()
+    }
+
+    pub(crate) fn state(&self) -> &Secret {
+        &self.state
+    }
+
+    pub(crate) fn verifier(&self) -> &Secret {
+        &self.verifier
+    }
+
+    /// `None` if it was begun in the future by more than the clocks of two nodes may differ.
+    fn age(&self, now: SystemTime) -> Option<Duration> {
+        let now = seconds(now);
+        match now.checked_sub(self.begun_at) {
+            Some(age) => Some(Duration::from_secs(age)),
+            None if self.begun_at.saturating_sub(now) <= CLOCK_TOLERANCE => Some(Duration::ZERO),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for PendingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingLogin").field("integration", &self.integration).finish_non_exhaustive()
+    }
+}
+
+/// The logins that one browser has begun, at most eight, the oldest dropped first: the one value to keep in a session.
+///
+/// ```
+/// use codehost_oauth::PendingLogins;
+///
+/// let mut session = PendingLogins::default();
+/// # let integration = codehost_oauth::doctest_integration();
+/// let start = integration.begin_login(None)?;
+/// session.insert(start.pending);
+/// let stored = serde_json::to_string(&session)?;
+/// assert_eq!(serde_json::from_str::<PendingLogins>(&stored)?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PendingLogins(VecDeque<PendingLogin>);
+
+impl PendingLogins {
+    /// Keeps one more.
+    pub fn insert(&mut self, pending: PendingLogin) {
+        while self.0.len() >= MAX_PENDING {
+            self.0.pop_front();
+        }
+        self.0.push_back(pending);
+    }
+
+    /// Takes the login that a callback belongs to. Store what is left before anything is sent: a callback works once.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::StateMissing`] or [`VerifyError::StateUnknown`].
+    pub fn take(&mut self, callback: &Callback) -> Result<PendingLogin, VerifyError> {
+        let state = callback.state.as_ref().ok_or(VerifyError::StateMissing)?;
+        let found = self.0.iter().position(|pending| pending.state.matches(state));
+        found.and_then(|at| self.0.remove(at)).ok_or(VerifyError::StateUnknown)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+const MAX_AGE: Duration = Duration::from_secs(600);
+const CLOCK_TOLERANCE: u64 = 30;
+const MAX_CODE: usize = 8 * 1024;
+const MAX_PENDING: usize = 8;
+const VERSION: u8 = 1;
+
+/// How a pending login is stored.
+#[derive(Serialize)]
+struct Stored<'a> {
+    v: u8,
+    integration: &'a str,
+    callback_url: &'a str,
+    state: &'a str,
+    verifier: &'a str,
+    begun_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_to: Option<&'a ReturnTo>,
+}
+
+impl Serialize for PendingLogin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = Stored {
+            v: VERSION,
+            integration: self.integration.as_str(),
+            callback_url: &self.callback_url,
+            state: self.state.expose(),
+            verifier: self.verifier.expose(),
+            begun_at: self.begun_at,
+            return_to: self.return_to.as_ref(),
+        };
+        stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PendingLogin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Owned {
+            v: u8,
+            integration: String,
+            callback_url: Box<str>,
+            state: String,
+            verifier: String,
+            begun_at: u64,
+            return_to: Option<ReturnTo>,
+        }
+        // serde's own texts quote values, which may be secrets.
+        let invalid = || D::Error::custom("not a pending login of this version");
+        let stored = Owned::deserialize(deserializer).map_err(|_| invalid())?;
+        let secret = |text: String| Secret::parse(text, RANDOM_LENGTH).filter(|s| s.expose().len() == RANDOM_LENGTH);
+        if stored.v != VERSION {
+            return Err(invalid());
+        }
+        Ok(Self {
+            integration: stored.integration.parse().map_err(|_| invalid())?,
+            callback_url: stored.callback_url,
+            state: secret(stored.state).ok_or_else(invalid)?,
+            verifier: secret(stored.verifier).ok_or_else(invalid)?,
+            begun_at: stored.begun_at,
+            return_to: stored.return_to,
+        })
+    }
+}
+
+/// 32 bytes in base64url.
+const RANDOM_LENGTH: usize = 43;
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

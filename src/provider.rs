@@ -1,0 +1,266 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::base_url::BaseUrl;
+use crate::error::{BaseUrlError, Error};
+use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::host::{CallbackUrl, Host, IntegrationId};
+use crate::scope::{Access, Scope, ScopeDescription, Scopes};
+use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
+use crate::transport::Transport;
+use crate::user::User;
+
+/// One platform at one base URL: everything that differs between code hosts, and nothing else.
+///
+/// A provider knows links, labels, scopes, endpoints and wire formats. It holds no credentials and opens no connection
+/// by itself, so it exists while the administrator is still filling in the form. Most hosts hold it as
+/// `Arc<dyn OAuthProvider>`, from [`Platform::at`], and call it through [`Integration`](crate::Integration).
+///
+/// # Contract
+///
+/// - Everything is built from [`base_url`](Self::base_url); no other host gets a secret.
+/// - Secrets are taken out by `secret_for` and `expose_for`, which refuse those of another base URL.
+/// - Each method sends the requests that it documents, once: no retries, no probing.
+/// - Answers become typed values or an [`Error`]; no text of a peer gets into an error's `Display` or `Debug`.
+///
+/// # Wrappers
+///
+/// `Arc<T>` and `Box<T>` forward every method.
+#[async_trait]
+pub trait OAuthProvider: fmt::Debug + Send + Sync {
+    /// Which platform this is.
+    fn platform(&self) -> Platform;
+
+    /// Where it is.
+    fn base_url(&self) -> &BaseUrl;
+
+    /// Where an administrator creates the OAuth application, best first.
+    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink>;
+
+    /// The scopes of an access level, in the order of the platform's form.
+    fn required_scopes(&self, access: &Access) -> Scopes;
+
+    /// What the platform's form says about a scope.
+    fn describe_scope(&self, scope: &Scope) -> ScopeDescription;
+
+    /// Where the browser comes back to. It does not depend on any credentials.
+    fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
+        CallbackUrl::new(host, self.platform().id(), id)
+    }
+
+    /// Everything that an administrator must see and copy to create the OAuth application.
+    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide;
+
+    /// Who sends the browser back, where the platform says so (RFC 9207): the base URL, unless set otherwise.
+    fn issuer(&self) -> &str {
+        self.base_url().as_str()
+    }
+
+    /// Where the browser goes to log in (RFC 6749 section 4.1.1).
+    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
+
+    /// Exchanges a code for tokens: one request (RFC 6749 section 4.1.3).
+    ///
+    /// Signature: `async fn exchange_code(&self, http: &dyn Transport, client: &ClientCredentials, grant: VerifiedGrant)
+    /// -> Result<TokenSet, Error>`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Token`] if the platform refuses, [`Error::Config`] if the secrets belong elsewhere.
+    async fn exchange_code(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error>;
+
+    /// Renews tokens: one request (RFC 6749 section 6). Both old tokens may be dead afterwards, whatever comes back, so
+    /// store the new ones before they are used.
+    ///
+    /// Signature: `async fn refresh(&self, http: &dyn Transport, client: &ClientCredentials, token: &RefreshToken)
+    /// -> Result<TokenSet, Error>`
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_code`](Self::exchange_code).
+    async fn refresh(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error>;
+
+    /// Looks up whose token this is, in one network leg.
+    ///
+    /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Api`] if the token is not accepted, [`Error::Account`] if the platform refuses the person.
+    async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>;
+}
+
+/// A kind of code host, such as Bitbucket Cloud or GitLab.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, BaseUrl, Platform};
+///
+/// let platform = Platform::find("gitlab")?;
+/// assert_eq!(platform.name(), "GitLab");
+/// let provider = platform.at(BaseUrl::parse("https://git.example.com", &Network::public_only())?)?;
+/// assert_eq!(provider.platform(), platform);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Platform {
+    id: &'static str,
+    name: &'static str,
+    at: fn(BaseUrl) -> Result<Arc<dyn OAuthProvider>, BaseUrlError>,
+}
+
+impl Platform {
+    /// A platform. `id` stands in callback URLs and account keys for ever: lower-case letters, digits and hyphens.
+    pub const fn new(
+        id: &'static str,
+        name: &'static str,
+        at: fn(BaseUrl) -> Result<Arc<dyn OAuthProvider>, BaseUrlError>,
+    ) -> Self {
+        Self { id, name, at }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// The name to show.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The provider at a base URL.
+    ///
+    /// # Errors
+    ///
+    /// [`BaseUrlError::OtherPlatform`] if the URL cannot be one of this platform's.
+    pub fn at(&self, base_url: BaseUrl) -> Result<Arc<dyn OAuthProvider>, BaseUrlError> {
+        (self.at)(base_url)
+    }
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Platform({})", self.id)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Platform {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Platform {}
+
+impl Hash for Platform {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+/// The required scopes that were not granted, neither by name nor by implication.
+pub(crate) fn missing_scopes(
+    provider: &dyn OAuthProvider,
+    required: &Scopes,
+    granted: &Scopes,
+) -> Vec<ScopeDescription> {
+    let mut covered: Vec<Scope> = granted.iter().cloned().collect();
+    let mut next = 0;
+    while let Some(scope) = covered.get(next) {
+        let implied = provider.describe_scope(scope).implies;
+        let new: Vec<Scope> = implied.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
+        covered.extend(new);
+        next = next.saturating_add(1);
+    }
+    required.iter().filter(|scope| !covered.contains(scope)).map(|scope| provider.describe_scope(scope)).collect()
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: OAuthProvider + ?Sized> OAuthProvider for $pointer<T> {
+            fn platform(&self) -> Platform {
+                (**self).platform()
+            }
+
+            fn base_url(&self) -> &BaseUrl {
+                (**self).base_url()
+            }
+
+            fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
+                (**self).setup_links(owner)
+            }
+
+            fn required_scopes(&self, access: &Access) -> Scopes {
+                (**self).required_scopes(access)
+            }
+
+            fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
+                (**self).describe_scope(scope)
+            }
+
+            fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
+                (**self).callback_url(host, id)
+            }
+
+            fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+                (**self).setup_guide(request)
+            }
+
+            fn issuer(&self) -> &str {
+                (**self).issuer()
+            }
+
+            fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
+                (**self).authorization_url(request)
+            }
+
+            async fn exchange_code(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                grant: VerifiedGrant,
+            ) -> Result<TokenSet, Error> {
+                (**self).exchange_code(http, client, grant).await
+            }
+
+            async fn refresh(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                token: &RefreshToken,
+            ) -> Result<TokenSet, Error> {
+                (**self).refresh(http, client, token).await
+            }
+
+            async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+                (**self).user(http, token).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);

@@ -1,0 +1,75 @@
+use std::fmt;
+
+use super::wire::Credentials;
+
+/// An OAuth application that is registered at a fake.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct FakeApplication {
+    /// Shown on the authorization page.
+    pub name: String,
+    /// GitLab's Application ID, Bitbucket's key.
+    pub client_id: String,
+    /// What the token endpoint asks for.
+    pub client_secret: String,
+    /// The registered callback URLs. Empty is what an administrator who forgot the field leaves behind.
+    pub redirect_uris: Vec<String>,
+    /// The scopes whose check boxes are ticked.
+    pub scopes: Vec<String>,
+    /// Whether the token endpoint insists on the secret.
+    pub confidential: bool,
+}
+
+impl FakeApplication {
+    /// A confidential application. `scopes` are separated by spaces.
+    pub fn new(client_id: &str, client_secret: &str, redirect_uri: &str, scopes: &str) -> Self {
+        Self {
+            name: "Example".to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: client_secret.to_owned(),
+            redirect_uris: vec![redirect_uri.to_owned()],
+            scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+            confidential: true,
+        }
+    }
+
+    pub(super) fn has_scopes(&self, scopes: &str) -> bool {
+        scopes.split_whitespace().all(|scope| self.scopes.iter().any(|own| own == scope))
+    }
+
+    pub(super) fn accepts(&self, credentials: &Credentials) -> bool {
+        self.client_id == credentials.id
+            && match &credentials.secret {
+                Some(secret) => *secret == self.client_secret,
+                None => !self.confidential,
+            }
+    }
+}
+
+/// Everything but the secret.
+impl fmt::Debug for FakeApplication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeApplication")
+            .field("name", &self.name)
+            .field("client_id", &self.client_id)
+            .field("redirect_uris", &self.redirect_uris)
+            .field("scopes", &self.scopes)
+            .field("confidential", &self.confidential)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nobody came back from the authorization page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FakeError {
+    /// The page shows an error and never sends the browser back.
+    #[error("the authorization page shows: {0}")]
+    Page(String),
+    /// The URL is not that of the fake's authorization page.
+    #[error("not an authorization URL of this fake")]
+    Url,
+    /// Nobody of that name was added.
+    #[error("the fake knows nobody called {0}")]
+    UnknownPerson(String),
+}

@@ -1,0 +1,82 @@
+//! The API calls of a login.
+
+use http::Method;
+
+use super::person::FakePerson;
+use super::state::State;
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, bearer, json_string, respond};
+
+/// `call` is the path after `/2.0`.
+pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResponse {
+    if request.method() != Method::GET {
+        return error(404, "Resource not found");
+    }
+    let answer = match call {
+        "/user" => owner(state, request, &["account"]).map(|(person, scopes)| {
+            let body = person.json(&state.api_url, &state.base_url);
+            with_scopes(respond(200, &[JSON], body), scopes, "account")
+        }),
+        "/user/emails" => owner(state, request, &["email", "account"]).map(|(person, scopes)| {
+            let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
+            match page.and_then(|page| person.emails_json(&state.api_url, page)) {
+                Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
+                None => error(404, "Invalid page"),
+            }
+        }),
+        "/workspaces" | "/user/permissions/workspaces" | "/user/permissions/repositories" | "/repositories" => {
+            Ok(respond(410, &[JSON], GONE))
+        }
+        _ => Ok(error(404, "Resource not found")),
+    };
+    answer.unwrap_or_else(|refusal| *refusal)
+}
+
+const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
+
+/// The person of the token, and its scopes, if one of those is in `sufficient`.
+fn owner<'a>(
+    state: &'a State,
+    request: &FakeRequest,
+    sufficient: &[&str],
+) -> Result<(&'a FakePerson, &'a str), Box<FakeResponse>> {
+    // Tokens in a query or body have not counted since 2026.
+    let token = bearer(request).and_then(|token| state.grants.by_access(token)).filter(|token| !token.access_revoked);
+    let person = token.and_then(|token| state.people.iter().find(|person| person.uuid == token.person));
+    let (Some(token), Some(person)) = (token, person) else {
+        return Err(Box::new(error(401, "Token is invalid, expired, or not supported for this endpoint.")));
+    };
+    if token.is_expired(state.grants.now()) {
+        let text = "OAuth2 access token expired. Use your refresh token to obtain a new access token.";
+        return Err(Box::new(error(401, text)));
+    }
+    let granted: Vec<&str> = token.scopes.split_whitespace().collect();
+    if !granted.iter().any(|scope| sufficient.contains(scope)) {
+        let granted: Vec<String> = granted.into_iter().map(json_string).collect();
+        let body = format!(
+            "{{\"type\": \"error\", \"error\": {{\"message\": \"Your credentials lack one or more required privilege \
+             scopes.\", \"detail\": {{\"required\": [\"{}\"], \"granted\": [{}]}}}}}}",
+            sufficient.first().copied().unwrap_or_default(),
+            granted.join(", ")
+        );
+        return Err(Box::new(respond(403, &[JSON], body)));
+    }
+    Ok((person, &token.scopes))
+}
+
+fn with_scopes(mut response: FakeResponse, granted: &str, accepted: &str) -> FakeResponse {
+    add_header(&mut response, "X-OAuth-Scopes", &granted.replace(' ', ", "));
+    add_header(&mut response, "X-Accepted-OAuth-Scopes", accepted);
+    response
+}
+
+fn error(status: u16, message: &str) -> FakeResponse {
+    let body = format!("{{\"type\": \"error\", \"error\": {{\"message\": {}}}}}", json_string(message));
+    respond(status, &[JSON], body)
+}
+
+const GONE: &str = concat!(
+    r#"{"type": "error", "error": {"message": "CHANGE-2770 - Functionality has been deprecated", "#,
+    r#""detail": "Please read the changelog entry for more details.", "data": {"announcement_url": "#,
+    r#""https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770"}}, "data": {"announcement_url": "#,
+    r#""https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770"}}"#,
+);

@@ -1,0 +1,118 @@
+//! The authorization page.
+
+use std::time::Duration;
+
+use super::state::State;
+use crate::testing::application::{FakeApplication, FakeError};
+use crate::testing::grants::Code;
+use crate::testing::page::{ConsentPage, error_page};
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, random_hex, respond, with_query};
+
+const CODE_LIFETIME: Duration = Duration::from_secs(600);
+const MISCONFIGURED: &str =
+    "Invalid redirect_uri. This integration is misconfigured. Contact the vendor for assistance.";
+
+/// "Grant access" was pressed.
+pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Result<String, FakeError> {
+    let asked = Asked::check(state, params).map_err(FakeError::Page)?;
+    if !asked.application.has_scopes(&asked.scopes) {
+        let text = "The requested scope is invalid, unknown, or malformed.";
+        return Ok(asked.callback(params, &[("error", "invalid_scope"), ("error_description", text)]));
+    }
+    let person = state.people.iter().find(|person| person.username == username);
+    let person = person.ok_or_else(|| FakeError::UnknownPerson(username.to_owned()))?;
+    let text = random_hex(9);
+    let code = Code {
+        client_id: asked.application.client_id.clone(),
+        person: person.uuid.clone(),
+        redirect_uri: params.get("redirect_uri").map(str::to_owned),
+        scopes: asked.scopes.clone(),
+        challenge: params.get("code_challenge").map(str::to_owned),
+        expires: state.grants.now().saturating_add(CODE_LIFETIME),
+    };
+    let callback = asked.callback(params, &[("code", &text)]);
+    state.grants.add_code(text, code);
+    Ok(callback)
+}
+
+/// "Cancel" was pressed.
+pub(super) fn denied(state: &State, params: &Params) -> Result<String, FakeError> {
+    let asked = Asked::check(state, params).map_err(FakeError::Page)?;
+    let text = "The user denied access.";
+    Ok(asked.callback(params, &[("error", "access_denied"), ("error_description", text)]))
+}
+
+/// `GET /site/oauth2/authorize`.
+pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
+    let params = Params::of_query(request);
+    let asked = match Asked::check(state, &params) {
+        Ok(asked) => asked,
+        Err(text) => return refused(&text),
+    };
+    let page = ConsentPage {
+        platform: "Bitbucket",
+        application: &asked.application.name,
+        scopes: &asked.scopes,
+        people: state.people.iter().map(|person| (person.username.as_str(), person.display_name.clone())).collect(),
+        action: &format!("{}/site/oauth2/authorize", state.base_url),
+        params: params.iter().collect(),
+        deny: ("action", "cancel"),
+    };
+    respond(200, &[HTML], page.render())
+}
+
+/// `POST /site/oauth2/authorize`: either button.
+pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse {
+    let params = Params::of_form(request).unwrap_or_default();
+    let callback = match params.get("action") {
+        Some("cancel") => denied(state, &params),
+        _ => grant(state, &params, params.get("person").unwrap_or_default()),
+    };
+    match callback {
+        Ok(url) => respond(302, &[("Location", &url), HTML], Vec::new()),
+        Err(FakeError::Page(text)) => refused(&text),
+        Err(error) => refused(&error.to_string()),
+    }
+}
+
+const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
+
+/// A request that may be answered at the callback.
+struct Asked<'a> {
+    application: &'a FakeApplication,
+    redirect_uri: String,
+    scopes: String,
+}
+
+impl<'a> Asked<'a> {
+    /// The error is what the page shows: Bitbucket never sends these to the callback.
+    fn check(state: &'a State, params: &Params) -> Result<Self, String> {
+        let application = params.get("client_id").and_then(|id| state.application(id)).ok_or("Invalid client_id.")?;
+        let registered = application.redirect_uris.first();
+        let registered = registered.ok_or("No callback uri defined for the OAuth client.")?;
+        let redirect_uri = params.get("redirect_uri").unwrap_or(registered);
+        // Bitbucket takes everything that begins with the registered value.
+        if !application.redirect_uris.iter().any(|registered| redirect_uri.starts_with(registered.as_str())) {
+            return Err(MISCONFIGURED.to_owned());
+        }
+        if params.get("response_type") != Some("code") {
+            return Err("Unsupported response_type.".to_owned());
+        }
+        if params.get("code_challenge").is_some() && params.get("code_challenge_method") != Some("S256") {
+            return Err("Unsupported code_challenge_method.".to_owned());
+        }
+        // Without a scope the token gets all that the client has.
+        let scopes = params.get("scope").map_or_else(|| application.scopes.join(" "), str::to_owned);
+        Ok(Self { application, redirect_uri: redirect_uri.to_owned(), scopes })
+    }
+
+    fn callback(&self, params: &Params, answer: &[(&str, &str)]) -> String {
+        let mut answer = answer.to_vec();
+        answer.extend(params.get("state").map(|state| ("state", state)));
+        with_query(&self.redirect_uri, &answer)
+    }
+}
+
+fn refused(text: &str) -> FakeResponse {
+    error_page("Bitbucket", 200, "Something went wrong", text)
+}

@@ -1,0 +1,106 @@
+//! The API calls of a login, and the discovery document.
+
+use http::Method;
+
+use super::person::{FakePerson, rails_json};
+use super::state::State;
+use super::wire::{JSON, PRIVATE, VARY, api, api_message, error_json, two_tokens};
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, bearer, respond};
+
+pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: &str) -> FakeResponse {
+    let person = match (method, call) {
+        (&Method::GET, "user" | "user/emails" | "version" | "metadata") => owner(state, request),
+        _ => return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
+    };
+    let person = match person {
+        Ok(person) => person,
+        Err(refusal) => return *refusal,
+    };
+    let body = match call {
+        "user" => person.json(&state.base_url),
+        "user/emails" => person.emails_json(),
+        _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
+    };
+    api(200, None, body)
+}
+
+/// The person of the token. Expiry is looked at before revocation, and the person before the scope.
+fn owner<'a>(state: &'a State, request: &FakeRequest) -> Result<&'a FakePerson, Box<FakeResponse>> {
+    let query = Params::of_query(request);
+    let form = Params::of_form(request).unwrap_or_default();
+    let parameter = ["access_token", "private_token", "bearer_token"]
+        .iter()
+        .any(|name| query.get(name).is_some() || form.get(name).is_some());
+    let token = match bearer(request) {
+        Some(_) if parameter => return Err(Box::new(two_tokens())),
+        Some(token) => token,
+        // A real one takes the parameter, and so a token into its logs.
+        None => return Err(Box::new(api_message(401, "401 Unauthorized"))),
+    };
+    let now = state.grants.now();
+    let Some(token) = state.grants.by_access(token) else {
+        return Err(Box::new(api_message(401, "401 Unauthorized")));
+    };
+    if token.is_expired(now) {
+        return Err(invalid_token("Token is expired. You can either do re-authorization or token refresh."));
+    }
+    if token.access_revoked {
+        return Err(invalid_token("Token was revoked. You have to re-authorize from the user."));
+    }
+    let (id, scopes) = (token.person.clone(), token.scopes.clone());
+    let Some(person) = state.person_with(&id) else {
+        return Err(Box::new(api_message(401, "401 Unauthorized")));
+    };
+    if let Some(text) = person.refusal_text(&state.base_url) {
+        return Err(Box::new(api_message(403, &format!("403 Forbidden - {text}"))));
+    }
+    if !scopes.split_whitespace().any(|scope| ["read_user", "api", "read_api"].contains(&scope)) {
+        return Err(Box::new(api(403, None, INSUFFICIENT_SCOPE.to_owned())));
+    }
+    Ok(person)
+}
+
+const INSUFFICIENT_SCOPE: &str = "{\"error\":\"insufficient_scope\",\"error_description\":\"The request requires higher \
+                                  privileges than provided by the access token.\",\"scope\":\"read_user api read_api\"}";
+
+fn invalid_token(text: &str) -> Box<FakeResponse> {
+    let challenge =
+        format!("Bearer realm=\"Protected by OAuth 2.0\", error=\"invalid_token\", error_description=\"{text}\"");
+    Box::new(api(401, Some(&challenge), error_json("invalid_token", text)))
+}
+
+/// An instance that is reached by plain HTTP names HTTPS endpoints all the same.
+pub(super) fn discovery(state: &State) -> FakeResponse {
+    let issuer = state.issuer.as_deref().unwrap_or(&state.base_url);
+    let endpoints = match issuer.strip_prefix("http://") {
+        Some(rest) => format!("https://{rest}"),
+        None => issuer.to_owned(),
+    };
+    let named = |(member, path): (&str, &str)| format!(",\"{member}\":{}", rails_json(&format!("{endpoints}{path}")));
+    let endpoints: String = ENDPOINTS.into_iter().map(named).collect();
+    respond(200, &[JSON, VARY, PRIVATE], format!("{{\"issuer\":{}{endpoints},{CAPABILITIES}}}", rails_json(issuer)))
+}
+
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("authorization_endpoint", "/oauth/authorize"),
+    ("token_endpoint", "/oauth/token"),
+    ("revocation_endpoint", "/oauth/revoke"),
+    ("introspection_endpoint", "/oauth/introspect"),
+    ("userinfo_endpoint", "/oauth/userinfo"),
+    ("jwks_uri", "/oauth/discovery/keys"),
+];
+
+const CAPABILITIES: &str = concat!(
+    r#""scopes_supported":["api","read_api","read_user","create_runner","manage_runner","k8s_proxy","#,
+    r#""self_rotate","mcp","read_repository","write_repository","read_registry","write_registry","#,
+    r#""read_virtual_registry","write_virtual_registry","read_observability","write_observability","#,
+    r#""ai_features","sudo","admin_mode","read_service_ping","openid","profile","email"],"#,
+    r#""response_types_supported":["code"],"response_modes_supported":["query","fragment","form_post"],"#,
+    r#""grant_types_supported":["authorization_code","password","client_credentials","refresh_token"],"#,
+    r#""token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"#,
+    r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"],"#,
+    r#""claim_types_supported":["normal"],"claims_supported":["iss","sub","aud","exp","iat","sub_legacy","#,
+    r#""name","nickname","preferred_username","email","email_verified","website","profile","picture","#,
+    r#""groups","groups_direct","https://gitlab.org/claims/groups/owner","#,
+    r#""https://gitlab.org/claims/groups/maintainer","https://gitlab.org/claims/groups/developer"]"#,
+);

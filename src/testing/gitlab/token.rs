@@ -1,0 +1,147 @@
+//! `POST /oauth/token` and `POST /oauth/revoke`.
+
+use std::time::Duration;
+
+use super::state::State;
+use super::wire::{JSON, NO_CACHE, NO_STORE, OAuthError, PRAGMA, PRIVATE, VARY, error_json};
+use crate::testing::grants::Token;
+use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, random_hex, respond, verifies};
+
+pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
+    match granted(state, request) {
+        Ok(token) => {
+            let body = token_json(&token);
+            state.grants.add_token(token);
+            respond(200, &[NO_STORE, PRAGMA, JSON, VARY], body)
+        }
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
+    let params = Params::of_form(request).unwrap_or_default();
+    let credentials = credentials(request, &params).ok().flatten();
+    let client = credentials.and_then(|credentials| state.client(&credentials)).map(|client| client.client_id.clone());
+    let Some(client) = client else {
+        return revocation_refused();
+    };
+    let text = params.get("token").unwrap_or_default();
+    let now = state.grants.now();
+    let by_access = state.grants.by_access(text).filter(|_| params.get("token_type_hint") != Some("refresh_token"));
+    if let Some(token) = by_access.or_else(|| state.grants.by_refresh(text)) {
+        if token.client_id != client {
+            return revocation_refused();
+        }
+        // An expired access token is no longer a way to its grant; the refresh token is.
+        let access = token.access.clone();
+        if token.refresh == text || !token.is_expired(now) {
+            state.grants.revoke(&access);
+        }
+    }
+    respond(200, &[JSON, VARY, PRIVATE], "{}")
+}
+
+/// The order of the checks is Doorkeeper's.
+fn granted(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> {
+    let params = Params::of_form(request).ok_or_else(|| OAuthError::malformed().early())?;
+    let Some(grant_type) = params.get("grant_type") else {
+        return Err(OAuthError::missing("grant_type").early());
+    };
+    let credentials = credentials(request, &params)?;
+    match grant_type {
+        "authorization_code" => by_code(state, &params, credentials),
+        "refresh_token" => by_refresh_token(state, &params, credentials),
+        _ => Err(OAuthError::unsupported_grant_type().early()),
+    }
+}
+
+/// A failure does not spend the code.
+fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
+    let text = params.get("code").ok_or_else(|| OAuthError::missing("code").early())?;
+    let code = state.grants.code(text);
+    let verifier = params.get("code_verifier");
+    let challenge = code.as_ref().and_then(|code| code.challenge.as_deref());
+    if challenge.is_some() && verifier.is_none() {
+        return Err(OAuthError::missing("code_verifier"));
+    }
+    let redirect_uri = params.get("redirect_uri").ok_or_else(|| OAuthError::missing("redirect_uri"))?;
+    let client =
+        credentials.and_then(|credentials| state.client(&credentials)).ok_or_else(OAuthError::invalid_client)?;
+    let code = code.as_ref().ok_or_else(OAuthError::invalid_grant)?;
+    let verified = match (challenge, verifier) {
+        (Some(challenge), Some(verifier)) => verifies(verifier, challenge),
+        (None, None) => true,
+        _ => false,
+    };
+    if code.client_id != client.client_id || code.redirect_uri.as_deref() != Some(redirect_uri) || !verified {
+        return Err(OAuthError::invalid_grant());
+    }
+    state.grants.spend(text);
+    Ok(new_token(state, &code.client_id, &code.person, &code.scopes, state.token_lifetime))
+}
+
+/// The refresh token is looked at before the client.
+fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
+    let text = params.get("refresh_token").ok_or_else(|| OAuthError::missing("refresh_token"))?;
+    let old = state.grants.by_refresh(text).filter(|token| !token.refresh_revoked);
+    let old = old.cloned().ok_or_else(OAuthError::invalid_grant)?;
+    // Without any credentials it is "another client's", not a client that failed.
+    let credentials = credentials.ok_or_else(OAuthError::invalid_grant)?;
+    let client = state.client(&credentials).ok_or_else(OAuthError::invalid_client)?;
+    if client.client_id != old.client_id {
+        return Err(OAuthError::invalid_grant());
+    }
+    let scopes = params.get("scope").unwrap_or(&old.scopes);
+    if !scopes.split_whitespace().all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
+        return Err(OAuthError::invalid_scope());
+    }
+    // Both halves of the old pair die at once.
+    state.grants.revoke(&old.access);
+    Ok(new_token(state, &old.client_id, &old.person, scopes, old.lifetime))
+}
+
+fn new_token(state: &State, client_id: &str, person: &str, scopes: &str, lifetime: Option<Duration>) -> Token {
+    Token {
+        access: random_hex(32),
+        refresh: random_hex(32),
+        client_id: client_id.to_owned(),
+        person: person.to_owned(),
+        scopes: scopes.to_owned(),
+        created: state.grants.now(),
+        lifetime,
+        expired_early: false,
+        access_revoked: false,
+        refresh_revoked: false,
+    }
+}
+
+/// Blank members are left out, as Doorkeeper does.
+fn token_json(token: &Token) -> String {
+    let expires_in =
+        token.lifetime.map(|lifetime| format!("\"expires_in\":{},", lifetime.as_secs())).unwrap_or_default();
+    format!(
+        "{{\"access_token\":\"{}\",\"token_type\":\"Bearer\",{expires_in}\"refresh_token\":\"{}\",\"scope\":\"{}\",\
+         \"created_at\":{}}}",
+        token.access,
+        token.refresh,
+        token.scopes,
+        token.created.as_secs()
+    )
+}
+
+/// By HTTP Basic, as it is, or in the body; not both (Doorkeeper 5.9.5).
+fn credentials(request: &FakeRequest, params: &Params) -> Result<Option<Credentials>, OAuthError> {
+    let secret = params.get("client_secret").map(str::to_owned);
+    let in_body = params.get("client_id").map(|id| Credentials { id: id.to_owned(), secret });
+    match (basic(request), in_body) {
+        (Some(_), Some(body)) if body.secret.is_some() => Err(OAuthError::two_mechanisms()),
+        (Some(basic), Some(body)) if basic.id != body.id => Err(OAuthError::two_mechanisms()),
+        (Some(basic), _) => Ok(Some(basic)),
+        (None, in_body) => Ok(in_body),
+    }
+}
+
+fn revocation_refused() -> FakeResponse {
+    let body = error_json("unauthorized_client", "You are not authorized to revoke this token");
+    respond(403, &[JSON, VARY, NO_CACHE], body)
+}

@@ -1,0 +1,122 @@
+//! The sockets: HTTP/1.1 with keep-alive, one task per connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::journal::{Journal, Scripted};
+use super::wire::{FakeRequest, FakeResponse, respond};
+
+/// What a fake is to its server: a function from a request to an answer.
+pub(super) type Handler = dyn Fn(&FakeRequest) -> FakeResponse + Send + Sync;
+
+/// A port that is bound and not served yet, so that a fake can know its own URL first.
+pub(super) struct Listener {
+    socket: TcpListener,
+    pub(super) address: SocketAddr,
+}
+
+impl Listener {
+    pub(super) async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn serve(self, journal: Arc<Journal>, handler: Arc<Handler>) -> Server {
+        let (alive, stop) = watch::channel(());
+        Server { alive, task: tokio::spawn(accept(self.socket, journal, handler, stop)) }
+    }
+}
+
+/// Serves until it is dropped. Requests under way are still answered.
+pub(super) struct Server {
+    alive: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Returns when the port is free again.
+    pub(super) async fn stop(self) {
+        drop(self.alive);
+        let _ = self.task.await;
+    }
+}
+
+async fn accept(socket: TcpListener, journal: Arc<Journal>, handler: Arc<Handler>, mut stop: watch::Receiver<()>) {
+    loop {
+        let stopped = stop.clone();
+        let connection = match select(Box::pin(socket.accept()), Box::pin(stop.changed())).await {
+            Either::Left((Ok((connection, _)), _)) => connection,
+            // The other side was gone already, or the process has too many files open.
+            Either::Left((Err(_), _)) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+            Either::Right(_) => return,
+        };
+        journal.connected();
+        tokio::spawn(serve(connection, Arc::clone(&journal), Arc::clone(&handler), stopped));
+    }
+}
+
+async fn serve(socket: TcpStream, journal: Arc<Journal>, handler: Arc<Handler>, mut stop: watch::Receiver<()>) {
+    // Answers are small: waiting to fill a packet would only delay them.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let (journal, handler) = (Arc::clone(&journal), Arc::clone(&handler));
+        async move { answer(request, &journal, &*handler).await }
+    });
+    let connection = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(socket), service);
+    if let Either::Right((_, mut connection)) = select(Box::pin(connection), Box::pin(stop.changed())).await {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// An error is how hyper is told to close the connection.
+async fn answer(
+    request: hyper::Request<Incoming>,
+    journal: &Journal,
+    handler: &Handler,
+) -> Result<hyper::Response<Full<Bytes>>, Lost> {
+    let (head, body) = request.into_parts();
+    let response = match Limited::new(body, MAX_BODY).collect().await {
+        Err(_) => respond(413, &[("Content-Type", "text/plain")], "Payload Too Large"),
+        Ok(body) => {
+            let request = FakeRequest::from_parts(head, body.to_bytes().into());
+            journal.record(&request);
+            let response = match journal.scripted(request.uri().path()) {
+                Some(Scripted::Answer(response)) => Ok(response),
+                Some(Scripted::Lost) => {
+                    handler(&request);
+                    Err(Lost)
+                }
+                None => Ok(handler(&request)),
+            };
+            let latency = journal.latency();
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
+            response?
+        }
+    };
+    Ok(response.map(|body| Full::new(Bytes::from(body))))
+}
+
+const MAX_BODY: usize = 1 << 20;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer gets lost")]
+struct Lost;

@@ -1,0 +1,167 @@
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::Transport;
+use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
+use crate::token::AccessToken;
+
+/// An answer of which everything is settled that means the same at every code host: it is no redirect, no web page, no
+/// rate limit, no outage, and its body is JSON. What is left is the platform's to read.
+pub struct Reply {
+    parts: http::response::Parts,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// Sends a request and settles what comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transport`] if nothing came, [`Error::Answer`] if what came is no platform's answer.
+    pub async fn fetch(http: &dyn Transport, request: http::Request<Vec<u8>>, max_body: usize) -> Result<Self, Error> {
+        let (parts, body) = http.send(request, max_body).await?.into_parts();
+        Self { parts, body }.settle()
+    }
+
+    /// Asks the API as the person: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
+    /// section 2.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
+    pub async fn get(
+        http: &dyn Transport,
+        url: Url,
+        token: &AccessToken,
+        base_url: &crate::BaseUrl,
+    ) -> Result<Self, Error> {
+        let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose_for(base_url)?));
+        let mut authorization =
+            http::HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+        authorization.set_sensitive(true);
+        let request = http::Request::get(String::from(url))
+            .header(http::header::AUTHORIZATION, authorization)
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| TransportError::Protocol)?;
+        Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.parts.status
+    }
+
+    /// Reads the body of a 200 answer.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError::Malformed`], which names `body`: serde's own text would quote what came.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|_| self.malformed("body"))
+    }
+
+    /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
+    pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError::Malformed`] if it is not UTF-8.
+    pub fn text(&self) -> Result<&str, Error> {
+        std::str::from_utf8(&self.body).map_err(|_| self.malformed("body"))
+    }
+
+    /// The error of an answer whose member `field` is missing or wrong.
+    pub fn malformed(&self, field: &'static str) -> Error {
+        self.unusable(AnswerError::Malformed { field })
+    }
+
+    /// The error of an answer that is none of the platform's.
+    pub fn unusable(&self, cause: AnswerError) -> Error {
+        Error::Answer { cause, answer: Box::new(self.answer()) }
+    }
+
+    /// The head of the answer, to put into an error.
+    pub fn answer(&self) -> Answer {
+        Answer::new(&self.parts)
+    }
+
+    pub(crate) fn into_parts(self) -> (http::response::Parts, Vec<u8>) {
+        (self.parts, self.body)
+    }
+
+    fn settle(self) -> Result<Self, Error> {
+        let status = self.parts.status;
+        let media = self.media_type();
+        let cause = if status.is_redirection() {
+            AnswerError::Redirect { to: self.redirect_origin() }
+        } else if status == StatusCode::TOO_MANY_REQUESTS {
+            AnswerError::RateLimited { retry_after: self.retry_after() }
+        } else if status.is_server_error() {
+            AnswerError::Unavailable { retry_after: self.retry_after() }
+        } else if status.is_success() && status != StatusCode::OK {
+            AnswerError::Status
+        } else if media == Media::Html && !(status.is_client_error() && self.body.is_empty()) {
+            AnswerError::Html
+        } else if media != Media::Json && status.is_success() {
+            AnswerError::NotJson
+        } else {
+            return Ok(self);
+        };
+        Err(self.unusable(cause))
+    }
+
+    fn media_type(&self) -> Media {
+        let mut values = self.parts.headers.get_all(CONTENT_TYPE).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Media::Other;
+        };
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("application/json") {
+            Media::Json
+        } else if essence.eq_ignore_ascii_case("text/html") {
+            Media::Html
+        } else {
+            Media::Other
+        }
+    }
+
+    /// Scheme, host and port only: path and query may repeat what was sent.
+    fn redirect_origin(&self) -> Option<String> {
+        let target = Url::parse(self.parts.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+        matches!(target.scheme(), "http" | "https").then(|| target.origin().ascii_serialization())
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.parts.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    }
+}
+
+/// The status only.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.parts.status.as_u16()).finish_non_exhaustive()
+    }
+}
+
+/// The largest answer of a token endpoint, in bytes.
+pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+const MAX_API_BODY: usize = 512 * 1024;
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Json,
+    Html,
+    Other,
+}

@@ -1,0 +1,345 @@
+//! The only file that names reqwest.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+
+use super::Transport;
+use crate::error::{ConfigError, TransportError};
+use crate::network::Network;
+
+/// The hardened HTTP client, one for all integrations of a host. Cloning it is cheap and shares its connections.
+///
+/// HTTPS only unless the [`Network`] says otherwise; no redirects, retries, proxies from the environment, cookies,
+/// `Referer` or decompression; HTTP/1.1. Names are resolved once, every address is checked against the network policy,
+/// and the checked addresses are the ones dialled.
+///
+/// ```
+/// use codehost_oauth::transport::{HttpClient, Network};
+/// use std::time::Duration;
+///
+/// let http = HttpClient::builder(Network::public_only()).build()?;
+/// let patient = http.with_timeout(Some(Duration::from_secs(60)));
+/// # Ok::<(), codehost_oauth::error::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    shared: Arc<Shared>,
+    timeout: Option<Duration>,
+}
+
+/// What clients with other certificates or time-outs have in common.
+struct Shared {
+    network: Network,
+    connect_timeout: Duration,
+    user_agent: HeaderValue,
+    /// The resolver blocks a thread for each look-up, and cannot be cancelled.
+    lookups: Arc<Semaphore>,
+}
+
+impl HttpClient {
+    /// A client that connects where `network` allows.
+    pub fn builder(network: Network) -> HttpClientBuilder {
+        HttpClientBuilder {
+            network,
+            connect_timeout: CONNECT_TIMEOUT,
+            timeout: Some(TOTAL_TIMEOUT),
+            user_agent: HeaderValue::from_static(concat!("codehost-oauth/", env!("CARGO_PKG_VERSION"))),
+            certificates: Vec::new(),
+        }
+    }
+
+    /// The same client with another time for a whole request, from look-up to the last byte; `None` is no limit.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// A client that also trusts the authorities in `pem`, for one integration: it has its own connections, so an
+    /// authority that one tenant brings vouches for nobody else's code host.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Certificates`] if `pem` holds no certificate.
+    pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
+        let client = build(&self.shared, &[pem.as_bytes().to_vec()])?;
+        Ok(Self { client, shared: Arc::clone(&self.shared), timeout: self.timeout })
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let mut request = reqwest::Request::try_from(request).map_err(|_| TransportError::Protocol)?;
+        self.check(request.url())?;
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut response = self.client.execute(request).await.map_err(classify)?;
+        if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
+            return Err(TransportError::AddressNotAllowed);
+        }
+        if response.headers().get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+            return Err(TransportError::Encoded);
+        }
+        let too_large = TransportError::TooLarge { limit: max_body };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > max_body as u64 {
+            return Err(too_large);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+            if chunk.len() > max_body.saturating_sub(body.len()) {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut answer = http::Response::new(body);
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
+    }
+
+    /// Literal addresses never reach a resolver, so they are checked here.
+    fn check(&self, url: &url::Url) -> Result<(), TransportError> {
+        let network = &self.shared.network;
+        let host = url.host().ok_or(TransportError::Protocol)?;
+        let permitted = match host {
+            url::Host::Ipv4(v4) => network.permits(v4.into()),
+            url::Host::Ipv6(v6) => network.permits(v6.into()),
+            url::Host::Domain(name) => network.permits_name(name),
+        };
+        if !permitted {
+            return Err(TransportError::AddressNotAllowed);
+        }
+        match url.scheme() {
+            "http" if !network.permits_http(&host) => Err(TransportError::PlainHttp),
+            "https" if !HAS_TLS => Err(TransportError::NoTls),
+            "http" | "https" => Ok(()),
+            _ => Err(TransportError::Protocol),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for HttpClient {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let exchange = self.exchange(request, max_body);
+        match self.timeout {
+            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
+            None => exchange.await,
+        }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("network", &self.shared.network)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes an [`HttpClient`].
+#[derive(Debug)]
+pub struct HttpClientBuilder {
+    network: Network,
+    connect_timeout: Duration,
+    timeout: Option<Duration>,
+    user_agent: HeaderValue,
+    certificates: Vec<Vec<u8>>,
+}
+
+impl HttpClientBuilder {
+    /// How long a whole request may take, from look-up to the last byte: 15 seconds unless set; `None` is no limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take, TLS included: 5 seconds unless set.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The `User-Agent`, so that an administrator of a code host knows whose requests these are.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Also trusts the authorities in `pem`, for every integration that uses this client. For one integration see
+    /// [`HttpClient::with_root_certificates`].
+    #[must_use]
+    pub fn root_certificates(mut self, pem: &str) -> Self {
+        self.certificates.push(pem.as_bytes().to_vec());
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
+    /// text holds none.
+    ///
+    /// # Panics
+    ///
+    /// With the feature `rustls-no-provider` only: if the host has not installed a crypto provider.
+    pub fn build(self) -> Result<HttpClient, ConfigError> {
+        let shared = Shared {
+            network: self.network,
+            connect_timeout: self.connect_timeout,
+            user_agent: self.user_agent,
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        };
+        let client = build(&shared, &self.certificates)?;
+        Ok(HttpClient { client, shared: Arc::new(shared), timeout: self.timeout })
+    }
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_LOOKUPS: usize = 64;
+const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
+
+#[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
+fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, ConfigError> {
+    let guard = Guard { network: shared.network.clone(), lookups: Arc::clone(&shared.lookups) };
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        // Proxy variables of the environment are honoured unless this is called, and a proxy skips the resolver.
+        .no_proxy()
+        .http1_only()
+        .connect_timeout(shared.connect_timeout)
+        .user_agent(shared.user_agent.clone())
+        .dns_resolver(guard);
+    add_certificates(builder, certificates)?.build().map_err(|_| ConfigError::HttpClient)
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn add_certificates(
+    builder: reqwest::ClientBuilder,
+    bundles: &[Vec<u8>],
+) -> Result<reqwest::ClientBuilder, ConfigError> {
+    let mut builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
+    for pem in bundles {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Certificates)?;
+        if certificates.is_empty() {
+            return Err(ConfigError::Certificates);
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    Ok(builder)
+}
+
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+fn add_certificates(
+    builder: reqwest::ClientBuilder,
+    bundles: &[Vec<u8>],
+) -> Result<reqwest::ClientBuilder, ConfigError> {
+    if bundles.is_empty() { Ok(builder) } else { Err(ConfigError::Certificates) }
+}
+
+/// Resolves a name once and lets nothing through that the policy refuses.
+struct Guard {
+    network: Network,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let network = self.network.clone();
+        let lookups = Arc::clone(&self.lookups);
+        Box::pin(async move {
+            let lookup = async {
+                let _permit = lookups.acquire().await.map_err(|_| TransportError::NameNotFound)?;
+                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+                found.map(|addresses| addresses.collect()).map_err(|_| TransportError::NameNotFound)
+            };
+            let addresses: Vec<SocketAddr> =
+                tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await.map_err(|_| TransportError::TimedOut)??;
+            if addresses.is_empty() {
+                return Err(TransportError::NameNotFound.into());
+            }
+            // One refused address refuses all: whoever answers with a mix is trying something.
+            if !addresses.iter().all(|address| network.permits(address.ip())) {
+                return Err(TransportError::AddressNotAllowed.into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The cause, and nothing of the text: it names the URL.
+fn classify(error: reqwest::Error) -> TransportError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    let mut io_kind = None;
+    let mut tls = None;
+    while let Some(current) = cause {
+        if let Some(ours) = current.downcast_ref::<TransportError>() {
+            return ours.clone();
+        }
+        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+            io_kind = Some(io.kind());
+            if let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<TransportError>()) {
+                return ours.clone();
+            }
+        }
+        // The TLS libraries' errors have no common type; they all name the certificate where it is to blame.
+        let text = current.to_string().to_ascii_lowercase();
+        if text.contains("certificate") || text.contains("self-signed") || text.contains("self signed") {
+            tls = Some(TransportError::TlsUntrusted);
+        } else if tls.is_none() && (text.contains("tls") || text.contains("ssl") || text.contains("handshake")) {
+            tls = Some(TransportError::Tls);
+        }
+        cause = current.source();
+    }
+    if error.is_timeout() || io_kind == Some(std::io::ErrorKind::TimedOut) {
+        return TransportError::TimedOut;
+    }
+    if error.is_connect() {
+        return match (tls, io_kind) {
+            (Some(tls), _) => tls,
+            // Something that is not TLS answered the handshake.
+            (None, Some(std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)) => TransportError::Tls,
+            _ => TransportError::Refused,
+        };
+    }
+    match io_kind {
+        Some(_) => TransportError::Interrupted,
+        None if error.is_body() || error.is_decode() => TransportError::Interrupted,
+        None => not_http(&error),
+    }
+}
+
+fn not_http(error: &reqwest::Error) -> TransportError {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let text = current.to_string();
+        if text.contains("invalid HTTP") || text.contains("message head is too large") {
+            return TransportError::Protocol;
+        }
+        cause = current.source();
+    }
+    TransportError::Interrupted
+}
