@@ -10,5 +10,8 @@
     reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod base_url;
+mod network;
 mod setup;
 mod setup_guides;
+mod values;
