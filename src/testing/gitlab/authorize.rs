@@ -149,6 +149,6 @@ fn redirecting(url: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Redirecting</title></head>\n<body>\n\
          <h3>Redirecting</h3>\n<a id=\"redirect\" href=\"{html}\">Click here to redirect to {html}</a>\n\
-         <script>window.location = {script};</script>\n</body></html>\n"
+         <script>window.location = {script};</script>\n</body></html>"
     )
 }
