@@ -61,8 +61,8 @@ fn owner<'a>(state: &'a State, request: &FakeRequest) -> Result<&'a FakePerson, 
 }
 
 const INSUFFICIENT_SCOPE: &str = concat!(
-    r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided by the "#,
-    r#"access token.","scope":"read_user api read_api"}"#,
+    r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided "#,
+    r#"by the access token.","scope":"read_user api read_api"}"#,
 );
 
 fn invalid_token(text: &str) -> Box<FakeResponse> {

@@ -50,7 +50,12 @@ impl Answer {
 
 /// A client that does nothing by itself, and does not load the system's certificates either.
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().tls_certs_only([]).build().unwrap()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .unwrap()
 }
 
 async fn send(request: reqwest::RequestBuilder) -> Answer {
