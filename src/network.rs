@@ -168,8 +168,10 @@ impl FromStr for Cidr {
             Err(_) => text.parse::<IpAddr>().map_err(|_| ConfigError::Cidr)?.to_canonical().into(),
         };
         // A range of IPv4-mapped addresses would match nothing: addresses are compared as IPv4.
-        let mapped = |net: &ipnet::IpNet| net.addr() != net.addr().to_canonical();
-        if mapped(&net) { Err(ConfigError::Cidr) } else { Ok(Self(net)) }
+        let mapped = net.addr() != net.addr().to_canonical();
+        // `10.0.0.5/8` is all of 10/8, which is hardly what was meant.
+        let exact = net.addr() == net.network();
+        if exact && !mapped { Ok(Self(net)) } else { Err(ConfigError::Cidr) }
     }
 }
 
@@ -179,10 +181,15 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// A name of this machine itself (RFC 6761 section 6.3).
+pub(crate) fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 /// `localhost`, 127.0.0.0/8 or ::1.
 pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
     match host {
-        url::Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        url::Host::Domain(name) => is_localhost(name),
         url::Host::Ipv4(v4) => v4.is_loopback(),
         url::Host::Ipv6(v6) => v6.is_loopback(),
     }
