@@ -290,6 +290,7 @@ async fn refused_callbacks_show_nothing() {
 /// A code host that repeats everything that it was told, in every place of an answer.
 #[tokio::test]
 async fn hostile_answers_show_nothing() {
+    let (log, _guard) = crate::observe::watch();
     let http = http();
     for platform in Fake::PLATFORMS {
         for step in Fake::steps(platform) {
@@ -327,9 +328,13 @@ async fn hostile_answers_show_nothing() {
                         ];
                         fake.respond_next(step, status, &headers, &shape.replace('$', &all));
                         uri
-                    });
+                    })
+                    .await;
+                    canary.must_not_be_in("the log", &log.text());
+                    assert!(log.text().contains("operation=\"finish_login\""));
+                    log.clear();
                     // Some are refusals of a scope for addresses, without which a login is one.
-                    let refused = outcome.await.is_err();
+                    let refused = outcome.is_err();
                     assert!(refused || step.ends_with("emails"), "{}", canary.scenario);
                 }
             }

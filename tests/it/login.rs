@@ -435,6 +435,46 @@ async fn missing_scopes_are_named_in_the_words_of_their_check_boxes() {
 }
 
 #[tokio::test]
+async fn no_scopes_and_no_word_about_scopes_are_two_things() {
+    let json = [("Content-Type", "application/json")];
+    for (said, granted, missing) in [
+        ("", None, &[][..]),
+        (r#","scope":null"#, None, &[]),
+        (r#","scope":"""#, Some(""), &["read_api", "read_user"]),
+        (r#","scope":" ""#, Some(""), &["read_api", "read_user"]),
+        (r#","scope":"read_user""#, Some("read_user"), &["read_api"]),
+        (r#","scope":"read_user,read_api""#, Some("read_user read_api"), &[]),
+        (r#","scope":"read_api read_user sudo""#, Some("read_api read_user sudo"), &[]),
+        // At GitLab no box ticks another.
+        (r#","scope":"api""#, Some("api"), &["read_api", "read_user"]),
+        (r#","scope":"API""#, Some("API"), &["read_api", "read_user"]),
+    ] {
+        let gitlab = gitlab().await;
+        let token = format!(r#"{{"access_token":"abcdefgh","token_type":"Bearer"{said}}}"#);
+        gitlab.respond_next("/oauth/token", 200, &json, token);
+        gitlab.respond_next("/api/v4/user", 200, &json, r#"{"id":2}"#);
+        let mut wanted = Wanted::new("gitlab", gitlab.base_url());
+        wanted.access = Access::Read;
+        let login = log_in(&wanted.build(), |url| gitlab.authorize(url, "alice")).await.unwrap();
+        assert_eq!(login.tokens.scopes.map(|scopes| scopes.to_string()).as_deref(), granted, "{said}");
+        let names: Vec<&str> = login.missing_scopes.iter().map(|scope| scope.scope.as_str()).collect();
+        assert_eq!(names, missing, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_wider_scope_of_bitbucket_includes_the_narrower_one() {
+    let bitbucket = bitbucket().await;
+    let integration = at_bitbucket(&bitbucket);
+    let login = log_in(&integration, |url| bitbucket.authorize(&url.replace("+email", ""), "jane")).await.unwrap();
+    assert_eq!(login.tokens.scopes.as_ref().unwrap().to_string(), "account");
+    assert!(login.missing_scopes.is_empty());
+    let error =
+        log_in(&integration, |url| bitbucket.authorize(&url.replace("account+", ""), "jane")).await.unwrap_err();
+    assert_eq!(error.code(), "scope_missing");
+}
+
+#[tokio::test]
 async fn a_refresh_ends_the_old_tokens_of_gitlab() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
