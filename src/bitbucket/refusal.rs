@@ -30,7 +30,15 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_client", Grant::RefreshToken) => TokenError::ClientRejected { setup_link: setup_link() },
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        ("", _) => return api(base_url, refusal.reply),
+        // Not an OAuth error, so it says nothing about a token, and nobody has to log in again over it.
+        ("", _) => {
+            return match api(base_url, refusal.reply) {
+                Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRejected, .. } => {
+                    refusal.reply.unusable(AnswerError::Status)
+                }
+                error => error,
+            };
+        }
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }
