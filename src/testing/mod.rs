@@ -27,10 +27,12 @@
 
 mod application;
 pub mod bitbucket;
+pub mod conformance;
 pub mod gitlab;
 mod grants;
 mod journal;
 mod page;
+mod scripted;
 mod server;
 mod wire;
 
@@ -38,3 +40,4 @@ pub use application::{FakeApplication, FakeError};
 pub use bitbucket::FakeBitbucket;
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
+pub use scripted::{ScriptedTransport, SentRequest};

@@ -10,5 +10,7 @@
     reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod conformance;
+mod fixture;
 mod setup;
 mod setup_guides;
