@@ -210,6 +210,9 @@ impl Adapter<'_> {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (code, description) = (text(&error.error), text(&error.error_description));
+        if success && code.is_empty() {
+            return Err(reply.malformed("error"));
+        }
         let refusal = TokenRefusal {
             grant: self.grant,
             error: &code,
