@@ -24,6 +24,8 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
                 error => error,
             };
         }
+        // The API's way to say that there is no such endpoint, in a member that looks like an OAuth error.
+        _ if refusal.reply.status() == http::StatusCode::NOT_FOUND => return api(base_url, refusal.reply),
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }
