@@ -10,7 +10,10 @@
     reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod bitbucket;
 mod conformance;
 mod fixture;
+mod gitlab;
+mod scripted;
 mod setup;
 mod setup_guides;
