@@ -11,6 +11,7 @@
 )]
 
 mod bitbucket;
+mod causes;
 mod conformance;
 mod fixture;
 mod gitlab;

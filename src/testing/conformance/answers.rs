@@ -16,7 +16,7 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
     let deep = format!(r#"{{"error_description":{}"#, "[".repeat(100_000));
     let redirect = format!("https://{}/?code={PEER}", suite.provider.base_url().host());
     let location: &[(&str, &str)] = &[("content-type", "application/json"), ("location", &redirect)];
-    let rows: [(&str, u16, &[(&str, &str)], String, &str); 30] = [
+    let rows: [Junk<'_>; 30] = [
         ("a web page", 200, html, page.clone(), "html"),
         ("a web page with status 403, as a CDN sends", 403, html, page.clone(), "html"),
         ("a web page with status 404", 404, html, page.clone(), "html"),
@@ -78,6 +78,9 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
     }
     Ok(())
 }
+
+/// What it is, status, headers, body, and the code of the error.
+type Junk<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], String, &'a str);
 
 /// An answer that was cut anywhere is none, however complete it looks.
 pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
