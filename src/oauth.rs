@@ -340,3 +340,19 @@ fn lifetime(number: &serde_json::Number) -> Duration {
     };
     Duration::from_secs(seconds).min(MAX_LIFETIME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B, and the example of GitLab's documentation.
+    #[test]
+    fn challenges_are_those_of_the_published_examples() {
+        for (verifier, expected) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
+        ] {
+            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+        }
+    }
+}

@@ -23,6 +23,9 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! Two tools need no socket: [`ScriptedTransport`] gives answers that a test has written down, and [`conformance`] checks
+//! what every [`OAuthProvider`](crate::OAuthProvider) must do, for those who write one.
+//!
 //! Nothing here is for production: everybody who reaches a fake can log in as anybody.
 
 mod application;

@@ -297,6 +297,8 @@ fn each_callback_has_its_cause_and_its_audience() {
         assert_eq!((error.code(), error.audience()), (code, audience), "{query}");
         assert!(!error.needs_login() && error.answer().is_none(), "{query}");
     }
+    let error = verify(path, "error=Zq9mark&error_description=Zq9mark&state=STATE", now);
+    assert!(error.code() == "authorization_refused" && !shown(&error).contains("Zq9mark"), "{error:?}");
     let error = verify("/app/oauth/callback/gitlab/other", "code=c&state=STATE", now);
     assert_eq!((error.code(), error.audience()), ("other_callback_url", Operator));
     let error = verify(path, "code=c&state=STATE", now + Duration::from_secs(600));

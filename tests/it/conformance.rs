@@ -42,6 +42,17 @@ async fn gitlab_under_a_sub_path_conforms() {
 }
 
 #[tokio::test]
+async fn gitlab_with_another_url_for_the_server_conforms() {
+    let inside = BaseUrl::parse("https://gitlab.svc:8443/inside", &Network::any()).unwrap();
+    let provider = gitlab("https://git.example.com/gitlab").with_api_url(inside);
+    let token = fixture::Fixture::load("gitlab/token_success.http", "").body;
+    let suite = Conformance::new(&provider, "/inside/oauth/token", &token)
+        .api("/inside/api/v4/user", r#"{"id":42}"#)
+        .api_origin("https://gitlab.svc:8443");
+    assert_eq!(suite.run().await, []);
+}
+
+#[tokio::test]
 async fn bitbucket_cloud_conforms() {
     assert_eq!(of_bitbucket(&BitbucketCloud::new()).await, []);
 }

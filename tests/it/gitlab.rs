@@ -473,6 +473,11 @@ async fn an_id_is_a_positive_integer_of_a_database() {
         assert_eq!(user.as_ref().ok().map(|user| user.key.subject()), expected, "{id}");
         assert_eq!(outcome(&user), if expected.is_some() { "ok" } else { "malformed" }, "{id}");
     }
+    let endless = "1".repeat(500_000);
+    assert_eq!(outcome(&bench().user_json(format!(r#"{{"id":{endless}}}"#)).user().await), "malformed");
+    let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+    let user = bench().user_json(format!(r#"{{"new_in_a_later_version":{deep},"id":42}}"#)).user().await.unwrap();
+    assert_eq!(user.key.subject(), "42", "a member that nobody reads costs nothing");
     for field in ["username", "name", "created_at"] {
         let user = bench().user_json(format!(r#"{{"id":1,"{field}":"a\u0000b"}}"#)).user().await;
         assert_eq!(user.unwrap_err().to_string(), format!("the code host's answer has no valid `{field}`"));
