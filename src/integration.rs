@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +12,7 @@ use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
 use crate::oauth;
 use crate::provider::{OAuthProvider, missing_scopes};
 use crate::scope::{Access, Scopes};
+use crate::setup::parse_name;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::Transport;
 use crate::user::{EmailTrust, User};
@@ -123,18 +125,7 @@ impl Integration {
     /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
     /// [`Error::Account`] from the look-up; [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        let return_to = pending.return_to().cloned();
-        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
-        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
-        let user = self.provider.user(&self.http, &tokens.access_token).await?;
-        match user.ensure_active_person() {
-            Err(AccountError::NotAPerson) if self.allow_bots => {}
-            checked => checked?,
-        }
-        let granted = tokens.scopes.as_ref();
-        let missing_scopes =
-            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
-        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+        self.observe("finish_login", self.finish(pending, callback)).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -144,7 +135,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.provider.refresh(&self.http, &self.client, token).await
+        self.observe("refresh", self.provider.refresh(&self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -155,7 +146,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.provider.user(&self.http, token).await
+        self.observe("user", self.provider.user(&self.http, token)).await
     }
 
     /// The link to share with users.
@@ -195,6 +186,30 @@ impl Integration {
     /// Where the browser comes back to.
     pub fn callback_url(&self) -> &CallbackUrl {
         &self.callback_url
+    }
+
+    async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+        let return_to = pending.return_to().cloned();
+        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
+        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
+        let user = self.provider.user(&self.http, &tokens.access_token).await?;
+        match user.ensure_active_person() {
+            Err(AccountError::NotAPerson) if self.allow_bots => {}
+            checked => checked?,
+        }
+        let granted = tokens.scopes.as_ref();
+        let missing_scopes =
+            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
+        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Runs one operation in a span of its own, if the feature `tracing` is on.
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
     }
 
     fn ensure_own(&self, origin: &Origin, what: &'static str) -> Result<(), ConfigError> {
@@ -299,7 +314,7 @@ impl IntegrationBuilder {
             return Err(ConfigError::NoScopes);
         }
         Ok(Integration {
-            name: name.into(),
+            name: parse_name(&name)?.into(),
             callback_url: self.provider.callback_url(&host, &id),
             origin: Origin::new(id, self.provider.base_url().clone()),
             provider: self.provider,

@@ -124,12 +124,30 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// A platform. `id` stands in callback URLs and account keys for ever: lower-case letters, digits and hyphens.
+    /// A platform. `id` stands in callback URLs and account keys for ever.
+    ///
+    /// # Panics
+    ///
+    /// When the constant is compiled, if `id` is not lower-case letters, digits and hyphens.
+    #[allow(
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "evaluated by the compiler"
+    )]
     pub const fn new(
         id: &'static str,
         name: &'static str,
         at: fn(BaseUrl) -> Result<Arc<dyn OAuthProvider>, BaseUrlError>,
     ) -> Self {
+        let bytes = id.as_bytes();
+        let mut at_byte = 0;
+        assert!(!bytes.is_empty(), "a platform's id is empty");
+        while at_byte < bytes.len() {
+            let valid = matches!(bytes[at_byte], b'a'..=b'z' | b'0'..=b'9' | b'-');
+            assert!(valid, "a platform's id has only lower-case letters, digits and hyphens");
+            at_byte += 1;
+        }
         Self { id, name, at }
     }
 

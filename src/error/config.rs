@@ -166,7 +166,7 @@ pub enum ConfigError {
         what: &'static str,
     },
     /// A range of addresses.
-    #[error("the network is not an address or a range such as 10.0.0.0/8")]
+    #[error("the network is not an address or a range such as 10.0.0.0/8, with no bits set behind its prefix")]
     Cidr,
     /// Certificates that are not PEM.
     #[error("the certificates are not PEM, or there are none")]

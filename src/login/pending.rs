@@ -154,14 +154,11 @@ impl fmt::Debug for PendingLogin {
 /// The logins that one browser has begun, at most eight, the oldest dropped first: the one value to keep in a session.
 ///
 /// ```
-/// use codehost_oauth::PendingLogins;
+/// use codehost_oauth::{Callback, PendingLogins};
 ///
-/// let mut session = PendingLogins::default();
-/// # let integration = codehost_oauth::doctest_integration();
-/// let start = integration.begin_login(None)?;
-/// session.insert(start.pending);
-/// let stored = serde_json::to_string(&session)?;
-/// assert_eq!(serde_json::from_str::<PendingLogins>(&stored)?.len(), 1);
+/// let mut session: PendingLogins = serde_json::from_str("[]")?;
+/// let callback = Callback::from_uri(&"/oauth/callback/gitlab/demo?code=x&state=y".parse()?)?;
+/// assert_eq!(session.take(&callback).unwrap_err().code(), "state_unknown");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default, Serialize, Deserialize)]

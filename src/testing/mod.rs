@@ -1,9 +1,9 @@
 //! Fakes of both platforms in the test's own process, on real sockets.
 //!
 //! Each fake is strict where the platform is, and stricter where leniency would hide a mistake: it verifies PKCE,
-//! spends a code once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares redirect
-//! URIs byte for byte. Its answers have the shape of recorded ones. It has an authorization page for a browser, and
-//! does in one call what a person does there:
+//! spends a code once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares
+//! redirect URIs byte for byte. Its answers have the shape of recorded ones. It has an authorization page for a
+//! browser, and does in one call what a person does there:
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,19 +2,25 @@
 
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
+    reason = "a test stops at what it did not expect, and may speak HTTP by itself; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod base_url;
 mod bitbucket;
 mod causes;
 mod conformance;
+mod fakes;
 mod fixture;
 mod gitlab;
+mod network;
+mod observe;
 mod scripted;
 mod setup;
 mod setup_guides;
+mod values;

@@ -2,8 +2,8 @@
 //!
 //! Bitbucket has two back ends at once and decides per OAuth client which one answers: see [`RefreshRotation`]. Where
 //! Bitbucket's own answer is not publicly known (a wrong code, a wrong verifier, a denial) the fake's is made up in the
-//! shape of the known ones. It is stricter than a real one in that it checks PKCE, and takes the client's credentials by
-//! HTTP Basic only.
+//! shape of the known ones. It is stricter than a real one in that it checks PKCE, and takes the client's
+//! credentials by HTTP Basic only.
 
 mod api;
 mod authorize;

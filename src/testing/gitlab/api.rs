@@ -60,8 +60,10 @@ fn owner<'a>(state: &'a State, request: &FakeRequest) -> Result<&'a FakePerson, 
     Ok(person)
 }
 
-const INSUFFICIENT_SCOPE: &str = "{\"error\":\"insufficient_scope\",\"error_description\":\"The request requires higher \
-                                  privileges than provided by the access token.\",\"scope\":\"read_user api read_api\"}";
+const INSUFFICIENT_SCOPE: &str = concat!(
+    r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided "#,
+    r#"by the access token.","scope":"read_user api read_api"}"#,
+);
 
 fn invalid_token(text: &str) -> Box<FakeResponse> {
     let challenge =
