@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
+use codehost_oauth::custom::Reply;
+use codehost_oauth::error::{ApiError, Error, TokenError};
+use codehost_oauth::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
 use codehost_oauth::testing::conformance::{Conformance, Violation};
-use codehost_oauth::transport::Network;
-use codehost_oauth::{BaseUrl, OAuthProvider, bitbucket::BitbucketCloud, gitlab::GitLab};
+use codehost_oauth::transport::{Network, Transport};
+use codehost_oauth::{
+    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, Host,
+    IntegrationId, OAuthProvider, Platform, RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User,
+    VerifiedGrant, bitbucket::BitbucketCloud, gitlab::GitLab,
+};
+use url::Url;
 
 use crate::fixture;
 
@@ -86,4 +94,183 @@ async fn a_wrong_description_of_a_provider_is_found_out() {
         .api("/2.0/user/emails", BITBUCKET_EMAILS);
     let found: Vec<_> = suite.run().await.into_iter().map(|violation| violation.to_string()).collect();
     assert_eq!(found, ["user: SentRequest(GET /2.0/user) went to https://api.bitbucket.org"]);
+}
+
+/// Every mistake is found by the check that is meant for it.
+#[tokio::test]
+async fn mistakes_of_a_provider_are_found_out() {
+    for (mistake, checks) in [
+        (Mistake::None, &[] as &[_]),
+        (Mistake::CallbackOfItsOwn, &["callback_url", "setup_guide"]),
+        (Mistake::GuideWithoutCallback, &["setup_guide"]),
+        (Mistake::NoScopes, &["scopes", "setup_guide"]),
+        (Mistake::NoLabel, &["scopes"]),
+        (Mistake::SecretInAuthorizationUrl, &["authorization_url"]),
+        (Mistake::PlainChallenge, &["authorization_url"]),
+        (Mistake::AuthorizesElsewhere, &["authorization_url"]),
+        (Mistake::RefreshesTwice, &["refresh", "lost_answers"]),
+        (Mistake::LosesOldToken, &["refresh"]),
+        (Mistake::TokenInUrl, &["user", "refusals"]),
+        (Mistake::AsksElsewhere, &["user", "refusals"]),
+        (Mistake::EveryFailureEndsTheLogin, &["junk_answers", "lost_answers", "refusals"]),
+        // It asks twice, and only one answer is written down.
+        (Mistake::RepeatsThePeer, &["user", "junk_answers"]),
+    ] {
+        let provider = Mistaken(gitlab("https://git.example.com"), mistake);
+        let found: Vec<_> = of_gitlab(&provider, "").await.into_iter().map(|violation| violation.check).collect();
+        assert_eq!(found, checks, "{mistake:?}");
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mistake {
+    None,
+    CallbackOfItsOwn,
+    GuideWithoutCallback,
+    NoScopes,
+    NoLabel,
+    SecretInAuthorizationUrl,
+    PlainChallenge,
+    AuthorizesElsewhere,
+    RefreshesTwice,
+    LosesOldToken,
+    TokenInUrl,
+    AsksElsewhere,
+    EveryFailureEndsTheLogin,
+    RepeatsThePeer,
+}
+
+/// GitLab, with one mistake.
+#[derive(Debug)]
+struct Mistaken(GitLab, Mistake);
+
+impl Mistaken {
+    fn makes(&self, mistake: Mistake) -> bool {
+        self.1 == mistake
+    }
+}
+
+#[async_trait::async_trait]
+impl OAuthProvider for Mistaken {
+    fn platform(&self) -> Platform {
+        self.0.platform()
+    }
+
+    fn base_url(&self) -> &BaseUrl {
+        self.0.base_url()
+    }
+
+    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
+        self.0.setup_links(owner)
+    }
+
+    fn required_scopes(&self, access: &Access) -> Scopes {
+        match access {
+            Access::Read if self.makes(Mistake::NoScopes) => Scopes::default(),
+            _ => self.0.required_scopes(access),
+        }
+    }
+
+    fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
+        let mut description = self.0.describe_scope(scope);
+        if self.makes(Mistake::NoLabel) {
+            description.label = " ".into();
+        }
+        description
+    }
+
+    fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
+        let platform = if self.makes(Mistake::CallbackOfItsOwn) { "git" } else { self.platform().id() };
+        CallbackUrl::new(host, platform, id)
+    }
+
+    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+        let mut guide = self.0.setup_guide(request);
+        if self.makes(Mistake::GuideWithoutCallback) {
+            guide.fields.retain(|field| field.value != guide.callback_url.as_str());
+        }
+        guide
+    }
+
+    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
+        let mut url = self.0.authorization_url(request);
+        match self.1 {
+            Mistake::SecretInAuthorizationUrl => {
+                url.query_pairs_mut().append_pair("client_secret", "s");
+            }
+            Mistake::PlainChallenge => url = url.as_str().replace("=S256", "=plain").parse().unwrap(),
+            Mistake::AuthorizesElsewhere => url.set_host(Some("other.example.com")).unwrap(),
+            _ => {}
+        }
+        url
+    }
+
+    async fn exchange_code(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error> {
+        self.0.exchange_code(http, client, grant).await
+    }
+
+    async fn refresh(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error> {
+        let mut outcome = self.0.refresh(http, client, token).await;
+        if self.makes(Mistake::RefreshesTwice) && matches!(&outcome, Err(Error::Transport(_)) | Ok(_)) {
+            let _ = self.0.refresh(http, client, token).await;
+        }
+        match &mut outcome {
+            Ok(tokens) if self.makes(Mistake::LosesOldToken) => {
+                let old = token.expose_for(self.base_url())?;
+                let given = tokens.refresh_token.take();
+                tokens.refresh_token = given.filter(|given| given.expose_for(self.base_url()).ok() != Some(old));
+            }
+            Err(Error::Answer { answer, .. }) if self.makes(Mistake::EveryFailureEndsTheLogin) => {
+                return Err(Error::Token { cause: TokenError::RefreshRejected, answer: answer.clone() });
+            }
+            Err(Error::Token { answer, .. }) if self.makes(Mistake::EveryFailureEndsTheLogin) => {
+                return Err(Error::Token { cause: TokenError::RefreshRejected, answer: answer.clone() });
+            }
+            Err(Error::Transport(_)) if self.makes(Mistake::EveryFailureEndsTheLogin) => {
+                return Err(codehost_oauth::error::VerifyError::Expired.into());
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            id: Option<u64>,
+        }
+        let mut url = self.base_url().endpoint(&["api", "v4", "user"]);
+        match self.1 {
+            Mistake::TokenInUrl => {
+                url.query_pairs_mut().append_pair("access_token", token.expose_for(self.base_url())?);
+            }
+            Mistake::AsksElsewhere => url.set_host(Some("other.example.com")).unwrap(),
+            _ => {}
+        }
+        if matches!(self.1, Mistake::TokenInUrl | Mistake::AsksElsewhere) {
+            let reply = Reply::get(http, url, token, self.base_url()).await?;
+            let Answer { id } = reply.json()?;
+            let id = id.ok_or_else(|| reply.malformed("id"))?;
+            return Ok(User::new(AccountKey::new(token.origin().integration().clone(), "gitlab", &id.to_string())));
+        }
+        if self.makes(Mistake::RepeatsThePeer) {
+            let reply = Reply::get(http, url, token, self.base_url()).await?;
+            let said: Result<serde_json::Value, _> = serde_json::from_str(reply.text()?);
+            if let Ok(serde_json::Value::String(said)) = said {
+                let cause = ApiError::ScopeMissing { missing: vec![said], setup_link: None };
+                return Err(Error::Api { cause, answer: Box::new(reply.answer()) });
+            }
+        }
+        self.0.user(http, token).await
+    }
 }

@@ -68,7 +68,8 @@ impl<'a> Conformance<'a> {
         }
     }
 
-    /// Adds an answer that the look-up of a user needs: JSON, at this path.
+    /// Adds an answer that the look-up of a user needs: JSON, at this path. Each is given once, so a look-up that asks
+    /// one path several times needs as many.
     #[must_use]
     pub fn api(mut self, path: &str, answer: &str) -> Self {
         self.api.push((path.to_owned(), answer.to_owned()));
