@@ -214,6 +214,9 @@ impl Adapter<'_> {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (code, description) = (text(&error.error), text(&error.error_description));
+        if success && code.is_empty() {
+            return Err(reply.malformed("error"));
+        }
         let refusal = TokenRefusal {
             grant: self.grant,
             error: &code,
@@ -346,10 +349,14 @@ fn lifetime(number: &serde_json::Number) -> Duration {
 mod tests {
     use super::*;
 
-    /// RFC 7636, appendix B.
+    /// RFC 7636 appendix B, and the example of GitLab's documentation.
     #[test]
-    fn the_challenge_is_that_of_the_standard() {
-        let verifier = Secret::untrusted("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
-        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    fn challenges_are_those_of_the_published_examples() {
+        for (verifier, expected) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
+        ] {
+            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The feature `tracing`: what an operator sees, and what must not be in it even at the level `trace`.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
@@ -60,6 +60,11 @@ async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
 
 /// Collects what is logged, at every level, for as long as the guard lives.
 pub(crate) fn watch() -> (Log, tracing::subscriber::DefaultGuard) {
+    // While there is one subscriber only, tracing asks the thread that first comes to a place in the code whether
+    // anybody listens there, and takes its no for everybody's: a test of another thread would silence this one.
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
