@@ -12,9 +12,15 @@
 )]
 
 mod base_url;
+mod check;
+mod check_example;
+mod check_tls;
 mod fakes;
 mod fixture;
+mod membership;
 mod network;
+mod revoke;
 mod setup;
 mod setup_guides;
+mod stub;
 mod values;

@@ -72,7 +72,7 @@ fn owner<'a>(
 
 const INSUFFICIENT_SCOPE: &str = concat!(
     r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided "#,
-    r#"by the access token.","scope":"read_user api read_api"}"#,
+    r#"by the access token.","scope":"#,
 );
 
 fn invalid_token(text: &str) -> Box<FakeResponse> {
