@@ -385,8 +385,8 @@ impl IntegrationBuilder {
     ///
     /// [`ConfigError::Missing`] names a required part that was not given; [`ConfigError::ClientId`] and
     /// [`ConfigError::ClientSecret`] refuse what cannot be credentials; [`ConfigError::NoScopes`] an access level
-    /// without scopes; [`ConfigError::GroupScope`] one that lacks what a required group needs; [`ConfigError::Name`] an
-    /// empty or overlong name.
+    /// without scopes; [`ConfigError::GroupScope`] one that lacks what a required group needs; [`ConfigError::Group`] and
+    /// [`ConfigError::Role`] a group that the platform cannot have; [`ConfigError::Name`] an empty or overlong name.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let missing = |what| ConfigError::Missing { what };
         let id = self.id.ok_or(missing("id"))?;
@@ -399,9 +399,8 @@ impl IntegrationBuilder {
         if scopes.is_empty() {
             return Err(ConfigError::NoScopes);
         }
-        let group_scope = self.required_group.as_ref().and_then(|_| self.provider.missing_membership_scope(&scopes));
-        if let Some(scope) = group_scope {
-            return Err(ConfigError::GroupScope { scope: scope.to_string() });
+        if let Some(group) = &self.required_group {
+            self.provider.ensure_group(group, &scopes)?;
         }
         Ok(Integration {
             name: parse_name(&name)?.into(),

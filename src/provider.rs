@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::base_url::BaseUrl;
 use crate::check::{CheckReport, CheckRequest};
-use crate::error::{BaseUrlError, Error};
+use crate::error::{BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::membership::{Group, Membership};
@@ -125,10 +125,15 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// [`Error::Api`] if the token is not accepted, [`Error::Account`] if the platform refuses the person.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>;
 
-    /// The scope that [`membership`](Self::membership) needs and `scopes` lacks.
-    fn missing_membership_scope(&self, scopes: &Scopes) -> Option<Scope> {
-        let _ = scopes;
-        None
+    /// Whether [`membership`](Self::membership) can be asked for this group by tokens with these scopes. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Group`] or [`ConfigError::Role`] for what the platform cannot have, [`ConfigError::GroupScope`] for
+    /// a scope that is missing.
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        let (_, _) = (group, scopes);
+        Ok(())
     }
 
     /// Looks up whether the person is in a group, without having to know who they are. What is unclear is a no.
@@ -339,8 +344,8 @@ macro_rules! forward {
                 (**self).user(http, token).await
             }
 
-            fn missing_membership_scope(&self, scopes: &Scopes) -> Option<Scope> {
-                (**self).missing_membership_scope(scopes)
+            fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+                (**self).ensure_group(group, scopes)
             }
 
             async fn membership(

@@ -7,6 +7,20 @@ use crate::token::{ClientCredentials, TokenSet};
 use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
 
 /// What became of tokens that were to be revoked (RFC 7009).
+///
+/// ```
+/// # async fn example(integration: codehost_oauth::Integration, tokens: codehost_oauth::TokenSet)
+/// # -> Result<(), codehost_oauth::error::Error> {
+/// use codehost_oauth::Revocation;
+///
+/// match integration.revoke(&tokens).await? {
+///     Revocation::NotSupported { where_to: Some(page), how, .. } => println!("{how} {page}"),
+///     Revocation::NotSupported { how, .. } => println!("{how}"),
+///     outcome => assert_eq!(outcome, Revocation::Revoked),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {

@@ -1,10 +1,10 @@
 use serde::Deserialize;
 
-use super::refusal;
+use super::{refusal, scopes};
 use crate::base_url::BaseUrl;
 use crate::error::{ApiError, ConfigError, Error};
 use crate::membership::{Group, Membership};
-use crate::scope::Scope;
+use crate::scope::{Scope, Scopes};
 use crate::token::AccessToken;
 use crate::transport::{Reply, Transport};
 
@@ -18,7 +18,7 @@ pub(super) async fn membership(
     token: &AccessToken,
     group: &Group,
 ) -> Result<Membership, Error> {
-    let least = group.least_role().map_or(Some(0), rank).ok_or(ConfigError::Role)?;
+    let least = least(group)?;
     let workspace = identifier(group)?;
     let url = api_url.endpoint(&["2.0", "user", "workspaces", &workspace, "permission"]);
     let reply = match Reply::get(http, url, token, base_url).await {
@@ -51,11 +51,24 @@ pub(super) async fn membership(
     }
 }
 
-pub(super) const ACCOUNT: &str = "account";
+/// Whether there can be such a workspace and role, and whether tokens with these scopes may ask.
+pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+    least(group)?;
+    identifier(group)?;
+    let account = Scope::known(ACCOUNT);
+    let enough = scopes.iter().any(|scope| *scope == account || scopes::describe(scope).implies.contains(&account));
+    if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: ACCOUNT.to_owned() }) }
+}
+
+const ACCOUNT: &str = "account";
 
 /// The permissions of members, lowest first. A `collaborator` reaches some repositories and is no member; what is not
 /// known opens nothing.
 const ROLES: [&str; 3] = ["member", "create-project", "owner"];
+
+fn least(group: &Group) -> Result<usize, ConfigError> {
+    group.least_role().map_or(Some(0), rank).ok_or(ConfigError::Role)
+}
 
 fn rank(role: &str) -> Option<usize> {
     ROLES.iter().position(|known| *known == role)

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::base_url::BaseUrl;
 use crate::check::{CheckReport, CheckRequest};
-use crate::error::{ApiError, BaseUrlError, Error};
+use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
@@ -198,12 +198,8 @@ impl OAuthProvider for BitbucketCloud {
         Ok(user)
     }
 
-    fn missing_membership_scope(&self, scopes: &Scopes) -> Option<Scope> {
-        let covers = |scope: &Scope| {
-            scope.as_str() == membership::ACCOUNT
-                || scopes::describe(scope).implies.iter().any(|implied| implied.as_str() == membership::ACCOUNT)
-        };
-        (!scopes.iter().any(covers)).then(|| Scope::known(membership::ACCOUNT))
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        membership::ensure(group, scopes)
     }
 
     async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {

@@ -28,14 +28,14 @@ pub struct CheckRequest {
     pub callback_url: CallbackUrl,
     /// What logins will ask for.
     pub scopes: Scopes,
-    /// How long the whole check may take: 15 seconds unless set, 5 minutes at most.
+    /// How long the whole check may take: 30 seconds unless set, 5 minutes at most.
     pub deadline: Duration,
 }
 
 impl CheckRequest {
     /// A request with the usual deadline.
     pub fn new(callback_url: CallbackUrl, scopes: Scopes) -> Self {
-        Self { callback_url, scopes, deadline: Duration::from_secs(15) }
+        Self { callback_url, scopes, deadline: Duration::from_secs(30) }
     }
 
     /// Sets how long the whole check may take.

@@ -59,10 +59,12 @@ pub(super) async fn membership(
     Ok(Membership::Unavailable { cause: None })
 }
 
-/// The scope that is missing to list the person's groups.
-pub(super) fn missing_scope(scopes: &Scopes) -> Option<Scope> {
+/// Whether there can be such a group and role, and whether tokens with these scopes may list the person's groups.
+pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+    least(group)?;
+    Wanted::of(group)?;
     let enough = ["api", READ_API].into_iter().any(|name| scopes.contains(&Scope::known(name)));
-    (!enough).then(|| Scope::known(READ_API))
+    if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: READ_API.to_owned() }) }
 }
 
 const READ_API: &str = "read_api";

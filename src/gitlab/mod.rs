@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::base_url::BaseUrl;
 use crate::check::{CheckReport, CheckRequest};
-use crate::error::{BaseUrlError, Error};
+use crate::error::{BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
@@ -173,8 +173,8 @@ impl OAuthProvider for GitLab {
         }
         user::parse(&self.base_url, token.origin(), &reply)
     }
-    fn missing_membership_scope(&self, scopes: &Scopes) -> Option<Scope> {
-        membership::missing_scope(scopes)
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        membership::ensure(group, scopes)
     }
 
     async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {

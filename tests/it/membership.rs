@@ -224,6 +224,10 @@ async fn a_gate_without_its_scope_is_refused_early_or_closed() {
     let error = builder().require_group(path("acme")).build().unwrap_err();
     assert_eq!(error.code(), "group_scope");
     assert!(builder().require_group(path("acme")).access(Access::Integration).build().is_ok());
+    for (group, code) in [(path("acme").at_least("king"), "role"), (Group::id("a15f").unwrap(), "group")] {
+        let error = builder().access(Access::Read).require_group(group).build().unwrap_err();
+        assert_eq!(error.code(), code);
+    }
     // The application lost its check box afterwards.
     let integration = builder().build().unwrap();
     let login = stub::log_in(&integration, |url| fake.authorize(url, "alice").unwrap()).await.unwrap();
