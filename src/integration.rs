@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -131,29 +132,7 @@ impl Integration {
     /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`] if a group is required;
     /// [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        let return_to = pending.return_to().cloned();
-        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
-        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
-        let user = self.provider.user(&self.http, &tokens.access_token);
-        let (user, membership) = match &self.required_group {
-            Some(group) => {
-                let membership = self.provider.membership(&self.http, &tokens.access_token, group);
-                let (user, membership) = future::join(user, membership).await;
-                (user?, Some(membership))
-            }
-            None => (user.await?, None),
-        };
-        match user.ensure_active_person() {
-            Err(AccountError::NotAPerson) if self.allow_bots => {}
-            checked => checked?,
-        }
-        if let Some(membership) = membership {
-            membership?.require()?;
-        }
-        let granted = tokens.scopes.as_ref();
-        let missing_scopes =
-            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
-        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+        self.observe("finish_login", self.finish(pending, callback)).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -163,7 +142,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.provider.refresh(&self.http, &self.client, token).await
+        self.observe("refresh", self.provider.refresh(&self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -174,7 +153,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.provider.user(&self.http, token).await
+        self.observe("user", self.provider.user(&self.http, token)).await
     }
 
     /// Whether the person is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
@@ -198,7 +177,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.provider.membership(&self.http, token, group).await
+        self.observe("membership", self.provider.membership(&self.http, token, group)).await
     }
 
     /// Ends the person's grant at the code host, as far as the platform lets a host do it; see
@@ -212,7 +191,7 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.origin(), "refresh token")?;
         }
-        self.provider.revoke(&self.http, &self.client, tokens).await
+        self.observe("revoke", self.provider.revoke(&self.http, &self.client, tokens)).await
     }
 
     /// Finds out what can be known about this integration without a person; see [`check`](crate::check). Building an
@@ -272,6 +251,41 @@ impl Integration {
     /// Where the browser comes back to.
     pub fn callback_url(&self) -> &CallbackUrl {
         &self.callback_url
+    }
+
+    async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+        let return_to = pending.return_to().cloned();
+        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
+        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
+        let user = self.provider.user(&self.http, &tokens.access_token);
+        let (user, membership) = match &self.required_group {
+            Some(group) => {
+                let membership = self.provider.membership(&self.http, &tokens.access_token, group);
+                let (user, membership) = future::join(user, membership).await;
+                (user?, Some(membership))
+            }
+            None => (user.await?, None),
+        };
+        match user.ensure_active_person() {
+            Err(AccountError::NotAPerson) if self.allow_bots => {}
+            checked => checked?,
+        }
+        if let Some(membership) = membership {
+            membership?.require()?;
+        }
+        let granted = tokens.scopes.as_ref();
+        let missing_scopes =
+            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
+        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Runs one operation in a span of its own, if the feature `tracing` is on.
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
     }
 
     fn ensure_own(&self, origin: &Origin, what: &'static str) -> Result<(), ConfigError> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::Transport;
+use crate::base_url::BaseUrl;
 use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
 use crate::token::AccessToken;
 
@@ -34,12 +35,7 @@ impl Reply {
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
-    pub async fn get(
-        http: &dyn Transport,
-        url: Url,
-        token: &AccessToken,
-        base_url: &crate::BaseUrl,
-    ) -> Result<Self, Error> {
+    pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
         let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose_for(base_url)?));
         let mut authorization =
             http::HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;

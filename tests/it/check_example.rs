@@ -6,10 +6,15 @@ use std::process::Output;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use tokio::process::Command;
 
-/// The program, beside this test's own: both are built by the same command.
+/// The program, beside this test's own. `cargo test` builds both; `cargo test --test it` alone does not.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("check")
+    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("check");
+    if !program.exists() {
+        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "check"]).status();
+        assert!(built.unwrap().success());
+    }
+    program
 }
 
 async fn run(base_url: &str, secret: Option<&str>, more: &[&str]) -> Output {

@@ -19,6 +19,7 @@ mod fakes;
 mod fixture;
 mod membership;
 mod network;
+mod observe;
 mod revoke;
 mod setup;
 mod setup_guides;
