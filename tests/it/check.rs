@@ -248,10 +248,10 @@ async fn both_fakes_are_checked_over_a_socket() {
     let app = FakeApplication::new("my-id", "right", &callback("bitbucket-cloud"), "account email");
     let bitbucket = FakeBitbucket::builder().application(app).start().await.unwrap();
     for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
-        let report = stub::builder(platform, base_url, "right").build().unwrap().check().await;
+        let report = stub::live(platform, base_url, "right").build().unwrap().check().await;
         assert_eq!(report.verdict(), Verdict::AllRight, "{report}");
         for (id, secret) in [("my-id", "wrong"), ("other-id", "right")] {
-            let integration = stub::builder(platform, base_url, secret).client(id, secret).build().unwrap();
+            let integration = stub::live(platform, base_url, secret).client(id, secret).build().unwrap();
             let report = integration.check().await;
             assert_eq!(report.verdict(), Verdict::Wrong);
             assert_eq!(report.finding("client_rejected").unwrap().level, Level::Problem);
@@ -262,10 +262,10 @@ async fn both_fakes_are_checked_over_a_socket() {
     assert_eq!(bitbucket.count("/site/oauth2/access_token"), 3);
     // The usual sub-path is found without being typed.
     let root = gitlab.base_url().trim_end_matches("/gitlab");
-    let report = stub::builder("gitlab", root, "right").build().unwrap().check().await;
+    let report = stub::live("gitlab", root, "right").build().unwrap().check().await;
     assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
     let wrong = format!("{root}/gitlab/deeper/still");
-    let report = stub::builder("gitlab", &wrong, "right").build().unwrap().check().await;
+    let report = stub::live("gitlab", &wrong, "right").build().unwrap().check().await;
     assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
 }
 

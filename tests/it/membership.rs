@@ -211,7 +211,7 @@ async fn only_members_log_in_at_gitlab() {
         // What is wrong with the account comes first.
         (path("acme"), "carol", Err("account_blocked")),
     ] {
-        let builder = stub::builder("gitlab", fake.base_url(), "right").require_group(group);
+        let builder = stub::live("gitlab", fake.base_url(), "right").require_group(group);
         let outcome = stub::log_in(&builder.build().unwrap(), |url| fake.authorize(url, person).unwrap()).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected, "{person}");
     }
@@ -220,7 +220,7 @@ async fn only_members_log_in_at_gitlab() {
 #[tokio::test]
 async fn a_gate_without_its_scope_is_refused_early_or_closed() {
     let fake = fake_gitlab("read_user").await;
-    let builder = || stub::builder("gitlab", fake.base_url(), "right").access(Access::SignIn);
+    let builder = || stub::live("gitlab", fake.base_url(), "right").access(Access::SignIn);
     let error = builder().require_group(path("acme")).build().unwrap_err();
     assert_eq!(error.code(), "group_scope");
     assert!(builder().require_group(path("acme")).access(Access::Integration).build().is_ok());
@@ -248,7 +248,7 @@ async fn a_gated_login_at_bitbucket_costs_two_legs() {
     jane.workspaces = vec![bitbucket::FakeWorkspace::new(WORKSPACE, "acme", "member")];
     let fake = FakeBitbucket::builder().application(app).person(jane).start().await.unwrap();
     let gated = |group: Group| {
-        let builder = stub::builder("bitbucket-cloud", fake.base_url(), "right").access(Access::SignIn);
+        let builder = stub::live("bitbucket-cloud", fake.base_url(), "right").access(Access::SignIn);
         builder.require_group(group).build().unwrap()
     };
     for (group, expected) in [

@@ -6,10 +6,7 @@ use codehost_oauth::{Integration, Revocation};
 use crate::stub::{self, Stub, answer, json};
 
 fn gitlab(http: &Stub) -> Integration {
-    stub::builder("gitlab", "https://git.example.com/gitlab", "my secret".replace(' ', "&").as_str())
-        .transport(http.clone())
-        .build()
-        .unwrap()
+    stub::builder("gitlab", "https://git.example.com/gitlab", "my&secret").transport(http.clone()).build().unwrap()
 }
 
 #[tokio::test]
@@ -84,7 +81,7 @@ async fn a_revoked_grant_is_dead_at_both_ends() {
     let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
     let app = FakeApplication::new("my-id", "right", callback, "read_api read_user");
     let gitlab = FakeGitLab::builder().application(app).start().await.unwrap();
-    let integration = stub::builder("gitlab", gitlab.base_url(), "right").build().unwrap();
+    let integration = stub::live("gitlab", gitlab.base_url(), "right").build().unwrap();
     let login = stub::log_in(&integration, |url| gitlab.authorize(url, "alice").unwrap()).await.unwrap();
     // An expired access token would not be a handle any more.
     gitlab.expire_all_tokens();
@@ -94,6 +91,6 @@ async fn a_revoked_grant_is_dead_at_both_ends() {
     // Twice is no error (RFC 7009 section 2.2).
     assert_eq!(integration.revoke(&login.tokens).await.unwrap(), Revocation::Revoked);
 
-    let wrong = stub::builder("gitlab", gitlab.base_url(), "wrong").build().unwrap();
+    let wrong = stub::live("gitlab", gitlab.base_url(), "wrong").build().unwrap();
     assert_eq!(wrong.revoke(&login.tokens).await.unwrap_err().code(), "client_rejected");
 }

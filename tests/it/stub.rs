@@ -68,6 +68,12 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answe
     Ok(response.body(body.as_bytes().to_vec()).unwrap())
 }
 
+/// An integration that talks to a fake over a socket.
+pub(crate) fn live(platform: &str, base_url: &str, secret: &str) -> IntegrationBuilder {
+    builder(platform, base_url, secret).transport(client())
+}
+
+/// An integration that reaches nothing. A client is not made for nothing: it reads the system's certificates.
 pub(crate) fn builder(platform: &str, base_url: &str, secret: &str) -> IntegrationBuilder {
     let base_url = BaseUrl::parse(base_url, &network()).unwrap();
     let provider = Platform::find(platform).unwrap().at(base_url).unwrap();
@@ -77,7 +83,7 @@ pub(crate) fn builder(platform: &str, base_url: &str, secret: &str) -> Integrati
         .host("http://127.0.0.1:9000".parse().unwrap())
         .client("my-id", secret)
         .access(Access::Read)
-        .transport(client())
+        .transport(Stub::new(|_| Err(TransportError::Refused)))
 }
 
 pub(crate) fn network() -> Network {
