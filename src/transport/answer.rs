@@ -48,6 +48,28 @@ impl Reply {
         Self::fetch(http, request, MAX_API_BODY).await
     }
 
+    /// Asks for what anybody may see: `GET`, without any secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
+        let request = http::Request::get(String::from(url))
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| TransportError::Protocol)?;
+        Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// A header's value, if it is there once and visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        value.to_str().ok()
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.parts.status
