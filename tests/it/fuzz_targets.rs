@@ -15,7 +15,7 @@ use codehost_oauth::{
 };
 
 /// All of them, by the names of their binaries.
-pub(crate) const ALL: [(&str, fn(&[u8])); 9] = [
+pub(crate) const ALL: [(&str, Target); 9] = [
     ("base_url", base_url),
     ("bitbucket_emails", bitbucket_emails),
     ("bitbucket_user", bitbucket_user),
@@ -26,6 +26,8 @@ pub(crate) const ALL: [(&str, fn(&[u8])); 9] = [
     ("return_to", return_to),
     ("token_response", token_response),
 ];
+
+pub(crate) type Target = fn(&[u8]);
 
 /// What is accepted is canonical, is read the same once more, and has endpoints of its own origin.
 pub(crate) fn base_url(data: &[u8]) {
@@ -207,7 +209,7 @@ pub(crate) fn ip_classify(data: &[u8]) {
     };
     let unicast: ipnet::IpNet = "2000::/3".parse().expect("a range");
     let refused = |net: &&str| net.parse::<ipnet::IpNet>().expect("a range").contains(&address);
-    let public = !REFUSED.iter().any(|net| refused(&net)) && (address.is_ipv4() || unicast.contains(&address));
+    let public = !REFUSED.iter().any(&refused) && (address.is_ipv4() || unicast.contains(&address));
     // Besides them, addresses that may hide a metadata address, and ISATAP.
     if Network::public_only().permits(address) {
         assert!(public, "{address}");

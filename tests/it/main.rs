@@ -22,6 +22,7 @@ mod check_tls;
 mod conformance;
 mod corpora;
 mod dns;
+mod docs;
 mod examples;
 mod fakes;
 mod fixture;

@@ -252,7 +252,7 @@ impl Ledger {
         self.learnt.push(everything);
         if uri.contains("token") {
             let stolen = self.learnt.iter().flat_map(|text| text.split(['=', '&', ' ', '"']));
-            let stolen = stolen.filter(|word| word.starts_with("code-") || word.starts_with("access-")).last();
+            let stolen = stolen.filter(|word| word.starts_with("code-") || word.starts_with("access-")).next_back();
             let token = stolen.map_or_else(|| "evil-token".to_owned(), str::to_owned);
             return (200, json!({"access_token": token, "token_type": "Bearer", "refresh_token": "evil-refresh"}));
         }
