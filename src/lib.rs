@@ -8,12 +8,18 @@ mod grant;
 mod host;
 mod html;
 mod integration;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod keeper;
 mod login;
 mod network;
 mod oauth;
 mod platforms;
 mod provider;
 mod scope;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod seal;
 mod secret;
 pub mod setup;
 #[cfg(feature = "testing")]

@@ -3,6 +3,8 @@
 mod callback;
 mod pending;
 mod return_to;
+#[cfg(feature = "seal")]
+mod sealed;
 
 pub use self::callback::Callback;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};

@@ -10,5 +10,6 @@
     reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod keeper;
 mod setup;
 mod setup_guides;
