@@ -27,14 +27,22 @@
 
 mod application;
 pub mod bitbucket;
+#[cfg(feature = "seal")]
+mod faulty_store;
 pub mod gitlab;
 mod grants;
 mod journal;
 mod page;
 mod server;
+#[cfg(feature = "seal")]
+mod store_conformance;
 mod wire;
 
 pub use application::{FakeApplication, FakeError};
 pub use bitbucket::FakeBitbucket;
+#[cfg(feature = "seal")]
+pub use faulty_store::{Fault, FaultyStore};
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
+#[cfg(feature = "seal")]
+pub use store_conformance::{Nonconformity, store_conformance};

@@ -1,4 +1,9 @@
 //! Tokens that stay alive.
 
+mod faults;
 mod in_process;
+mod processes;
 mod scenario;
+mod servers;
+mod stores;
+mod storm;
