@@ -130,7 +130,7 @@ impl Flight {
     async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         let mut call = Box::pin(self.integration.refresh(token));
         loop {
-            let pulse = Box::pin(tokio::time::sleep(self.inner.lease / 3));
+            let pulse = Box::pin(tokio::time::sleep(self.inner.lease.checked_div(3).unwrap_or_default()));
             match select(call, pulse).await {
                 Either::Left((answer, _)) => return answer,
                 Either::Right((_, unfinished)) => call = unfinished,

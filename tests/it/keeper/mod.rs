@@ -1,5 +1,6 @@
 //! Tokens that stay alive.
 
+mod example;
 mod faults;
 mod in_process;
 mod processes;

@@ -177,7 +177,7 @@ async fn child() -> Result {
     let store = FaultyStore::new(open(&store).await?);
     // The calls of one task are counted.
     let tasks = if die.is_empty() { TASKS } else { 1 };
-    let doom = Arc::new(|| kill_this_process());
+    let doom = Arc::new(kill_this_process);
     match die.split_once(' ').map(|(when, call)| (when, call.parse())) {
         Some(("before", Ok(call))) => store.fail(call, Fault::Before(doom)),
         Some(("after", Ok(call))) => store.fail(call, Fault::After(doom)),
