@@ -76,9 +76,21 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     let ring: KeyRing = keys.parse().map_err(|error| failure(KeeperError::Seal(error)))?;
     let store = open(&flags.store).await.map_err(|error| failure(KeeperError::Store(error)))?;
     let keeper = TokenKeeper::builder(store, ring, Arc::clone(&integration)).build();
+    let done = act(&flags, &keeper, &integration, &connection).await;
+    // Nothing that the code host has acted on may be cut off.
+    keeper.finish().await;
+    done
+}
+
+async fn act(
+    flags: &Flags,
+    keeper: &TokenKeeper,
+    integration: &Integration,
+    connection: &ConnectionId,
+) -> Result<(), Failure> {
     match flags.action {
         Action::Import => {
-            keeper.import(&connection, read_tokens(&integration)?).await.map_err(failure)?;
+            keeper.import(connection, read_tokens(integration)?).await.map_err(failure)?;
             print(&format!("stored {connection}\n"))
         }
         Action::Token => {
@@ -87,7 +99,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
                 if n > 0 {
                     tokio::time::sleep(every).await;
                 }
-                ask(&keeper, &integration, &connection).await?;
+                ask(keeper, integration, connection).await?;
             }
             Ok(())
         }

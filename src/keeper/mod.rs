@@ -48,8 +48,8 @@ use crate::token::{AccessToken, TokenSet};
 
 /// Gives valid access tokens, and renews them in time. One for a whole process: clones share everything.
 ///
-/// It needs a tokio runtime that lives as long as refreshes may be under way: end the runtime in order (return from
-/// `main`, do not kill it) so that the last answers are stored.
+/// Refreshes run in tasks of the tokio runtime. Before it ends, wait for [`finish`](Self::finish), so that the last answers
+/// are stored.
 ///
 /// ```
 /// use codehost_oauth::keeper::{ConnectionId, MemoryStore, Outcome, TokenKeeper};
@@ -200,6 +200,24 @@ impl TokenKeeper {
             Some(tokens) => Disconnected { deleted: true, tokens },
             None => Disconnected { deleted: false, tokens: None },
         })
+    }
+
+    /// Waits until no refresh is under way in this process. Call it before the runtime ends, when nobody asks any more:
+    /// what is cut off after the code host has acted is lost.
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
+    /// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new()).build();
+    /// tokio::time::timeout(std::time::Duration::from_secs(20), keeper.finish()).await?;
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub async fn finish(&self) {
+        self.inner.flights.finish().await;
     }
 
     /// `unwanted` is a token that the API has refused.

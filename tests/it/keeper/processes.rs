@@ -35,7 +35,7 @@ async fn processes_on_redis_refresh_once_a_round() -> Result {
 }
 
 async fn race(server: Server) -> Result {
-    let rounds = std::env::var("CODEHOST_OAUTH_TEST_ROUNDS").ok().map_or(Ok(5), |text| text.parse())?;
+    let rounds = std::env::var("CODEHOST_OAUTH_TEST_ROUNDS").ok().map_or(Ok(20), |text| text.parse())?;
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     scenario.keeper(open(&server.url).await?).import(&scenario.connection, tokens).await?;

@@ -25,6 +25,12 @@ impl Server {
     }
 
     pub(crate) async fn postgres() -> Result<Self> {
+        let server = Self::postgres_without_tables().await?;
+        open(&server.url).await?;
+        Ok(server)
+    }
+
+    pub(crate) async fn postgres_without_tables() -> Result<Self> {
         let bin = postgres_binaries();
         let folder = folder("postgres")?;
         let data = folder.join("data");
@@ -54,7 +60,11 @@ impl Server {
 
     async fn ready(self) -> Result<Self> {
         for _ in 0..200 {
-            if open(&self.url).await.is_ok() {
+            let ready = match self.url.starts_with("postgres:") {
+                true => PostgresStore::connect(&self.url).await.is_ok(),
+                false => open(&self.url).await.is_ok(),
+            };
+            if ready {
                 return Ok(self);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use codehost_oauth::error::StoreError;
-use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore};
+use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
 use codehost_oauth::testing::{FaultyStore, store_conformance};
 
 use super::scenario::Result;
@@ -54,4 +54,57 @@ async fn addresses_that_cannot_be_used_say_nothing_of_a_password() {
         }
     }
     assert!(SqliteStore::open("/nowhere/at/all.db").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_together_create_the_tables_once() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let opened = futures_util::future::join_all((0..8).map(|_| open(&server.url))).await;
+        for store in opened {
+            assert!(store?.load(&"gitlab:demo:1".parse()?).await?.is_none());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_tables_are_the_right_ones() -> Result {
+    let docs = include_str!("../../../docs/stores.md");
+    let sql: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+
+    let server = Server::postgres_without_tables().await?;
+    let postgres = sqlx::PgPool::connect(&server.url).await?;
+    sqlx::raw_sql(sql[0]).execute(&postgres).await?;
+    conforms(&server).await?;
+    sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&postgres).await?;
+    assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));
+
+    let server = Server::sqlite()?;
+    let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
+    sqlx::raw_sql(sql[1]).execute(&sqlite).await?;
+    conforms(&server).await?;
+    sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&sqlite).await?;
+    assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_shows_nothing_of_a_token() -> Result {
+    let mut scenario = super::scenario::Scenario::start().await?;
+    let tokens = scenario.log_in().await?;
+    let access = scenario.text(&tokens.access_token);
+    let store = Arc::new(MemoryStore::default());
+    let keeper = scenario.keeper(Arc::clone(&store));
+    keeper.import(&scenario.connection, tokens).await?;
+    let stored = store.load(&scenario.connection).await?.unwrap();
+    assert!(!String::from_utf8_lossy(&stored.sealed).contains(&access));
+    let outcome = keeper.ask(&scenario.connection).await?;
+    let shown = format!("{outcome:?} {keeper:?} {stored:?}");
+    assert!(!shown.contains(&access) && !shown.contains("7, 7, 7"), "{shown}");
+
+    // A row that was moved to somebody else opens nowhere.
+    let thief = "gitlab:demo:99999".parse()?;
+    assert!(store.compare_and_swap(&thief, None, &stored).await?);
+    assert_eq!(keeper.access_token(&thief).await.unwrap_err().code(), "seal_rejected");
+    Ok(())
 }
