@@ -34,7 +34,7 @@ use crate::network::Network;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BaseUrl {
-    /// Canonical, with the slash that `Url` puts behind an empty path.
+    /// Canonical; it ends with a slash only if the path is empty, where `Url` puts one.
     url: Url,
     /// The same without a slash at the end.
     text: String,
@@ -48,26 +48,16 @@ impl BaseUrl {
     /// [`BaseUrlError`] says what is wrong in words for the person who typed it. It never repeats user information
     /// or a query, which may hold a secret.
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
-        let raw = RawUrl::parse(text)?;
-        let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
+        let url = read(text)?;
         let host = url.host().ok_or(BaseUrlError::Host)?;
-        // Two readers must agree on the host (`0177.1`, `①`, `%31`): ours, which changes nothing but case, and `url`.
-        let canonical = host.to_string();
-        if raw.host.to_ascii_lowercase() != canonical {
-            return Err(BaseUrlError::HostSpelling { read_as: canonical });
-        }
         match &host {
-            url::Host::Domain(name) if name.ends_with('.') => return Err(BaseUrlError::TrailingDot),
             url::Host::Domain(name) if !network.permits_name(name) => return Err(BaseUrlError::LocalName),
             url::Host::Ipv4(v4) if !network.permits((*v4).into()) => return Err(BaseUrlError::AddressNotAllowed),
             url::Host::Ipv6(v6) if !network.permits((*v6).into()) => return Err(BaseUrlError::AddressNotAllowed),
             _ => {}
         }
-        if !raw.https && !network.permits_http(&host) {
+        if url.scheme() != "https" && !network.permits_http(&host) {
             return Err(BaseUrlError::PlainHttp);
-        }
-        if url.port().is_some_and(|port| BLOCKED_PORTS.contains(&port)) {
-            return Err(BaseUrlError::Port);
         }
         Ok(Self::from_url(url))
     }
@@ -94,7 +84,8 @@ impl BaseUrl {
         self.url.path().trim_end_matches('/')
     }
 
-    /// A URL below this one. Each segment is percent-encoded as a whole, so no segment can change host or path.
+    /// A URL below this one. Each segment is percent-encoded as a whole, so no segment can change host or path; `.` and
+    /// `..`, which cannot be encoded, are left out.
     ///
     /// ```
     /// # use codehost_oauth::{transport::Network, BaseUrl};
@@ -104,10 +95,14 @@ impl BaseUrl {
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn endpoint(&self, segments: &[&str]) -> Url {
-        let mut url = self.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
+        // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then climbs out at `.<TAB>.`.
+        let mut path = self.path().to_owned();
+        for segment in segments.iter().filter(|segment| !matches!(**segment, "." | "..")) {
+            path.push('/');
+            push_encoded(&mut path, segment);
         }
+        let mut url = self.url.clone();
+        url.set_path(&path);
         url
     }
 
@@ -128,7 +123,10 @@ impl BaseUrl {
         Self::parse(text, &Network::public_only()).expect("a valid constant")
     }
 
-    pub(crate) fn from_url(url: Url) -> Self {
+    pub(crate) fn from_url(mut url: Url) -> Self {
+        // One value for one place, with and without the slash: credentials are compared by it.
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
         let text = url.as_str().trim_end_matches('/').to_owned();
         Self { url, text }
     }
@@ -158,14 +156,39 @@ impl serde::Serialize for BaseUrl {
     }
 }
 
+/// Reads a URL of scheme, host, port and path, if two readers agree on its host (`0177.1`, `①`, `%31`): ours, which
+/// changes nothing but case, and `url`. No network policy is asked.
+pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
+    let raw = RawUrl::parse(text)?;
+    let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
+    let host = url.host().ok_or(BaseUrlError::Host)?;
+    let canonical = host.to_string();
+    if raw.host.to_ascii_lowercase() != canonical {
+        return Err(BaseUrlError::HostSpelling { read_as: canonical });
+    }
+    match host {
+        url::Host::Domain(name) if name.ends_with('.') => return Err(BaseUrlError::TrailingDot),
+        url::Host::Domain(name) if !is_host_name(name) => return Err(BaseUrlError::Host),
+        url::Host::Ipv6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                return Err(BaseUrlError::HostSpelling { read_as: v4.to_string() });
+            }
+        }
+        _ => {}
+    }
+    if url.port().is_some_and(|port| BLOCKED_PORTS.contains(&port)) {
+        return Err(BaseUrlError::Port);
+    }
+    Ok(url)
+}
+
 /// A URL cut up without repairing anything.
-pub(crate) struct RawUrl<'a> {
-    pub(crate) https: bool,
-    pub(crate) host: &'a str,
+struct RawUrl<'a> {
+    host: &'a str,
 }
 
 impl<'a> RawUrl<'a> {
-    pub(crate) fn parse(text: &'a str) -> Result<Self, BaseUrlError> {
+    fn parse(text: &'a str) -> Result<Self, BaseUrlError> {
         if text.is_empty() {
             return Err(BaseUrlError::Empty);
         }
@@ -175,7 +198,7 @@ impl<'a> RawUrl<'a> {
         if !text.is_ascii() {
             return Err(BaseUrlError::NotAscii { read_as: punycode(text) });
         }
-        let (https, rest) = split_scheme(text)?;
+        let rest = split_scheme(text)?;
         let (authority, path) = match rest.find(['/', '?', '#', '\\']) {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -186,20 +209,21 @@ impl<'a> RawUrl<'a> {
         if path.contains(['?', '#']) {
             return Err(BaseUrlError::QueryOrFragment);
         }
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-:/_~[]".contains(&byte);
-        if let Some(byte) = rest.bytes().find(|byte| !allowed(*byte)) {
-            return Err(BaseUrlError::Character { found: char::from(byte) });
+        let plain = |c: &char| c.is_ascii_alphanumeric() || ".-:/_~".contains(*c);
+        let strange = authority.chars().find(|c| !plain(c) && !"[]".contains(*c));
+        if let Some(found) = strange.or_else(|| path.chars().find(|c| !plain(c))) {
+            return Err(BaseUrlError::Character { found });
         }
         let inner = path.strip_suffix('/').unwrap_or(path);
         let mut segments = inner.split('/').skip(1);
-        if segments.any(|segment| segment.is_empty() || segment == "." || segment == "..") || path == "//" {
+        if segments.any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(BaseUrlError::Path);
         }
         let host = split_port(authority)?;
         if host.is_empty() {
             return Err(BaseUrlError::Host);
         }
-        Ok(Self { https, host })
+        Ok(Self { host })
     }
 }
 
@@ -207,7 +231,7 @@ impl<'a> RawUrl<'a> {
 const MAX_LENGTH: usize = 2048;
 
 /// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot live there, but a mail server
-/// or a database that would read our request as commands can. Port 0 besides.
+/// or a database that would read our request as commands can. Port 0 and Redis (6379) besides.
 const BLOCKED_PORTS: [u16; 84] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
     110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
@@ -215,7 +239,8 @@ const BLOCKED_PORTS: [u16; 84] = [
     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 6379, 10080,
 ];
 
-fn split_scheme(text: &str) -> Result<(bool, &str), BaseUrlError> {
+/// What is behind `https://` or `http://`.
+fn split_scheme(text: &str) -> Result<&str, BaseUrlError> {
     if let Some(found) = text.chars().find(|c| c.is_ascii_control() || *c == ' ') {
         return Err(BaseUrlError::Character { found });
     }
@@ -226,8 +251,7 @@ fn split_scheme(text: &str) -> Result<(bool, &str), BaseUrlError> {
         return Err(if named { BaseUrlError::Scheme } else { BaseUrlError::NoScheme });
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "https" => Ok((true, rest)),
-        "http" => Ok((false, rest)),
+        "https" | "http" => Ok(rest),
         _ => Err(BaseUrlError::Scheme),
     }
 }
@@ -242,6 +266,31 @@ fn split_port(authority: &str) -> Result<&str, BaseUrlError> {
     let port = port.strip_prefix(':').unwrap_or(port);
     let plain = !port.is_empty() && !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
     if plain && port.parse::<u16>().is_ok() { Ok(host) } else { Err(BaseUrlError::Port) }
+}
+
+/// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. An underscore
+/// is no letter of a host name, but intranets have it.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Appends a path segment; what RFC 3986 does not allow in one becomes `%XX`.
+fn push_encoded(path: &mut String, segment: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().map_or('0', char::from);
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    }
 }
 
 /// How a parser would spell the host of an international URL, to show to the person who pasted it.

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::base_url::{BaseUrl, RawUrl};
+use crate::base_url::BaseUrl;
 use crate::error::{BaseUrlError, ConfigError};
 use crate::network::is_loopback_host;
 
@@ -39,13 +39,9 @@ impl FromStr for Host {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let raw = RawUrl::parse(text).map_err(ConfigError::Host)?;
-        let url = Url::parse(text).map_err(|_| ConfigError::Host(BaseUrlError::Host))?;
-        let host = url.host().ok_or(ConfigError::Host(BaseUrlError::Host))?;
-        if raw.host.to_ascii_lowercase() != host.to_string() {
-            return Err(ConfigError::Host(BaseUrlError::HostSpelling { read_as: host.to_string() }));
-        }
-        if !raw.https && !is_loopback_host(&host) {
+        let url = crate::base_url::read(text).map_err(ConfigError::Host)?;
+        let loopback = url.host().is_some_and(|host| is_loopback_host(&host));
+        if url.scheme() != "https" && !loopback {
             return Err(ConfigError::Host(BaseUrlError::PlainHttp));
         }
         Ok(Self(BaseUrl::from_url(url)))

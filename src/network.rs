@@ -91,12 +91,14 @@ impl Network {
     }
 
     /// Whether a connection to `address` is allowed.
+    ///
+    /// No name honestly resolves to an IPv6 spelling of an IPv4 address (mapped, NAT64, 6to4, …), so none of them is
+    /// public, whichever IPv4 address it stands for.
     pub fn permits(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
         if is_metadata(address) {
             return false;
         }
-        if self.plain_http == PlainHttp::Loopback && address.is_loopback() {
+        if self.plain_http == PlainHttp::Loopback && address.to_canonical().is_loopback() {
             return true;
         }
         match &self.reach {
@@ -109,6 +111,7 @@ impl Network {
     /// Whether a host name may be looked up at all. The addresses that it resolves to are the wall; this refuses early,
     /// with a better message, names that can only be local.
     pub(crate) fn permits_name(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let is_or_below =
             |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if METADATA_NAMES.iter().any(|suffix| is_or_below(suffix)) {
@@ -160,10 +163,15 @@ impl FromStr for Cidr {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<ipnet::IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
-            .map(Self)
-            .map_err(|_| ConfigError::Cidr)
+        let net = match text.parse::<ipnet::IpNet>() {
+            Ok(net) => net,
+            Err(_) => text.parse::<IpAddr>().map_err(|_| ConfigError::Cidr)?.to_canonical().into(),
+        };
+        // A range of IPv4-mapped addresses would match nothing: addresses are compared as IPv4.
+        let mapped = net.addr() != net.addr().to_canonical();
+        // `10.0.0.5/8` is all of 10/8, which is hardly what was meant.
+        let exact = net.addr() == net.network();
+        if exact && !mapped { Ok(Self(net)) } else { Err(ConfigError::Cidr) }
     }
 }
 
@@ -173,10 +181,15 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// A name of this machine itself (RFC 6761 section 6.3).
+pub(crate) fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 /// `localhost`, 127.0.0.0/8 or ::1.
 pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
     match host {
-        url::Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        url::Host::Domain(name) => is_localhost(name),
         url::Host::Ipv4(v4) => v4.is_loopback(),
         url::Host::Ipv6(v6) => v6.is_loopback(),
     }
@@ -185,22 +198,30 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
 /// Names that hand out a machine's cloud credentials.
 const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 
-/// Special-use and by custom private suffixes (RFC 6762, RFC 8375, ICANN's `.internal`, Kubernetes).
-const LOCAL_SUFFIXES: [&str; 4] = ["local", "internal", "svc", "home.arpa"];
+/// Special-use and by custom private suffixes (RFC 6762 with its appendix G, RFC 7686, RFC 8375, ICANN's `.internal`,
+/// Kubernetes, old resolvers). A hint for the form; the addresses are the wall.
+const LOCAL_SUFFIXES: [&str; 11] =
+    ["local", "internal", "svc", "home.arpa", "localdomain", "lan", "corp", "home", "intranet", "private", "onion"];
 
-const METADATA_V4: [Ipv4Addr; 6] = [
+const METADATA_V4: [Ipv4Addr; 8] = [
     Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, OpenStack
     Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
     Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS pod identity
+    Ipv4Addr::new(169, 254, 42, 42),   // Scaleway
+    Ipv4Addr::new(169, 254, 0, 23),    // Tencent
     Ipv4Addr::new(168, 63, 129, 16),   // Azure WireServer, a public address
     Ipv4Addr::new(100, 100, 100, 200), // Alibaba
     Ipv4Addr::new(192, 0, 0, 192),     // Oracle
 ];
 
-const METADATA_V6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS EKS pod identity
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google
+/// Those that end in 169.254.169.254 (OpenStack, Oracle) are found by [`embedded_v4`].
+const METADATA_V6: [Ipv6Addr; 6] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),     // AWS
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),      // AWS EKS pod identity
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),      // Google
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),       // Scaleway
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x1), // Akamai
+    Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200), // Alibaba
 ];
 
 /// IPv4 blocks that are not globally routable, and multicast.
@@ -235,7 +256,9 @@ const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0,
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !SPECIAL_V4.iter().any(|net| in_v4(v4, *net)) && !METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => in_v6(v6, GLOBAL_UNICAST_V6) && !SPECIAL_V6.iter().any(|net| in_v6(v6, *net)),
+        IpAddr::V6(v6) => {
+            in_v6(v6, GLOBAL_UNICAST_V6) && !SPECIAL_V6.iter().any(|net| in_v6(v6, *net)) && !is_isatap(v6)
+        }
     }
 }
 
@@ -247,12 +270,24 @@ fn is_metadata(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for: the last 32 bits (mapped, compatible, NAT64, ISATAP), the 32
-/// bits behind 2002 (6to4), and the last 32 bits inverted (Teredo).
-fn embedded_v4(v6: Ipv6Addr) -> [Ipv4Addr; 3] {
-    let [_, a, b, _, _, _, y, z] = v6.segments();
-    let join = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
-    [join(y, z), join(a, b), join(!y, !z)]
+/// The IPv4 addresses that an IPv6 address may stand for, whatever its prefix, since an operator can choose that.
+fn embedded_v4(v6: Ipv6Addr) -> [Ipv4Addr; 8] {
+    let [_, _, c, d, e, f, g, h, _, j, k, l, m, n, o, p] = v6.octets();
+    [
+        Ipv4Addr::new(m, n, o, p),     // mapped, compatible, ISATAP, NAT64 with a prefix of 96 bits
+        Ipv4Addr::new(j, k, l, m),     // NAT64 with 64 (RFC 6052 section 2.2: octet 8 is skipped)
+        Ipv4Addr::new(h, j, k, l),     // 56
+        Ipv4Addr::new(g, h, j, k),     // 48, as 64:ff9b:1::/48 may be used
+        Ipv4Addr::new(f, g, h, j),     // 40
+        Ipv4Addr::new(e, f, g, h),     // 32; a Teredo server
+        Ipv4Addr::new(c, d, e, f),     // 6to4
+        Ipv4Addr::new(!m, !n, !o, !p), // a Teredo client
+    ]
+}
+
+/// An interface id that wraps an IPv4 address behind any prefix (RFC 5214 section 6.1).
+fn is_isatap(v6: Ipv6Addr) -> bool {
+    matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _])
 }
 
 fn in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u32)) -> bool {

@@ -24,6 +24,7 @@ use zeroize::Zeroize as _;
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
 use crate::grant::VerifiedGrant;
+use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
@@ -140,6 +141,28 @@ impl TokenEndpoint<'_> {
         Ok(tokens)
     }
 
+    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
+    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
+    pub(crate) async fn probe(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<(), Error> {
+        let oauth = self.client(client)?;
+        let redirect = oauth2::RedirectUrl::new(callback_url.as_str().to_owned());
+        let redirect = redirect.map_err(|_| ConfigError::Missing { what: "callback URL" })?;
+        let (code, verifier) = (Secret::random()?, Secret::random()?);
+        let adapter = self.adapter(http, Grant::AuthorizationCode, Some(callback_url.as_str()));
+        let answer = oauth
+            .exchange_code(oauth2::AuthorizationCode::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+            .set_redirect_uri(Cow::Owned(redirect))
+            .request_async(&adapter)
+            .await;
+        answer.map(|_: TokenAnswer| ()).map_err(|error| adapter.failure(error))
+    }
+
     fn client(&self, client: &ClientCredentials) -> Result<OauthClient, ConfigError> {
         let secret = client.secret_for(self.base_url)?;
         Ok(oauth2::Client::new(oauth2::ClientId::new(client.client_id().to_owned()))
@@ -197,7 +220,11 @@ struct Adapter<'a> {
 }
 
 impl Adapter<'_> {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+        // A transport that logs headers leaves out what says so.
+        if let Some(authorization) = request.headers_mut().get_mut(http::header::AUTHORIZATION) {
+            authorization.set_sensitive(true);
+        }
         let reply = Reply::fetch(self.http, request, MAX_TOKEN_BODY).await?;
         let success = reply.status() == http::StatusCode::OK;
         let error = if success { reply.json::<ErrorAnswer>()? } else { reply.refusal::<ErrorAnswer>() };
@@ -210,6 +237,9 @@ impl Adapter<'_> {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (code, description) = (text(&error.error), text(&error.error_description));
+        if success && code.is_empty() {
+            return Err(reply.malformed("error"));
+        }
         let refusal = TokenRefusal {
             grant: self.grant,
             error: &code,
@@ -225,19 +255,28 @@ impl Adapter<'_> {
         answer: Result<TokenAnswer, RequestTokenError<Error, BasicErrorResponse>>,
         origin: &Origin,
     ) -> Result<TokenSet, Error> {
-        let malformed = |field| match self.answer.get() {
-            Some(answer) => Error::Answer { cause: AnswerError::Malformed { field }, answer: Box::new(answer.clone()) },
-            None => TransportError::Protocol.into(),
-        };
         match answer {
-            Ok(answer) => answer.into_tokens(origin).map_err(malformed),
-            Err(RequestTokenError::Request(error)) => Err(error),
-            Err(RequestTokenError::Parse(error, mut body)) => {
+            Ok(answer) => answer.into_tokens(origin).map_err(|field| self.malformed(field)),
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    fn failure(&self, error: RequestTokenError<Error, BasicErrorResponse>) -> Error {
+        match error {
+            RequestTokenError::Request(error) => error,
+            RequestTokenError::Parse(error, mut body) => {
                 body.zeroize();
                 let path = error.path().to_string();
-                Err(malformed(MEMBERS.into_iter().find(|member| *member == path).unwrap_or("body")))
+                self.malformed(MEMBERS.into_iter().find(|member| *member == path).unwrap_or("body"))
             }
-            Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => Err(malformed("body")),
+            RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => self.malformed("body"),
+        }
+    }
+
+    fn malformed(&self, field: &'static str) -> Error {
+        match self.answer.get() {
+            Some(answer) => Error::Answer { cause: AnswerError::Malformed { field }, answer: Box::new(answer.clone()) },
+            None => TransportError::Protocol.into(),
         }
     }
 }
@@ -336,4 +375,20 @@ fn lifetime(number: &serde_json::Number) -> Duration {
         (None, None) => 0,
     };
     Duration::from_secs(seconds).min(MAX_LIFETIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B, and the example of GitLab's documentation.
+    #[test]
+    fn challenges_are_those_of_the_published_examples() {
+        for (verifier, expected) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
+        ] {
+            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+        }
+    }
 }

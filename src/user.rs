@@ -217,8 +217,11 @@ pub struct Email {
 }
 
 impl Email {
-    /// `None` for what no mail system would take as one address: more than 254 bytes, not exactly one `@` with text on
-    /// both sides, or control characters, white space, or letters outside ASCII that could pass for others.
+    /// `None` for what not every mail system would take as the same one address: more than 254 bytes, not exactly one
+    /// `@` with text on both sides, control characters, white space, letters outside ASCII that could pass for others,
+    /// marks that divide or wrap addresses (`,` `;` `<` `>` `(` `"`), or a domain that is no host name.
+    ///
+    /// Source: RFC 5321 sections 4.1.2 and 4.5.3.1, without quoted local parts and address literals.
     ///
     /// ```
     /// use codehost_oauth::{Email, EmailAuthority::Vendor, EmailEvidence::Confirmed};
@@ -228,11 +231,12 @@ impl Email {
     /// ```
     pub fn new(address: &str, evidence: EmailEvidence, authority: EmailAuthority, primary: bool) -> Option<Self> {
         let (local, domain) = address.split_once('@')?;
+        let in_local = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte);
         let valid = address.len() <= 254
-            && !local.is_empty()
-            && !domain.is_empty()
-            && !domain.contains('@')
-            && address.bytes().all(|byte| byte.is_ascii_graphic());
+            && (1..=64).contains(&local.len())
+            && local.bytes().all(in_local)
+            && !domain.contains('_')
+            && crate::base_url::is_host_name(domain);
         valid.then(|| Self { address: address.to_owned(), evidence, authority, primary })
     }
 }

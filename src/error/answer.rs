@@ -12,7 +12,7 @@ use std::fmt;
 /// let text = UntrustedText::new("<b>no\r\nway</b>");
 /// assert_eq!(text.sanitized(), "<b>no\u{FFFD}\u{FFFD}way</b>");
 /// assert_eq!(text.escaped_html(), "&lt;b&gt;no\u{FFFD}\u{FFFD}way&lt;/b&gt;");
-/// assert_eq!(format!("{text:?}"), "UntrustedText(12 chars)");
+/// assert_eq!(format!("{text:?}"), "UntrustedText(14 chars)");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct UntrustedText(Box<str>);
@@ -96,7 +96,9 @@ impl fmt::Debug for Answer {
 
 const MAX_CHARS: usize = 512;
 
-/// Direction overrides, zero-width characters and line separators: they make a text look like another one.
+/// Direction overrides, zero-width characters, line separators and tags: they make a text look like another one, or
+/// hide one in it.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+    matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }

@@ -16,11 +16,34 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unauthorized_client" | "unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error: maintenance mode, a wrong path, something in front of GitLab.
-        ("", _) => return api(base_url, refusal.reply),
+        // Not an OAuth error: maintenance mode, a wrong path, something in front of GitLab. It says nothing about a
+        // token, so nobody has to log in again over it.
+        ("", _) => {
+            return match api(base_url, refusal.reply) {
+                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.reply.unusable(AnswerError::Status),
+                error => error,
+            };
+        }
+        // The API's way to say that there is no such endpoint, in a member that looks like an OAuth error.
+        _ if refusal.reply.status() == http::StatusCode::NOT_FOUND => return api(base_url, refusal.reply),
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }
+}
+
+/// What a refusal of `/oauth/revoke` means. A wrong secret is 403 here, and no token is unknown.
+pub(super) fn revocation(base_url: &BaseUrl, reply: &Reply) -> Error {
+    let error = reply.refusal::<Refusal>().error;
+    match error.as_ref().and_then(|error| error.as_str()) {
+        Some(error @ ("unauthorized_client" | "invalid_client")) => Error::Token {
+            cause: TokenError::ClientRejected { setup_link: setup_link(base_url) },
+            answer: Box::new(reply.answer().saying(Some(error), None)),
+        },
+        Some(error) => {
+            Error::Token { cause: TokenError::Refused, answer: Box::new(reply.answer().saying(Some(error), None)) }
+        }
+        None => api(base_url, reply),
+    }
 }
 
 /// What a refusal of `/api/v4` means. It comes in two shapes: an OAuth error, or a `message`.
@@ -60,8 +83,8 @@ struct Refusal {
 }
 
 /// Where the application is most likely found.
-fn setup_link(base_url: &BaseUrl) -> Option<Url> {
-    setup::links(base_url, &AppOwner::User).into_iter().find_map(|link| link.url().cloned())
+fn setup_link(base_url: &BaseUrl) -> Option<Box<Url>> {
+    setup::links(base_url, &AppOwner::User).into_iter().find_map(|link| link.url().cloned().map(Box::new))
 }
 
 /// The scopes that would do, any one of them; only names that are known, since a peer wrote the list.
@@ -94,7 +117,7 @@ fn account(base_url: &BaseUrl, message: &str) -> Option<AccountError> {
 }
 
 /// The page at which the terms wait, if the message names one below the base URL: the peer wrote the message.
-fn terms_url(base_url: &BaseUrl, message: &str) -> Option<Url> {
+fn terms_url(base_url: &BaseUrl, message: &str) -> Option<Box<Url>> {
     let terms = base_url.endpoint(&["-", "users", "terms"]);
-    message.split_whitespace().any(|word| word.starts_with(base_url.as_str())).then_some(terms)
+    message.split_whitespace().any(|word| word.starts_with(base_url.as_str())).then(|| Box::new(terms))
 }

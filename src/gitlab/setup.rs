@@ -1,4 +1,4 @@
-use super::scopes;
+use super::{PLATFORM, scopes};
 use crate::base_url::BaseUrl;
 use crate::host::CallbackUrl;
 use crate::setup::{
@@ -30,7 +30,7 @@ pub(crate) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
 }
 
 pub(crate) fn guide(base: &BaseUrl, callback: &CallbackUrl, request: &SetupRequest) -> SetupGuide {
-    let mut guide = SetupGuide::new("gitlab", "GitLab", base.clone(), callback.clone());
+    let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), callback.clone());
     guide.title = format!("Create an OAuth application on GitLab for {}", request.name);
     guide.links = links(base, &request.owner);
     guide.steps = steps(&request.owner);

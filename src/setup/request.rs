@@ -59,14 +59,11 @@ impl SetupRequest {
     ///   terminal or the direction of text.
     /// - [`ConfigError::NoScopes`] if `access` is custom and empty.
     pub fn new(host: Host, id: IntegrationId, name: &str, access: Access) -> Result<Self, ConfigError> {
-        let name = name.trim();
-        if !(1..=MAX_NAME).contains(&name.chars().count()) || name.contains(is_control) {
-            return Err(ConfigError::Name);
-        }
+        let name = parse_name(name)?;
         if matches!(&access, Access::Custom(scopes) if scopes.is_empty()) {
             return Err(ConfigError::NoScopes);
         }
-        Ok(Self { host, id, name: name.to_owned(), access, owner: AppOwner::User })
+        Ok(Self { host, id, name, access, owner: AppOwner::User })
     }
 
     /// The same for another owner of the OAuth application.
@@ -83,6 +80,13 @@ impl SetupRequest {
     pub fn owner(self, owner: AppOwner) -> Self {
         Self { owner, ..self }
     }
+}
+
+/// The name of an integration, without white space around it.
+pub(crate) fn parse_name(text: &str) -> Result<String, ConfigError> {
+    let name = text.trim();
+    let valid = (1..=MAX_NAME).contains(&name.chars().count()) && !name.contains(is_control);
+    if valid { Ok(name.to_owned()) } else { Err(ConfigError::Name) }
 }
 
 /// The longest name, in characters.

@@ -1,9 +1,9 @@
 //! Fakes of both platforms in the test's own process, on real sockets.
 //!
 //! Each fake is strict where the platform is, and stricter where leniency would hide a mistake: it verifies PKCE,
-//! spends a code once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares redirect
-//! URIs byte for byte. Its answers have the shape of recorded ones. It has an authorization page for a browser, and
-//! does in one call what a person does there:
+//! spends a code once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares
+//! redirect URIs byte for byte. Its answers have the shape of recorded ones. It has an authorization page for a
+//! browser, and does in one call what a person does there:
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,16 +23,21 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! Two tools need no socket: [`ScriptedTransport`] gives answers that a test has written down, and [`conformance`] checks
+//! what every [`OAuthProvider`](crate::OAuthProvider) must do, for those who write one.
+//!
 //! Nothing here is for production: everybody who reaches a fake can log in as anybody.
 
 mod application;
 pub mod bitbucket;
+pub mod conformance;
 #[cfg(feature = "seal")]
 mod faulty_store;
 pub mod gitlab;
 mod grants;
 mod journal;
 mod page;
+mod scripted;
 mod server;
 #[cfg(feature = "seal")]
 mod store_conformance;
@@ -44,5 +49,6 @@ pub use bitbucket::FakeBitbucket;
 pub use faulty_store::{Fault, FaultyStore};
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
+pub use scripted::{ScriptedTransport, SentRequest};
 #[cfg(feature = "seal")]
 pub use store_conformance::{Nonconformity, store_conformance};

@@ -8,8 +8,8 @@ pub(super) struct ConsentPage<'a> {
     pub(super) platform: &'a str,
     pub(super) application: &'a str,
     pub(super) scopes: &'a str,
-    /// What is sent, and what is shown.
-    pub(super) people: Vec<(&'a str, String)>,
+    /// Their user names, which are sent, and their names.
+    pub(super) people: Vec<(&'a str, &'a str)>,
     /// Where both buttons post to.
     pub(super) action: &'a str,
     /// The request's own parameters, which are posted again.
@@ -21,8 +21,10 @@ pub(super) struct ConsentPage<'a> {
 impl ConsentPage<'_> {
     pub(super) fn render(&self) -> String {
         let fields: String = self.params.iter().map(|(name, value)| hidden(name, value)).collect();
-        let option =
-            |(value, label): &(&str, String)| format!("<option value=\"{}\">{}</option>", escape(value), escape(label));
+        let option = |(username, name): &(&str, &str)| {
+            let username = escape(username);
+            format!("<option value=\"{username}\">{} ({username})</option>", escape(name))
+        };
         let people: String = self.people.iter().map(option).collect();
         let scope = |scope: &str| format!("<li><code>{}</code></li>", escape(scope));
         let scopes: String = self.scopes.split_whitespace().map(scope).collect();

@@ -2,15 +2,41 @@
 
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
+    reason = "a test stops at what it did not expect, and may speak HTTP by itself; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod base_url;
+mod bitbucket;
+mod callback;
+mod canary;
+mod causes;
+mod check;
+mod check_example;
+mod check_tls;
+mod conformance;
+mod examples;
+mod fakes;
+mod fixture;
+mod gitlab;
 mod keeper;
+mod login;
+mod membership;
+mod network;
+mod observe;
+mod pending;
+mod return_to;
+mod revoke;
+mod scripted;
 mod setup;
 mod setup_guides;
+mod stub;
+mod support;
+mod transport;
+mod values;

@@ -53,7 +53,7 @@ pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
         platform: "Bitbucket",
         application: &asked.application.name,
         scopes: &asked.scopes,
-        people: state.people.iter().map(|person| (person.username.as_str(), person.display_name.clone())).collect(),
+        people: state.people.iter().map(|person| (person.username.as_str(), person.display_name.as_str())).collect(),
         action: &format!("{}/site/oauth2/authorize", state.base_url),
         params: params.iter().collect(),
         deny: ("action", "cancel"),

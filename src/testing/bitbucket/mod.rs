@@ -2,14 +2,15 @@
 //!
 //! Bitbucket has two back ends at once and decides per OAuth client which one answers: see [`RefreshRotation`]. Where
 //! Bitbucket's own answer is not publicly known (a wrong code, a wrong verifier, a denial) the fake's is made up in the
-//! shape of the known ones. It is stricter than a real one in that it checks PKCE, and takes the client's credentials by
-//! HTTP Basic only.
+//! shape of the known ones. It is stricter than a real one in that it checks PKCE, and takes the client's
+//! credentials by HTTP Basic only.
 
 mod api;
 mod authorize;
 mod person;
 mod state;
 mod token;
+mod workspace;
 
 use std::fmt;
 use std::io;
@@ -23,6 +24,7 @@ use url::Url;
 pub use person::{FakeEmail, FakePerson};
 pub use state::RefreshRotation;
 use state::State;
+pub use workspace::FakeWorkspace;
 
 use super::application::{FakeApplication, FakeError};
 use super::journal::{Journal, journal_methods};

@@ -8,8 +8,8 @@ use crate::testing::grants::Grants;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshRotation {
-    /// That of 2026: tokens of more than 2,000 characters, the member `scope`, and a new refresh token with each refresh.
-    /// A refresh token that was used is dead.
+    /// That of 2026: tokens of more than 2,000 characters, the member `scope`, and with each refresh a new
+    /// refresh token. One that was used is dead.
     Rotating,
     /// The older one: short tokens, the members `scopes` and `state`, and the same refresh token for ever.
     Old,

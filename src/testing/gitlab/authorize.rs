@@ -75,7 +75,7 @@ pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
         platform: "GitLab",
         application: application.map_or("", |application| &application.name),
         scopes: scopes(&params),
-        people: state.people.iter().map(|person| (person.username.as_str(), person.name.clone())).collect(),
+        people: state.people.iter().map(|person| (person.username.as_str(), person.name.as_str())).collect(),
         action: &format!("{}/oauth/authorize", state.base_url),
         params: params.iter().collect(),
         deny: ("_method", "delete"),
@@ -149,6 +149,6 @@ fn redirecting(url: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Redirecting</title></head>\n<body>\n\
          <h3>Redirecting</h3>\n<a id=\"redirect\" href=\"{html}\">Click here to redirect to {html}</a>\n\
-         <script>window.location = {script};</script>\n</body></html>\n"
+         <script>window.location = {script};</script>\n</body></html>"
     )
 }

@@ -1,12 +1,13 @@
 //! A GitLab: its OAuth endpoints, the discovery document, and the API calls that a login makes.
 //!
 //! Its answers follow recordings of Doorkeeper with GitLab's settings, apart from tokens and times; where versions
-//! differ, it does what GitLab 18 does. It is stricter than a real one in four ways: token requests must be forms, access
-//! tokens are taken from the header only, redirect URIs are compared byte for byte (as Doorkeeper 6 does), and S256 is
-//! the only PKCE method. It has no OpenID Connect beyond the discovery document.
+//! differ, it does what GitLab 18 does. It is stricter than a real one in four ways: token requests must be forms,
+//! access tokens are taken from the header only, redirect URIs are compared byte for byte (as Doorkeeper 6 does), and
+//! S256 is the only PKCE method. It has no OpenID Connect beyond the discovery document.
 
 mod api;
 mod authorize;
+mod group;
 mod person;
 mod state;
 mod token;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use http::Method;
 use url::Url;
 
+pub use group::FakeGroup;
 pub use person::{FakePerson, Refusal};
 use state::State;
 

@@ -1,0 +1,258 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use codehost_oauth::error::ConfigError;
+use codehost_oauth::transport::{Cidr, Network};
+use codehost_oauth::{BaseUrl, error::BaseUrlError};
+use proptest::prelude::*;
+
+use crate::values::rows;
+
+const ADDRESSES: &str = include_str!("../fixtures/values/addresses.tsv");
+
+fn everything() -> Network {
+    Network::allow_list(["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()])
+}
+
+/// S1, S4, S5, S17: every range with its edges and neighbours, every spelling, under each policy.
+#[test]
+fn every_address_of_the_table_under_every_policy() {
+    let policies = [Network::public_only(), everything(), Network::any()];
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for row in rows(ADDRESSES) {
+        let [text, verdicts @ .., note] = row.as_slice() else { panic!("{row:?}") };
+        assert_eq!(verdicts.len(), policies.len(), "{row:?}");
+        let address: IpAddr = text.parse().unwrap();
+        for (policy, verdict) in policies.iter().zip(verdicts) {
+            let expected = match *verdict {
+                "yes" => true,
+                "no" => false,
+                other => panic!("{other} in {row:?}"),
+            };
+            if policy.permits(address) != expected {
+                wrong.push(format!("{text} ({note}): expected {verdict} under {policy:?}"));
+            }
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(count, 458, "the table has changed: was that meant?");
+}
+
+/// The form refuses what the connector would refuse, and never accepts a spelling that is not the canonical one.
+#[test]
+fn every_address_of_the_table_as_a_base_url() {
+    let policies = [Network::public_only(), everything(), Network::any()];
+    for row in rows(ADDRESSES) {
+        let address: IpAddr = row[0].parse().unwrap();
+        let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        let host = match address {
+            IpAddr::V4(v4) => v4.to_string(),
+            // `Ipv6Addr` prints some addresses with dots, which a URL does not.
+            IpAddr::V6(v6) => url_spelling(v6),
+        };
+        for (policy, verdict) in policies.iter().zip(&row[1..4]) {
+            let parsed = BaseUrl::parse(&format!("https://{host}"), policy);
+            let as_expected = match &parsed {
+                Ok(base) => !mapped && *verdict == "yes" && base.host() == host,
+                Err(BaseUrlError::HostSpelling { .. }) => mapped,
+                Err(error) => *error == BaseUrlError::AddressNotAllowed && *verdict == "no",
+            };
+            assert!(as_expected, "{host} under {policy:?}: {parsed:?}");
+        }
+    }
+}
+
+fn url_spelling(v6: Ipv6Addr) -> String {
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, _, _] if v6.to_bits() > 0xffff => {
+            let [.., high, low] = v6.segments();
+            format!("[::{high:x}:{low:x}]")
+        }
+        [0, 0, 0, 0, 0, 0xffff, high, low] => format!("[::ffff:{high:x}:{low:x}]"),
+        _ => format!("[{v6}]"),
+    }
+}
+
+/// S17: the listed network and its edges, nothing beside it, and never metadata inside it.
+#[test]
+fn an_allow_list_adds_its_networks_and_nothing_else() {
+    let list = Network::allow_list(["10.20.0.0/16", "fd00:ec2::/32", "169.254.0.0/16", "192.168.7.7"].map(cidr));
+    let permits = |text: &str| list.permits(text.parse().unwrap());
+    for inside in ["10.20.0.0", "10.20.255.255", "fd00:ec2::1", "169.254.1.1", "192.168.7.7", "1.1.1.1", "2a00::1"] {
+        assert!(permits(inside), "{inside}");
+    }
+    for outside in ["10.19.255.255", "10.21.0.0", "fd00:ec1::1", "192.168.7.6", "192.168.7.8", "127.0.0.1", "::1"] {
+        assert!(!permits(outside), "{outside}");
+    }
+    for metadata in ["169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23"] {
+        assert!(!permits(metadata), "{metadata}");
+    }
+}
+
+#[test]
+fn loopback_for_development_opens_loopback_only() {
+    let dev = Network::public_only().allow_loopback_http();
+    let permits = |text: &str| dev.permits(text.parse().unwrap());
+    for address in ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "1.1.1.1"] {
+        assert!(permits(address), "{address}");
+    }
+    for address in ["0.0.0.0", "::", "10.0.0.1", "126.255.255.255.".trim_end_matches('.'), "::2", "fe80::1"] {
+        assert_eq!(permits(address), address.starts_with("126"), "{address}");
+    }
+    assert!(!Network::public_only().danger_allow_http().permits("127.0.0.1".parse().unwrap()));
+}
+
+fn cidr(text: &str) -> Cidr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn ranges_that_are_none_or_that_would_match_nothing() {
+    for text in [
+        "",
+        " ",
+        "x",
+        "10.0.0.0/33",
+        "10.0.0.0/-1",
+        "10.0.0/8",
+        "10.0.0.0/",
+        "/8",
+        "10.0.0.0/8 ",
+        " 10.0.0.0/8",
+        "10.0.0.0/8,11.0.0.0/8",
+        "::/129",
+        "fd00::%eth0/8",
+        "0177.0.0.1",
+        "127.1",
+        "0x7f.0.0.1",
+        "[::1]",
+        "gitlab.example.com",
+        "10.0.0.0-10.0.0.9",
+        "10.*",
+        "١٠.0.0.0/8",
+        "10.0.0.0/٨",
+    ] {
+        assert!(matches!(text.parse::<Cidr>(), Err(ConfigError::Cidr)), "{text:?}");
+    }
+    // An address that is written as an IPv4-mapped one is compared as IPv4, so its range must be IPv4 too.
+    assert_eq!(cidr("::ffff:10.0.0.5"), cidr("10.0.0.5/32"));
+    assert!(matches!("::ffff:10.0.0.0/104".parse::<Cidr>(), Err(ConfigError::Cidr)));
+    assert!(cidr("10.0.0.0/8").contains("::ffff:10.0.0.5".parse().unwrap()));
+}
+
+/// Random addresses, most of them near an edge of a special range.
+fn address() -> impl Strategy<Value = IpAddr> {
+    let edges: Vec<IpAddr> = rows(ADDRESSES).map(|row| row[0].parse().unwrap()).collect();
+    let near = (prop::sample::select(edges), -2_i32..=2).prop_map(|(edge, step)| match edge {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().wrapping_add_signed(step)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().wrapping_add_signed(step.into())).into(),
+    });
+    let in_global_unicast = any::<u128>().prop_map(|bits| Ipv6Addr::from_bits((bits >> 3) | (1 << 125)));
+    prop_oneof![
+        near,
+        any::<u32>().prop_map(|bits| Ipv4Addr::from_bits(bits).into()),
+        any::<u128>().prop_map(|bits| Ipv6Addr::from_bits(bits).into()),
+        in_global_unicast.prop_map(IpAddr::from),
+    ]
+}
+
+/// The rule once more, read off the registries octet by octet, with no masks.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => match v4.octets() {
+            [0 | 10 | 127 | 224..=255, ..] => false,
+            [100, b, ..] => !(64..128).contains(&b),
+            [169, 254, ..] | [192, 168, ..] => false,
+            [172, b, ..] => !(16..32).contains(&b),
+            [192, 0, 0 | 2, _] | [192, 88, 99, _] => false,
+            [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => false,
+            [168, 63, 129, 16] => false,
+            _ => true,
+        },
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x2001, 0..0x200 | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..0x1000, ..] => false,
+            [_, _, _, _, 0 | 0x200, 0x5efe, ..] => false,
+            [0x2000..0x4000, ..] => true,
+            _ => false,
+        },
+    }
+}
+
+const METADATA: [&str; 15] = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.170.23",
+    "169.254.42.42",
+    "169.254.0.23",
+    "168.63.129.16",
+    "100.100.100.200",
+    "192.0.0.192",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+    "fd20:ce::254",
+    "fd00:42::42",
+    "fd00:a9fe:a9fe::1",
+    "fd00:100::100:200",
+    "::a9fe:a9fe",
+];
+
+/// Whether the bytes of a metadata address stand anywhere in the address: more than the crate looks for.
+fn could_be_metadata(address: IpAddr) -> bool {
+    let bytes = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let with_and_without_reserved_octet = |all: Vec<u8>| {
+        let inverted: Vec<u8> = all.iter().map(|byte| !byte).collect();
+        let skipped = all.iter().enumerate().filter(|(at, _)| *at != 8).map(|(_, byte)| *byte).collect();
+        [inverted, skipped, all]
+    };
+    let spellings = with_and_without_reserved_octet(bytes(address));
+    METADATA.iter().any(|text| {
+        let wanted = bytes(text.parse().unwrap());
+        spellings.iter().any(|all| all.windows(wanted.len()).any(|window| window == wanted))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn classification_agrees_with_a_second_reading(address in address()) {
+        prop_assume!(!could_be_metadata(address));
+        prop_assert_eq!(Network::public_only().permits(address), is_public(address));
+        prop_assert!(Network::any().permits(address));
+        prop_assert!(everything().permits(address));
+    }
+
+    #[test]
+    fn nothing_is_public_that_the_second_reading_refuses(address in address()) {
+        prop_assert!(!Network::public_only().permits(address) || is_public(address));
+    }
+
+    #[test]
+    fn every_policy_permits_what_public_only_permits(address in address()) {
+        if Network::public_only().permits(address) {
+            prop_assert!(Network::any().permits(address));
+            prop_assert!(Network::allow_list([]).permits(address));
+            prop_assert!(Network::public_only().allow_loopback_http().permits(address));
+        }
+        prop_assert_eq!(Network::public_only().permits(address), Network::allow_list([]).permits(address));
+    }
+
+    #[test]
+    fn a_range_holds_what_ipnet_says(net in address(), len in 0_u8..=128, address in address()) {
+        let len = if net.is_ipv4() { len % 33 } else { len };
+        let (Ok(ours), Ok(theirs)) = (format!("{net}/{len}").parse::<Cidr>(), ipnet::IpNet::new(net, len)) else {
+            return Ok(());
+        };
+        prop_assert_eq!(ours.contains(address), theirs.contains(&address.to_canonical()));
+        prop_assert!(ours.contains(net.to_canonical()) || net.to_canonical() != net);
+    }
+
+    #[test]
+    fn no_text_makes_a_range_panic(text in ".{0,60}") {
+        let _ = text.parse::<Cidr>();
+    }
+}
