@@ -74,8 +74,8 @@ fn assert_failed(status: Option<i32>, stderr: &str, code: &str) {
 }
 
 /// A port that was free a moment ago.
-async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], crate::port::free()))
 }
 
 /// A running `login` that has printed what to open.
@@ -176,13 +176,13 @@ fn application(platform: &str, address: SocketAddr, scopes: &str) -> FakeApplica
 }
 
 async fn at_gitlab() -> (FakeGitLab, SocketAddr) {
-    let address = free_address().await;
+    let address = free_address();
     let application = application("gitlab", address, "read_user read_api api");
     (FakeGitLab::builder().application(application).start().await.unwrap(), address)
 }
 
 async fn at_bitbucket() -> (FakeBitbucket, SocketAddr) {
-    let address = free_address().await;
+    let address = free_address();
     let application = application("bitbucket-cloud", address, "account email");
     (FakeBitbucket::builder().application(application).start().await.unwrap(), address)
 }

@@ -31,6 +31,7 @@ mod membership;
 mod network;
 mod observe;
 mod pending;
+mod port;
 mod return_to;
 mod revoke;
 mod scripted;

@@ -1,7 +1,6 @@
 //! Real servers, private to this run: own data folder, own port, loopback, ended by process id.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -38,7 +37,7 @@ impl Server {
         let initdb = initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"]);
         let output = initdb.arg(&data).output()?;
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        let port = free_port()?;
+        let port = crate::port::free();
         let mut server = unprivileged(&folder, &bin.join("postgres"))?;
         let server = server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", "127.0.0.1", "-p"]);
         let child = server.arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -48,7 +47,7 @@ impl Server {
 
     pub(crate) async fn redis() -> Result<Self> {
         let folder = folder("redis")?;
-        let port = free_port()?;
+        let port = crate::port::free();
         let mut server = Command::new("redis-server");
         let server =
             server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
@@ -103,10 +102,6 @@ fn folder(name: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("codehost-oauth-{name}-{:x}", u64::from_le_bytes(random)));
     fs::create_dir_all(&folder)?;
     Ok(folder)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Debian keeps them out of the path.
