@@ -89,7 +89,7 @@ pub use base_url::BaseUrl;
 pub use grant::{AuthorizationRequest, VerifiedGrant};
 pub use host::{CallbackUrl, Host, IntegrationId};
 pub use integration::{Integration, IntegrationBuilder, LoginLink, LoginStart};
-pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, ReturnTo};
+pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
 pub use provider::{OAuthProvider, Platform};
 pub use scope::{Access, Scope, ScopeDescription, Scopes};
 pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};

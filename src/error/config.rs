@@ -177,6 +177,9 @@ pub enum ConfigError {
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
+    /// A host's own user id that names nobody.
+    #[error("the host's user id is empty or longer than 255 bytes")]
+    UserId,
     /// A path to return to that leads away from the host.
     #[error("the path to return to is not a path on this host")]
     ReturnTo,
@@ -221,6 +224,7 @@ impl ConfigError {
                 Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
             }
             Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
+            Self::UserId => Advice::operator("user_id", "Pass the host's own id of the signed-in user."),
             Self::ReturnTo => Advice::user("return_to", "Open the page that you wanted once you are logged in."),
         }
     }

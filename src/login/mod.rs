@@ -2,10 +2,12 @@
 
 mod callback;
 mod pending;
+mod purpose;
 mod return_to;
 
 pub use self::callback::Callback;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};
+pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
 use crate::scope::ScopeDescription;
