@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -134,7 +135,7 @@ impl Integration {
     /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
     /// [`Error::Account`] from the look-up; [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        self.finish(Purpose::LogIn, pending, callback).await
+        self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
     }
 
     /// Finishes a connection that `user_id`, who is signed in now, must have begun. Connect the account by its key;
@@ -150,7 +151,8 @@ impl Integration {
         pending: PendingLogin,
         callback: Callback,
     ) -> Result<Login, Error> {
-        self.finish(Purpose::connect(user_id)?, pending, callback).await
+        let purpose = Purpose::connect(user_id)?;
+        self.observe("finish_connect", self.finish(purpose, pending, callback)).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -160,7 +162,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.provider.refresh(&self.http, &self.client, token).await
+        self.observe("refresh", self.provider.refresh(&self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -171,7 +173,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.provider.user(&self.http, token).await
+        self.observe("user", self.provider.user(&self.http, token)).await
     }
 
     /// The link to share with users.
@@ -239,6 +241,15 @@ impl Integration {
         let missing_scopes =
             granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Runs one operation in a span of its own, if the feature `tracing` is on.
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
     }
 
     fn ensure_own(&self, origin: &Origin, what: &'static str) -> Result<(), ConfigError> {

@@ -55,6 +55,8 @@
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library.
+//! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration; never a URL, a
+//!   header or a body.
 //! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.
 //!
 //! Without any TLS feature the client speaks plain HTTP only; bring another [`Transport`](transport::Transport) then.
@@ -72,6 +74,7 @@ mod integration;
 mod login;
 mod network;
 mod oauth;
+mod observe;
 mod platforms;
 mod provider;
 mod scope;

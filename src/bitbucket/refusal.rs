@@ -59,8 +59,8 @@ pub(super) fn api(base_url: &BaseUrl, reply: &Reply) -> Error {
 }
 
 /// The list of one's workspaces: which of them owns the consumer is not known here.
-fn setup_link(base_url: &BaseUrl) -> Url {
-    base_url.endpoint(&["account", "workspaces", ""])
+fn setup_link(base_url: &BaseUrl) -> Box<Url> {
+    Box::new(base_url.endpoint(&["account", "workspaces", ""]))
 }
 
 #[derive(Default, Deserialize)]

@@ -7,7 +7,7 @@ use super::{Advice, advised};
 /// ```
 /// use codehost_oauth::error::{Audience, TokenError};
 ///
-/// let error = TokenError::ClientRejected { setup_link: "https://git.example.com/admin/applications".parse().ok() };
+/// let error = TokenError::ClientRejected { setup_link: "https://git.example.com/admin/applications".parse().ok().map(Box::new) };
 /// assert_eq!((error.code(), error.audience()), ("client_rejected", Audience::Administrator));
 /// assert!(error.hint().contains("https://git.example.com/admin/applications"));
 /// assert!(!error.public_message().contains("git.example.com"));
@@ -19,7 +19,7 @@ pub enum TokenError {
     #[error("the code host does not accept the client id and secret")]
     ClientRejected {
         /// Where the administrator finds the OAuth application.
-        setup_link: Option<Url>,
+        setup_link: Option<Box<Url>>,
     },
     /// The OAuth application has no callback URL, or another one.
     #[error("the OAuth application has no callback URL, or another one than {callback_url}")]
@@ -27,7 +27,7 @@ pub enum TokenError {
         /// What must be registered.
         callback_url: String,
         /// Where the administrator finds the OAuth application.
-        setup_link: Option<Url>,
+        setup_link: Option<Box<Url>>,
     },
     /// The code is expired, was used before, or belongs to another application, callback URL or verifier.
     #[error("the code host does not accept the code: it has expired or was used before, or the callback URL differs")]
@@ -53,12 +53,12 @@ impl TokenError {
                 "client_rejected",
                 format!(
                     "Compare client id and secret with the OAuth application{}, and enter both again.",
-                    at(setup_link.as_ref())
+                    at(setup_link.as_deref())
                 ),
             ),
             Self::CallbackUrlRejected { callback_url, setup_link } => Advice::administrator(
                 "callback_url_rejected",
-                format!("Set the callback URL of the OAuth application{} to {callback_url}", at(setup_link.as_ref())),
+                format!("Set the callback URL of the OAuth application{} to {callback_url}", at(setup_link.as_deref())),
             ),
             Self::CodeRejected => {
                 Advice::user("code_rejected", "Start the login again, and do not reload the page on the way.")
@@ -106,7 +106,7 @@ pub enum ApiError {
         /// The check boxes to tick; one of them may be enough.
         missing: Vec<String>,
         /// Where the administrator finds the OAuth application.
-        setup_link: Option<Url>,
+        setup_link: Option<Box<Url>>,
     },
     /// The vendor removed the endpoint (HTTP 410).
     #[error("the platform has removed an endpoint that this version uses")]
@@ -130,7 +130,7 @@ impl ApiError {
                 "scope_missing",
                 format!(
                     "In the OAuth application{}, tick: {}. Then log in again.",
-                    at(setup_link.as_ref()),
+                    at(setup_link.as_deref()),
                     missing.join(", ")
                 ),
             ),
@@ -164,7 +164,7 @@ pub enum AccountError {
     #[error("the person has not accepted the code host's terms of service")]
     TermsNotAccepted {
         /// The page to accept them, if it is below the base URL.
-        url: Option<Url>,
+        url: Option<Box<Url>>,
     },
     /// Blocked or banned.
     #[error("the account is blocked")]
@@ -200,7 +200,7 @@ impl AccountError {
         match self {
             Self::TermsNotAccepted { url } => Advice::user(
                 "terms_not_accepted",
-                format!("Accept the terms of service at the code host{}, then log in again.", at(url.as_ref())),
+                format!("Accept the terms of service at the code host{}, then log in again.", at(url.as_deref())),
             ),
             Self::Blocked => {
                 Advice::user("account_blocked", "Ask an administrator of the code host to unblock your account.")

@@ -60,8 +60,8 @@ struct Refusal {
 }
 
 /// Where the application is most likely found.
-fn setup_link(base_url: &BaseUrl) -> Option<Url> {
-    setup::links(base_url, &AppOwner::User).into_iter().find_map(|link| link.url().cloned())
+fn setup_link(base_url: &BaseUrl) -> Option<Box<Url>> {
+    setup::links(base_url, &AppOwner::User).into_iter().find_map(|link| link.url().cloned().map(Box::new))
 }
 
 /// The scopes that would do, any one of them; only names that are known, since a peer wrote the list.
@@ -94,7 +94,7 @@ fn account(base_url: &BaseUrl, message: &str) -> Option<AccountError> {
 }
 
 /// The page at which the terms wait, if the message names one below the base URL: the peer wrote the message.
-fn terms_url(base_url: &BaseUrl, message: &str) -> Option<Url> {
+fn terms_url(base_url: &BaseUrl, message: &str) -> Option<Box<Url>> {
     let terms = base_url.endpoint(&["-", "users", "terms"]);
-    message.split_whitespace().any(|word| word.starts_with(base_url.as_str())).then_some(terms)
+    message.split_whitespace().any(|word| word.starts_with(base_url.as_str())).then(|| Box::new(terms))
 }

@@ -15,6 +15,7 @@ mod base_url;
 mod fakes;
 mod fixture;
 mod network;
+mod observe;
 mod setup;
 mod setup_guides;
 mod values;

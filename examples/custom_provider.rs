@@ -1,0 +1,228 @@
+//! Another code host through the trait: Forgejo, in one file, and a login with it.
+//!
+//! The provider is what a crate of yours would hold. `main` runs it against a small fake of Forgejo in this process, so it
+//! needs no account and no network:
+//!
+//! ```text
+//! cargo run --example custom_provider
+//! ```
+
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use codehost_oauth::custom::{ClientAuthentication, Grant, Reply, TokenEndpoint, TokenRefusal};
+use codehost_oauth::error::{AccountError, AnswerError, ApiError, BaseUrlError, Error, TokenError};
+use codehost_oauth::setup::{
+    AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
+};
+use codehost_oauth::transport::{HttpClient, Network, Transport};
+use codehost_oauth::{
+    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, ClientCredentials, Email, EmailAuthority,
+    EmailEvidence, Integration, OAuthProvider, PendingLogins, Platform, RefreshToken, Scope, ScopeDescription, Scopes,
+    TokenSet, User, UserState, VerifiedGrant,
+};
+use support::{Failure, exit, print};
+use url::Url;
+
+const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo { base_url })));
+
+/// One Forgejo. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
+#[derive(Debug)]
+struct Forgejo {
+    base_url: BaseUrl,
+}
+
+impl Forgejo {
+    fn tokens(&self) -> TokenEndpoint<'_> {
+        TokenEndpoint {
+            base_url: &self.base_url,
+            url: self.base_url.endpoint(&["login", "oauth", "access_token"]),
+            authentication: ClientAuthentication::Body,
+            refused,
+        }
+    }
+}
+
+#[async_trait]
+impl OAuthProvider for Forgejo {
+    fn platform(&self) -> Platform {
+        FORGEJO
+    }
+
+    fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
+    fn setup_links(&self, _: &AppOwner) -> Vec<SetupLink> {
+        let page = LinkAddress::Url(self.base_url.endpoint(&["user", "settings", "applications"]));
+        vec![SetupLink::new(page, "Your applications", "anybody with an account")]
+    }
+
+    fn required_scopes(&self, access: &Access) -> Scopes {
+        let names: &[&str] = match access {
+            Access::Custom(scopes) => return scopes.clone(),
+            Access::SignIn => &["read:user"],
+            Access::Read => &["read:user", "read:organization", "read:repository"],
+            _ => &["read:user", "read:organization", "write:repository"],
+        };
+        names.iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
+    fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
+        ScopeDescription::new(
+            scope.clone(),
+            scope.to_string(),
+            "Asked for at the login; the form has no check box for it.",
+        )
+    }
+
+    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+        let callback = self.callback_url(&request.host, &request.id);
+        let mut guide = SetupGuide::new(FORGEJO.id(), FORGEJO.name(), self.base_url.clone(), callback);
+        guide.links = self.setup_links(&request.owner);
+        guide.steps = vec!["Create an OAuth2 application with these values, then copy its id and secret.".to_owned()];
+        guide.fields = vec![
+            SetupField::copy("Application Name", &request.name),
+            SetupField::copy("Redirect URIs", guide.callback_url.as_str()),
+            SetupField::set("Confidential Client", "on"),
+        ];
+        guide.scopes = SetupScope::list(&self.required_scopes(&request.access), |scope| self.describe_scope(scope));
+        guide.credentials = vec![SetupCredentials::new("Client ID", "Client secret", "The secret is shown once.")];
+        guide
+    }
+
+    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
+        request.on(self.base_url.endpoint(&["login", "oauth", "authorize"]))
+    }
+
+    async fn exchange_code(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error> {
+        self.tokens().exchange(http, client, grant).await
+    }
+
+    async fn refresh(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error> {
+        self.tokens().refresh(http, client, token).await
+    }
+
+    async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
+        let url = self.base_url.endpoint(&["api", "v1", "user"]);
+        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        let cause = match reply.status().as_u16() {
+            200 => return user(token, &reply),
+            401 => ApiError::TokenRejected,
+            403 => ApiError::Forbidden,
+            404 => ApiError::NotFound,
+            _ => return Err(reply.unusable(AnswerError::Status)),
+        };
+        Err(Error::Api { cause, answer: Box::new(reply.answer()) })
+    }
+}
+
+fn user(token: &AccessToken, reply: &Reply) -> Result<User, Error> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        id: u64,
+        login: String,
+        full_name: Option<String>,
+        email: Option<String>,
+        prohibit_login: Option<bool>,
+    }
+    let answer: Answer = reply.json()?;
+    if answer.prohibit_login == Some(true) {
+        return Err(AccountError::Blocked.into());
+    }
+    let key = AccountKey::new(token.origin().integration().clone(), FORGEJO.id(), &answer.id.to_string());
+    let mut user = User::new(key);
+    user.username = Some(answer.login);
+    user.display_name = answer.full_name.filter(|name| !name.is_empty());
+    user.state = UserState::Active;
+    let email = answer.email.unwrap_or_default();
+    user.emails.extend(Email::new(&email, EmailEvidence::Unknown, EmailAuthority::SelfManaged, true));
+    user.raw = reply.text()?.into();
+    Ok(user)
+}
+
+fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
+    let setup_link = Some(Box::new(base_url.endpoint(&["user", "settings", "applications"])));
+    let cause = match (refusal.error, refusal.grant) {
+        ("invalid_client" | "unauthorized_client", _) => TokenError::ClientRejected { setup_link },
+        ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
+        ("invalid_grant", _) => TokenError::CodeRejected,
+        ("invalid_scope", _) => TokenError::ScopeRejected,
+        _ => TokenError::Refused,
+    };
+    Error::Token { cause, answer: refusal.answer() }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit(log_in().await)
+}
+
+async fn log_in() -> Result<(), Failure> {
+    let server = fake_forgejo().await;
+    let network = Network::public_only().allow_loopback_http();
+    let provider = FORGEJO.at(BaseUrl::parse(&server.uri(), &network)?)?;
+    let host: codehost_oauth::Host = "https://packages.example.com".parse()?;
+    let request = SetupRequest::new(host.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
+    print(&format!("{}\n\n", provider.setup_guide(&request)))?;
+
+    let integration = Integration::builder(provider)
+        .id(request.id)
+        .name(&request.name)
+        .host(host)
+        .client("id", "secret")
+        .access(request.access)
+        .transport(HttpClient::builder(network).build()?)
+        .build()?;
+    let start = integration.begin_login(None)?;
+    let state = start.redirect_to.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
+    let mut session = PendingLogins::default();
+    session.insert(start.pending);
+
+    let came_back = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
+    let uri = came_back.parse().map_err(|_| BaseUrlError::Host)?;
+    let callback = Callback::from_uri(&uri)?;
+    let pending = session.take(&callback)?;
+    let login = integration.finish_login(pending, callback).await?;
+    print(&format!("{} is {}\n", login.user.key, login.user.display_name.as_deref().unwrap_or("somebody")))
+}
+
+/// Answers as Forgejo does, to the two requests of a login and to nothing else.
+async fn fake_forgejo() -> wiremock::MockServer {
+    use wiremock::matchers::{body_string_contains, header, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let tokens = serde_json::json!({
+        "access_token": "an-access-token", "token_type": "bearer", "expires_in": 3600, "refresh_token": "a-refresh-token",
+    });
+    Mock::given(method("POST"))
+        .and(path("/login/oauth/access_token"))
+        .and(body_string_contains("client_secret=secret"))
+        .and(body_string_contains("code=a-code"))
+        .and(body_string_contains("code_verifier="))
+        .respond_with(ResponseTemplate::new(200).set_body_json(tokens))
+        .mount(&server)
+        .await;
+    let user = serde_json::json!({ "id": 7, "login": "jane", "full_name": "Jane Doe", "email": "jane@example.com" });
+    Mock::given(method("GET"))
+        .and(path("/api/v1/user"))
+        .and(header("authorization", "Bearer an-access-token"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(user))
+        .mount(&server)
+        .await;
+    server
+}

@@ -1,0 +1,90 @@
+//! The feature `tracing`: what an operator sees, and what must not be in it even at the level `trace`.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
+use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::{Access, BaseUrl, Callback, Integration, PendingLogins, Platform};
+use tracing_subscriber::fmt::format::FmtSpan;
+
+#[tokio::test]
+async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    // The runtime has one thread, so this reaches every task of the test and no other test.
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
+    let application = FakeApplication::new("id", "client-secret-marker", callback, "read_user");
+    let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
+    let network = Network::public_only().allow_loopback_http();
+    let provider = Platform::find("gitlab").unwrap().at(BaseUrl::parse(gitlab.base_url(), &network).unwrap()).unwrap();
+    let integration = Integration::builder(provider)
+        .id("demo".parse().unwrap())
+        .name("GitLab")
+        .host("http://127.0.0.1:9000".parse().unwrap())
+        .client("id", "client-secret-marker")
+        .access(Access::SignIn)
+        .transport(HttpClient::builder(network).build().unwrap())
+        .build()
+        .unwrap();
+
+    let mut secrets = vec!["client-secret-marker".to_owned()];
+    for person in ["alice", "carol"] {
+        let mut session = PendingLogins::default();
+        let start = integration.begin_login(None).unwrap();
+        session.insert(start.pending);
+        let stored = serde_json::to_value(&session).unwrap();
+        secrets.extend(["state", "verifier"].map(|name| stored[0][name].as_str().unwrap().to_owned()));
+        let uri: http::Uri = gitlab.authorize(start.redirect_to.as_str(), person).unwrap().parse().unwrap();
+        let code = uri.query().unwrap().split(['=', '&']).nth(1).unwrap();
+        secrets.push(code.to_owned());
+        let came_back = Callback::from_uri(&uri).unwrap();
+        let pending = session.take(&came_back).unwrap();
+        if let Ok(login) = integration.finish_login(pending, came_back).await {
+            let base_url = login.tokens.access_token.origin().base_url();
+            secrets.push(login.tokens.access_token.expose_for(base_url).unwrap().to_owned());
+            secrets.push(login.tokens.refresh_token.as_ref().unwrap().expose_for(base_url).unwrap().to_owned());
+        }
+    }
+
+    let log = log.text();
+    let spans: Vec<_> = log.lines().filter(|line| line.contains("codehost_oauth{") && line.contains("close")).collect();
+    assert_eq!(spans.len(), 2, "{log}");
+    let common = "codehost_oauth{integration=demo platform=\"gitlab\" operation=\"finish_login\" outcome=";
+    assert!(spans[0].contains(&format!("{common}\"ok\" duration_ms=")), "{}", spans[0]);
+    assert!(spans[1].contains(&format!("{common}\"account_blocked\" duration_ms=")), "{}", spans[1]);
+    assert_eq!(secrets.len(), 9);
+    for secret in secrets {
+        assert!(!log.contains(&secret), "the log holds {secret}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
