@@ -77,7 +77,13 @@ mod oauth;
 mod observe;
 mod platforms;
 mod provider;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod router;
 mod scope;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod seal;
 mod secret;
 pub mod setup;
 #[cfg(feature = "testing")]

@@ -13,6 +13,8 @@ mod answer;
 mod config;
 mod login;
 mod platform;
+#[cfg(feature = "seal")]
+mod seal;
 mod transport;
 
 pub use self::advice::Audience;
@@ -21,6 +23,8 @@ pub use self::answer::{Answer, UntrustedText};
 pub use self::config::{BaseUrlError, ConfigError};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
+#[cfg(feature = "seal")]
+pub use self::seal::SealError;
 pub use self::transport::{AnswerError, TransportError};
 
 /// Any failure between a form and a finished login.
@@ -95,7 +99,7 @@ impl Error {
         }
     }
 
-    fn advice(&self) -> Advice {
+    pub(crate) fn advice(&self) -> Advice {
         match self {
             Self::BaseUrl(cause) => cause.advice(),
             Self::Config(cause) => cause.advice(),

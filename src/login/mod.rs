@@ -4,6 +4,8 @@ mod callback;
 mod pending;
 mod purpose;
 mod return_to;
+#[cfg(feature = "seal")]
+mod sealed;
 
 pub use self::callback::Callback;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};

@@ -205,6 +205,11 @@ impl PendingLogins {
         found.and_then(|at| self.0.remove(at)).ok_or(VerifyError::StateUnknown)
     }
 
+    #[cfg(feature = "seal")]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PendingLogin> {
+        self.0.iter()
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()

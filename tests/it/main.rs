@@ -16,6 +16,7 @@ mod fakes;
 mod fixture;
 mod network;
 mod observe;
+mod router;
 mod setup;
 mod setup_guides;
 mod values;
