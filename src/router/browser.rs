@@ -72,13 +72,12 @@ pub(super) enum Keep {
 }
 
 impl Browser {
-    /// The token; makes one if there is none.
-    pub(super) fn csrf_token(&mut self) -> Result<Secret, Failure> {
-        let token = match self.csrf.take() {
-            Some(token) => token,
-            None => Secret::random().map_err(Error::from)?,
-        };
-        Ok(self.csrf.insert(token).duplicate())
+    pub(super) fn csrf_token(&self) -> Option<Secret> {
+        self.csrf.as_ref().map(Secret::duplicate)
+    }
+
+    pub(super) fn new_csrf_token(&mut self) -> Result<Secret, Failure> {
+        Ok(self.csrf.insert(Secret::random().map_err(Error::from)?).duplicate())
     }
 
     pub(super) fn verify_csrf(&self, given: &str) -> Result<(), Failure> {
@@ -143,9 +142,6 @@ impl Keep {
                 (LOGIN_COOKIE, sealed.map_err(|error| FailureCause::Session(error.into()))?, Some(LIFETIME))
             }
         };
-        if matches!(kept, Kept::Token) && cookie_value(request, &cookie_name(secure, name)) == Some(&*value) {
-            return Ok(None);
-        }
         let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
         let flag = if secure { "; Secure" } else { "" };
         let name = cookie_name(secure, name);

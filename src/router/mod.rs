@@ -120,7 +120,10 @@ impl Logins {
     /// [`FailureCause::Session`] if there is no session, or its store fails.
     pub async fn csrf_token(&self, request: &RequestHead) -> Result<CsrfToken, Failure> {
         let mut browser = self.0.keep.browser(request).await?;
-        let text = browser.csrf_token()?;
+        if let Some(text) = browser.csrf_token() {
+            return Ok(CsrfToken::new(text, None));
+        }
+        let text = browser.new_csrf_token()?;
         Ok(CsrfToken::new(text, self.0.keep.store(request, &browser, Kept::Token).await?))
     }
 
