@@ -71,6 +71,9 @@ mod grant;
 mod host;
 mod html;
 mod integration;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod keeper;
 mod login;
 mod network;
 mod oauth;

@@ -179,3 +179,94 @@ impl SealContext<'_> {
         data
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test data")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HERE: SealContext<'_> = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
+
+    fn ring() -> KeyRing {
+        KeyRing::new([(2, [8; 32].as_slice()), (1, [7; 32].as_slice())]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_is_noticed(plaintext: Vec<u8>, at: prop::sample::Index, bit in 0..8_u32) {
+            let mut sealed = ring().seal(&HERE, &plaintext).unwrap();
+            prop_assert_eq!(ring().open(&HERE, &sealed).unwrap().as_slice(), plaintext.as_slice());
+            let at = at.index(sealed.len());
+            sealed[at] ^= 1 << bit;
+            prop_assert!(ring().open(&HERE, &sealed).is_err());
+        }
+
+        #[test]
+        fn any_cut_is_noticed(plaintext: Vec<u8>, at: prop::sample::Index) {
+            let sealed = ring().seal(&HERE, &plaintext).unwrap();
+            prop_assert!(ring().open(&HERE, &sealed[..at.index(sealed.len())]).is_err());
+        }
+
+        #[test]
+        fn nothing_opens_elsewhere(a: [String; 3], b: [String; 3]) {
+            let context = |parts: &'_ [String; 3]| -> [String; 3] { parts.clone() };
+            let (a, b) = (context(&a), context(&b));
+            let at = |parts: &[String; 3]| -> Vec<u8> {
+                SealContext { purpose: &parts[0], integration: &parts[1], connection: &parts[2] }.associated_data(1)
+            };
+            prop_assert_eq!(a == b, at(&a) == at(&b));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_open(bytes: Vec<u8>) {
+            prop_assert!(ring().open(&HERE, &bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn a_moved_row_does_not_open() {
+        let sealed = ring().seal(&HERE, b"tokens").unwrap();
+        for elsewhere in [
+            SealContext { purpose: "login", ..HERE },
+            SealContext { integration: "other", ..HERE },
+            SealContext { connection: "gitlab:demo:43", ..HERE },
+            SealContext { integration: "demog", connection: "itlab:demo:42", ..HERE },
+        ] {
+            assert_eq!(ring().open(&elsewhere, &sealed).unwrap_err(), SealError::Rejected);
+        }
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let old = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+        let by_old = old.seal(&HERE, b"x").unwrap();
+        assert!(ring().open(&HERE, &by_old).is_ok());
+        let by_new = ring().seal(&HERE, b"x").unwrap();
+        assert_eq!(by_new[1..5], [0, 0, 0, 2]);
+        assert_eq!(old.open(&HERE, &by_new).unwrap_err(), SealError::UnknownKey { id: 2 });
+        // Another key under a known id.
+        let other = KeyRing::new([(1, [9; 32].as_slice())]).unwrap();
+        assert_eq!(other.open(&HERE, &by_old).unwrap_err(), SealError::Rejected);
+    }
+
+    #[test]
+    fn a_ring_that_would_not_protect_is_refused() {
+        let key = [7; 33];
+        assert_eq!(KeyRing::new([]).unwrap_err(), SealError::NoKey);
+        for length in [0, 16, 31, 33] {
+            assert_eq!(KeyRing::new([(1, &key[..length])]).unwrap_err(), SealError::KeyLength { id: 1 });
+        }
+        assert_eq!(KeyRing::new([(1, &key[..32]), (1, &key[..32])]).unwrap_err(), SealError::DuplicateKey { id: 1 });
+        for text in ["", "1", "1:", "x:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc", "1:!!!!"] {
+            assert!(text.parse::<KeyRing>().is_err(), "{text}");
+        }
+        assert!(!format!("{:?}", ring()).contains('8'));
+    }
+
+    #[test]
+    fn nothing_is_sealed_the_same_twice() {
+        assert_ne!(ring().seal(&HERE, b"x").unwrap(), ring().seal(&HERE, b"x").unwrap());
+    }
+}

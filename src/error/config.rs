@@ -135,6 +135,9 @@ pub enum ConfigError {
     /// An integration id outside the alphabet.
     #[error("the integration id is not 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
     IntegrationId,
+    /// A text that names no connection.
+    #[error("the connection id is not an account key such as gitlab:demo:42")]
+    ConnectionId,
     /// An integration without a name.
     #[error("the integration's name is empty, longer than 200 characters or holds control characters")]
     Name,
@@ -196,6 +199,7 @@ impl ConfigError {
                 "integration_id",
                 "Use lower-case letters, digits and hyphens, such as the slug of the integration's name.",
             ),
+            Self::ConnectionId => Advice::operator("connection_id", "Pass the text of the login's account key."),
             Self::Name => Advice::administrator("integration_name", "Give the integration a short name."),
             Self::Scope => {
                 Advice::administrator("scope", "Write scopes as the platform spells them, separated by spaces.")

@@ -11,6 +11,8 @@
 mod advice;
 mod answer;
 mod config;
+#[cfg(feature = "seal")]
+mod keeper;
 mod login;
 mod platform;
 #[cfg(feature = "seal")]
@@ -21,6 +23,8 @@ pub use self::advice::Audience;
 pub(crate) use self::advice::{Advice, advised};
 pub use self::answer::{Answer, UntrustedText};
 pub use self::config::{BaseUrlError, ConfigError};
+#[cfg(feature = "seal")]
+pub use self::keeper::{KeeperError, StoreError};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
 #[cfg(feature = "seal")]

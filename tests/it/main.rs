@@ -14,6 +14,7 @@
 mod base_url;
 mod fakes;
 mod fixture;
+mod keeper;
 mod network;
 mod observe;
 mod router;

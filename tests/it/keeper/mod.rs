@@ -1,0 +1,4 @@
+//! Tokens that stay alive.
+
+mod in_process;
+mod scenario;
