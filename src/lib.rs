@@ -65,6 +65,7 @@
 
 mod base_url;
 pub mod bitbucket;
+pub mod check;
 pub mod error;
 pub mod gitlab;
 mod grant;
@@ -75,11 +76,13 @@ mod integration;
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod keeper;
 mod login;
+mod membership;
 mod network;
 mod oauth;
 mod observe;
 mod platforms;
 mod provider;
+mod revocation;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod router;
@@ -102,7 +105,9 @@ pub use grant::{AuthorizationRequest, VerifiedGrant};
 pub use host::{CallbackUrl, Host, IntegrationId};
 pub use integration::{Integration, IntegrationBuilder, LoginLink, LoginStart};
 pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
+pub use membership::{Group, Membership};
 pub use provider::{OAuthProvider, Platform};
+pub use revocation::Revocation;
 pub use scope::{Access, Scope, ScopeDescription, Scopes};
 pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, User, UserState};

@@ -24,6 +24,7 @@ use zeroize::Zeroize as _;
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
 use crate::grant::VerifiedGrant;
+use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
@@ -140,6 +141,28 @@ impl TokenEndpoint<'_> {
         Ok(tokens)
     }
 
+    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
+    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
+    pub(crate) async fn probe(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<(), Error> {
+        let oauth = self.client(client)?;
+        let redirect = oauth2::RedirectUrl::new(callback_url.as_str().to_owned());
+        let redirect = redirect.map_err(|_| ConfigError::Missing { what: "callback URL" })?;
+        let (code, verifier) = (Secret::random()?, Secret::random()?);
+        let adapter = self.adapter(http, Grant::AuthorizationCode, Some(callback_url.as_str()));
+        let answer = oauth
+            .exchange_code(oauth2::AuthorizationCode::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+            .set_redirect_uri(Cow::Owned(redirect))
+            .request_async(&adapter)
+            .await;
+        answer.map(|_: TokenAnswer| ()).map_err(|error| adapter.failure(error))
+    }
+
     fn client(&self, client: &ClientCredentials) -> Result<OauthClient, ConfigError> {
         let secret = client.secret_for(self.base_url)?;
         Ok(oauth2::Client::new(oauth2::ClientId::new(client.client_id().to_owned()))
@@ -225,19 +248,28 @@ impl Adapter<'_> {
         answer: Result<TokenAnswer, RequestTokenError<Error, BasicErrorResponse>>,
         origin: &Origin,
     ) -> Result<TokenSet, Error> {
-        let malformed = |field| match self.answer.get() {
-            Some(answer) => Error::Answer { cause: AnswerError::Malformed { field }, answer: Box::new(answer.clone()) },
-            None => TransportError::Protocol.into(),
-        };
         match answer {
-            Ok(answer) => answer.into_tokens(origin).map_err(malformed),
-            Err(RequestTokenError::Request(error)) => Err(error),
-            Err(RequestTokenError::Parse(error, mut body)) => {
+            Ok(answer) => answer.into_tokens(origin).map_err(|field| self.malformed(field)),
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    fn failure(&self, error: RequestTokenError<Error, BasicErrorResponse>) -> Error {
+        match error {
+            RequestTokenError::Request(error) => error,
+            RequestTokenError::Parse(error, mut body) => {
                 body.zeroize();
                 let path = error.path().to_string();
-                Err(malformed(MEMBERS.into_iter().find(|member| *member == path).unwrap_or("body")))
+                self.malformed(MEMBERS.into_iter().find(|member| *member == path).unwrap_or("body"))
             }
-            Err(RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_)) => Err(malformed("body")),
+            RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => self.malformed("body"),
+        }
+    }
+
+    fn malformed(&self, field: &'static str) -> Error {
+        match self.answer.get() {
+            Some(answer) => Error::Answer { cause: AnswerError::Malformed { field }, answer: Box::new(answer.clone()) },
+            None => TransportError::Protocol.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use codehost_oauth::check::CheckReport;
 use codehost_oauth::router::{Failure, HostError, Logins, RequestHead};
 use codehost_oauth::{IntegrationId, Platform};
 use serde::Deserialize;
@@ -22,7 +23,7 @@ use crate::logins::{Doors, FAILURE, FailureNote};
 use crate::pages::account::{Connectable, Shown};
 use crate::pages::integrations::Form as Shape;
 use crate::pages::{self, Viewer};
-use crate::report::{Report, Verdict, check};
+use crate::report::{Verdict, check};
 use crate::sessions::Sessions;
 use crate::store::{FIRST, IntegrationRow, Organization};
 
@@ -269,7 +270,7 @@ async fn submit(
     if typed.act != "save-anyway" {
         let integration = app.build(&row, &secret).map_err(|error| Fault::Broken(error.into()))?;
         let report = check(&integration, app.is_operator(&visit.session).await? || right == Right::SetupMode).await;
-        if typed.act == "check" || report.verdict != Verdict::AllRight {
+        if typed.act == "check" || report.verdict() != Verdict::AllRight {
             return show_form(visit, organization, right, &typed, &draft, existing, Some(&report), true).await;
         }
     }
@@ -318,7 +319,7 @@ async fn show_form(
     typed: &Typed,
     draft: &Draft,
     existing: Option<&IntegrationRow>,
-    report: Option<&Report>,
+    report: Option<&CheckReport>,
     complain: bool,
 ) -> Page {
     let app = &visit.app;

@@ -63,7 +63,6 @@ pub(crate) struct Person {
 pub(crate) struct Account {
     pub(crate) key: String,
     pub(crate) integration: String,
-    pub(crate) person: String,
     pub(crate) profile: Profile,
 }
 
@@ -333,7 +332,6 @@ impl Store {
         let account = |row: SqliteRow| Account {
             key: row.get("key"),
             integration: row.get("integration"),
-            person: row.get("person"),
             profile: serde_json::from_str(row.get("profile")).unwrap_or_default(),
         };
         Ok(rows.await?.into_iter().map(account).collect())

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::Transport;
+use crate::base_url::BaseUrl;
 use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
 use crate::token::AccessToken;
 
@@ -34,12 +35,7 @@ impl Reply {
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
-    pub async fn get(
-        http: &dyn Transport,
-        url: Url,
-        token: &AccessToken,
-        base_url: &crate::BaseUrl,
-    ) -> Result<Self, Error> {
+    pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
         let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose_for(base_url)?));
         let mut authorization =
             http::HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
@@ -50,6 +46,28 @@ impl Reply {
             .body(Vec::new())
             .map_err(|_| TransportError::Protocol)?;
         Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// Asks for what anybody may see: `GET`, without any secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
+        let request = http::Request::get(String::from(url))
+            .header(http::header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|_| TransportError::Protocol)?;
+        Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// A header's value, if it is there once and visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        value.to_str().ok()
     }
 
     /// The status.

@@ -302,11 +302,15 @@ fn classify(error: reqwest::Error) -> TransportError {
         if let Some(ours) = current.downcast_ref::<TransportError>() {
             return ours.clone();
         }
-        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+        // An I/O error within an I/O error is not among its sources.
+        let mut layer = current.downcast_ref::<std::io::Error>();
+        while let Some(io) = layer {
             io_kind = Some(io.kind());
-            if let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<TransportError>()) {
+            let inner = io.get_ref();
+            if let Some(ours) = inner.and_then(|inner| inner.downcast_ref::<TransportError>()) {
                 return ours.clone();
             }
+            layer = inner.and_then(|inner| inner.downcast_ref());
         }
         // The TLS libraries' errors have no common type; they all name the certificate where it is to blame.
         let text = current.to_string().to_ascii_lowercase();

@@ -12,12 +12,18 @@
 )]
 
 mod base_url;
+mod check;
+mod check_example;
+mod check_tls;
 mod fakes;
 mod fixture;
 mod keeper;
+mod membership;
 mod network;
 mod observe;
+mod revoke;
 mod router;
 mod setup;
 mod setup_guides;
+mod stub;
 mod values;

@@ -10,6 +10,9 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 #[tokio::test]
 async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
+    // As long as there is one subscriber only, tracing asks the thread that comes first whether a span is wanted at all,
+    // and that may be another test's thread, which has none. With two it asks every time.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)

@@ -1,11 +1,12 @@
 //! The setup guide and the report of a check: the parts of the form that appear while it is filled in.
 
+use codehost_oauth::check::CheckReport;
 use codehost_oauth::setup::{SetupField, SetupGuide, SetupLink};
 use maud::{Markup, html};
 
 use super::copyable;
 use crate::form::Draft;
-use crate::report::{Report, Verdict};
+use crate::report::{Verdict, level, who};
 
 /// What is known already. `demo`: the page at which the application is created when there is no real code host.
 pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
@@ -62,33 +63,33 @@ pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
 }
 
 /// What the check found.
-pub(crate) fn report(report: &Report) -> Markup {
-    let (class, title) = match report.verdict {
+pub(crate) fn report(report: &CheckReport) -> Markup {
+    let (class, title) = match report.verdict() {
         Verdict::AllRight => ("ok", "All right, as far as can be known without a person"),
         Verdict::Wrong => ("problem", "Something is wrong: nobody could log in like this"),
-        Verdict::CouldNotTell => ("unknown", "Not every question was answered"),
+        _ => ("unknown", "Not every question was answered"),
     };
     html! {
         section class={ "report " (class) } role="status" aria-label="Result of the check" {
             h2 { (title) }
             ul.findings {
-                @for row in &report.rows {
-                    li class=(row.level) data-code=(row.code) {
-                        span.level { (row.level) }
+                @for row in report.findings() {
+                    li class=(level(row.level)) data-code=(row.code) {
+                        span.level { (level(row.level)) }
                         span {
                             (row.message)
                             @if let Some(fix) = &row.fix {
                                 br;
-                                small { @if let Some(who) = row.who { strong { (who) ": " } } (fix) }
+                                small { @if let Some(audience) = row.audience { strong { (who(audience)) ": " } } (fix) }
                             }
                         }
                     }
                 }
             }
-            @if !report.not_checked.is_empty() {
+            @if !report.not_checked().is_empty() {
                 details {
                     summary { "What no check can find out" }
-                    ul { @for text in &report.not_checked { li { (text) } } }
+                    ul { @for row in report.not_checked() { li { (row.message) } } }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use codehost_oauth::check::CheckReport;
 use codehost_oauth::{LoginLink, Platform};
 use maud::{Markup, html};
 
@@ -9,7 +10,7 @@ use super::guide::{credential_names, guide, report};
 use super::{Page, Viewer, copyable, csrf};
 use crate::app::Right;
 use crate::form::{Draft, Typed};
-use crate::report::{Report, Verdict};
+use crate::report::Verdict;
 use crate::store::{IntegrationRow, Organization};
 
 /// The list.
@@ -74,7 +75,7 @@ pub(crate) struct Form<'a> {
     pub(crate) draft: &'a Draft,
     /// The row, if one is edited, and how many accounts hang on it.
     pub(crate) existing: Option<(&'a IntegrationRow, i64)>,
-    pub(crate) report: Option<&'a Report>,
+    pub(crate) report: Option<&'a CheckReport>,
     /// Whether a secret is kept that need not be typed again.
     pub(crate) secret_kept: bool,
     /// The base URLs of the fakes, GitLab's first.
@@ -164,7 +165,7 @@ pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
                     p.actions {
                         button type="submit" name="act" value="save" { @if locked { "Save integration" } @else { "Create integration" } }
                         button.secondary type="submit" name="act" value="check" { "Check" }
-                        @if form.report.is_some_and(|report| report.verdict == Verdict::CouldNotTell) {
+                        @if form.report.is_some_and(|report| report.verdict() == Verdict::CouldNotTell) {
                             button.secondary type="submit" name="act" value="save-anyway" { "Save all the same" }
                         }
                         button.quiet.noscript type="submit" name="act" value="guide" { "Show setup guide" }
