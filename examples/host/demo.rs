@@ -39,7 +39,10 @@ impl Demo {
         let demo = Self { bitbucket, gitlab, applications: Mutex::default() };
         let rows = store.all_integrations().await.map_err(|error| crate::failure("database", &*error))?;
         for row in rows {
-            let secret = store.open_secret(&row).map_err(|error| crate::failure("secret", &*error))?;
+            // Sealed with a key that is gone: the list of integrations says so.
+            let Ok(secret) = store.open_secret(&row) else {
+                continue;
+            };
             let credentials = Credentials { id: row.client_id.clone(), secret };
             demo.register(&row.platform, &row.id, &CallbackUrl::new(public_url, &row.platform, &row.id), credentials);
         }

@@ -17,6 +17,7 @@ mod check_example;
 mod check_tls;
 mod fakes;
 mod fixture;
+mod host_app;
 mod keeper;
 mod membership;
 mod network;
