@@ -164,6 +164,13 @@ impl App {
         Ok(untouched.then_some(Right::SetupMode))
     }
 
+    /// After a change by somebody who was entitled to it: if no administrator can log in any more, or yet, this browser
+    /// may go on.
+    pub(crate) async fn found_if_orphaned(&self, organization: &str, session: &Session) -> Result<()> {
+        let (_, now) = self.store.administrators(organization).await?;
+        if now { Ok(()) } else { self.found(organization, session).await }
+    }
+
     /// Lets this browser correct what it has made until an administrator has logged in.
     pub(crate) async fn found(&self, organization: &str, session: &Session) -> Result<()> {
         let mut founded = session.get::<Vec<String>>(FOUNDED).await?.unwrap_or_default();

@@ -269,7 +269,9 @@ async fn submit(
     };
     if typed.act != "save-anyway" {
         let integration = app.build(&row, &secret).map_err(|error| Fault::Broken(error.into()))?;
-        let report = check(&integration, app.is_operator(&visit.session).await? || right == Right::SetupMode).await;
+        // In setup mode, whoever fills in the form is about to become who runs this app.
+        let detailed = right == Right::SetupMode || app.is_operator(&visit.session).await?;
+        let report = check(&integration, detailed).await;
         if typed.act == "check" || report.verdict() != Verdict::AllRight {
             return show_form(visit, organization, right, &typed, &draft, existing, Some(&report), true).await;
         }
@@ -278,9 +280,7 @@ async fn submit(
     app.store.save(&row, existing.is_none(), moved && typed.keep_accounts.is_none()).await?;
     app.forget(&row.id);
     visit.session.remove_value(KEPT_SECRET).await?;
-    if right == Right::SetupMode || moved {
-        app.found(&organization.slug, &visit.session).await?;
-    }
+    app.found_if_orphaned(&organization.slug, &visit.session).await?;
     pages::notify(&visit.session, &format!("The integration {} is saved.", row.name)).await?;
     Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
 }
@@ -372,8 +372,7 @@ async fn delete(Path((slug, id)): Path<(String, String)>, visit: Visit, Form(for
     let (organization, _, row) = visit.managed_row(&slug, &id).await?;
     visit.app.store.delete(&row.id).await?;
     visit.app.forget(&row.id);
-    // If nobody is left who can log in as administrator, this browser may go on.
-    visit.app.found(&organization.slug, &visit.session).await?;
+    visit.app.found_if_orphaned(&organization.slug, &visit.session).await?;
     pages::notify(&visit.session, &format!("The integration {} is deleted.", row.name)).await?;
     Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
 }

@@ -31,6 +31,14 @@ const live = (form) => {
     return fetch(form.action, { method: "POST", body: data, headers: { "X-Fragment": "1" }, credentials: "same-origin" });
   };
 
+  // The credentials are called as the platform calls them.
+  const name = () => {
+    const names = guide.querySelector("#credential-names");
+    if (!names) return;
+    form.querySelector("label[for=client_id]").textContent = names.dataset.id;
+    form.querySelector("label[for=client_secret]").textContent = names.dataset.secret;
+  };
+
   let timer;
   let latest = 0;
   const refresh = async () => {
@@ -39,6 +47,7 @@ const live = (form) => {
     if (!answer.ok || mine !== latest) return;
     guide.innerHTML = await answer.text();
     reveal(guide);
+    name();
   };
   const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 250); };
 

@@ -20,8 +20,11 @@ pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
         };
     };
     let (copied, set): (Vec<&SetupField>, Vec<&SetupField>) = guide.fields.iter().partition(|field| field.copy);
+    let (id, secret) = credential_names(Some(guide));
     html! {
         h2 { (guide.title) }
+        // For the script, which names the fields below like this.
+        span #credential-names hidden data-id=(id) data-secret=(secret) {}
         @if let Some(demo) = demo {
             p.demo {
                 "This is a fake without such a page. "

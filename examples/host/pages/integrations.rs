@@ -42,10 +42,10 @@ pub(crate) fn list(
                         @match link {
                             Some(link) => {
                                 h3 { "Login link" }
-                                p { "Share it with the people who may log in." }
+                                p.muted { "Share it with the people who may log in." }
                                 (copyable("login link", link.url.as_str()))
                                 p.actions {
-                                    a.button.small href=(link.url.path()) { "Login link" }
+                                    a.button.small href=(link.url.path()) { "Open login link" }
                                     a href={ "/org/" (organization.slug) "/integrations/" (row.id) "/edit" } { "Edit" }
                                     a.danger href={ "/org/" (organization.slug) "/integrations/" (row.id) "/delete" } { "Delete" }
                                 }
@@ -62,7 +62,7 @@ pub(crate) fn list(
                 }
             }
         }
-        @if may_add_organizations { p { a href="/organizations" { "Organizations of this app" } } }
+        @if may_add_organizations { p.below { a href="/organizations" { "Organizations of this app" } } }
     };
     Page::new("Integrations", body).show(viewer)
 }
@@ -143,7 +143,10 @@ pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
                     }
                     fieldset {
                         legend { "Credentials of the OAuth application" }
-                        p.muted { "Leave both empty until you have followed the setup guide. Nothing is saved before you press the button at the end." }
+                        p.muted {
+                            @if locked { "The secret is kept sealed. Enter it again only if it has changed, or if the base URL changes." }
+                            @else { "Leave both empty until you have followed the setup guide. Nothing is saved before you press the button at the end." }
+                        }
                         (field(form, "client_id", &id_label, html! {
                             input #client_id.mono type="text" name="client_id" value=(typed.client_id) spellcheck="false" autocomplete="off" aria-describedby="client_id-help" aria-invalid=[invalid(form, "client_id")];
                         }, ""))

@@ -128,12 +128,17 @@ pub(crate) fn csrf(viewer: &Viewer) -> Markup {
     html! { input type="hidden" name="csrf_token" value=(viewer.csrf_token); }
 }
 
-/// A text to copy: a field that can be selected, and a button where there is a script.
+/// A text to copy, all of it to be seen: a field that can be selected, and a button where there is a script.
 pub(crate) fn copyable(label: &str, value: &str) -> Markup {
     html! {
         span.copyable {
-            input.mono type="text" readonly value=(value) aria-label=(label);
+            textarea.mono readonly rows=(rows(value)) spellcheck="false" aria-label=(label) { (value) }
             button.copy type="button" hidden data-copy=(value) aria-label={ "Copy " (label) } { "Copy" }
         }
     }
+}
+
+/// About how many lines it takes.
+fn rows(value: &str) -> usize {
+    value.len().div_ceil(40).max(1)
 }

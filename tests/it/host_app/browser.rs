@@ -114,6 +114,7 @@ impl Browser {
 
     /// Keeps a picture, and looks for what keeps people from using the page.
     async fn look(&self, name: &str) {
+        self.client.set_window_size(1280, 800).await.unwrap();
         let height = self.client.execute("return document.documentElement.scrollHeight", vec![]).await;
         if let Ok(height) = height {
             let height = u32::try_from(height.as_u64().unwrap_or(900)).unwrap_or(900).clamp(600, 4000);
@@ -160,7 +161,7 @@ impl Browser {
         }
         self.client.switch_to_window(page.unwrap()).await.unwrap();
         self.says("Application created").await;
-        let fields = self.client.find_all(Locator::Css(".copyable input")).await.unwrap();
+        let fields = self.client.find_all(Locator::Css(".copyable textarea")).await.unwrap();
         let mut values = Vec::new();
         for field in fields {
             values.push(field.prop("value").await.unwrap().unwrap());
@@ -176,7 +177,7 @@ impl Browser {
             self.click("Show setup guide").await;
         }
         self.until("callback URL", async || {
-            let fields = self.client.find_all(Locator::Css("#guide .copyable input")).await.unwrap();
+            let fields = self.client.find_all(Locator::Css("#guide .copyable textarea")).await.unwrap();
             let mut found = false;
             for field in fields {
                 // The guide may be exchanged at any moment.
@@ -229,6 +230,7 @@ async fn road(program: &Program, browser: &Browser) {
     browser.choose("platform", "gitlab").await;
     browser.fill("name", "On-premise GitLab").await;
     browser.guide("/oauth/callback/gitlab/main-onpremisegitlab").await;
+    browser.says("Application ID").await;
     browser.look("02-gitlab-guide").await;
     let (id, secret) = browser.create_application().await;
     browser.fill("client_id", &id).await;
@@ -248,7 +250,7 @@ async fn road(program: &Program, browser: &Browser) {
     browser.look("05-list").await;
 
     // Two tabs at once: denied in one, allowed in the other.
-    browser.click("Login link").await;
+    browser.click("Open login link").await;
     browser.says("Log in with On-premise GitLab").await;
     browser.look("06-login-link").await;
     let link = browser.client.current_url().await.unwrap();

@@ -93,7 +93,8 @@ impl Visitor {
         let id = format!("{organization}-{slug}");
         let base_url = if platform == "gitlab" { &program.gitlab } else { &program.bitbucket };
         let made = self.get(&format!("/demo/application?platform={platform}&id={id}")).await;
-        let values: Vec<&str> = made.body.split("readonly value=\"").skip(1).map(|rest| before(rest, "\"")).collect();
+        let values: Vec<&str> =
+            made.body.split("<textarea ").skip(1).map(|rest| before(rest.split_once('>').unwrap().1, "<")).collect();
         let form = format!("/org/{organization}/integrations/new");
         let fields = [
             ("platform", platform),
@@ -278,7 +279,7 @@ async fn every_page_is_locked_down_and_no_secret_is_shown() {
     let program = Program::demo(Some(&database)).await;
     let mut visitor = Visitor::of(&program);
     let made = visitor.get("/demo/application?platform=gitlab&id=main-gitlab").await;
-    let secret = made.body.split("value=\"demo-").nth(1).map(|rest| before(rest, "\"")).unwrap().to_owned();
+    let secret = made.body.split(">demo-").nth(1).map(|rest| before(rest, "<")).unwrap().to_owned();
     let id = visitor.add(&program, "main", "gitlab", "GitLab").await;
     visitor.log_in(&id, "alice").await;
 
@@ -372,6 +373,57 @@ async fn a_changed_base_url_asks_for_the_secret_again() {
     // Unchanged, the stored one is enough; name and platform stay whatever is sent.
     let sent = [("base_url", &*program.gitlab), ("name", "Other"), ("platform", "bitbucket-cloud")];
     admin.submit(&edit, &edit, &[fields.as_slice(), &sent].concat()).await.says("The integration GitLab is saved.");
+}
+
+#[tokio::test]
+async fn what_could_not_be_checked_can_be_saved_all_the_same() {
+    let program = Program::demo(None).await;
+    let mut admin = Visitor::of(&program);
+    let form = "/org/main/integrations/new";
+    // A code host in an outage.
+    let outage = wiremock::MockServer::start().await;
+    let answer = wiremock::ResponseTemplate::new(503);
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&outage).await;
+    let url = outage.uri();
+    let typed = [
+        ("platform", "gitlab"),
+        ("name", "GitLab"),
+        ("base_url", url.as_str()),
+        ("access", "sign-in"),
+        ("client_id", "id"),
+    ];
+    let pressed = |act: &'static str, secret: &'static str| {
+        [typed.as_slice(), &[("act", act), ("client_secret", secret)]].concat()
+    };
+    let shown = admin.submit(form, form, &pressed("save", "s3cr3t-t0ken")).await;
+    shown.says("Not every question was answered");
+    shown.says("value=\"save-anyway\"");
+    assert!(!shown.body.contains("s3cr3t-t0ken"));
+    // The secret need not be typed again.
+    admin.submit(form, form, &pressed("save-anyway", "")).await.says("The integration GitLab is saved.");
+
+    // A problem is not saved: it is to be corrected.
+    let wrong = admin.submit(form, form, &[("act", "save-anyway")]).await;
+    assert_eq!(wrong.status, 422);
+    for (field, value, text) in [
+        ("timeout", "soon", "not a number of seconds"),
+        ("ca_pem", "no certificate", "not PEM"),
+        ("base_url", "http://git.example.com", "not encrypted"),
+        ("base_url", "https://user:pass@git.example.com", "user name or password"),
+        ("name", "日本", "integration id is not"),
+        ("client_id", "", "The client id is empty"),
+    ] {
+        let mut fields = pressed("save", "secret");
+        fields.retain(|(name, _)| *name != field && (*name != "name" || field == "name"));
+        fields.push((field, value));
+        if field != "name" {
+            fields.push(("name", "Another"));
+        }
+        let page = admin.submit(form, form, &fields).await;
+        assert_eq!(page.status, 422, "{field}");
+        page.says(text);
+        page.says("aria-invalid=\"true\"");
+    }
 }
 
 #[tokio::test]
