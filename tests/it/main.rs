@@ -12,19 +12,32 @@
 )]
 
 mod base_url;
+mod bitbucket;
+mod callback;
+mod canary;
+mod causes;
 mod check;
 mod check_example;
 mod check_tls;
+mod conformance;
+mod examples;
 mod fakes;
 mod fixture;
+mod gitlab;
 mod host_app;
 mod keeper;
+mod login;
 mod membership;
 mod network;
 mod observe;
+mod pending;
+mod return_to;
 mod revoke;
 mod router;
+mod scripted;
 mod setup;
 mod setup_guides;
 mod stub;
+mod support;
+mod transport;
 mod values;

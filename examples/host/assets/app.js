@@ -83,7 +83,8 @@ const live = (form) => {
       form.querySelectorAll(".field").forEach((field) => {
         const help = field.querySelector(".help");
         const other = help && fresh.querySelector("#" + help.id);
-        if (!other) return;
+        // What is typed here is what is kept: no need to say so.
+        if (!other || (help.id === "client_secret-help" && !other.querySelector(".error"))) return;
         help.innerHTML = other.innerHTML;
         field.classList.toggle("invalid", other.closest(".field").classList.contains("invalid"));
       });
