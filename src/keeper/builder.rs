@@ -47,7 +47,7 @@ pub trait Integrations: Send + Sync {
 
 #[async_trait]
 impl Integrations for Arc<Integration> {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Self>, KeeperError> {
         Ok((self.id() == id).then(|| Self::clone(self)))
     }
 }

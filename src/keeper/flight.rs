@@ -57,15 +57,18 @@ impl Flight {
             let Ok(Ok(permit)) = tokio::time::timeout_at(until, permit).await else {
                 return Ok(busy());
             };
-            if in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await? {
-                let landed = self.leased(permit).await;
-                // If this fails the lease ends by itself.
-                let _ = in_time(self.inner.store.release(&self.connection, &self.owner)).await;
-                if let Some(outcome) = landed.transpose() {
-                    return outcome;
+            let landed = match in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await {
+                Ok(true) => self.leased(permit).await,
+                Ok(false) => {
+                    drop(permit);
+                    Ok(None)
                 }
-            } else {
-                drop(permit);
+                Err(error) => Err(error.into()),
+            };
+            // Also where the answer got lost. If this fails too the lease ends by itself.
+            let _ = in_time(self.inner.store.release(&self.connection, &self.owner)).await;
+            if let Some(outcome) = landed.transpose() {
+                return outcome;
             }
             if Instant::now() >= until {
                 return Ok(busy());
@@ -127,7 +130,7 @@ impl Flight {
     async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         let mut call = Box::pin(self.integration.refresh(token));
         loop {
-            let pulse = Box::pin(tokio::time::sleep(self.inner.lease / 3));
+            let pulse = Box::pin(tokio::time::sleep(self.inner.lease.checked_div(3).unwrap_or_default()));
             match select(call, pulse).await {
                 Either::Left((answer, _)) => return answer,
                 Either::Right((_, unfinished)) => call = unfinished,

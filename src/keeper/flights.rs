@@ -121,6 +121,17 @@ impl Flights {
         self.lock().pauses.remove(connection);
     }
 
+    /// Waits until nothing is under way.
+    pub(super) async fn finish(&self) {
+        loop {
+            let next = self.lock().running.values().next().cloned();
+            let Some(mut landing) = next else { return };
+            let _ = landing.wait_for(Option::is_some).await;
+            // It lands a moment before it is gone.
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,3 +171,50 @@ const MAX_FLIGHTS: usize = 1024;
 const MAX_PAUSES: usize = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test data")]
+mod tests {
+    use super::*;
+
+    fn connection(n: usize) -> ConnectionId {
+        format!("gitlab:demo:{n}").parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_and_given_back() {
+        let flights = Arc::new(Flights::new(4));
+        let mut takeoffs = Vec::new();
+        let mut refused = 0;
+        for n in 0..5000 {
+            match flights.enter(&connection(n), false, |takeoff| takeoffs.push(takeoff)) {
+                Entry::Flight(_) => {}
+                Entry::Full => refused += 1,
+                Entry::Paused { .. } => unreachable!(),
+            }
+        }
+        assert_eq!((takeoffs.len(), refused), (MAX_FLIGHTS, 5000 - MAX_FLIGHTS));
+        // Joining needs no room.
+        assert!(matches!(flights.enter(&connection(0), false, |_| unreachable!()), Entry::Flight(_)));
+        for n in 0..20_000 {
+            flights.pause(&connection(n), None, None);
+        }
+        assert_eq!(flights.lock().pauses.len(), MAX_PAUSES);
+        tokio::time::advance(MAX_PAUSE).await;
+        flights.pause(&connection(0), None, None);
+        assert!(flights.lock().pauses.len() <= 1);
+
+        let waiting = tokio::spawn({
+            let flights = Arc::clone(&flights);
+            async move { flights.finish().await }
+        });
+        for takeoff in takeoffs {
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            takeoff.land(Err(KeeperError::Interrupted));
+        }
+        waiting.await.unwrap();
+        let state = flights.lock();
+        assert!(state.running.is_empty() && state.gates.is_empty());
+    }
+}

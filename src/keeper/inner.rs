@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Disconnected;
 use super::builder::Integrations;
 use super::clock::Clock;
 use super::connection::ConnectionId;
@@ -137,8 +138,7 @@ impl Inner {
         }
     }
 
-    /// `None` if nothing was stored; inside it the tokens, if they can be opened.
-    pub(super) async fn disconnect(&self, connection: &ConnectionId) -> Result<Option<Option<TokenSet>>, KeeperError> {
+    pub(super) async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
         let owner = LeaseOwner::random()?;
         let until = Instant::now().checked_add(DISCONNECT_PATIENCE).unwrap_or_else(Instant::now);
         // A refresh that is under way would otherwise leave tokens behind that nobody knows.
@@ -149,13 +149,17 @@ impl Inner {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let tokens = match self.integration(connection).await {
-            Ok(integration) => self.load(connection, integration.expected().origin).await.ok().flatten(),
+        let revocation = match self.integration(connection).await {
+            Ok(integration) => match self.load(connection, integration.expected().origin).await {
+                Ok(Some(record)) => Some(integration.revoke(&record.tokens).await),
+                // Neither a lost key nor a changed base URL may keep tokens alive here.
+                Ok(None) | Err(_) => None,
+            },
             Err(_) => None,
         };
         let deleted = in_time(self.store.delete(connection)).await?;
         self.flights.resume(connection);
-        Ok(deleted.then(|| tokens.map(|record| record.tokens)))
+        Ok(Disconnected { deleted, revocation })
     }
 }
 

@@ -42,14 +42,15 @@ pub use self::store::{LeaseOwner, MemoryStore, Revision, StoredTokens, TokenStor
 
 use self::flights::Entry;
 use self::inner::Inner;
-use crate::error::{ConfigError, KeeperError};
+use crate::error::{ConfigError, Error, KeeperError};
+use crate::revocation::Revocation;
 use crate::seal::KeyRing;
 use crate::token::{AccessToken, TokenSet};
 
 /// Gives valid access tokens, and renews them in time. One for a whole process: clones share everything.
 ///
-/// It needs a tokio runtime that lives as long as refreshes may be under way: end the runtime in order (return from
-/// `main`, do not kill it) so that the last answers are stored.
+/// Refreshes run in tasks of the tokio runtime. Before it ends, wait for [`finish`](Self::finish), so that the last answers
+/// are stored.
 ///
 /// ```
 /// use codehost_oauth::keeper::{ConnectionId, MemoryStore, Outcome, TokenKeeper};
@@ -97,8 +98,8 @@ pub struct TokenKeeper {
 pub struct Disconnected {
     /// Whether anything was stored.
     pub deleted: bool,
-    /// The tokens that were, so that they can be revoked at the code host; `None` if they could not be opened any more.
-    pub tokens: Option<TokenSet>,
+    /// What came of the revocation at the code host; `None` if there were no tokens that could be opened.
+    pub revocation: Option<Result<Revocation, Error>>,
 }
 
 impl TokenKeeper {
@@ -188,18 +189,34 @@ impl TokenKeeper {
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
-    /// Deletes the connection's tokens here, and gives them back so that they can be revoked at the code host. Waits a
-    /// few seconds for a refresh that is under way, on whichever node.
+    /// Revokes the connection's tokens at the code host as well as that can be done, then deletes them here, whatever came
+    /// of it. Waits a few seconds for a refresh that is under way, on whichever node. Goes on if it is dropped.
     ///
     /// # Errors
     ///
-    /// [`KeeperError::Store`].
+    /// [`KeeperError::Store`] if the store fails: try again. That the code host is down is no error.
     pub async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
-        let tokens = self.inner.disconnect(connection).await?;
-        Ok(match tokens {
-            Some(tokens) => Disconnected { deleted: true, tokens },
-            None => Disconnected { deleted: false, tokens: None },
-        })
+        let (inner, connection) = (Arc::clone(&self.inner), connection.clone());
+        let task = tokio::spawn(async move { inner.disconnect(&connection).await });
+        task.await.map_err(|_| KeeperError::Interrupted)?
+    }
+
+    /// Waits until no refresh is under way in this process. Call it before the runtime ends, when nobody asks any more:
+    /// what is cut off after the code host has acted is lost.
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
+    /// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new()).build();
+    /// tokio::time::timeout(std::time::Duration::from_secs(20), keeper.finish()).await?;
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub async fn finish(&self) {
+        self.inner.flights.finish().await;
     }
 
     /// `unwanted` is a token that the API has refused.

@@ -125,13 +125,13 @@ impl Record {
     pub(super) fn is_valid(&self, now: SystemTime) -> bool {
         self.dead.is_none()
             && !self.unverified
-            && self.expires_at(now).is_none_or(|end| left(end, now) > LAST_MOMENT.min(self.life() / 10))
+            && self.expires_at(now).is_none_or(|end| left(end, now) > LAST_MOMENT.min(self.part_of_life(10)))
     }
 
     /// Whether it is time to renew: 60 to 120 s before the end, and never before half of the life. Every node computes
     /// the same moment, since what spreads connections is the random revision.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        let part = MARGIN.min(self.life() / 4);
+        let part = MARGIN.min(self.part_of_life(4));
         let jitter = part.mul_f64(self.revision.fraction());
         self.dead.is_some()
             || self.unverified
@@ -143,8 +143,8 @@ impl Record {
         now.duration_since(self.tokens.received_at).is_ok_and(|age| age < NEW)
     }
 
-    fn life(&self) -> Duration {
-        self.tokens.expires_in.unwrap_or(Duration::MAX)
+    fn part_of_life(&self, divisor: u32) -> Duration {
+        self.tokens.expires_in.unwrap_or(Duration::MAX).checked_div(divisor).unwrap_or_default()
     }
 }
 

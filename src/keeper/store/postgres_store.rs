@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use super::sql::{SCHEMA, bad_address, failed, known, millis, stored};
+use super::sql::{SCHEMA, failed, known, millis, stored};
 use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
-use crate::error::StoreError;
+use crate::error::{StoreError, UntrustedText};
 use crate::keeper::ConnectionId;
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
@@ -136,6 +136,11 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PostgresStore")
     }
+}
+
+/// An address can hold a password, so nothing is said about it.
+fn bad_address(_: sqlx::Error) -> StoreError {
+    StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
 }
 
 const CREATE: [&str; 3] = [

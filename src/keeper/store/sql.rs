@@ -32,11 +32,6 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// An address can hold a password, so nothing is said about it.
-pub(super) fn bad_address(_: sqlx::Error) -> StoreError {
-    StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
-}
-
 /// Refuses tables that this version does not know.
 pub(super) fn known(found: i64) -> Result<(), StoreError> {
     if found == SCHEMA { Ok(()) } else { Err(StoreError::Schema { found }) }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codehost_oauth::error::{Error, KeeperError};
 use codehost_oauth::keeper::{CallError, LoginReason, MemoryStore, Outcome, TokenStore};
-use codehost_oauth::{AccessToken, Origin, RefreshToken, TokenSet};
+use codehost_oauth::{AccessToken, Origin, RefreshToken, Revocation, TokenSet};
 
 use super::scenario::{Collected, Result, Scenario, integration};
 
@@ -279,16 +279,25 @@ async fn jumping_clocks_cause_no_storm() -> Result {
 }
 
 #[tokio::test]
-async fn a_disconnect_gives_the_tokens_back() -> Result {
-    let mut scenario = Scenario::start().await?;
-    let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
-    let keeper = scenario.keeper(Arc::clone(&store));
-    keeper.import(&scenario.connection, tokens).await?;
-    let gone = keeper.disconnect(&scenario.connection).await?;
-    assert!(gone.deleted && gone.tokens.is_some_and(|tokens| tokens.refresh_token.is_some()));
-    assert!(store.load(&scenario.connection).await?.is_none());
-    assert!(!keeper.disconnect(&scenario.connection).await?.deleted);
-    assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::NeedsLogin(LoginReason::NotConnected)));
+async fn a_disconnect_revokes_and_deletes() -> Result {
+    for down in [false, true] {
+        let mut scenario = Scenario::start().await?;
+        let tokens = scenario.log_in().await?;
+        let access = tokens.access_token.duplicate();
+        let store = Arc::new(MemoryStore::default());
+        let keeper = scenario.keeper(Arc::clone(&store));
+        keeper.import(&scenario.connection, tokens).await?;
+        if down {
+            scenario.gitlab.respond_next("/oauth/revoke", 503, &[("Content-Type", "text/html")], "<html>");
+        }
+        let gone = keeper.disconnect(&scenario.connection).await?;
+        let revoked = matches!(gone.revocation, Some(Ok(Revocation::Revoked)));
+        assert!(gone.deleted && revoked != down, "{gone:?}");
+        assert_eq!(scenario.integration.user(&access).await.is_err(), !down);
+        assert!(store.load(&scenario.connection).await?.is_none());
+        assert!(!keeper.disconnect(&scenario.connection).await?.deleted);
+        let outcome = keeper.ask(&scenario.connection).await?;
+        assert!(matches!(outcome, Outcome::NeedsLogin(LoginReason::NotConnected)));
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use codehost_oauth::keeper::{Clock, ConnectionId, TokenKeeper, TokenKeeperBuilder, TokenStore};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{Access, AccessToken, BaseUrl, Callback, Integration, PendingLogins, Platform, TokenSet};
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -83,6 +83,11 @@ pub(crate) fn ring() -> KeyRing {
 }
 
 pub(crate) fn integration(base_url: &str, id: &str) -> Result<Integration> {
+    let http = HttpClient::builder(Network::public_only().allow_loopback_http()).build()?;
+    integration_over(http, base_url, id)
+}
+
+pub(crate) fn integration_over(http: impl Transport + 'static, base_url: &str, id: &str) -> Result<Integration> {
     let network = Network::public_only().allow_loopback_http();
     let provider = Platform::find("gitlab")?.at(BaseUrl::parse(base_url, &network)?)?;
     Ok(Integration::builder(provider)
@@ -91,7 +96,7 @@ pub(crate) fn integration(base_url: &str, id: &str) -> Result<Integration> {
         .host("https://app.example.com".parse()?)
         .client("id", "secret")
         .access(Access::SignIn)
-        .transport(HttpClient::builder(network).build()?)
+        .transport(http)
         .build()?)
 }
 
