@@ -67,7 +67,7 @@ impl Visitor {
     pub(super) async fn open(&mut self, path: &str) -> Page {
         let mut page = self.get(path).await;
         while page.status == 303 {
-            page = self.get(&page.location().to_owned()).await;
+            page = self.get(page.location()).await;
         }
         page
     }
@@ -78,7 +78,7 @@ impl Visitor {
         let mut all = vec![("csrf_token", token.as_str())];
         all.extend(fields);
         let answer = self.post(action, &all).await;
-        if answer.status == 303 { self.open(&answer.location().to_owned()).await } else { answer }
+        if answer.status == 303 { self.open(answer.location()).await } else { answer }
     }
 
     fn url(&self, path: &str) -> (String, bool) {
@@ -116,7 +116,7 @@ impl Visitor {
         let token = self.open(page).await.token();
         let begun = self.post(action, &[("csrf_token", &token)]).await;
         assert_eq!(begun.status, 303, "{}", begun.body);
-        let consent = self.get(&begun.location().to_owned()).await;
+        let consent = self.get(begun.location()).await;
         let form = consent.body.split("<form").nth(if person.is_some() { 1 } else { 2 }).unwrap();
         let mut fields: Vec<(String, String)> = form
             .split("type=\"hidden\" name=\"")
@@ -255,7 +255,7 @@ async fn callbacks_are_303_and_failures_are_pages() {
         assert!(!answer.location().contains("code") && !answer.location().contains("state"));
         assert_eq!(answer.headers["referrer-policy"], "no-referrer");
         assert_eq!(answer.headers["cache-control"], "no-store");
-        who.open(&answer.location().to_owned()).await.says(text);
+        who.open(answer.location()).await.says(text);
     }
     let again = visitor.open(&callback).await;
     assert_eq!(again.status, 400);
