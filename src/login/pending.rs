@@ -49,7 +49,7 @@ impl<'a> Expected<'a> {
         Self { origin, callback_url, issuer, purpose: Purpose::LogIn }
     }
 
-    /// The same for another purpose.
+    /// The same for another purpose: a login that was begun for one is not finished for another.
     #[must_use]
     pub fn purpose(self, purpose: Purpose) -> Self {
         Self { purpose, ..self }

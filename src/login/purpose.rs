@@ -20,7 +20,7 @@ use crate::error::ConfigError;
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "Option<String>", try_from = "Option<String>")]
+#[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Purpose {
     /// Whoever comes back is logged in.
@@ -56,21 +56,28 @@ impl Purpose {
     }
 }
 
-impl From<Purpose> for Option<String> {
+/// `log_in` or `connect:USER_ID`: not an `Option`, which serde would take for a login where it is missing.
+impl From<Purpose> for String {
     fn from(purpose: Purpose) -> Self {
         match purpose {
-            Purpose::LogIn => None,
-            Purpose::Connect { user_id } => Some(user_id.into()),
+            Purpose::LogIn => LOG_IN.to_owned(),
+            Purpose::Connect { user_id } => format!("{CONNECT}{user_id}"),
         }
     }
 }
 
-impl TryFrom<Option<String>> for Purpose {
+impl TryFrom<String> for Purpose {
     type Error = ConfigError;
 
-    fn try_from(user_id: Option<String>) -> Result<Self, Self::Error> {
-        user_id.map_or(Ok(Self::LogIn), |user_id| Self::connect(&user_id))
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.strip_prefix(CONNECT) {
+            Some(user_id) => Self::connect(user_id),
+            None if text == LOG_IN => Ok(Self::LogIn),
+            None => Err(ConfigError::UserId),
+        }
     }
 }
 
 const MAX_USER_ID: usize = 255;
+const LOG_IN: &str = "log_in";
+const CONNECT: &str = "connect:";

@@ -39,6 +39,17 @@
 //! let public_url = "https://packages.example.com".parse()?;
 //! let logins = Logins::in_cookie(Packages, &public_url, keys);
 //! let app: axum::Router = axum::Router::new().merge(logins.router());
+//!
+//! # async fn example(app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::http::Request;
+//! use tower::ServiceExt as _;
+//!
+//! let answer = app.oneshot(Request::get("/login/nobody").body(String::new())?).await?;
+//! assert_eq!(answer.status(), 404);
+//! assert_eq!(answer.headers()["cache-control"], "no-store");
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new()?.block_on(example(app))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -72,7 +83,32 @@ use crate::integration::{Integration, LoginStart};
 use crate::login::{Callback, Purpose, ReturnTo};
 use crate::seal::KeyRing;
 
-/// The logins of one host: what its routes share.
+/// The logins of one host: what its routes share. Cheap to clone; see the [module](self) for a whole one.
+///
+/// # Example: a form of the host's own
+///
+/// ```
+/// use axum::extract::Request;
+/// use axum::response::{Html, IntoResponse, Response};
+/// use codehost_oauth::router::{CsrfToken, Logins};
+///
+/// async fn page(logins: Logins, request: Request) -> Response {
+///     let (head, _) = request.into_parts();
+///     match logins.csrf_token(&head).await {
+///         Ok(token) => {
+///             let form = format!(
+///                 "<form method=\"post\" action=\"/logout\"><input type=\"hidden\" name=\"{}\" value=\"{}\">\
+///                  <button>Log out</button></form>",
+///                 CsrfToken::FIELD,
+///                 token.as_str(),
+///             );
+///             (token, Html(form)).into_response()
+///         }
+///         Err(failure) => failure.cause.status().into_response(),
+///     }
+/// }
+/// # assert_eq!(CsrfToken::FIELD, "csrf_token");
+/// ```
 #[derive(Clone)]
 pub struct Logins(Arc<Shared>);
 

@@ -32,6 +32,7 @@ mod membership;
 mod network;
 mod observe;
 mod pending;
+mod purpose;
 mod return_to;
 mod revoke;
 mod router;
