@@ -72,6 +72,14 @@ async fn run(flags: Flags) -> Result<(), Failure> {
         None => format!("http://{address}").parse()?,
     };
 
+    if url::Url::parse(public_url.as_str()).is_ok_and(|url| url.path() != "/") {
+        return Err(Failure {
+            code: "public_url_path".to_owned(),
+            message: "the public URL has a path, which this example does not serve".to_owned(),
+            hint: "Give it a host name of its own.".to_owned(),
+        });
+    }
+
     let database = match flags.database {
         None if flags.demo => None,
         database => Some(database.unwrap_or_else(|| "host.sqlite".into())),

@@ -29,18 +29,7 @@ impl Browser {
         let profile = directory(&format!("browser_{name}"));
         let pictures = profile.parent().unwrap().join("screenshots").join(name);
         std::fs::create_dir_all(&pictures).unwrap();
-        let mut command = Command::new("chromedriver");
-        command.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver = command.spawn().expect("no chromedriver; scripts/test installs it, with the browser");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver ended at once");
-            if let Some(port) = line.split("successfully on port ").nth(1) {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-
+        let (driver, port) = start_driver().await;
         let mut args = vec![
             "--headless".to_owned(),
             "--no-sandbox".to_owned(),
@@ -192,6 +181,26 @@ impl Browser {
         let _ = self.client.clone().close().await;
         let _ = self.driver.kill().await;
     }
+}
+
+/// The driver and its port. It takes one port for two address families, and ends if the second is not free: then again.
+async fn start_driver() -> (Child, String) {
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = command.spawn().expect("no chromedriver; scripts/test installs it, with the browser");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(port) = line.split("successfully on port ").nth(1) {
+                let port = port.trim_end_matches('.').to_owned();
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return (driver, port);
+            }
+            said.push(line);
+        }
+    }
+    panic!("chromedriver does not start: {said:#?}");
 }
 
 /// Whatever happened, nothing is left running.

@@ -7,16 +7,19 @@ use super::{Program, directory};
 
 const KEYS: [(&str, &str); 1] = [("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc")];
 
-/// An address whose next two ports are most likely free as well, so that the fakes are found again.
-async fn address() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address whose next two ports are free as well, so that the fakes are found again: below the range from which the
+/// system gives ports to others.
+fn address(offset: u16) -> String {
+    let first = 20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 4 + offset * 1_000;
+    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let port = (first..32_000).step_by(3).find(|port| (*port..port + 3).all(free)).unwrap();
+    format!("127.0.0.1:{port}")
 }
 
 #[tokio::test]
 async fn a_restart_keeps_integrations_accounts_and_sessions() {
     let database = directory("host_app_restart").join("host.sqlite");
-    let listen = address().await;
+    let listen = address(0);
     let program = Program::start(&listen, Some(&database), &KEYS).await;
     let mut visitor = Visitor::of(&program);
     let id = visitor.add(&program, "main", "gitlab", "GitLab").await;
@@ -41,7 +44,7 @@ async fn a_restart_keeps_integrations_accounts_and_sessions() {
 #[tokio::test]
 async fn killed_in_the_middle_of_a_save_the_old_state_or_the_new_is_there() {
     let database = directory("host_app_crash").join("host.sqlite");
-    let listen = address().await;
+    let listen = address(1);
     let mut program = Program::start(&listen, Some(&database), &KEYS).await;
     let mut visitor = Visitor::of(&program);
     let id = visitor.add(&program, "main", "gitlab", "GitLab").await;
