@@ -86,7 +86,7 @@ impl Flights {
         let (sender, landing) = watch::channel(None);
         state.running.insert(connection.clone(), landing.clone());
         drop(state);
-        start(Takeoff { flights: Arc::clone(self), connection: connection.clone(), permits, sender });
+        start(Takeoff { flights: Arc::clone(self), connection: connection.clone(), permits, sender, left: false });
         Entry::Flight(landing)
     }
 
@@ -127,8 +127,6 @@ impl Flights {
             let next = self.lock().running.values().next().cloned();
             let Some(mut landing) = next else { return };
             let _ = landing.wait_for(Option::is_some).await;
-            // It lands a moment before it is gone.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -143,17 +141,21 @@ pub(super) struct Takeoff {
     pub(super) connection: ConnectionId,
     pub(super) permits: Arc<Semaphore>,
     sender: watch::Sender<Landing>,
+    left: bool,
 }
 
 impl Takeoff {
-    /// Tells everybody who waits.
-    pub(super) fn land(self, result: Result<Outcome, KeeperError>) {
+    /// Tells everybody who waits. Nobody can join any more by then: whoever comes later reads the store, and must not
+    /// be told what was true before they came.
+    pub(super) fn land(mut self, result: Result<Outcome, KeeperError>) {
+        self.leave();
         self.sender.send_replace(Some(result));
     }
-}
 
-impl Drop for Takeoff {
-    fn drop(&mut self) {
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         let mut state = self.flights.lock();
         state.running.remove(&self.connection);
         let integration = self.connection.integration();
@@ -163,6 +165,12 @@ impl Drop for Takeoff {
                 state.gates.remove(integration);
             }
         }
+    }
+}
+
+impl Drop for Takeoff {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -131,8 +131,9 @@ impl Collected {
     pub(crate) fn unanimous(&self, count: usize) -> String {
         let mut all = self.0.lock().unwrap().clone();
         assert_eq!(all.len(), count);
+        all.sort();
         all.dedup();
-        assert_eq!(all.len(), 1, "not everybody got the same token");
+        assert_eq!(all.len(), 1, "not everybody got the same: {all:?}");
         all.remove(0)
     }
 }
