@@ -180,6 +180,9 @@ pub enum ConfigError {
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
+    /// A host's own user id that names nobody.
+    #[error("the host's user id is empty or longer than 255 bytes")]
+    UserId,
     /// The path or id of a group.
     #[error("the group is not one of this platform")]
     Group,
@@ -237,6 +240,7 @@ impl ConfigError {
                 Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
             }
             Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
+            Self::UserId => Advice::operator("user_id", "Pass the host's own id of the signed-in user."),
             Self::Group => Advice::administrator(
                 "group",
                 "Enter the group's full path, or its id, as the code host's own pages show them.",

@@ -104,7 +104,7 @@ impl Error {
         }
     }
 
-    fn advice(&self) -> Advice {
+    pub(crate) fn advice(&self) -> Advice {
         match self {
             Self::BaseUrl(cause) => cause.advice(),
             Self::Config(cause) => cause.advice(),

@@ -2,12 +2,14 @@
 
 mod callback;
 mod pending;
+mod purpose;
 mod return_to;
 #[cfg(feature = "seal")]
 mod sealed;
 
 pub use self::callback::Callback;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};
+pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
 use crate::scope::ScopeDescription;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::callback::{Callback, Outcome};
+use super::purpose::Purpose;
 use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
 use crate::grant::VerifiedGrant;
@@ -24,6 +25,7 @@ pub struct PendingLogin {
     verifier: Secret,
     /// Seconds since 1970.
     begun_at: u64,
+    purpose: Purpose,
     return_to: Option<ReturnTo>,
 }
 
@@ -37,12 +39,20 @@ pub struct Expected<'a> {
     pub callback_url: &'a CallbackUrl,
     /// Who must have sent the browser, if the callback says so (RFC 9207).
     pub issuer: &'a str,
+    /// What the login is for.
+    pub purpose: Purpose,
 }
 
 impl<'a> Expected<'a> {
-    /// An expectation.
+    /// An expectation of somebody who logs in.
     pub fn new(origin: &'a Origin, callback_url: &'a CallbackUrl, issuer: &'a str) -> Self {
-        Self { origin, callback_url, issuer }
+        Self { origin, callback_url, issuer, purpose: Purpose::LogIn }
+    }
+
+    /// The same for another purpose: a login that was begun for one is not finished for another.
+    #[must_use]
+    pub fn purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 }
 
@@ -59,14 +69,15 @@ impl PendingLogin {
             state: Secret::random()?,
             verifier: Secret::random()?,
             begun_at: seconds(now),
+            purpose: expected.purpose.clone(),
             return_to,
         })
     }
 
     /// Finds out whether a callback finishes this login, and consumes it either way.
     ///
-    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, age, issuer, and only then
-    /// what the code host says.
+    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, purpose, age, issuer, and only
+    /// then what the code host says.
     ///
     /// # Errors
     ///
@@ -86,6 +97,10 @@ impl PendingLogin {
         }
         if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
             return Err(VerifyError::OtherCallbackUrl);
+        }
+        if self.purpose != expected.purpose {
+            let both = self.purpose.user_id().is_some() && expected.purpose.user_id().is_some();
+            return Err(if both { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
         if age >= MAX_AGE {
@@ -118,6 +133,11 @@ impl PendingLogin {
     /// The integration that the person logs in through.
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
+    }
+
+    /// What the login is for.
+    pub fn purpose(&self) -> &Purpose {
+        &self.purpose
     }
 
     /// Where the person wanted to go.
@@ -225,6 +245,7 @@ struct Stored<'a> {
     state: &'a str,
     verifier: &'a str,
     begun_at: u64,
+    purpose: &'a Purpose,
     #[serde(skip_serializing_if = "Option::is_none")]
     return_to: Option<&'a ReturnTo>,
 }
@@ -238,6 +259,7 @@ impl Serialize for PendingLogin {
             state: self.state.expose(),
             verifier: self.verifier.expose(),
             begun_at: self.begun_at,
+            purpose: &self.purpose,
             return_to: self.return_to.as_ref(),
         };
         stored.serialize(serializer)
@@ -254,6 +276,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
             state: String,
             verifier: String,
             begun_at: u64,
+            purpose: Purpose,
             return_to: Option<ReturnTo>,
         }
         let stored = Owned::deserialize(deserializer).map_err(|_| invalid())?;
@@ -267,6 +290,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,
+            purpose: stored.purpose,
             return_to: stored.return_to,
         })
     }
