@@ -24,7 +24,8 @@ use crate::user::{EmailTrust, User};
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
 ///
-/// There is no way to change one; build another when the settings change. Keep it in an `Arc`, one for each row of the
+/// There is no way to change one; build another when the settings change. Another code host is another integration, with an
+/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the
 /// host's table.
 ///
 /// ```

@@ -114,7 +114,8 @@ pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, User, UserState};
 
 pub mod custom {
-    //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider).
+    //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider). The repository's
+    //! `examples/custom_provider.rs` is a whole one, for Forgejo; `testing::conformance` checks yours.
 
     pub use crate::oauth::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
     pub use crate::transport::Reply;

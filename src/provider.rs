@@ -130,10 +130,11 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ConfigError::Group`] or [`ConfigError::Role`] for what the platform cannot have, [`ConfigError::GroupScope`] for
-    /// a scope that is missing.
+    /// a scope that is missing; [`ConfigError::NoGroups`] unless the provider has this method and
+    /// [`membership`](Self::membership).
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         let (_, _) = (group, scopes);
-        Ok(())
+        Err(ConfigError::NoGroups)
     }
 
     /// Looks up whether the person is in a group, without having to know who they are. What is unclear is a no.

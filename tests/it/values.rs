@@ -174,7 +174,7 @@ proptest! {
             Err(error) => {
                 let kept = name.chars().filter(char::is_ascii_alphanumeric).count();
                 prop_assert!(kept == 0 || kept > 63);
-                prop_assert!(matches!(error, ConfigError::IntegrationId));
+                prop_assert!(matches!(error, ConfigError::NoSlug));
             }
         }
     }
