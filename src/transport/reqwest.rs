@@ -33,6 +33,8 @@ use crate::network::Network;
 pub struct HttpClient {
     client: reqwest::Client,
     shared: Arc<Shared>,
+    /// What is trusted besides the system's authorities.
+    certificates: Arc<[Vec<u8>]>,
     timeout: Option<Duration>,
 }
 
@@ -63,15 +65,16 @@ impl HttpClient {
         Self { timeout, ..self.clone() }
     }
 
-    /// A client that also trusts the authorities in `pem`, for one integration: it has its own connections, so an
-    /// authority that one tenant brings vouches for nobody else's code host.
+    /// A client that also trusts the authorities in `pem`, besides those that this one trusts, for one integration: it
+    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` holds no certificate.
+    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let client = build(&self.shared, &[pem.as_bytes().to_vec()])?;
-        Ok(Self { client, shared: Arc::clone(&self.shared), timeout: self.timeout })
+        let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
+        let client = build(&self.shared, &certificates)?;
+        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
     }
 
     async fn exchange(
@@ -197,7 +200,7 @@ impl HttpClientBuilder {
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds none.
+    /// text holds none, or something that is none.
     ///
     /// # Panics
     ///
@@ -210,7 +213,12 @@ impl HttpClientBuilder {
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         };
         let client = build(&shared, &self.certificates)?;
-        Ok(HttpClient { client, shared: Arc::new(shared), timeout: self.timeout })
+        Ok(HttpClient {
+            client,
+            shared: Arc::new(shared),
+            certificates: self.certificates.into(),
+            timeout: self.timeout,
+        })
     }
 }
 
@@ -233,7 +241,12 @@ fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, C
         .connect_timeout(shared.connect_timeout)
         .user_agent(shared.user_agent.clone())
         .dns_resolver(guard);
-    add_certificates(builder, certificates)?.build().map_err(|_| ConfigError::HttpClient)
+    match add_certificates(builder, certificates)?.build() {
+        Ok(client) => Ok(client),
+        // What is in the PEM texts is read only here, and the error does not say whether it is to blame.
+        Err(_) if !certificates.is_empty() && build(shared, &[]).is_ok() => Err(ConfigError::Certificates),
+        Err(_) => Err(ConfigError::HttpClient),
+    }
 }
 
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]

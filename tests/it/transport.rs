@@ -448,6 +448,10 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     get(&strict.with_root_certificates(&bundle).unwrap(), &url, CAP).await.unwrap();
     let for_all = HttpClient::builder(Network::any()).root_certificates(&ours.pem()).build().unwrap();
     get(&for_all, &url, CAP).await.unwrap();
+    // One integration's authority comes to those of everybody, and takes none of them away.
+    let both = for_all.with_root_certificates(&theirs.pem()).unwrap();
+    get(&both, &url, CAP).await.unwrap();
+    get(&both.with_timeout(None).with_root_certificates(&theirs.pem()).unwrap(), &url, CAP).await.unwrap();
     // The network policy still holds.
     let public = HttpClient::builder(Network::public_only()).build().unwrap().with_root_certificates(&ours.pem());
     assert_eq!(refused(&public.unwrap(), &url).await, "address_not_allowed");
@@ -483,7 +487,8 @@ fn what_is_no_certificate_is_no_certificate() {
             HttpClient::builder(Network::any()).root_certificates(pem).build().map(drop),
         ] {
             let error = result.unwrap_err();
-            assert!(matches!(error.code(), "certificates" | "http_client"), "{pem}: {}", error.code());
+            // Whoever pasted it must act, not whoever runs the host.
+            assert_eq!(error.code(), "certificates", "{pem}");
             assert!(!format!("{error} {error:?}").contains("MARKER"));
         }
     }
