@@ -154,7 +154,7 @@ async fn speaks_tls(api_url: &BaseUrl, http: &Bounded<'_>) -> bool {
 }
 
 /// Where the GitLab may be instead: at each parent of the sub-path, and at the sub-path that GitLab's documentation uses.
-/// Two at most, so that a long path costs no more than a short one.
+/// Three at most, so that a long path costs no more than a short one.
 fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
     let path = api_url.path();
     let parent = path.rfind('/').and_then(|at| path.get(..at));

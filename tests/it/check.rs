@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use codehost_oauth::check::{CheckReport, CheckRequest, Level, Verdict};
+use codehost_oauth::bitbucket::BitbucketCloud;
+use codehost_oauth::check::{CheckReport, CheckRequest, Finding, Level, Verdict};
 use codehost_oauth::error::{Audience, TransportError};
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
@@ -297,6 +298,20 @@ async fn bitbucket_says_what_is_wrong_with_the_client() {
     let report = check("bitbucket-cloud", BITBUCKET, &http).await;
     assert_eq!(codes(&report), [("unreachable", Level::Problem), ("credentials", Level::Ok)]);
     assert!(report.findings()[0].message.contains("https://api.bitbucket.org"));
+}
+
+/// A provider of somebody else may put into a finding what a peer said.
+#[test]
+fn a_finding_controls_no_terminal() {
+    let mut report = CheckReport::new(&BitbucketCloud::new());
+    let hostile = "no\u{1b}[2J\u{202e}way\r\nproblem";
+    report.push(Finding::problem("hostile", hostile).fix(Audience::Operator, hostile));
+    report.push_not_checked("hostile", hostile);
+    for shown in [report.to_string(), report.to_html()] {
+        let controls = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!shown.contains(controls), "{shown:?}");
+        assert!(!shown.lines().any(|line| line.starts_with("problem")), "{shown:?}");
+    }
 }
 
 #[tokio::test]
