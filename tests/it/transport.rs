@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Raw, at_bitbucket, at_gitlab, bitbucket, get, gitlab, http, log_in};
+use crate::support::{Raw, at_bitbucket, at_gitlab, bitbucket, free_address, get, gitlab, http, log_in};
 
 const CAP: usize = 1024;
 const QUICK: Duration = Duration::from_millis(500);
@@ -367,9 +367,7 @@ async fn plain_http_is_refused_unless_asked_for() {
 
 #[tokio::test]
 async fn nobody_there_and_no_such_name_are_told_apart() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    let url = format!("http://{}/", free_address());
     assert_eq!(refused(&http(), &url).await, "unreachable");
     assert_eq!(refused(&anywhere(), &url.replace("http:", "https:")).await, "unreachable");
     assert_eq!(refused(&anywhere(), "https://nonexistent.invalid/").await, "name_not_found");
