@@ -294,16 +294,19 @@ impl Resolve for Guard {
             if addresses.is_empty() {
                 return Err(TransportError::NameNotFound.into());
             }
-            // One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which
-            // plain HTTP may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
-            let local = crate::network::is_localhost(name.as_str());
-            let permitted = |ip: std::net::IpAddr| network.permits(ip) && (!local || ip.is_loopback());
-            if !addresses.iter().all(|address| permitted(address.ip())) {
+            if !permits_all(&network, name.as_str(), &addresses) {
                 return Err(TransportError::AddressNotAllowed.into());
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
+/// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
+fn permits_all(network: &Network, name: &str, addresses: &[SocketAddr]) -> bool {
+    let local = crate::network::is_localhost(name);
+    addresses.iter().map(SocketAddr::ip).all(|ip| network.permits(ip) && (!local || ip.is_loopback()))
 }
 
 /// The cause, and nothing of the text.
@@ -362,4 +365,30 @@ fn not_http(error: &reqwest::Error) -> TransportError {
         cause = current.source();
     }
     TransportError::Interrupted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows S3 of the threat model, and what no test can make the system's resolver answer.
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let public = Network::public_only();
+        let loopback = Network::any().allow_loopback_http();
+        for (network, name, answer, expected) in [
+            (&public, "git.example.com", ["1.1.1.1:0", "[2606:4700:4700::1111]:0"], true),
+            (&public, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], false),
+            (&public, "git.example.com", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&public, "git.example.com", ["1.1.1.1:0", "[::ffff:1.1.1.1]:0"], false),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], true),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "169.254.169.254:0"], false),
+            (&loopback, "localhost", ["127.0.0.1:0", "[::1]:0"], true),
+            (&loopback, "localhost", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&loopback, "a.localhost", ["10.0.0.1:0", "10.0.0.1:0"], false),
+        ] {
+            let addresses = answer.map(|address| address.parse().unwrap());
+            assert_eq!(permits_all(network, name, &addresses), expected, "{name} {answer:?}");
+        }
+    }
 }
