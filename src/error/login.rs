@@ -64,7 +64,7 @@ pub enum VerifyError {
     /// A state that this browser's pending logins do not hold: another browser's, or one that was used before.
     #[error("the callback's state belongs to no pending login of this browser")]
     StateUnknown,
-    /// A pending login of another integration (RFC 9700 section 4.4, mix-up).
+    /// A pending login of another integration (RFC 9700 section 4.4, mix-up), or of this one at another base URL.
     #[error("the callback and the pending login belong to different integrations")]
     OtherIntegration,
     /// The right integration at a URL that was not registered.

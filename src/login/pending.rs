@@ -20,6 +20,7 @@ use crate::token::Origin;
 /// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     integration: IntegrationId,
+    base_url: Box<str>,
     callback_url: Box<str>,
     state: Secret,
     verifier: Secret,
@@ -65,6 +66,7 @@ impl PendingLogin {
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
         Ok(Self {
             integration: expected.origin.integration().clone(),
+            base_url: expected.origin.base_url().as_str().into(),
             callback_url: expected.callback_url.as_str().into(),
             state: Secret::random()?,
             verifier: Secret::random()?,
@@ -92,7 +94,9 @@ impl PendingLogin {
         if !self.state.matches(state) {
             return Err(VerifyError::StateUnknown);
         }
-        if self.integration != *expected.origin.integration() {
+        // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
+        let origin = (&self.integration, &*self.base_url);
+        if origin != (expected.origin.integration(), expected.origin.base_url().as_str()) {
             return Err(VerifyError::OtherIntegration);
         }
         if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
@@ -241,6 +245,7 @@ const VERSION: u8 = 1;
 struct Stored<'a> {
     v: u8,
     integration: &'a str,
+    base_url: &'a str,
     callback_url: &'a str,
     state: &'a str,
     verifier: &'a str,
@@ -255,6 +260,7 @@ impl Serialize for PendingLogin {
         let stored = Stored {
             v: VERSION,
             integration: self.integration.as_str(),
+            base_url: &self.base_url,
             callback_url: &self.callback_url,
             state: self.state.expose(),
             verifier: self.verifier.expose(),
@@ -272,6 +278,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
         struct Owned {
             v: u8,
             integration: String,
+            base_url: Box<str>,
             callback_url: Box<str>,
             state: String,
             verifier: String,
@@ -286,6 +293,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
         }
         Ok(Self {
             integration: stored.integration.parse().map_err(|_| invalid())?,
+            base_url: stored.base_url,
             callback_url: stored.callback_url,
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,

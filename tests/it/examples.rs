@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::support::free_address;
+
 const SECRET: &str = "example-client-secret-77";
 
 /// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
@@ -71,11 +73,6 @@ fn assert_failed(status: Option<i32>, stderr: &str, code: &str) {
     let lines: Vec<&str> = stderr.lines().collect();
     assert!(lines[0].starts_with(&format!("error[{code}]: ")), "{code}: {stderr}");
     assert!(lines[0].len() > code.len() + 12 && lines.len() == 2 && lines[1].starts_with("hint: "), "{stderr}");
-}
-
-/// A port that was free a moment ago.
-fn free_address() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], crate::port::free()))
 }
 
 /// A running `login` that has printed what to open.

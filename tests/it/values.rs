@@ -489,6 +489,15 @@ fn scopes() {
     }
 }
 
+/// As many as a token answer of 256 KiB has room for. Compared each with all, they would take minutes.
+#[test]
+fn a_flood_of_scopes_is_read_at_once() {
+    let text: String = (0..60_000).map(|number| format!("{number:x} ")).collect();
+    let started = std::time::Instant::now();
+    assert_eq!(text.parse::<Scopes>().unwrap().len(), 60_000);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
 proptest! {
     #[test]
     fn a_set_of_scopes_is_blind_to_order(mut names in prop::collection::vec("[a-c]{1,2}", 0..6)) {
