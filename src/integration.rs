@@ -18,15 +18,17 @@ use crate::revocation::Revocation;
 use crate::scope::{Access, Scopes};
 use crate::setup::parse_name;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::Transport;
+use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
 use crate::user::{EmailTrust, User};
 
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
 ///
 /// There is no way to change one; build another when the settings change. Another code host is another integration, with an
-/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the
-/// host's table.
+/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the host's table: it
+/// remembers how its code host does. At most four requests are under way at once, and after five in a row without an
+/// answer the next thirty seconds' worth of them fail at once with the same error, except those of
+/// [`check`](Self::check). One code host that is down does not slow the logins at the others.
 ///
 /// ```
 /// use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, PendingLogins, Platform};
@@ -55,7 +57,7 @@ pub struct Integration {
     host: Host,
     scopes: Scopes,
     access: Access,
-    http: Arc<dyn Transport>,
+    http: Bulkhead,
     origin: Origin,
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
@@ -104,6 +106,7 @@ impl Integration {
             client: None,
             access: None,
             http: None,
+            max_in_flight: MAX_IN_FLIGHT,
             email_trust: EmailTrust::default(),
             allow_bots: false,
             required_group: None,
@@ -247,7 +250,7 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        self.provider.check(&self.http, &self.client, &request).await
+        self.provider.check(&self.http.checking(), &self.client, &request).await
     }
 
     /// The link to share with users.
@@ -358,6 +361,7 @@ pub struct IntegrationBuilder {
     client: Option<Result<ClientCredentials, ConfigError>>,
     access: Option<Access>,
     http: Option<Arc<dyn Transport>>,
+    max_in_flight: usize,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
@@ -403,6 +407,17 @@ impl IntegrationBuilder {
     #[must_use]
     pub fn transport(mut self, http: impl Transport + 'static) -> Self {
         self.http = Some(Arc::new(http));
+        self
+    }
+
+    /// How many requests of this integration may be under way at once: 4 unless set. It keeps a code host that stalls
+    /// from taking the room of all others. More wait for up to five seconds, and then end with
+    /// [`TransportError::Busy`](crate::error::TransportError::Busy).
+    ///
+    /// Raise it where one integration logs in a whole company: a login is two or three requests.
+    #[must_use]
+    pub fn max_in_flight(mut self, limit: usize) -> Self {
+        self.max_in_flight = limit;
         self
     }
 
@@ -474,7 +489,7 @@ impl IntegrationBuilder {
             host,
             scopes,
             access,
-            http,
+            http: Bulkhead::new(http, self.max_in_flight),
             email_trust: self.email_trust,
             allow_bots: self.allow_bots,
             required_group: self.required_group,

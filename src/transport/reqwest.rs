@@ -2,16 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::sync::Semaphore;
 
 use super::Transport;
+use super::bulkhead;
+use super::resolve::{Lookups, Resolve, System};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
@@ -43,8 +45,8 @@ struct Shared {
     network: Network,
     connect_timeout: Duration,
     user_agent: HeaderValue,
-    /// The resolver blocks a thread for each look-up, and cannot be cancelled.
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
+    in_flight: Semaphore,
 }
 
 impl HttpClient {
@@ -56,6 +58,8 @@ impl HttpClient {
             timeout: Some(TOTAL_TIMEOUT),
             user_agent: HeaderValue::from_static(concat!("codehost-oauth/", env!("CARGO_PKG_VERSION"))),
             certificates: Vec::new(),
+            resolver: Arc::new(System),
+            max_in_flight: MAX_IN_FLIGHT,
         }
     }
 
@@ -85,6 +89,7 @@ impl HttpClient {
         let mut request = reqwest::Request::try_from(request).map_err(|_| TransportError::Protocol)?;
         self.check(request.url())?;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let mut response = self.client.execute(request).await.map_err(classify)?;
         if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
             return Err(TransportError::AddressNotAllowed);
@@ -163,6 +168,8 @@ pub struct HttpClientBuilder {
     timeout: Option<Duration>,
     user_agent: HeaderValue,
     certificates: Vec<Vec<u8>>,
+    resolver: Arc<dyn Resolve>,
+    max_in_flight: usize,
 }
 
 impl HttpClientBuilder {
@@ -195,6 +202,22 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Looks up names with `resolver` instead of the operating system's. Its answers are checked in the same way.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// How many requests may be under way at once, over all integrations: 64 unless set. One integration has at most
+    /// [four of them](crate::IntegrationBuilder::max_in_flight), so this is room for sixteen code hosts that stall at
+    /// the same time. A request that finds no room within five seconds ends with [`TransportError::Busy`].
+    #[must_use]
+    pub fn max_in_flight(mut self, limit: usize) -> Self {
+        self.max_in_flight = limit;
+        self
+    }
+
     /// Builds the client.
     ///
     /// # Errors
@@ -210,7 +233,8 @@ impl HttpClientBuilder {
             network: self.network,
             connect_timeout: self.connect_timeout,
             user_agent: self.user_agent,
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            lookups: Lookups::new(self.resolver),
+            in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         };
         let client = build(&shared, &self.certificates)?;
         Ok(HttpClient {
@@ -223,14 +247,13 @@ impl HttpClientBuilder {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_LOOKUPS: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
 #[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
 fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, ConfigError> {
-    let guard = Guard { network: shared.network.clone(), lookups: Arc::clone(&shared.lookups) };
+    let guard = Guard { network: shared.network.clone(), lookups: shared.lookups.clone() };
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -276,37 +299,28 @@ fn add_certificates(
 /// Resolves a name once and lets nothing through that the policy refuses.
 struct Guard {
     network: Network,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
 }
 
-impl Resolve for Guard {
+impl reqwest::dns::Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let network = self.network.clone();
-        let lookups = Arc::clone(&self.lookups);
+        let lookups = self.lookups.clone();
         Box::pin(async move {
-            let lookup = async {
-                let _permit = lookups.acquire().await.map_err(|_| TransportError::NameNotFound)?;
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-                found.map(|addresses| addresses.collect()).map_err(|_| TransportError::NameNotFound)
-            };
-            let addresses: Vec<SocketAddr> =
-                tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await.map_err(|_| TransportError::TimedOut)??;
-            if addresses.is_empty() {
-                return Err(TransportError::NameNotFound.into());
-            }
+            let addresses = lookups.lookup(name.as_str()).await?;
             if !permits_all(&network, name.as_str(), &addresses) {
                 return Err(TransportError::AddressNotAllowed.into());
             }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
 
 /// One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
 /// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
-fn permits_all(network: &Network, name: &str, addresses: &[SocketAddr]) -> bool {
+fn permits_all(network: &Network, name: &str, addresses: &[IpAddr]) -> bool {
     let local = crate::network::is_localhost(name);
-    addresses.iter().map(SocketAddr::ip).all(|ip| network.permits(ip) && (!local || ip.is_loopback()))
+    addresses.iter().all(|ip| network.permits(*ip) && (!local || ip.is_loopback()))
 }
 
 /// The cause, and nothing of the text.

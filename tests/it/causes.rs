@@ -210,6 +210,7 @@ async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
         (TransportError::PlainHttp, "plain_http", Administrator, false),
         (TransportError::NoTls, "no_tls", Operator, false),
         (TransportError::Interrupted, "interrupted", CodeHost, true),
+        (TransportError::Busy, "busy", Operator, true),
         (TransportError::Protocol, "not_http", CodeHost, false),
         (TransportError::Encoded, "encoded", CodeHost, false),
     ] {
