@@ -10,7 +10,7 @@ use crate::check::{CheckReport, CheckRequest};
 use crate::error::{AccountError, ConfigError, Error};
 use crate::grant::AuthorizationRequest;
 use crate::host::{CallbackUrl, Host, IntegrationId};
-use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
+use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::membership::{Group, Membership};
 use crate::oauth;
 use crate::provider::{OAuthProvider, missing_scopes};
@@ -24,9 +24,10 @@ use crate::user::{EmailTrust, User};
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
 ///
-/// There is no way to change one; build another when the settings change. Keep it in an `Arc`, one for each row of the
-/// host's table: it remembers how its code host does. At most four requests are under way at once, and after five in a
-/// row without an answer the next thirty seconds' worth of them fail at once with the same error, except those of
+/// There is no way to change one; build another when the settings change. Another code host is another integration, with an
+/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the host's table: it
+/// remembers how its code host does. At most four requests are under way at once, and after five in a row without an
+/// answer the next thirty seconds' worth of them fail at once with the same error, except those of
 /// [`check`](Self::check). One code host that is down does not slow the logins at the others.
 ///
 /// ```
@@ -120,16 +121,26 @@ impl Integration {
     ///
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
-        let pending = PendingLogin::begin(&self.expected(), return_to, SystemTime::now())?;
-        let challenge = oauth::challenge(pending.verifier());
-        let redirect_to = self.provider.authorization_url(&AuthorizationRequest {
-            client_id: self.client.client_id(),
-            callback_url: &self.callback_url,
-            scopes: &self.scopes,
-            state: pending.state(),
-            challenge: &challenge,
-        });
-        Ok(LoginStart { redirect_to, pending })
+        self.begin(Purpose::LogIn, return_to)
+    }
+
+    /// Begins to connect another account to the host's user `user_id`, who is signed in. As
+    /// [`begin_login`](Self::begin_login), and only [`finish_connect`](Self::finish_connect) finishes it.
+    ///
+    /// ```
+    /// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+    /// let start = integration.begin_connect("user-7", None)?;
+    /// assert_eq!(start.pending.purpose().user_id(), Some("user-7"));
+    /// assert_eq!(integration.begin_login(None)?.pending.purpose().user_id(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Also [`ConfigError::UserId`] if the id is empty or longer than 255 bytes.
+    pub fn begin_connect(&self, user_id: &str, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        self.begin(Purpose::connect(user_id)?, return_to)
     }
 
     /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs.
@@ -143,7 +154,24 @@ impl Integration {
     /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`] if a group is required;
     /// [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        self.observe("finish_login", self.finish(pending, callback)).await
+        self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
+    }
+
+    /// Finishes a connection that `user_id`, who is signed in now, must have begun. Connect the account by its key;
+    /// refuse it if the key is another user's already.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish_login`](Self::finish_login); [`VerifyError::OtherUser`](crate::error::VerifyError::OtherUser) if
+    /// somebody else began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login.
+    pub async fn finish_connect(
+        &self,
+        user_id: &str,
+        pending: PendingLogin,
+        callback: Callback,
+    ) -> Result<Login, Error> {
+        let purpose = Purpose::connect(user_id)?;
+        self.observe("finish_connect", self.finish(purpose, pending, callback)).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -234,7 +262,7 @@ impl Integration {
         }
     }
 
-    /// What a callback must match, for hosts that call [`PendingLogin::verify`] themselves.
+    /// What a login's callback must match, for hosts that call [`PendingLogin::verify`] themselves.
     pub fn expected(&self) -> Expected<'_> {
         Expected::new(&self.origin, &self.callback_url, self.provider.issuer())
     }
@@ -264,9 +292,22 @@ impl Integration {
         &self.callback_url
     }
 
-    async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+    fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
+        let challenge = oauth::challenge(pending.verifier());
+        let redirect_to = self.provider.authorization_url(&AuthorizationRequest {
+            client_id: self.client.client_id(),
+            callback_url: &self.callback_url,
+            scopes: &self.scopes,
+            state: pending.state(),
+            challenge: &challenge,
+        });
+        Ok(LoginStart { redirect_to, pending })
+    }
+
+    async fn finish(&self, purpose: Purpose, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
-        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
+        let grant = pending.verify(callback, &self.expected().purpose(purpose), SystemTime::now())?;
         let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
         let user = self.provider.user(&self.http, &tokens.access_token);
         let (user, membership) = match &self.required_group {

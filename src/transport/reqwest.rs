@@ -35,6 +35,8 @@ use crate::network::Network;
 pub struct HttpClient {
     client: reqwest::Client,
     shared: Arc<Shared>,
+    /// What is trusted besides the system's authorities.
+    certificates: Arc<[Vec<u8>]>,
     timeout: Option<Duration>,
 }
 
@@ -67,15 +69,16 @@ impl HttpClient {
         Self { timeout, ..self.clone() }
     }
 
-    /// A client that also trusts the authorities in `pem`, for one integration: it has its own connections, so an
-    /// authority that one tenant brings vouches for nobody else's code host.
+    /// A client that also trusts the authorities in `pem`, besides those that this one trusts, for one integration: it
+    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` holds no certificate.
+    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let client = build(&self.shared, &[pem.as_bytes().to_vec()])?;
-        Ok(Self { client, shared: Arc::clone(&self.shared), timeout: self.timeout })
+        let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
+        let client = build(&self.shared, &certificates)?;
+        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
     }
 
     async fn exchange(
@@ -220,7 +223,7 @@ impl HttpClientBuilder {
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds none.
+    /// text holds none, or something that is none.
     ///
     /// # Panics
     ///
@@ -234,7 +237,12 @@ impl HttpClientBuilder {
             in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         };
         let client = build(&shared, &self.certificates)?;
-        Ok(HttpClient { client, shared: Arc::new(shared), timeout: self.timeout })
+        Ok(HttpClient {
+            client,
+            shared: Arc::new(shared),
+            certificates: self.certificates.into(),
+            timeout: self.timeout,
+        })
     }
 }
 
@@ -256,7 +264,12 @@ fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, C
         .connect_timeout(shared.connect_timeout)
         .user_agent(shared.user_agent.clone())
         .dns_resolver(guard);
-    add_certificates(builder, certificates)?.build().map_err(|_| ConfigError::HttpClient)
+    match add_certificates(builder, certificates)?.build() {
+        Ok(client) => Ok(client),
+        // What is in the PEM texts is read only here, and the error does not say whether it is to blame.
+        Err(_) if !certificates.is_empty() && build(shared, &[]).is_ok() => Err(ConfigError::Certificates),
+        Err(_) => Err(ConfigError::HttpClient),
+    }
 }
 
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
@@ -295,16 +308,19 @@ impl reqwest::dns::Resolve for Guard {
         let lookups = self.lookups.clone();
         Box::pin(async move {
             let addresses = lookups.lookup(name.as_str()).await?;
-            // One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which
-            // plain HTTP may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
-            let local = crate::network::is_localhost(name.as_str());
-            let permitted = |ip: &IpAddr| network.permits(*ip) && (!local || ip.is_loopback());
-            if !addresses.iter().all(permitted) {
+            if !permits_all(&network, name.as_str(), &addresses) {
                 return Err(TransportError::AddressNotAllowed.into());
             }
             Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
+}
+
+/// One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
+/// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
+fn permits_all(network: &Network, name: &str, addresses: &[IpAddr]) -> bool {
+    let local = crate::network::is_localhost(name);
+    addresses.iter().all(|ip| network.permits(*ip) && (!local || ip.is_loopback()))
 }
 
 /// The cause, and nothing of the text.
@@ -363,4 +379,30 @@ fn not_http(error: &reqwest::Error) -> TransportError {
         cause = current.source();
     }
     TransportError::Interrupted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows S3 of the threat model, and what no test can make the system's resolver answer.
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let public = Network::public_only();
+        let loopback = Network::any().allow_loopback_http();
+        for (network, name, answer, expected) in [
+            (&public, "git.example.com", ["1.1.1.1:0", "[2606:4700:4700::1111]:0"], true),
+            (&public, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], false),
+            (&public, "git.example.com", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&public, "git.example.com", ["1.1.1.1:0", "[::ffff:1.1.1.1]:0"], false),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], true),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "169.254.169.254:0"], false),
+            (&loopback, "localhost", ["127.0.0.1:0", "[::1]:0"], true),
+            (&loopback, "localhost", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&loopback, "a.localhost", ["10.0.0.1:0", "10.0.0.1:0"], false),
+        ] {
+            let addresses = answer.map(|address| address.parse().unwrap());
+            assert_eq!(permits_all(network, name, &addresses), expected, "{name} {answer:?}");
+        }
+    }
 }
