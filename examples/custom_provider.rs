@@ -18,6 +18,7 @@ use codehost_oauth::error::{AccountError, AnswerError, ApiError, BaseUrlError, E
 use codehost_oauth::setup::{
     AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
+use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, ClientCredentials, Email, EmailAuthority,
@@ -179,6 +180,14 @@ async fn log_in() -> Result<(), Failure> {
     let request = SetupRequest::new(host.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
     print(&format!("{}\n\n", provider.setup_guide(&request)))?;
 
+    // What every provider must do. In a crate of yours this is a test.
+    let suite = Conformance::new(&provider, "/login/oauth/access_token", TOKENS).api("/api/v1/user", USER);
+    if let Some(violation) = suite.run().await.first() {
+        let (code, hint) = ("conformance".to_owned(), "Mend the provider.".to_owned());
+        return Err(Failure { code, message: violation.to_string(), hint });
+    }
+    print(&format!("{} checks passed\n", Conformance::checks().count()))?;
+
     let integration = Integration::builder(provider)
         .id(request.id)
         .name(&request.name)
@@ -200,28 +209,29 @@ async fn log_in() -> Result<(), Failure> {
     print(&format!("{} is {}\n", login.user.key, login.user.display_name.as_deref().unwrap_or("somebody")))
 }
 
+/// What Forgejo answers at its token endpoint, and of a user.
+const TOKENS: &str =
+    r#"{"access_token":"an-access-token","token_type":"bearer","expires_in":3600,"refresh_token":"a-refresh-token"}"#;
+const USER: &str = r#"{"id":7,"login":"jane","full_name":"Jane Doe","email":"jane@example.com"}"#;
+
 /// Answers as Forgejo does, to the two requests of a login and to nothing else.
 async fn fake_forgejo() -> wiremock::MockServer {
     use wiremock::matchers::{body_string_contains, header, method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     let server = MockServer::start().await;
-    let tokens = serde_json::json!({
-        "access_token": "an-access-token", "token_type": "bearer", "expires_in": 3600, "refresh_token": "a-refresh-token",
-    });
     Mock::given(method("POST"))
         .and(path("/login/oauth/access_token"))
         .and(body_string_contains("client_secret=secret"))
         .and(body_string_contains("code=a-code"))
         .and(body_string_contains("code_verifier="))
-        .respond_with(ResponseTemplate::new(200).set_body_json(tokens))
+        .respond_with(ResponseTemplate::new(200).set_body_raw(TOKENS, "application/json"))
         .mount(&server)
         .await;
-    let user = serde_json::json!({ "id": 7, "login": "jane", "full_name": "Jane Doe", "email": "jane@example.com" });
     Mock::given(method("GET"))
         .and(path("/api/v1/user"))
         .and(header("authorization", "Bearer an-access-token"))
-        .respond_with(ResponseTemplate::new(200).set_body_json(user))
+        .respond_with(ResponseTemplate::new(200).set_body_raw(USER, "application/json"))
         .mount(&server)
         .await;
     server

@@ -58,13 +58,21 @@ pub struct Integration {
 }
 
 /// A login that has begun.
-#[derive(Debug)]
+///
+/// `Debug` leaves out the query of the redirect, since the state stands there.
 #[non_exhaustive]
 pub struct LoginStart {
     /// Where to send the browser, with status 303. It holds the state: do not log it.
     pub redirect_to: Url,
     /// What to keep in this browser's session.
     pub pending: PendingLogin,
+}
+
+impl fmt::Debug for LoginStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let page = self.redirect_to.as_str().split('?').next().unwrap_or_default();
+        f.debug_struct("LoginStart").field("redirect_to", &page).field("pending", &self.pending).finish()
+    }
 }
 
 /// What to show on a login page, and the link to share with users.

@@ -197,7 +197,11 @@ struct Adapter<'a> {
 }
 
 impl Adapter<'_> {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
+        // A transport that logs headers leaves out what says so.
+        if let Some(authorization) = request.headers_mut().get_mut(http::header::AUTHORIZATION) {
+            authorization.set_sensitive(true);
+        }
         let reply = Reply::fetch(self.http, request, MAX_TOKEN_BODY).await?;
         let success = reply.status() == http::StatusCode::OK;
         let error = if success { reply.json::<ErrorAnswer>()? } else { reply.refusal::<ErrorAnswer>() };
@@ -210,6 +214,9 @@ impl Adapter<'_> {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (code, description) = (text(&error.error), text(&error.error_description));
+        if success && code.is_empty() {
+            return Err(reply.malformed("error"));
+        }
         let refusal = TokenRefusal {
             grant: self.grant,
             error: &code,
@@ -336,4 +343,20 @@ fn lifetime(number: &serde_json::Number) -> Duration {
         (None, None) => 0,
     };
     Duration::from_secs(seconds).min(MAX_LIFETIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B, and the example of GitLab's documentation.
+    #[test]
+    fn challenges_are_those_of_the_published_examples() {
+        for (verifier, expected) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
+        ] {
+            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+        }
+    }
 }

@@ -5,6 +5,9 @@ use crate::error::BaseUrlError;
 pub(super) fn check(base_url: &BaseUrl) -> Result<(), BaseUrlError> {
     let (reason, hint) = match base_url.host() {
         "bitbucket.org" if base_url.path().is_empty() && !base_url.as_str().starts_with("http:") => return Ok(()),
+        "bitbucket.org" if base_url.path().is_empty() => {
+            ("Bitbucket Cloud is not at http://", "Enter https://bitbucket.org.")
+        }
         "bitbucket.org" => (
             "this is the address of a workspace or repository, not of Bitbucket Cloud itself",
             "Enter https://bitbucket.org; the workspace has a field of its own.",

@@ -15,7 +15,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
     let says = |text: &str| refusal.description.to_ascii_lowercase().contains(text);
     let setup_link = || Some(setup_link(base_url));
     let cause = match (refusal.error, refusal.grant) {
-        ("invalid_request", _) if says("callback uri") => TokenError::CallbackUrlRejected {
+        ("invalid_request", Grant::AuthorizationCode) if says("callback uri") => TokenError::CallbackUrlRejected {
             callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
             setup_link: setup_link(),
         },
@@ -30,7 +30,15 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_client", Grant::RefreshToken) => TokenError::ClientRejected { setup_link: setup_link() },
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        ("", _) => return api(base_url, refusal.reply),
+        // Not an OAuth error, so it says nothing about a token, and nobody has to log in again over it.
+        ("", _) => {
+            return match api(base_url, refusal.reply) {
+                Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRejected, .. } => {
+                    refusal.reply.unusable(AnswerError::Status)
+                }
+                error => error,
+            };
+        }
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }
@@ -47,8 +55,11 @@ pub(super) fn api(base_url: &BaseUrl, reply: &Reply) -> Error {
         // The other text, "invalid, expired, or not supported", says nothing of the kind.
         401 if message.to_ascii_lowercase().contains("access token expired") => api(ApiError::TokenExpired),
         401 => api(ApiError::TokenRejected),
-        400 | 403 if detail.is_some_and(|detail| detail.get("required").is_some()) => api(ApiError::ScopeMissing {
-            missing: detail.map(missing).unwrap_or_default(),
+        400 | 403 if lacks_scope(message, detail) => api(ApiError::ScopeMissing {
+            missing: detail
+                .map(missing)
+                .filter(|missing| !missing.is_empty())
+                .unwrap_or_else(|| vec![ACCOUNT.to_owned()]),
             setup_link: Some(setup_link(base_url)),
         }),
         403 => api(ApiError::Forbidden),
@@ -74,6 +85,15 @@ struct Inner {
     message: Option<Value>,
     detail: Option<Value>,
 }
+
+/// The API's description has `detail` as a text, in which case only the message tells.
+fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
+    detail.is_some_and(|detail| detail.get("required").is_some()) || message.contains("privilege scopes")
+}
+
+/// The check box that every call of a login needs, where the answer names none that the form has: it may name the
+/// granular scopes of API tokens.
+const ACCOUNT: &str = "Account: Read";
 
 /// The check boxes of the scopes that are required and not granted; only of known scopes, since a peer wrote the list.
 fn missing(detail: &Value) -> Vec<String> {

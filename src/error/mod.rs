@@ -6,7 +6,8 @@
 //! [`needs_login`](Error::needs_login) and [`retry_after`](Error::retry_after).
 //!
 //! No `Debug`, `Display` or `source()` of these types holds a token, code, secret, state, verifier or any text that a
-//! peer sent. What a peer said is at [`Answer`], as [`UntrustedText`].
+//! peer sent, with one exception: a redirect names scheme, host and port of its target. What a peer said is at
+//! [`Answer`], as [`UntrustedText`].
 
 mod advice;
 mod answer;

@@ -16,8 +16,16 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unauthorized_client" | "unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error: maintenance mode, a wrong path, something in front of GitLab.
-        ("", _) => return api(base_url, refusal.reply),
+        // Not an OAuth error: maintenance mode, a wrong path, something in front of GitLab. It says nothing about a
+        // token, so nobody has to log in again over it.
+        ("", _) => {
+            return match api(base_url, refusal.reply) {
+                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.reply.unusable(AnswerError::Status),
+                error => error,
+            };
+        }
+        // The API's way to say that there is no such endpoint, in a member that looks like an OAuth error.
+        _ if refusal.reply.status() == http::StatusCode::NOT_FOUND => return api(base_url, refusal.reply),
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }

@@ -35,9 +35,9 @@ pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Resul
         Some(_) => UserState::Other,
     };
     let evidence = match answer.confirmed_at {
-        Some(Some(_)) => EmailEvidence::Confirmed,
+        Some(Some(time)) if !time.is_empty() => EmailEvidence::Confirmed,
         Some(None) => EmailEvidence::Unconfirmed,
-        None => EmailEvidence::Unknown,
+        Some(Some(_)) | None => EmailEvidence::Unknown,
     };
     let authority = if base_url.as_str() == GITLAB_COM { EmailAuthority::Vendor } else { EmailAuthority::SelfManaged };
     user.emails.extend(answer.email.and_then(|address| Email::new(&address, evidence, authority, true)));

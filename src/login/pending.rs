@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::callback::{Callback, Outcome};
@@ -161,7 +160,7 @@ impl fmt::Debug for PendingLogin {
 /// assert_eq!(session.take(&callback).unwrap_err().code(), "state_unknown");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct PendingLogins(VecDeque<PendingLogin>);
 
@@ -193,6 +192,16 @@ impl PendingLogins {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// What is stored is held to the same bound, and no part of it gets into an error.
+impl<'de> Deserialize<'de> for PendingLogins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Vec::<PendingLogin>::deserialize(deserializer).map_err(|_| invalid())?;
+        let mut pending = Self::default();
+        stored.into_iter().for_each(|one| pending.insert(one));
+        Ok(pending)
     }
 }
 
@@ -242,8 +251,6 @@ impl<'de> Deserialize<'de> for PendingLogin {
             begun_at: u64,
             return_to: Option<ReturnTo>,
         }
-        // serde's own texts quote values, which may be secrets.
-        let invalid = || D::Error::custom("not a pending login of this version");
         let stored = Owned::deserialize(deserializer).map_err(|_| invalid())?;
         let secret = |text: String| Secret::parse(text, RANDOM_LENGTH).filter(|s| s.expose().len() == RANDOM_LENGTH);
         if stored.v != VERSION {
@@ -258,6 +265,11 @@ impl<'de> Deserialize<'de> for PendingLogin {
             return_to: stored.return_to,
         })
     }
+}
+
+/// serde's own texts quote values, which may be secrets.
+fn invalid<E: serde::de::Error>() -> E {
+    E::custom("not a pending login of this version")
 }
 
 /// 32 bytes in base64url.

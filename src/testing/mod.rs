@@ -23,14 +23,19 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! Two tools need no socket: [`ScriptedTransport`] gives answers that a test has written down, and [`conformance`] checks
+//! what every [`OAuthProvider`](crate::OAuthProvider) must do, for those who write one.
+//!
 //! Nothing here is for production: everybody who reaches a fake can log in as anybody.
 
 mod application;
 pub mod bitbucket;
+pub mod conformance;
 pub mod gitlab;
 mod grants;
 mod journal;
 mod page;
+mod scripted;
 mod server;
 mod wire;
 
@@ -38,3 +43,4 @@ pub use application::{FakeApplication, FakeError};
 pub use bitbucket::FakeBitbucket;
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
+pub use scripted::{ScriptedTransport, SentRequest};

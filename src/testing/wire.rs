@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
@@ -69,10 +69,16 @@ pub(super) struct Credentials {
 
 /// HTTP Basic credentials as they are, not form-decoded.
 pub(super) fn basic(request: &FakeRequest) -> Option<Credentials> {
-    let encoded = header(request, AUTHORIZATION)?.strip_prefix("Basic ")?;
+    let (id, secret) = basic_header(request.headers())?;
+    Some(Credentials { id, secret: Some(secret) })
+}
+
+/// Name and password of an `Authorization: Basic` header, not form-decoded.
+pub(super) fn basic_header(headers: &HeaderMap) -> Option<(String, String)> {
+    let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
-    Some(Credentials { id: id.to_owned(), secret: Some(secret.to_owned()) })
+    Some((id.to_owned(), secret.to_owned()))
 }
 
 pub(super) fn bearer(request: &FakeRequest) -> Option<&str> {

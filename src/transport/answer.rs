@@ -108,12 +108,17 @@ impl Reply {
             AnswerError::Status
         } else if media == Media::Html && !(status.is_client_error() && self.body.is_empty()) {
             AnswerError::Html
-        } else if media != Media::Json && status.is_success() {
+        } else if media != Media::Json && (status.is_success() || self.is_other_login()) {
             AnswerError::NotJson
         } else {
             return Ok(self);
         };
         Err(self.unusable(cause))
+    }
+
+    /// A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
+    fn is_other_login(&self) -> bool {
+        self.parts.status == StatusCode::UNAUTHORIZED && !self.body.is_empty()
     }
 
     fn media_type(&self) -> Media {

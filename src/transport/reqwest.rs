@@ -293,20 +293,16 @@ impl Resolve for Guard {
     }
 }
 
-/// The cause, and nothing of the text: it names the URL.
+/// The cause, and nothing of the text.
 fn classify(error: reqwest::Error) -> TransportError {
+    // A URL may hold the words that are looked for below: `https://tls.example.com`.
+    let error = error.without_url();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     let mut io_kind = None;
     let mut tls = None;
     while let Some(current) = cause {
         if let Some(ours) = current.downcast_ref::<TransportError>() {
             return ours.clone();
-        }
-        if let Some(io) = current.downcast_ref::<std::io::Error>() {
-            io_kind = Some(io.kind());
-            if let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<TransportError>()) {
-                return ours.clone();
-            }
         }
         // The TLS libraries' errors have no common type; they all name the certificate where it is to blame.
         let text = current.to_string().to_ascii_lowercase();
@@ -315,7 +311,14 @@ fn classify(error: reqwest::Error) -> TransportError {
         } else if tls.is_none() && (text.contains("tls") || text.contains("ssl") || text.contains("handshake")) {
             tls = Some(TransportError::Tls);
         }
-        cause = current.source();
+        cause = match current.downcast_ref::<std::io::Error>() {
+            Some(io) => {
+                io_kind = Some(io.kind());
+                // Its `source` is that of the error inside, which is often an I/O error again.
+                io.get_ref().map(|inner| inner as &(dyn StdError + 'static))
+            }
+            None => current.source(),
+        };
     }
     if error.is_timeout() || io_kind == Some(std::io::ErrorKind::TimedOut) {
         return TransportError::TimedOut;
@@ -339,7 +342,8 @@ fn not_http(error: &reqwest::Error) -> TransportError {
     let mut cause = error.source();
     while let Some(current) = cause {
         let text = current.to_string();
-        if text.contains("invalid HTTP") || text.contains("message head is too large") {
+        // hyper's words for what a server sent; it has no other way to ask.
+        if text.ends_with("parsed") || text.contains("invalid HTTP") || text.contains("message head is too large") {
             return TransportError::Protocol;
         }
         cause = current.source();

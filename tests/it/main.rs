@@ -12,10 +12,23 @@
 )]
 
 mod base_url;
+mod bitbucket;
+mod callback;
+mod canary;
+mod causes;
+mod conformance;
+mod examples;
 mod fakes;
 mod fixture;
+mod gitlab;
+mod login;
 mod network;
 mod observe;
+mod pending;
+mod return_to;
+mod scripted;
 mod setup;
 mod setup_guides;
+mod support;
+mod transport;
 mod values;

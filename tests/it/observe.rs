@@ -1,7 +1,7 @@
 //! The feature `tracing`: what an operator sees, and what must not be in it even at the level `trace`.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
@@ -10,18 +10,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 #[tokio::test]
 async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_span_events(FmtSpan::CLOSE)
-        .with_ansi(false)
-        .with_writer({
-            let log = log.clone();
-            move || log.clone()
-        })
-        .finish();
-    // The runtime has one thread, so this reaches every task of the test and no other test.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = watch();
 
     let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
     let application = FakeApplication::new("id", "client-secret-marker", callback, "read_user");
@@ -69,12 +58,37 @@ async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
     }
 }
 
+/// Collects what is logged, at every level, for as long as the guard lives.
+pub(crate) fn watch() -> (Log, tracing::subscriber::DefaultGuard) {
+    // While there is one subscriber only, tracing asks the thread that first comes to a place in the code whether
+    // anybody listens there, and takes its no for everybody's: a test of another thread would silence this one.
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    // The runtime has one thread, so this reaches every task of the test and no other test.
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
     }
 }
 

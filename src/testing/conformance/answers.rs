@@ -1,0 +1,203 @@
+//! What a provider makes of answers that are none, and that its errors repeat nothing.
+
+use std::time::Duration;
+
+use super::{
+    CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, PEER, SECRET, ensure, shown,
+};
+use crate::error::{Error, TransportError};
+use crate::testing::ScriptedTransport;
+
+pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
+    let json: &[(&str, &str)] = &[("content-type", "application/json")];
+    let html: &[(&str, &str)] = &[("content-type", "text/html; charset=utf-8")];
+    let text: &[(&str, &str)] = &[("content-type", "text/plain")];
+    let page = format!("<html>{PEER}</html>");
+    let deep = format!(r#"{{"error_description":{}"#, "[".repeat(100_000));
+    let redirect = format!("https://{}/?code={PEER}", suite.provider.base_url().host());
+    let location: &[(&str, &str)] = &[("content-type", "application/json"), ("location", &redirect)];
+    let rows: [Junk<'_>; 30] = [
+        ("a web page", 200, html, page.clone(), "html"),
+        ("a web page with status 403, as a CDN sends", 403, html, page.clone(), "html"),
+        ("a web page with status 404", 404, html, page.clone(), "html"),
+        ("a redirect by 301", 301, location, String::new(), "redirect"),
+        ("a redirect by 302", 302, location, "{}".to_owned(), "redirect"),
+        ("a redirect by 307", 307, location, String::new(), "redirect"),
+        ("a redirect by 308 to nowhere", 308, &[], String::new(), "redirect"),
+        ("nothing at all", 200, &[], String::new(), "not_json"),
+        ("an empty body", 200, json, String::new(), "malformed"),
+        ("a JSON object without members", 200, json, "{}".to_owned(), "malformed"),
+        ("a JSON text", 200, json, format!("{PEER:?}"), "malformed"),
+        ("a JSON array", 200, json, format!("[{PEER:?}]"), "malformed"),
+        ("JSON's null", 200, json, "null".to_owned(), "malformed"),
+        ("bytes that are no JSON", 200, json, PEER.to_owned(), "malformed"),
+        ("a byte order mark", 200, json, "\u{FEFF}{}".to_owned(), "malformed"),
+        ("nesting without end", 200, json, deep, "malformed"),
+        ("plain text", 200, text, PEER.to_owned(), "not_json"),
+        ("application/jsonp", 200, &[("content-type", "application/jsonp")], "{}".to_owned(), "not_json"),
+        (
+            "application/json-patch+json",
+            200,
+            &[("content-type", "application/json-patch+json")],
+            "{}".to_owned(),
+            "not_json",
+        ),
+        (
+            "two content types",
+            200,
+            &[("content-type", "application/json"), ("content-type", "text/html")],
+            "{}".to_owned(),
+            "not_json",
+        ),
+        ("status 201", 201, json, "{}".to_owned(), "unexpected_status"),
+        ("status 204", 204, &[], String::new(), "unexpected_status"),
+        ("status 206", 206, json, "{}".to_owned(), "unexpected_status"),
+        ("a rate limit in plain text", 429, text, format!("Retry later {PEER}"), "rate_limited"),
+        ("a rate limit in JSON", 429, json, format!(r#"{{"message":{{"error":{PEER:?}}}}}"#), "rate_limited"),
+        ("status 500 without a body", 500, html, String::new(), "code_host_down"),
+        ("status 502 with a web page", 502, html, page.clone(), "code_host_down"),
+        ("status 503 in JSON", 503, json, format!(r#"{{"error":{PEER:?}}}"#), "code_host_down"),
+        ("status 504 without a content type", 504, &[], String::new(), "code_host_down"),
+        ("an endless answer", 200, json, " ".repeat(16 * 1024 * 1024), "too_large"),
+    ];
+    for (what, status, headers, body, expected) in rows {
+        let http = ScriptedTransport::new();
+        http.otherwise(status, headers, body);
+        for (call, error) in errors(suite, &http).await? {
+            ensure(error.code() == expected, || {
+                format!("{call}, {what}: expected {expected}, found {}", error.code())
+            })?;
+            ensure(!error.needs_login(), || format!("{call}, {what}: an answer of nobody's ends a login"))?;
+        }
+    }
+    let http = ScriptedTransport::new();
+    http.otherwise(429, &[("content-type", "text/plain"), ("retry-after", "7")], "Retry later");
+    for (call, error) in errors(suite, &http).await? {
+        let wait = error.retry_after();
+        ensure(wait == Some(Duration::from_secs(7)), || format!("{call}: Retry-After is read as {wait:?}"))?;
+    }
+    Ok(())
+}
+
+/// What it is, status, headers, body, and the code of the error.
+type Junk<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], String, &'a str);
+
+/// An answer that was cut anywhere is none, however complete it looks.
+pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
+    let tokens = suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?;
+    for cut in prefixes(&tokens) {
+        let flow = Flow::new(suite.provider)?;
+        let http = suite.answering_tokens(cut);
+        let (token, client) = (flow.refresh_token()?, flow.client);
+        let error = suite.provider.refresh(&http, &client, &token).await.err();
+        let error = error.ok_or_else(|| format!("refresh: took the first {} bytes of an answer", cut.len()))?;
+        silent("refresh", &error, &[])?;
+    }
+    for (index, (path, answer)) in suite.api.iter().enumerate() {
+        for cut in prefixes(answer.trim_end()) {
+            let http = ScriptedTransport::new();
+            http.json(path, cut);
+            for (path, answer) in suite.api.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, row)| row) {
+                http.json(path, answer.as_str());
+            }
+            let token = Flow::new(suite.provider)?.access_token()?;
+            let error = suite.provider.user(&http, &token).await.err();
+            let error = error.ok_or_else(|| format!("user: took the first {} bytes of {path}", cut.len()))?;
+            silent("user", &error, &[])?;
+        }
+    }
+    Ok(())
+}
+
+/// A connection that fails is reported as it failed, after one attempt for each path.
+pub(super) async fn lost(suite: &Conformance<'_>) -> Outcome {
+    for failure in [
+        TransportError::TimedOut,
+        TransportError::Interrupted,
+        TransportError::Refused,
+        TransportError::TlsUntrusted,
+        TransportError::NameNotFound,
+        TransportError::AddressNotAllowed,
+    ] {
+        let http = ScriptedTransport::new();
+        http.otherwise_fail(failure.clone());
+        for (call, error) in errors(suite, &http).await? {
+            let same = matches!(&error, Error::Transport(found) if *found == failure);
+            ensure(same, || format!("{call}: {failure:?} became {error:?}"))?;
+        }
+        let requests = http.requests();
+        let tokens = requests.iter().filter(|request| request.url.path() == suite.token_path).count();
+        ensure(tokens == 2, || format!("{failure:?}: {tokens} requests for one exchange and one refresh"))?;
+        let mut urls: Vec<_> = requests.iter().filter(|request| request.method == http::Method::GET).collect();
+        let all = urls.len();
+        urls.sort_by_key(|request| request.url.clone());
+        urls.dedup_by_key(|request| request.url.clone());
+        ensure(urls.len() == all, || format!("{failure:?}: the look-up of a user was repeated"))?;
+    }
+    Ok(())
+}
+
+/// Refusals by RFC 6749 section 5.2 and RFC 6750 section 3.1 that mean the same everywhere.
+pub(super) async fn refusals(suite: &Conformance<'_>) -> Outcome {
+    let json = &[("content-type", "application/json")];
+    for status in [200, 400, 401] {
+        for code in ["invalid_grant", "invalid_client", "invalid_request", "some_new_error"] {
+            let http = ScriptedTransport::new();
+            http.otherwise(status, json, format!(r#"{{"error":{code:?},"error_description":"{PEER}"}}"#));
+            for (call, error) in errors(suite, &http).await? {
+                if call == "user" {
+                    continue;
+                }
+                let refused = matches!(error, Error::Token { .. });
+                ensure(refused, || format!("{call}, {status} {code}: expected Error::Token, found {error:?}"))?;
+                let dead = call == "refresh" && code == "invalid_grant";
+                ensure(!dead || error.needs_login(), || format!("{call}, {status} {code}: does not end the login"))?;
+                let alive = call == "refresh" && code == "some_new_error";
+                ensure(!alive || !error.needs_login(), || format!("{call}, {status} {code}: ends the login"))?;
+            }
+        }
+    }
+    // Without the error code that RFC 6749 asks for, it is not the platform that speaks.
+    for (status, body) in [(400, ""), (401, ""), (403, ""), (401, r#"{"message":"401 Unauthorized"}"#), (404, "")] {
+        let http = ScriptedTransport::new();
+        http.otherwise(status, json, body);
+        for (call, error) in errors(suite, &http).await? {
+            let ends = error.needs_login() && call != "user";
+            ensure(!ends, || format!("{call}, {status} without an error code: ends the login"))?;
+        }
+    }
+    let http = ScriptedTransport::new();
+    http.otherwise(401, json, "");
+    let token = Flow::new(suite.provider)?.access_token()?;
+    let error = suite.provider.user(&http, &token).await.err();
+    ensure(matches!(error, Some(Error::Api { .. })), || format!("user, 401: expected Error::Api, found {error:?}"))
+}
+
+/// The errors of all three calls, none of which shows a secret or a text of the peer.
+async fn errors(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<[(&'static str, Error); 3], String> {
+    let unexpected = |call: &str| format!("{call}: took an answer that is none");
+    let provider = suite.provider;
+    let flow = Flow::new(provider)?;
+    let (access, refresh) = (flow.access_token()?, flow.refresh_token()?);
+    let (state, verifier) = (flow.state(), flow.verifier());
+    let (grant, client) = flow.grant(provider)?;
+    let exchange = provider.exchange_code(http, &client, grant).await.err().ok_or_else(|| unexpected("exchange"))?;
+    let refresh = provider.refresh(http, &client, &refresh).await.err().ok_or_else(|| unexpected("refresh"))?;
+    let user = provider.user(http, &access).await.err().ok_or_else(|| unexpected("user"))?;
+    let errors = [("exchange", exchange), ("refresh", refresh), ("user", user)];
+    for (call, error) in &errors {
+        silent(call, error, &[&state, &verifier])?;
+    }
+    Ok(errors)
+}
+
+fn silent(call: &str, error: &Error, secrets: &[&str]) -> Outcome {
+    let shown = shown(error);
+    let marks = [SECRET, CODE, OLD_ACCESS, OLD_REFRESH, NEW_ACCESS, NEW_REFRESH, PEER];
+    let found = marks.iter().chain(secrets).find(|mark| shown.contains(**mark));
+    ensure(found.is_none(), || format!("{call}: the error {} shows {found:?}", error.code()))
+}
+
+fn prefixes(text: &str) -> impl Iterator<Item = &str> {
+    text.char_indices().filter_map(|(at, _)| text.get(..at))
+}

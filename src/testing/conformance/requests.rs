@@ -1,0 +1,195 @@
+//! What a provider sends, and where.
+
+use super::{
+    CLIENT_ID, CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, ensure,
+    other_base_url, said,
+};
+use crate::error::{ConfigError, Error};
+use crate::grant::AuthorizationRequest;
+use crate::oauth;
+use crate::scope::Access;
+use crate::testing::wire::{basic_header, form_decode};
+use crate::testing::{ScriptedTransport, SentRequest};
+use crate::token::TokenSet;
+
+pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
+    let provider = suite.provider;
+    let flow = Flow::new(provider)?;
+    let scopes = provider.required_scopes(&Access::Read);
+    let challenge = oauth::challenge(flow.pending.verifier());
+    let url = provider.authorization_url(&AuthorizationRequest {
+        client_id: CLIENT_ID,
+        callback_url: &flow.callback_url,
+        scopes: &scopes,
+        state: flow.pending.state(),
+        challenge: &challenge,
+    });
+    let base = provider.base_url();
+    ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || format!("it is not below {}", base.as_str()))?;
+    ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;
+    let mut found: Vec<_> = url.query_pairs().into_owned().collect();
+    found.sort();
+    let expected = [
+        ("client_id", CLIENT_ID),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("redirect_uri", flow.callback_url.as_str()),
+        ("response_type", "code"),
+        ("scope", &scopes.to_string()),
+        ("state", &flow.state()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    ensure(found == expected, || format!("expected the parameters {expected:?}, found {found:?}"))?;
+    ensure(!url.as_str().contains(&flow.verifier()), || "it holds the PKCE verifier".to_owned())
+}
+
+pub(super) async fn exchange(suite: &Conformance<'_>) -> Outcome {
+    let flow = Flow::new(suite.provider)?;
+    let (verifier, callback, state) = (flow.verifier(), flow.callback_url.as_str().to_owned(), flow.state());
+    let http = suite.answering_tokens(&suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?);
+    let (grant, client) = flow.grant(suite.provider)?;
+    let tokens = suite.provider.exchange_code(&http, &client, grant).await.map_err(said)?;
+
+    let request = token_request(suite, &http)?;
+    parameters(
+        &request,
+        &[
+            ("grant_type", "authorization_code"),
+            ("code", CODE),
+            ("redirect_uri", &callback),
+            ("code_verifier", &verifier),
+        ],
+    )?;
+    nowhere_in_url(&request, &[&verifier, CODE, SECRET, &state])?;
+    holds(suite, &tokens, NEW_ACCESS, Some(NEW_REFRESH))
+}
+
+pub(super) async fn refresh(suite: &Conformance<'_>) -> Outcome {
+    for (given, kept) in [(Some(NEW_REFRESH), NEW_REFRESH), (None, OLD_REFRESH)] {
+        let flow = Flow::new(suite.provider)?;
+        let http = suite.answering_tokens(&suite.tokens(NEW_ACCESS, given)?);
+        let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await.map_err(said)?;
+
+        let request = token_request(suite, &http)?;
+        parameters(&request, &[("grant_type", "refresh_token"), ("refresh_token", OLD_REFRESH)])?;
+        nowhere_in_url(&request, &[OLD_REFRESH, SECRET])?;
+        holds(suite, &tokens, NEW_ACCESS, Some(kept))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
+    let flow = Flow::new(suite.provider)?;
+    let http = suite.answering_user();
+    let user = suite.provider.user(&http, &flow.access_token()?).await.map_err(said)?;
+    ensure(!user.key.subject().is_empty(), || "the user has no id".to_owned())?;
+    ensure(*user.key.integration() == flow.id, || "the key is of another integration".to_owned())?;
+    let platform = suite.provider.platform().id();
+    ensure(user.key.to_string().starts_with(&format!("{platform}:{}:", flow.id)), || {
+        format!("the key {} is not of {platform}", user.key)
+    })?;
+    let requests = http.requests();
+    ensure(!requests.is_empty(), || "nobody was asked".to_owned())?;
+    for request in &requests {
+        allowed_origin(suite, request)?;
+        nowhere_in_url(request, &[OLD_ACCESS])?;
+        ensure(request.method == http::Method::GET && request.body.is_empty(), || format!("{request:?} has a body"))?;
+        let authorization = request.header("authorization");
+        ensure(authorization == Some(&format!("Bearer {OLD_ACCESS}")), || {
+            format!("{request:?} does not carry the token in `Authorization: Bearer`, and there only once")
+        })?;
+        sensitive(request)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn other_instance(suite: &Conformance<'_>) -> Outcome {
+    let provider = suite.provider;
+    let (own, other) = (|| Flow::new(provider), || Flow::at(provider, &other_base_url()?));
+    let http = ScriptedTransport::new();
+    http.otherwise(200, &[("content-type", "application/json")], "{}");
+
+    let refused = |what: &str, error: Option<Error>| {
+        let right = matches!(error, Some(Error::Config(ConfigError::OtherInstance { .. })));
+        ensure(right, || format!("{what} of another base URL: expected ConfigError::OtherInstance, found {error:?}"))?;
+        ensure(http.requests().is_empty(), || format!("{what} of another base URL: a request was sent"))
+    };
+    let (grant, _) = own()?.grant(provider)?;
+    refused("a client secret", provider.exchange_code(&http, &other()?.client, grant).await.err())?;
+    let (grant, _) = other()?.grant(provider)?;
+    refused("a code", provider.exchange_code(&http, &own()?.client, grant).await.err())?;
+    let token = own()?.refresh_token()?;
+    refused("a client secret at a refresh", provider.refresh(&http, &other()?.client, &token).await.err())?;
+    let token = other()?.refresh_token()?;
+    refused("a refresh token", provider.refresh(&http, &own()?.client, &token).await.err())?;
+    refused("an access token", provider.user(&http, &other()?.access_token()?).await.err())
+}
+
+/// The one request to the token endpoint, with the client's credentials in one place.
+fn token_request(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<SentRequest, String> {
+    let mut requests = http.requests().into_iter();
+    let (Some(request), None) = (requests.next(), requests.next()) else {
+        return Err(format!("expected one request, found {:?}", http.requests()));
+    };
+    allowed_origin(suite, &request)?;
+    let path = request.url.path();
+    ensure(request.method == http::Method::POST, || format!("{request:?} is no POST"))?;
+    ensure(path == suite.token_path, || format!("it went to {path}"))?;
+    ensure(request.url.query().is_none(), || "the token endpoint's URL has a query".to_owned())?;
+    let media = request.header("content-type").unwrap_or_default();
+    ensure(media == "application/x-www-form-urlencoded", || format!("the body's content type is {media:?}"))?;
+    let accept = request.header("accept").unwrap_or_default();
+    ensure(accept == "application/json", || format!("it accepts {accept:?}"))?;
+
+    let in_form = request.form().iter().any(|(name, value)| name == "client_secret" && value == SECRET);
+    let in_header = basic_header(&request.headers)
+        .is_some_and(|(id, secret)| (form_decode(&id), form_decode(&secret)) == (CLIENT_ID.into(), SECRET.into()));
+    ensure(in_form != in_header, || "the client secret must be in the form or in the header, as it is".to_owned())?;
+    ensure(in_header || !request.headers.contains_key("authorization"), || {
+        "beside the secret in the form there is an Authorization header".to_owned()
+    })?;
+    Ok(request)
+}
+
+/// The form holds these parameters once each, and nothing but them and the client's.
+fn parameters(request: &SentRequest, expected: &[(&str, &str)]) -> Outcome {
+    let form = request.form();
+    for (name, value) in expected {
+        let found: Vec<_> = form.iter().filter(|(key, _)| key == name).collect();
+        ensure(found.len() == 1 && found.iter().all(|(_, found)| found == value), || {
+            format!("expected `{name}` to be {value:?}, found {found:?}")
+        })?;
+    }
+    let known =
+        |name: &str| expected.iter().any(|(key, _)| *key == name) || name == "client_id" || name == "client_secret";
+    let further: Vec<_> = form.iter().map(|(name, _)| name).filter(|name| !known(name)).collect();
+    ensure(further.is_empty(), || format!("the form has further parameters: {further:?}"))
+}
+
+fn allowed_origin(suite: &Conformance<'_>, request: &SentRequest) -> Outcome {
+    let origin = request.url.origin().ascii_serialization();
+    ensure(suite.origins.contains(&origin), || format!("{request:?} went to {origin}"))
+}
+
+fn nowhere_in_url(request: &SentRequest, secrets: &[&str]) -> Outcome {
+    let url = form_decode(request.url.as_str());
+    let found = secrets.iter().find(|secret| url.contains(**secret) || request.url.as_str().contains(**secret));
+    ensure(found.is_none(), || format!("the URL of {request:?} holds a secret"))
+}
+
+/// A transport that logs headers shows no sensitive one.
+fn sensitive(request: &SentRequest) -> Outcome {
+    let marked = request.headers.get("authorization").is_none_or(http::HeaderValue::is_sensitive);
+    ensure(marked, || format!("the Authorization header of {request:?} is not marked as sensitive"))
+}
+
+fn holds(suite: &Conformance<'_>, tokens: &TokenSet, access: &str, refresh: Option<&str>) -> Outcome {
+    let base = suite.provider.base_url();
+    ensure(tokens.access_token.expose_for(base).map_err(said)? == access, || "another access token".to_owned())?;
+    let found = tokens.refresh_token.as_ref().map(|token| token.expose_for(base)).transpose().map_err(said)?;
+    ensure(found == refresh, || format!("expected the refresh token {refresh:?}, found {found:?}"))?;
+    let shown = format!("{tokens:?} {tokens:#?}");
+    ensure(!shown.contains(access) && refresh.is_none_or(|refresh| !shown.contains(refresh)), || {
+        "the tokens show themselves in Debug".to_owned()
+    })
+}

@@ -1,0 +1,179 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use http::{HeaderMap, Method};
+use url::{Url, form_urlencoded};
+
+use super::wire::respond;
+use crate::error::TransportError;
+use crate::transport::Transport;
+
+/// A [`Transport`] that opens no connection: it gives the answers that a test has written down, and keeps the requests.
+///
+/// Answers wait in one queue for each path, so the order in which a provider asks for two things does not matter. A path
+/// without an answer gets that of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if there is none. The
+/// limit of a body's size holds as it does for every transport. Clones share everything.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use codehost_oauth::{testing::ScriptedTransport, transport::Transport};
+///
+/// let http = ScriptedTransport::new();
+/// http.json("/user", r#"{"id":42}"#);
+///
+/// let request = http::Request::get("https://git.example.com/user?page=1").body(Vec::new())?;
+/// assert_eq!(http.send(request, 1024).await?.status(), 200);
+/// assert_eq!(http.requests()[0].url.as_str(), "https://git.example.com/user?page=1");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone, Default)]
+pub struct ScriptedTransport(Arc<Mutex<Script>>);
+
+impl ScriptedTransport {
+    /// One without any answer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers the next request for `path` so. A header that HTTP does not allow is left out.
+    pub fn answer(&self, path: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> &Self {
+        self.queue(path, Ok(respond(status, headers, body)))
+    }
+
+    /// Answers the next request for `path` with status 200 and this JSON.
+    pub fn json(&self, path: &str, body: impl Into<Vec<u8>>) -> &Self {
+        self.answer(path, 200, &[("content-type", "application/json")], body)
+    }
+
+    /// Lets the next request for `path` fail.
+    pub fn fail(&self, path: &str, error: TransportError) -> &Self {
+        self.queue(path, Err(error))
+    }
+
+    /// Answers every request so for whose path no answer waits.
+    pub fn otherwise(&self, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> &Self {
+        self.lock().otherwise = Some(Ok(respond(status, headers, body)));
+        self
+    }
+
+    /// Lets every request fail for whose path no answer waits.
+    pub fn otherwise_fail(&self, error: TransportError) -> &Self {
+        self.lock().otherwise = Some(Err(error));
+        self
+    }
+
+    /// The requests so far, in their order.
+    pub fn requests(&self) -> Vec<SentRequest> {
+        self.lock().requests.clone()
+    }
+
+    fn queue(&self, path: &str, outcome: Outcome) -> &Self {
+        self.lock().queue.push_back((path.to_owned(), outcome));
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of requests and of answers that still wait.
+impl fmt::Debug for ScriptedTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let script = self.lock();
+        write!(f, "ScriptedTransport({} requests, {} answers left)", script.requests.len(), script.queue.len())
+    }
+}
+
+#[async_trait]
+impl Transport for ScriptedTransport {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let request = SentRequest::new(request)?;
+        let mut script = self.lock();
+        let at = script.queue.iter().position(|(path, _)| path == request.url.path());
+        let outcome = at.and_then(|at| script.queue.remove(at)).map(|(_, outcome)| outcome);
+        script.requests.push(request);
+        let outcome = outcome.or_else(|| script.otherwise.clone()).unwrap_or(Err(TransportError::Refused));
+        let response = outcome?;
+        if response.body().len() > max_body { Err(TransportError::TooLarge { limit: max_body }) } else { Ok(response) }
+    }
+}
+
+/// A request that a [`ScriptedTransport`] was given.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use codehost_oauth::{testing::ScriptedTransport, transport::Transport};
+///
+/// let http = ScriptedTransport::new();
+/// let request = http::Request::post("https://git.example.com/oauth/token").header("accept", "application/json");
+/// let answer = http.send(request.body(b"code=a%20b&code=c".to_vec())?, 1024).await;
+///
+/// let sent = &http.requests()[0];
+/// assert!(answer.is_err(), "no answer was written down");
+/// assert_eq!(sent.header("accept"), Some("application/json"));
+/// assert_eq!(sent.form(), [("code".to_owned(), "a b".to_owned()), ("code".to_owned(), "c".to_owned())]);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SentRequest {
+    /// Its method.
+    pub method: Method,
+    /// Its whole URL.
+    pub url: Url,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl SentRequest {
+    /// A header's value, if it is there once and visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        value.to_str().ok()
+    }
+
+    /// The parameters of the body, if it is a form, sorted.
+    pub fn form(&self) -> Vec<(String, String)> {
+        let mut form: Vec<_> = form_urlencoded::parse(&self.body).into_owned().collect();
+        form.sort();
+        form
+    }
+
+    fn new(request: http::Request<Vec<u8>>) -> Result<Self, TransportError> {
+        let (parts, body) = request.into_parts();
+        let url = Url::parse(&parts.uri.to_string()).map_err(|_| TransportError::Protocol)?;
+        Ok(Self { method: parts.method, url, headers: parts.headers, body })
+    }
+}
+
+/// Method and path only: the rest is full of secrets.
+impl fmt::Debug for SentRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SentRequest({} {})", self.method, self.url.path())
+    }
+}
+
+type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
+
+#[derive(Default)]
+struct Script {
+    queue: VecDeque<(String, Outcome)>,
+    otherwise: Option<Outcome>,
+    requests: Vec<SentRequest>,
+}

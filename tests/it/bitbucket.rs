@@ -1,0 +1,359 @@
+//! Bitbucket Cloud: what is sent to the byte, and what becomes of every answer that was seen or can be thought of.
+
+use std::time::Duration;
+
+use codehost_oauth::error::{Audience, Error, TokenError};
+use codehost_oauth::{EmailEvidence, EmailTrust, Scopes, UserState};
+use http::Method;
+
+use crate::fixture;
+use crate::scripted::{Bench, CALLBACK, CODE, form, headers, outcome};
+
+const TOKEN_URL: &str = "https://bitbucket.org/site/oauth2/access_token";
+const USER_URL: &str = "https://api.bitbucket.org/2.0/user";
+/// `my%25id:a%3Ab%25%2Bx` in base64: both parts are form-encoded first (RFC 6749 section 2.3.1).
+const BASIC: &str = "Basic bXklMjVpZDphJTNBYiUyNSUyQng=";
+const USER: &str = r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"user"}"#;
+const EMAILS: &str = "/2.0/user/emails";
+const NO_EMAILS: &str = r#"{"values":[]}"#;
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+#[tokio::test]
+async fn a_login_sends_exactly_this() {
+    let bench = Bench::bitbucket();
+    bench.token_json(fixture::text("bitbucket/token_success_old.json"));
+    bench.user_json(fixture::text("bitbucket/user.json"));
+    bench.http.json(EMAILS, fixture::text("bitbucket/emails.json"));
+    let login = bench.log_in().await.unwrap();
+    assert_eq!(login.user.key.to_string(), "bitbucket-cloud:demo:11111111-2222-3333-4444-555555555555");
+    assert_eq!(login.trusted_email(), Some("username@example.org"));
+    let missing: Vec<_> = login.missing_scopes.iter().map(|scope| &*scope.label).collect();
+    assert_eq!(missing, ["Account: Read", "Account: Email"], "that consumer has `repository` only");
+
+    let requests = bench.requests();
+    assert_eq!(requests.len(), 3);
+    let exchange = &requests[0];
+    assert_eq!((&exchange.method, exchange.url.as_str()), (&Method::POST, TOKEN_URL));
+    assert_eq!(exchange.header("authorization"), Some(BASIC));
+    assert_eq!(
+        headers(exchange),
+        [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")]
+    );
+    let mut sent = exchange.form();
+    let verifier = sent.iter().position(|(name, _)| name == "code_verifier").map(|at| sent.remove(at).1).unwrap();
+    assert_eq!(verifier.len(), 43);
+    let callback = format!("{CALLBACK}/bitbucket-cloud/demo");
+    assert_eq!(sent, form(&[("grant_type", "authorization_code"), ("code", CODE), ("redirect_uri", &callback)]));
+
+    let mut urls: Vec<_> = requests[1..].iter().map(|request| request.url.as_str()).collect();
+    urls.sort_unstable();
+    assert_eq!(urls, [USER_URL, &format!("{USER_URL}/emails?pagelen=100&page=1")]);
+    for request in &requests[1..] {
+        assert_eq!((&request.method, request.header("authorization")), (&Method::GET, Some("Bearer XXXXXX")));
+        assert_eq!(headers(request), [("accept", "application/json")]);
+        assert!(request.body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_sends_exactly_this() {
+    let bench = Bench::bitbucket();
+    bench.token_json(fixture::text("bitbucket/token_success_old.json")).refresh().await.unwrap();
+    let requests = bench.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].url.as_str(), TOKEN_URL);
+    assert_eq!(requests[0].header("authorization"), Some(BASIC));
+    assert_eq!(requests[0].form(), form(&[("grant_type", "refresh_token"), ("refresh_token", "old-refresh")]));
+}
+
+#[tokio::test]
+async fn both_back_ends_answers_are_understood() {
+    let (jwt, long) = (format!("eyJ.{}.s-_", "x".repeat(2500)), "y".repeat(2600));
+    let new = format!(
+        r#"{{"access_token":"{jwt}","scope":"account email","expires_in":7200,"token_type":"bearer","refresh_token":"{long}"}}"#
+    );
+    for (answer, access, refresh, scopes) in [
+        (fixture::text("bitbucket/token_success_old.json"), "XXXXXX", "XXXXX", Some("repository")),
+        (
+            fixture::text("bitbucket/token_success_client_credentials_old.json"),
+            "token",
+            "abc",
+            Some("pullrequest:write webhook"),
+        ),
+        (new, jwt.as_str(), long.as_str(), Some("email account")),
+        (r#"{"access_token":"a","token_type":"Bearer","expires_in":7200}"#.to_owned(), "a", "old-refresh", None),
+        (
+            r#"{"access_token":"a","token_type":"bearer","expires_in":7200,"scopes":"account,email"}"#.to_owned(),
+            "a",
+            "old-refresh",
+            Some("account email"),
+        ),
+    ] {
+        let bench = Bench::bitbucket();
+        let tokens = bench.token_json(answer).refresh().await.unwrap();
+        assert_eq!(bench.access(&tokens), access);
+        assert_eq!(bench.refresh_of(&tokens).as_deref(), Some(refresh));
+        assert_eq!(tokens.scopes, scopes.map(|text| text.parse::<Scopes>().unwrap()), "{access}");
+        assert_eq!(tokens.expires_in, Some(Duration::from_secs(7200)));
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_token_endpoint_has_its_meaning() {
+    let file = |name: &str| fixture::text(&format!("bitbucket/{name}.json"));
+    let says = |error: &str, text: &str| format!(r#"{{"error_description":"{text}","error":"{error}"}}"#);
+    for (answer, exchange, refresh) in [
+        (file("token_unauthorized_client"), "client_rejected", "refresh_rejected"),
+        (file("token_no_callback_uri"), "callback_url_rejected", "token_refused"),
+        (file("token_unsupported_grant_type"), "grant_not_allowed", "grant_not_allowed"),
+        (file("token_public_client_credentials"), "grant_not_allowed", "grant_not_allowed"),
+        (
+            says("unauthorized_client", "Requests must be authenticated using OAuth client credentials"),
+            "client_rejected",
+            "refresh_rejected",
+        ),
+        (says("invalid_request", "Invalid refresh_token"), "token_refused", "refresh_rejected"),
+        (says("invalid_request", "Invalid resource owner username/password"), "token_refused", "token_refused"),
+        (says("invalid_grant", ""), "code_rejected", "refresh_rejected"),
+        (says("invalid_client", ""), "client_rejected", "client_rejected"),
+        (says("invalid_scope", ""), "scope_not_enabled", "scope_not_enabled"),
+        (says("unsupported_grant_type", ""), "grant_not_allowed", "grant_not_allowed"),
+        (r#"{"error":"invalid_grant","error_description":{"a":1}}"#.to_owned(), "code_rejected", "refresh_rejected"),
+        (file("error_token_invalid"), "unexpected_status", "unexpected_status"),
+        (String::new(), "unexpected_status", "unexpected_status"),
+    ] {
+        let bench = Bench::bitbucket();
+        bench.answer_all(400, &JSON, answer.clone());
+        assert_eq!(outcome(&bench.log_in().await), exchange, "{answer} at an exchange");
+        assert_eq!(outcome(&bench.refresh().await), refresh, "{answer} at a refresh");
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_without_callback_url_is_told_which_one() {
+    let bench = Bench::bitbucket();
+    bench.answer_all(400, &JSON, fixture::text("bitbucket/token_no_callback_uri.json"));
+    let error = bench.exchange_error().await;
+    let expected = format!("{CALLBACK}/bitbucket-cloud/demo");
+    assert!(matches!(&error, Error::Token { cause: TokenError::CallbackUrlRejected { callback_url, .. }, .. }
+            if *callback_url == expected));
+    assert_eq!(error.audience(), Audience::Administrator);
+    assert!(error.hint().contains(&expected) && error.hint().contains("https://bitbucket.org/"), "{}", error.hint());
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_api_has_its_meaning() {
+    let file = |name: &str| fixture::text(&format!("bitbucket/{name}.json"));
+    let older = r#"{"type":"error","error":{"message":"Access token expired. Use your refresh token to obtain"}}"#;
+    for (status, body, expected) in [
+        (401, file("error_token_expired"), "token_expired"),
+        (401, older.to_owned(), "token_expired"),
+        (401, file("error_token_invalid"), "token_rejected"),
+        (401, String::new(), "token_rejected"),
+        (403, file("error_missing_scope"), "scope_missing"),
+        (400, file("error_missing_scope"), "scope_missing"),
+        (403, r#"{"error":{"message":"no access","detail":"text"}}"#.to_owned(), "forbidden"),
+        (403, String::new(), "forbidden"),
+        (404, file("error_workspace_not_found"), "api_not_found"),
+        (410, file("error_gone"), "endpoint_removed"),
+        (410, String::new(), "endpoint_removed"),
+        (429, file("error_rate_limited"), "rate_limited"),
+        (429, String::new(), "rate_limited"),
+        (400, "{}".to_owned(), "unexpected_status"),
+        (500, String::new(), "code_host_down"),
+        (200, "{}".to_owned(), "malformed"),
+    ] {
+        let bench = Bench::bitbucket();
+        bench.answer_all(status, &JSON, body.clone());
+        assert_eq!(outcome(&bench.user().await), expected, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named_by_its_check_box() {
+    for (detail, expected) in [
+        (r#"{"required":["account"],"granted":["team"]}"#, "Account: Read"),
+        (r#"{"required":["account","email"],"granted":["email"]}"#, "Account: Read"),
+        (
+            r#"{"required":["pullrequest:write","webhook"],"granted":[]}"#,
+            "Pull requests: Write, Webhooks: Read and write",
+        ),
+        // The granular names belong to API tokens; a peer's own words are never repeated.
+        (r#"{"required":["read:user:bitbucket"],"granted":[]}"#, "Account: Read"),
+        (r#"{"required":["<b>evil</b>"]}"#, "Account: Read"),
+        (r#"{"required":"account"}"#, "Account: Read"),
+        (r#"{"required":null}"#, "Account: Read"),
+        (r#""see the documentation""#, "Account: Read"),
+    ] {
+        let bench = Bench::bitbucket();
+        let message = "Your credentials lack one or more required privilege scopes.";
+        let body = format!(r#"{{"type":"error","error":{{"message":"{message}","detail":{detail}}}}}"#);
+        bench.answer_all(403, &JSON, body);
+        let error = bench.user().await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the OAuth application lacks: {expected}"), "{detail}");
+        assert!(error.hint().contains("https://bitbucket.org/account/workspaces/"), "{}", error.hint());
+    }
+}
+
+#[tokio::test]
+async fn the_user_as_bitbucket_describes_them() {
+    let bench = Bench::bitbucket();
+    bench.user_json(fixture::text("bitbucket/user.json"));
+    bench.http.json(EMAILS, fixture::text("bitbucket/emails.json"));
+    let user = bench.user().await.unwrap();
+    assert_eq!(user.key.subject(), "11111111-2222-3333-4444-555555555555");
+    assert_eq!((user.username.as_deref(), user.display_name.as_deref()), (Some("janedoe"), Some("Jane Doe")));
+    assert_eq!((user.state, user.two_factor, user.is_bot), (UserState::Active, None, false));
+    assert_eq!(user.created_at.as_deref(), Some("2019-02-19T10:36:46.361566-08:00"));
+    let profile = "https://bitbucket.org/%7B11111111-2222-3333-4444-555555555555%7D/";
+    assert_eq!(user.profile_url.as_ref().map(url::Url::as_str), Some(profile));
+    assert!(user.avatar_url.is_some_and(|url| url.host_str().unwrap().ends_with("atl-paas.net")));
+    assert_eq!(&*user.raw, fixture::text("bitbucket/user.json"));
+}
+
+/// What the account's other members can be.
+#[tokio::test]
+async fn members_that_are_absent_null_or_odd() {
+    for (members, username, state, two_factor, person) in [
+        (r#""type":"user""#, None, UserState::Active, None, true),
+        ("", None, UserState::Active, None, true),
+        (r#","username":"jane","nickname":"J D""#, Some("jane"), UserState::Active, None, true),
+        (r#","username":null,"nickname":"J D""#, Some("J D"), UserState::Active, None, true),
+        (r#","nickname":"J D","has_2fa_enabled":true"#, Some("J D"), UserState::Active, Some(true), true),
+        (r#","has_2fa_enabled":null,"links":{},"created_on":null"#, None, UserState::Active, None, true),
+        (r#","links":null,"display_name":"","account_status":"active""#, None, UserState::Active, None, true),
+        (r#","links":{"avatar":{},"html":{"href":"javascript:alert(1)"}}"#, None, UserState::Active, None, true),
+        (r#","account_status":"inactive""#, None, UserState::Deactivated, None, false),
+        (r#","account_status":"closed""#, None, UserState::Deactivated, None, false),
+        (r#","account_status":"suspended""#, None, UserState::Blocked, None, false),
+        (r#","account_status":"in limbo""#, None, UserState::Other, None, false),
+        (r#","account_status":"""#, None, UserState::Other, None, false),
+        (r#","type":"app_user""#, None, UserState::Active, None, false),
+        (r#","type":"team""#, None, UserState::Active, None, false),
+    ] {
+        let bench = Bench::bitbucket();
+        let members = members.trim_start_matches(',');
+        let comma = if members.is_empty() { "" } else { "," };
+        let uuid = "{11111111-2222-3333-4444-555555555555}";
+        bench.user_json(format!(r#"{{"uuid":"{uuid}"{comma}{members}}}"#)).http.json(EMAILS, NO_EMAILS);
+        let user = bench.user().await.unwrap();
+        assert_eq!(user.username.as_deref(), username, "{members}");
+        assert_eq!((user.state, user.two_factor), (state, two_factor), "{members}");
+        assert_eq!(user.ensure_active_person().is_ok(), person, "{members}");
+        assert_eq!((user.profile_url, user.emails.len()), (None, 0), "{members}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_a_uuid_in_braces() {
+    const LOWER: &str = "abcdef01-2222-3333-4444-555555555555";
+    for (uuid, expected) in [
+        (r#""{abcdef01-2222-3333-4444-555555555555}""#, Some(LOWER)),
+        (r#""{ABCDEF01-2222-3333-4444-555555555555}""#, Some(LOWER)),
+        (r#""\u007babcdef01-2222-3333-4444-555555555555}""#, Some(LOWER)),
+        (r#""abcdef01-2222-3333-4444-555555555555""#, None),
+        (r#""{abcdef01-2222-3333-4444-555555555555""#, None),
+        (r#""{{abcdef01-2222-3333-4444-555555555555}}""#, None),
+        (r#""{abcdef0122223333-4444-555555555555}""#, None),
+        (r#""{abcdef01-2222-3333-4444-55555555555}""#, None),
+        (r#""{abcdef01-2222-3333-4444-5555555555555}""#, None),
+        (r#""{abcdef01-2222-3333-4444-555555555555-}""#, None),
+        (r#""{gbcdef01-2222-3333-4444-555555555555}""#, None),
+        (r#""{abcdef01-2222-3333-4444-55555555555\u0000}""#, None),
+        (r#""{abcdef01-2222-3333-4444-55555555555\uff11}""#, None),
+        (r#"" {abcdef01-2222-3333-4444-555555555555} ""#, None),
+        (r#""{}""#, None),
+        (r#""""#, None),
+        ("null", None),
+        ("42", None),
+        (r#"["{abcdef01-2222-3333-4444-555555555555}"]"#, None),
+    ] {
+        let bench = Bench::bitbucket();
+        bench.user_json(format!(r#"{{"type":"user","uuid":{uuid}}}"#)).http.json(EMAILS, NO_EMAILS);
+        let user = bench.user().await;
+        assert_eq!(user.as_ref().ok().map(|user| user.key.subject()), expected, "{uuid}");
+        assert_eq!(outcome(&user), if expected.is_some() { "ok" } else { "malformed" }, "{uuid}");
+    }
+    let bench = Bench::bitbucket();
+    let twice = r#"{"uuid":"{abcdef01-2222-3333-4444-555555555555}","uuid":"{abcdef02-2222-3333-4444-555555555555}"}"#;
+    bench.user_json(twice).http.json(EMAILS, NO_EMAILS);
+    assert_eq!(outcome(&bench.user().await), "malformed");
+}
+
+#[tokio::test]
+async fn an_address_is_trusted_if_it_is_primary_and_confirmed_and_the_only_such() {
+    let entry = |email: &str, primary: &str, confirmed: &str| {
+        format!(r#"{{"type":"email","email":"{email}","is_primary":{primary},"is_confirmed":{confirmed}}}"#)
+    };
+    for (entries, trusted) in [
+        (vec![], None),
+        (vec![entry("a@example.com", "true", "true")], Some("a@example.com")),
+        (vec![entry("a@example.com", "true", "false")], None),
+        (vec![entry("a@example.com", "true", "null")], None),
+        (vec![entry("a@example.com", "false", "true")], None),
+        (vec![entry("a@example.com", "null", "true")], None),
+        (vec![entry("a@example.com", "true", "true"), entry("b@example.com", "true", "true")], None),
+        (vec![entry("a@example.com", "true", "false"), entry("b@example.com", "true", "true")], None),
+        (vec![entry("a@example.com", "false", "true"), entry("b@example.com", "true", "true")], Some("b@example.com")),
+        (vec![entry("a@evil@example.com", "true", "true")], None),
+        (vec![r#"{"type":"email"}"#.to_owned()], None),
+    ] {
+        let bench = Bench::bitbucket();
+        bench.user_json(USER).http.json(EMAILS, format!(r#"{{"values":[{}]}}"#, entries.join(",")));
+        let user = bench.user().await.unwrap();
+        assert_eq!(user.trusted_email(EmailTrust::Vendor), trusted, "{entries:?}");
+    }
+    let bench = Bench::bitbucket();
+    bench.user_json(USER).http.json(EMAILS, format!(r#"{{"values":[{}]}}"#, entry("a@example.com", "true", "null")));
+    assert_eq!(bench.user().await.unwrap().emails[0].evidence, EmailEvidence::Unknown);
+}
+
+#[tokio::test]
+async fn pages_of_addresses_are_counted_here_and_next_is_never_followed() {
+    let page = |number: usize, next: &str| {
+        format!(
+            r#"{{"next":{next},"values":[{{"email":"a{number}@example.com","is_primary":false,"is_confirmed":true}}]}}"#
+        )
+    };
+    for (pages, expected, truncated) in [(1, 1, false), (2, 2, false), (10, 10, false), (11, 10, true), (50, 10, true)]
+    {
+        let bench = Bench::bitbucket();
+        bench.user_json(USER);
+        for number in 1..=pages {
+            let next = if number == pages { "null" } else { r#""https://evil.test/2.0/user/emails?page=7""# };
+            bench.http.json(EMAILS, page(number, next));
+        }
+        let user = bench.user().await.unwrap();
+        assert_eq!((user.emails.len(), user.emails_truncated), (expected, truncated), "{pages} pages");
+        let urls: Vec<_> = bench.requests().into_iter().map(|request| request.url.to_string()).collect();
+        let asked: Vec<_> = urls.iter().filter(|url| *url != USER_URL).cloned().collect();
+        let own: Vec<_> = (1..=expected).map(|page| format!("{USER_URL}/emails?pagelen=100&page={page}")).collect();
+        assert_eq!(asked, own, "{pages} pages");
+    }
+    let bench = Bench::bitbucket();
+    bench.user_json(USER).http.json(EMAILS, fixture::text("bitbucket/emails_first_of_two_pages.json"));
+    bench.http.json(EMAILS, fixture::text("bitbucket/emails.json"));
+    assert_eq!(bench.user().await.unwrap().trusted_email(EmailTrust::Vendor), Some("username@example.org"));
+}
+
+#[tokio::test]
+async fn a_consumer_without_the_email_box_logs_people_in_without_addresses() {
+    let bench = Bench::bitbucket();
+    let lacks_email = r#"{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
+        "detail":{"required":["email"],"granted":["account"]}}}"#;
+    bench.user_json(USER).http.answer(EMAILS, 403, &JSON, lacks_email);
+    assert_eq!(bench.user().await.unwrap().emails, []);
+    // Every other failure is one: an address that is silently missing looks like a decision.
+    for (status, expected) in
+        [(403, "forbidden"), (401, "token_rejected"), (429, "rate_limited"), (503, "code_host_down")]
+    {
+        let bench = Bench::bitbucket();
+        bench.user_json(USER).http.answer(EMAILS, status, &JSON, "");
+        assert_eq!(outcome(&bench.user().await), expected);
+    }
+    // What is wrong with the account comes first.
+    let bench = Bench::bitbucket();
+    bench.http.answer("/2.0/user", 401, &JSON, fixture::text("bitbucket/error_token_expired.json"));
+    bench.http.answer(EMAILS, 503, &JSON, "");
+    assert_eq!(outcome(&bench.user().await), "token_expired");
+}

@@ -1,0 +1,398 @@
+//! The causes that are told apart, each with who must act; and that no error repeats what a peer sent.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use codehost_oauth::error::Audience::{self, Administrator, CodeHost, Operator, User};
+use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::{Callback, PendingLogin};
+
+use crate::fixture;
+use crate::scripted::Bench;
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain";
+
+/// Which of the three calls gets the answer.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Exchange,
+    Refresh,
+    User,
+}
+use At::{Exchange, Refresh, User as Lookup};
+
+/// Platform, call, status, content type, body, and then code, audience and flags of the error.
+type Row = (&'static str, At, u16, &'static str, String, &'static str, Audience, &'static str);
+
+/// What else an error says: `t` transient, `l` needs a login.
+fn flags(error: &Error) -> String {
+    let flag = |set: bool, letter: &'static str| if set { letter } else { "" };
+    format!("{}{}", flag(error.is_transient(), "t"), flag(error.needs_login(), "l"))
+}
+
+async fn call(bench: &Bench, at: At) -> Error {
+    match at {
+        Exchange => bench.exchange_error().await,
+        Refresh => bench.refresh().await.unwrap_err(),
+        Lookup => bench.user().await.unwrap_err(),
+    }
+}
+
+fn bench(platform: &str) -> Bench {
+    match platform {
+        "gitlab" => Bench::gitlab("https://git.example.com/gitlab"),
+        _ => Bench::bitbucket(),
+    }
+}
+
+/// Every cause that a code host's answer can tell, with the answer that tells it.
+#[tokio::test]
+async fn each_answer_has_its_cause_and_its_audience() {
+    let bitbucket = |name: &str| fixture::text(&format!("bitbucket/{name}.json"));
+    let oauth = |error: &str| format!(r#"{{"error":"{error}"}}"#);
+    let message = |text: &str| format!(r#"{{"message":"{text}"}}"#);
+    let forbidden = |text: &str| message(&format!("403 Forbidden - {text}"));
+    let expired = r#"{"error":"invalid_token","error_description":"Token is expired. You can either do re-authorization or token refresh."}"#;
+    let revoked =
+        r#"{"error":"invalid_token","error_description":"Token was revoked. You have to re-authorize from the user."}"#;
+    let scope = r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided by the access token.","scope":"read_user api"}"#;
+    let limited = r#"{"message":{"error":"This endpoint has been requested too many times. Try again later."}}"#;
+    let terms = "You (@jane) must accept the Terms of Service in order to perform this action.";
+    let none = String::new;
+    let rows: Vec<Row> = vec![
+        // Wrong client id or secret; code or refresh token used up; scope; grant.
+        ("gitlab", Exchange, 401, JSON, oauth("invalid_client"), "client_rejected", Administrator, ""),
+        ("gitlab", Refresh, 401, JSON, oauth("invalid_client"), "client_rejected", Administrator, ""),
+        ("gitlab", Exchange, 400, JSON, oauth("invalid_grant"), "code_rejected", User, ""),
+        ("gitlab", Exchange, 401, JSON, oauth("invalid_grant"), "code_rejected", User, ""),
+        ("gitlab", Refresh, 400, JSON, oauth("invalid_grant"), "refresh_rejected", User, "l"),
+        ("gitlab", Exchange, 400, JSON, oauth("invalid_scope"), "scope_not_enabled", Administrator, ""),
+        ("gitlab", Exchange, 401, JSON, oauth("unauthorized_client"), "grant_not_allowed", Administrator, ""),
+        ("gitlab", Exchange, 400, JSON, oauth("invalid_request"), "token_refused", Administrator, ""),
+        // Bitbucket says the same of a wrong secret and of a dead refresh token.
+        (
+            "bitbucket",
+            Exchange,
+            400,
+            JSON,
+            bitbucket("token_unauthorized_client"),
+            "client_rejected",
+            Administrator,
+            "",
+        ),
+        ("bitbucket", Refresh, 400, JSON, bitbucket("token_unauthorized_client"), "refresh_rejected", User, "l"),
+        (
+            "bitbucket",
+            Exchange,
+            400,
+            JSON,
+            bitbucket("token_no_callback_uri"),
+            "callback_url_rejected",
+            Administrator,
+            "",
+        ),
+        // Both shapes of 401.
+        ("gitlab", Lookup, 401, JSON, message("401 Unauthorized"), "token_rejected", User, "l"),
+        ("gitlab", Lookup, 401, JSON, expired.to_owned(), "token_expired", User, "t"),
+        ("gitlab", Lookup, 401, JSON, revoked.to_owned(), "token_revoked", User, "l"),
+        ("bitbucket", Lookup, 401, JSON, bitbucket("error_token_expired"), "token_expired", User, "t"),
+        ("bitbucket", Lookup, 401, JSON, bitbucket("error_token_invalid"), "token_rejected", User, "l"),
+        // Both shapes of 403, and every reason.
+        ("gitlab", Lookup, 403, JSON, scope.to_owned(), "scope_missing", Administrator, ""),
+        ("bitbucket", Lookup, 403, JSON, bitbucket("error_missing_scope"), "scope_missing", Administrator, ""),
+        ("gitlab", Lookup, 403, JSON, forbidden(terms), "terms_not_accepted", User, ""),
+        ("gitlab", Lookup, 403, JSON, forbidden("Your account has been blocked."), "account_blocked", User, ""),
+        (
+            "gitlab",
+            Lookup,
+            403,
+            JSON,
+            forbidden("Your account has been deactivated by your administrator."),
+            "account_deactivated",
+            User,
+            "",
+        ),
+        (
+            "gitlab",
+            Lookup,
+            403,
+            JSON,
+            forbidden("Your account is pending approval from your administrator and hence blocked."),
+            "account_pending_approval",
+            User,
+            "",
+        ),
+        (
+            "gitlab",
+            Lookup,
+            403,
+            JSON,
+            forbidden("Your primary email address is not confirmed. In case the link is expired, request another."),
+            "account_unconfirmed",
+            User,
+            "",
+        ),
+        ("gitlab", Lookup, 403, JSON, forbidden("Your password expired."), "account_password_expired", User, ""),
+        (
+            "gitlab",
+            Lookup,
+            403,
+            JSON,
+            forbidden("This action cannot be performed by internal users"),
+            "account_not_a_person",
+            User,
+            "",
+        ),
+        ("gitlab", Lookup, 403, JSON, message("403 Forbidden"), "forbidden", Administrator, ""),
+        ("bitbucket", Lookup, 403, JSON, none(), "forbidden", Administrator, ""),
+        // The service as a whole.
+        (
+            "gitlab",
+            Refresh,
+            403,
+            JSON,
+            message("You cannot perform write operations on a read-only instance"),
+            "read_only",
+            CodeHost,
+            "t",
+        ),
+        ("gitlab", Exchange, 429, TEXT, "Retry later".to_owned(), "rate_limited", CodeHost, "t"),
+        ("gitlab", Refresh, 429, JSON, limited.to_owned(), "rate_limited", CodeHost, "t"),
+        ("bitbucket", Lookup, 429, JSON, bitbucket("error_rate_limited"), "rate_limited", CodeHost, "t"),
+        ("bitbucket", Lookup, 429, "", none(), "rate_limited", CodeHost, "t"),
+        ("gitlab", Refresh, 500, HTML, none(), "code_host_down", CodeHost, "t"),
+        ("gitlab", Lookup, 502, HTML, "<h1>Whoops</h1>".to_owned(), "code_host_down", CodeHost, "t"),
+        ("gitlab", Lookup, 503, JSON, message("read-only"), "code_host_down", CodeHost, "t"),
+        ("bitbucket", Lookup, 410, JSON, bitbucket("error_gone"), "endpoint_removed", Operator, ""),
+        // Not the platform at all.
+        ("gitlab", Lookup, 200, HTML, "<html>Sign in</html>".to_owned(), "html", Administrator, ""),
+        ("gitlab", Exchange, 403, HTML, "<html>Checking your Browser</html>".to_owned(), "html", Administrator, ""),
+        ("gitlab", Exchange, 404, HTML, "<html>Not found</html>".to_owned(), "html", Administrator, ""),
+        ("gitlab", Exchange, 404, HTML, none(), "api_not_found", Administrator, ""),
+        ("gitlab", Exchange, 301, HTML, none(), "redirect", Administrator, ""),
+        ("gitlab", Lookup, 302, HTML, "<html>".to_owned(), "redirect", Administrator, ""),
+        ("gitlab", Lookup, 200, TEXT, "ok".to_owned(), "not_json", Administrator, ""),
+        ("gitlab", Refresh, 200, JSON, none(), "malformed", CodeHost, ""),
+        ("gitlab", Refresh, 200, "", none(), "not_json", Administrator, ""),
+        ("gitlab", Refresh, 204, "", none(), "unexpected_status", CodeHost, ""),
+        ("gitlab", Refresh, 401, "", none(), "unexpected_status", CodeHost, ""),
+        ("gitlab", Refresh, 401, TEXT, "Authorization Required".to_owned(), "not_json", Administrator, ""),
+        ("gitlab", Lookup, 200, JSON, " ".repeat(512 * 1024 + 1), "too_large", CodeHost, ""),
+        ("gitlab", Refresh, 200, JSON, " ".repeat(256 * 1024 + 1), "too_large", CodeHost, ""),
+    ];
+    for (platform, at, status, media, body, code, audience, expected_flags) in rows {
+        let bench = bench(platform);
+        let headers: Vec<_> = [("content-type", media)].into_iter().filter(|(_, media)| !media.is_empty()).collect();
+        bench.answer_all(status, &headers, body.clone());
+        let error = call(&bench, at).await;
+        let row = format!("{platform} {at:?} {status} {}", body.chars().take(60).collect::<String>());
+        assert_eq!((error.code(), error.audience()), (code, audience), "{row}");
+        assert_eq!(flags(&error), expected_flags, "{row}");
+        assert!(!error.hint().is_empty() && !error.public_message().is_empty(), "{row}");
+        assert_eq!(error.retry_after(), None, "{row}");
+        assert_eq!(error.answer().is_some(), code != "too_large", "{row}");
+    }
+}
+
+/// Nothing came, so there is no answer to look at; and strangers learn nothing of the network behind the host.
+#[tokio::test]
+async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
+    let mut public = BTreeSet::new();
+    for (failure, code, audience, transient) in [
+        (TransportError::TlsUntrusted, "tls_untrusted", Administrator, false),
+        (TransportError::Tls, "tls_failed", Administrator, false),
+        (TransportError::NameNotFound, "name_not_found", Administrator, true),
+        (TransportError::Refused, "unreachable", Administrator, true),
+        (TransportError::TimedOut, "timed_out", CodeHost, true),
+        (TransportError::AddressNotAllowed, "address_not_allowed", Operator, false),
+        (TransportError::PlainHttp, "plain_http", Administrator, false),
+        (TransportError::NoTls, "no_tls", Operator, false),
+        (TransportError::Interrupted, "interrupted", CodeHost, true),
+        (TransportError::Protocol, "not_http", CodeHost, false),
+        (TransportError::Encoded, "encoded", CodeHost, false),
+    ] {
+        for (platform, at) in [("gitlab", Exchange), ("gitlab", Refresh), ("bitbucket", Refresh), ("bitbucket", Lookup)]
+        {
+            let bench = bench(platform);
+            bench.http.otherwise_fail(failure.clone());
+            let error = call(&bench, at).await;
+            assert_eq!((error.code(), error.audience()), (code, audience), "{platform} {at:?}");
+            assert_eq!((error.is_transient(), error.needs_login()), (transient, false), "{platform} {at:?} {code}");
+            assert!(error.answer().is_none());
+            public.insert(error.public_message().into_owned());
+        }
+    }
+    assert_eq!(public.len(), 1, "{public:?}");
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_seconds_and_bounded() {
+    for (header, expected) in [
+        (Some("60"), Some(60)),
+        (Some(" 7 "), Some(7)),
+        (Some("0"), Some(0)),
+        (Some("901"), Some(900)),
+        (Some("18446744073709551615"), Some(900)),
+        (Some("99999999999999999999"), None),
+        (Some("-1"), None),
+        (Some("1.5"), None),
+        (Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
+        (Some(""), None),
+        (None, None),
+    ] {
+        for (status, media) in [(429, TEXT), (429, JSON), (503, HTML), (503, JSON)] {
+            for platform in ["gitlab", "bitbucket"] {
+                let bench = bench(platform);
+                let mut headers = vec![("content-type", media)];
+                headers.extend(header.map(|value| ("retry-after", value)));
+                bench.answer_all(status, &headers, "{}");
+                let error = call(&bench, Refresh).await;
+                assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{status} {header:?}");
+                assert!(error.is_transient());
+            }
+        }
+    }
+}
+
+/// What the browser brings back tells the rest of the causes.
+#[test]
+fn each_callback_has_its_cause_and_its_audience() {
+    let begin = || {
+        let bench = bench("gitlab");
+        let integration = bench.integration();
+        let pending = integration.begin_login(None).unwrap().pending;
+        let stored: serde_json::Value = serde_json::to_value(&pending).unwrap();
+        let state = stored["state"].as_str().unwrap().to_owned();
+        (integration, pending, state)
+    };
+    let verify = |path: &str, query: &str, now: SystemTime| -> Error {
+        let (integration, pending, state) = begin();
+        let uri = format!("{path}?{}", query.replace("STATE", &state)).parse().unwrap();
+        match Callback::from_uri(&uri) {
+            Ok(callback) => pending.verify(callback, &integration.expected(), now).unwrap_err().into(),
+            Err(error) => error.into(),
+        }
+    };
+    let (path, now) = ("/app/oauth/callback/gitlab/demo", SystemTime::now());
+    for (query, code, audience) in [
+        ("error=access_denied&state=STATE", "denied", User),
+        ("error=invalid_scope&state=STATE", "scope_not_enabled", Administrator),
+        ("error=server_error&state=STATE", "authorization_unavailable", CodeHost),
+        ("error=unauthorized_client&state=STATE", "authorization_refused", Administrator),
+        ("error=access_denied&state=other", "state_unknown", User),
+        ("code=c&state=other", "state_unknown", User),
+        ("code=c", "state_missing", User),
+        ("code=c&state=", "state_missing", User),
+        ("state=STATE", "code_missing", User),
+        ("code=&state=STATE", "code_malformed", User),
+        ("code=c&state=STATE&iss=https://evil.test", "other_issuer", Administrator),
+        ("code=c&code=d&state=STATE", "callback_repeated", User),
+        ("code=c&error=access_denied&state=STATE", "callback_code_and_error", User),
+        ("access_token=a&state=STATE", "callback_implicit", User),
+        ("code=%FF&state=STATE", "callback_encoding", User),
+    ] {
+        let error = verify(path, query, now);
+        assert_eq!((error.code(), error.audience()), (code, audience), "{query}");
+        assert!(!error.needs_login() && error.answer().is_none(), "{query}");
+    }
+    let error = verify(path, "error=Zq9mark&error_description=Zq9mark&state=STATE", now);
+    assert!(error.code() == "authorization_refused" && !shown(&error).contains("Zq9mark"), "{error:?}");
+    let error = verify("/app/oauth/callback/gitlab/other", "code=c&state=STATE", now);
+    assert_eq!((error.code(), error.audience()), ("other_callback_url", Operator));
+    let error = verify(path, "code=c&state=STATE", now + Duration::from_secs(600));
+    assert_eq!((error.code(), error.audience()), ("login_expired", User));
+    let error = verify(path, "code=c&state=STATE", now - Duration::from_secs(60));
+    assert_eq!((error.code(), error.audience()), ("clock", Operator));
+}
+
+/// Whatever a peer puts wherever it likes, an error's own texts have none of it; only what is asked for by name has.
+#[tokio::test]
+async fn no_error_shows_what_a_peer_sent() {
+    // Letters only, so that no escaping hides it.
+    const MARK: &str = "Zq9markZq9";
+    let bodies = [
+        MARK.to_owned(),
+        format!("{MARK:?}"),
+        format!("[{MARK:?}]"),
+        format!("<html>{MARK}</html>"),
+        format!(r#"{{"error":"{MARK}","error_description":"{MARK}","scope":"{MARK}","message":"{MARK}"}}"#),
+        format!(r#"{{"error":"invalid_grant","error_description":"{MARK}"}}"#),
+        format!(r#"{{"error":"invalid_client","error_description":{{"{MARK}":"{MARK}"}}}}"#),
+        format!(r#"{{"error":"invalid_request","error_description":"callback uri {MARK}"}}"#),
+        format!(r#"{{"error":"invalid_token","error_description":"Token is expired {MARK}"}}"#),
+        format!(r#"{{"error":"insufficient_scope","scope":"{MARK} read_user"}}"#),
+        format!(r#"{{"error":{{"message":"{MARK}","detail":{{"required":["{MARK}"],"granted":["{MARK}"]}}}}}}"#),
+        format!(r#"{{"error":{{"message":"access token expired {MARK}","detail":"{MARK}"}}}}"#),
+        format!(r#"{{"error":{{"message":"{MARK}","data":{{"announcement_url":"https://{MARK}/"}}}}}}"#),
+        format!(r#"{{"message":"403 Forbidden - blocked {MARK}"}}"#),
+        format!(r#"{{"message":"403 Forbidden - Terms of Service https://git.example.com/gitlab/{MARK}"}}"#),
+        format!(r#"{{"message":"403 Forbidden - {MARK}"}}"#),
+        format!(r#"{{"message":"read-only instance {MARK}"}}"#),
+        format!(r#"{{"access_token":"{MARK} ","token_type":"bearer"}}"#),
+        format!(r#"{{"access_token":"a","token_type":"{MARK}"}}"#),
+        format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":"{MARK}"}}"#),
+        format!(r#"{{"access_token":"a","token_type":"bearer","scope":"\"{MARK}"}}"#),
+        format!(r#"{{"access_token":"a","token_type":"bearer","refresh_token":["{MARK}"]}}"#),
+        format!(r#"{{"{MARK}":1,"{MARK}":2}}"#),
+        format!(r#"{{"id":"{MARK}","uuid":"{MARK}","username":"{MARK}"}}"#),
+        format!(r#"{{"id":1,"uuid":"{{{MARK}}}","name":"{MARK}\u0000","created_on":"{MARK}\n"}}"#),
+        format!(r#"{{"id":1,"email":{{"{MARK}":1}},"values":"{MARK}","next":{{"{MARK}":1}}}}"#),
+    ];
+    let (mut codes, mut refused) = (BTreeSet::new(), 0);
+    for body in &bodies {
+        for status in [200, 201, 302, 400, 401, 403, 404, 409, 410, 418, 429, 500, 503] {
+            for media in [JSON, HTML, TEXT, MARK] {
+                for platform in ["gitlab", "bitbucket"] {
+                    let headers = [
+                        ("content-type", media),
+                        ("www-authenticate", MARK),
+                        ("x-request-id", MARK),
+                        ("retry-after", MARK),
+                        ("location", "https://Zq9markZq9@other.example.com/Zq9markZq9?Zq9markZq9#Zq9markZq9"),
+                    ];
+                    let bench = bench(platform);
+                    bench.answer_all(status, &headers, body.clone());
+                    let calls = [bench.log_in().await.err(), bench.refresh().await.err(), bench.user().await.err()];
+                    for error in calls.into_iter().flatten() {
+                        assert!(!shown(&error).contains(MARK), "{platform} {status} {media} {body}: {error:?}");
+                        codes.insert(error.code());
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 7000 && codes.len() > 20, "{refused} errors of {} kinds: {codes:?}", codes.len());
+
+    let bench = bench("gitlab");
+    bench.answer_all(400, &[("content-type", JSON), ("x-request-id", MARK)], bodies[5].clone());
+    let error = bench.refresh().await.unwrap_err();
+    let answer = error.answer().unwrap();
+    assert_eq!(answer.request_id().unwrap().sanitized(), MARK);
+    assert_eq!(answer.description().unwrap().sanitized(), MARK);
+    assert_eq!(answer.error().unwrap().sanitized(), "invalid_grant");
+}
+
+/// All that an error tells without being asked for the answer.
+fn shown(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?} {} {}", error.hint(), error.public_message());
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(&format!(" {error} {error:?}"));
+        source = error.source();
+    }
+    text
+}
+
+/// A pending login shows its secrets to the session store only.
+#[test]
+fn a_pending_login_is_silent() {
+    let integration = bench("gitlab").integration();
+    let pending: PendingLogin = integration.begin_login(None).unwrap().pending;
+    let stored = serde_json::to_value(&pending).unwrap();
+    for member in ["state", "verifier"] {
+        assert!(!format!("{pending:?} {pending:#?}").contains(stored[member].as_str().unwrap()), "{member}");
+    }
+}

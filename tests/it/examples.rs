@@ -1,0 +1,531 @@
+//! The examples `login` and `setup_guide` as the programs that people run: flags, output and exit status.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, gitlab};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, ChildStdout, Command};
+
+const SECRET: &str = "example-client-secret-77";
+
+/// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
+fn examples() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().unwrap().parent().unwrap();
+        let folder = profile.join("examples");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let newest = [root.join("src"), root.join("examples")].iter().map(|folder| newest(folder)).max().unwrap();
+        let fresh = |name| std::fs::metadata(folder.join(name)).and_then(|m| m.modified()).is_ok_and(|t| t >= newest);
+        if !(fresh("login") && fresh("setup_guide")) {
+            let mut build = std::process::Command::new(env!("CARGO"));
+            build.current_dir(root).args(["build", "--quiet", "--example", "login", "--example", "setup_guide"]);
+            build.arg("--target-dir").arg(profile.parent().unwrap());
+            if profile.ends_with("release") {
+                build.arg("--release");
+            }
+            assert!(build.status().unwrap().success());
+        }
+        folder
+    })
+}
+
+fn newest(folder: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let time = |entry: std::fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => newest(&entry.path()),
+        false => entry.metadata().unwrap().modified().unwrap(),
+    };
+    entries.map(time).max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(examples().join(name));
+    command.env_remove("CODEHOST_CLIENT_SECRET").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+async fn run(name: &str, flags: &[&str]) -> Output {
+    program(name).args(flags).env("CODEHOST_CLIENT_SECRET", SECRET).output().await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// `error[CODE]: message`, `hint: …`, exit status 1, nothing else.
+#[track_caller]
+fn assert_failed(status: Option<i32>, stderr: &str, code: &str) {
+    assert_eq!(status, Some(1), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(lines[0].starts_with(&format!("error[{code}]: ")), "{code}: {stderr}");
+    assert!(lines[0].len() > code.len() + 12 && lines.len() == 2 && lines[1].starts_with("hint: "), "{stderr}");
+}
+
+/// A port that was free a moment ago.
+async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A running `login` that has printed what to open.
+struct Running {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+    callback: String,
+    open: String,
+}
+
+/// How it ended.
+struct Ended {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Where the program is to log in: a platform and its base URL, and the flags and environment that differ.
+struct Start<'a> {
+    platform: &'a str,
+    base_url: &'a str,
+    access: &'a str,
+    secret: &'a str,
+    address: SocketAddr,
+    more: &'a [&'a str],
+}
+
+impl<'a> Start<'a> {
+    fn new(platform: &'a str, base_url: &'a str, address: SocketAddr) -> Self {
+        Self { platform, base_url, access: "sign-in", secret: SECRET, address, more: &[] }
+    }
+
+    async fn run(self) -> Running {
+        let address = self.address;
+        let (host, listen) = (format!("http://{address}"), address.to_string());
+        let mut command = program("login");
+        command.args(["--platform", self.platform, "--base-url", self.base_url, "--host", &host, "--listen", &listen]);
+        command.args(["--id", "demo", "--client-id", "example-client", "--access", self.access, "--allow-http"]);
+        command.args(self.more).env("CODEHOST_CLIENT_SECRET", self.secret);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = async |start: &str| {
+            let line = lines.next_line().await.unwrap().unwrap_or_default();
+            line.strip_prefix(start).unwrap_or_else(|| panic!("{start:?} expected: {line:?}")).to_owned()
+        };
+        let (callback, open) = (line("callback: ").await, line("open: ").await);
+        Running { child, lines, address, callback, open }
+    }
+}
+
+impl Running {
+    /// What the browser does with a redirect to `url`; returns the whole answer.
+    async fn browse(&self, url: &str) -> String {
+        let target = url.strip_prefix(&format!("http://{}", self.address)).unwrap();
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn end(mut self) -> Ended {
+        let mut out = String::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            out.push_str(&line);
+            out.push('\n');
+        }
+        let output = tokio::time::timeout(Duration::from_secs(20), self.child.wait_with_output()).await;
+        let output = output.unwrap().unwrap();
+        Ended { status: output.status.code(), stdout: out, stderr: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    async fn come_back(self, url: &str) -> Ended {
+        let answer = self.browse(url).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        self.end().await
+    }
+}
+
+impl Ended {
+    fn json(&self) -> Value {
+        assert_eq!((self.status, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+        assert_eq!(self.stdout.lines().count(), 1, "{}", self.stdout);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    fn failed(&self, code: &str) {
+        assert_failed(self.status, &self.stderr, code);
+        assert_eq!(self.stdout, "");
+    }
+}
+
+fn application(platform: &str, address: SocketAddr, scopes: &str) -> FakeApplication {
+    let callback = format!("http://{address}/oauth/callback/{platform}/demo");
+    FakeApplication::new("example-client", SECRET, &callback, scopes)
+}
+
+async fn at_gitlab() -> (FakeGitLab, SocketAddr) {
+    let address = free_address().await;
+    let application = application("gitlab", address, "read_user read_api api");
+    (FakeGitLab::builder().application(application).start().await.unwrap(), address)
+}
+
+async fn at_bitbucket() -> (FakeBitbucket, SocketAddr) {
+    let address = free_address().await;
+    let application = application("bitbucket-cloud", address, "account email");
+    (FakeBitbucket::builder().application(application).start().await.unwrap(), address)
+}
+
+#[tokio::test]
+async fn login_without_flags_logs_in_to_both_platforms() {
+    let output = program("login").output().await.unwrap();
+    let text = stdout(&output);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{text}");
+    for expected in [
+        "GitLab, a fake of it at http://127.0.0.1:",
+        "Bitbucket Cloud, a fake of it at http://127.0.0.1:",
+        "\"account_key\":\"gitlab:demo:2\"",
+        "\"account_key\":\"bitbucket-cloud:demo:11111111-2222-3333-4444-555555555555\"",
+        "/oauth/callback/gitlab/demo",
+        "/oauth/callback/bitbucket-cloud/demo",
+        "new tokens, still gitlab:demo:2",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    for secret in ["demo-secret", "code=", "state=", "access_token"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn login_prints_who_logged_in_at_gitlab() {
+    let (gitlab, address) = at_gitlab().await;
+    let running = Start::new("gitlab", gitlab.base_url(), address).run().await;
+    assert_eq!(running.callback, format!("http://{address}/oauth/callback/gitlab/demo"));
+    assert!(running.open.starts_with(&format!("{}/oauth/authorize?", gitlab.base_url())));
+    let url = gitlab.authorize(&running.open, "alice").unwrap();
+    // What else a browser asks for is not the callback.
+    for path in ["/", "/favicon.ico", "/oauth/callback/gitlab/demo/", "/oauth/callback/gitlab/other?code=x&state=y"] {
+        let answer = running.browse(&format!("http://{address}{path}")).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+    let page = running.browse(&url).await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    for header in ["cache-control: no-store", "referrer-policy: no-referrer"] {
+        assert!(page.to_lowercase().contains(header), "{page}");
+    }
+    let query = url.split_once('?').unwrap().1;
+    assert!(query.split('&').all(|pair| !page.contains(pair.split_once('=').unwrap().1)), "{page}");
+    let ended = running.end().await;
+    assert_eq!(
+        ended.json(),
+        json!({
+            "account_key": "gitlab:demo:2",
+            "platform": "gitlab",
+            "username": "alice",
+            "display_name": "Alice Åström",
+            "emails": [{
+                "address": "alice@example.com",
+                "evidence": "confirmed",
+                "authority": "self_managed",
+                "primary": true
+            }],
+            "trusted_email": null,
+            "state": "active",
+            "two_factor": false,
+            "granted_scopes": ["read_user"],
+            "missing_scopes": [],
+            "expires_in": 7200
+        })
+    );
+    let requests = gitlab.requests();
+    assert_eq!(requests.len(), 2);
+    let token = requests[1].header("authorization").unwrap().split(' ').nth(1).unwrap();
+    let code = requests[0].form("code").unwrap();
+    for secret in [SECRET, token, &code] {
+        assert!(!ended.stdout.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn login_prints_who_logged_in_at_bitbucket() {
+    let (bitbucket, address) = at_bitbucket().await;
+    let running = Start::new("bitbucket-cloud", bitbucket.base_url(), address).run().await;
+    assert_eq!(running.callback, format!("http://{address}/oauth/callback/bitbucket-cloud/demo"));
+    let url = bitbucket.authorize(&running.open, "jane").unwrap();
+    let login = running.come_back(&url).await.json();
+    assert_eq!(login["account_key"], "bitbucket-cloud:demo:11111111-2222-3333-4444-555555555555");
+    assert_eq!(login["platform"], "bitbucket-cloud");
+    assert_eq!((&login["username"], &login["display_name"]), (&json!("jane"), &json!("Jane Doe")));
+    assert_eq!(login["trusted_email"], "jane@example.com");
+    assert_eq!(login["emails"][0]["evidence"], "confirmed");
+    assert_eq!((&login["state"], &login["two_factor"]), (&json!("active"), &Value::Null));
+    assert_eq!(login["granted_scopes"], json!(["account", "email"]));
+    assert_eq!((&login["missing_scopes"], &login["expires_in"]), (&json!([]), &json!(7200)));
+    assert_eq!(bitbucket.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn login_says_what_was_not_granted() {
+    let (gitlab, address) = at_gitlab().await;
+    let mut start = Start::new("gitlab", gitlab.base_url(), address);
+    start.access = "read";
+    let running = start.run().await;
+    let url = gitlab.authorize(&running.open.replace("read_api+", ""), "alice").unwrap();
+    let login = running.come_back(&url).await.json();
+    assert_eq!(login["granted_scopes"], json!(["read_user"]));
+    assert_eq!(login["missing_scopes"][0]["scope"], "read_api");
+}
+
+#[tokio::test]
+async fn login_tells_why_nobody_logged_in() {
+    for (person, code) in [
+        ("", "denied"),
+        ("carol", "account_blocked"),
+        ("dave", "account_deactivated"),
+        ("frank", "terms_not_accepted"),
+        ("zoe", "account_unconfirmed"),
+        ("project_9_bot", "account_not_a_person"),
+    ] {
+        let (gitlab, address) = at_gitlab().await;
+        let mut zoe = gitlab::FakePerson::new(30, "zoe", "Zoe", "zoe@example.com");
+        zoe.refusal = Some(gitlab::Refusal::Unconfirmed);
+        gitlab.add_person(zoe);
+        let running = Start::new("gitlab", gitlab.base_url(), address).run().await;
+        let url = match person {
+            "" => gitlab.deny(&running.open).unwrap(),
+            person => gitlab.authorize(&running.open, person).unwrap(),
+        };
+        running.come_back(&url).await.failed(code);
+    }
+    for (person, code) in [("", "denied"), ("ina", "account_deactivated"), ("app", "account_not_a_person")] {
+        let (bitbucket, address) = at_bitbucket().await;
+        let running = Start::new("bitbucket-cloud", bitbucket.base_url(), address).run().await;
+        let url = match person {
+            "" => bitbucket.deny(&running.open).unwrap(),
+            person => bitbucket.authorize(&running.open, person).unwrap(),
+        };
+        running.come_back(&url).await.failed(code);
+    }
+}
+
+#[tokio::test]
+async fn login_tells_of_a_wrong_secret_and_does_not_print_it() {
+    let wrong = "wrong-client-secret-99";
+    let (gitlab, address) = at_gitlab().await;
+    let mut start = Start::new("gitlab", gitlab.base_url(), address);
+    start.secret = wrong;
+    let running = start.run().await;
+    let url = gitlab.authorize(&running.open, "alice").unwrap();
+    let ended = running.come_back(&url).await;
+    ended.failed("client_rejected");
+    assert!(!ended.stderr.contains(wrong));
+
+    let (bitbucket, address) = at_bitbucket().await;
+    let mut start = Start::new("bitbucket-cloud", bitbucket.base_url(), address);
+    start.secret = wrong;
+    let running = start.run().await;
+    let url = bitbucket.authorize(&running.open, "jane").unwrap();
+    let ended = running.come_back(&url).await;
+    ended.failed("client_rejected");
+    assert!(!ended.stderr.contains(wrong));
+}
+
+#[tokio::test]
+async fn login_refuses_callbacks_that_are_not_its_own() {
+    for (query, code) in [
+        ("code=abc&state=x", "state_unknown"),
+        ("code=abc", "state_missing"),
+        ("", "state_missing"),
+        ("error=access_denied&state=x", "state_unknown"),
+        ("code=a&code=b&state=x", "callback_repeated"),
+        ("code=%FF&state=x", "callback_encoding"),
+        ("access_token=abc", "callback_implicit"),
+    ] {
+        let (gitlab, address) = at_gitlab().await;
+        let running = Start::new("gitlab", gitlab.base_url(), address).run().await;
+        let url = format!("{}?{query}", running.callback);
+        running.come_back(&url).await.failed(code);
+        assert!(gitlab.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn login_waits_no_longer_than_it_was_told() {
+    let (gitlab, address) = at_gitlab().await;
+    let mut start = Start::new("gitlab", gitlab.base_url(), address);
+    start.more = &["--timeout", "1"];
+    let begun = std::time::Instant::now();
+    start.run().await.end().await.failed("no_callback");
+    assert!((1..5).contains(&begun.elapsed().as_secs()));
+}
+
+#[tokio::test]
+async fn login_refuses_wrong_values_before_it_listens() {
+    let flags = |changes: &[(&str, &str)]| {
+        let mut flags = vec![
+            ("--platform", "gitlab"),
+            ("--base-url", "https://git.example.com"),
+            ("--host", "https://packages.example.com"),
+            ("--id", "demo"),
+            ("--client-id", "example-client"),
+            ("--access", "sign-in"),
+            ("--timeout", "1"),
+        ];
+        for (name, value) in changes {
+            flags.retain(|(known, _)| known != name);
+            flags.push((name, value));
+        }
+        flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect::<Vec<_>>()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = (taken.local_addr().unwrap().to_string(), taken);
+    for (changes, code) in [
+        (&[("--base-url", "http://git.example.com")][..], "base_url_plain_http"),
+        (&[("--base-url", "git.example.com")], "base_url_no_scheme"),
+        (&[("--base-url", "https://10.0.0.5")], "base_url_address"),
+        (&[("--base-url", "https://user:example-client-secret-77@git.example.com")], "base_url_user_info"),
+        (&[("--base-url", "https://bitbucket.org")], "base_url_other_platform"),
+        (&[("--platform", "bitbucket-cloud"), ("--base-url", "https://git.example.com")], "base_url_other_platform"),
+        (&[("--api-url", "http://10.0.0.5")], "base_url_address"),
+        (&[("--host", "http://packages.example.com")], "host_url"),
+        (&[("--id", "Demo")], "integration_id"),
+        (&[("--client-id", " ")], "client_id"),
+        (&[("--allow-network", "10.0.0.0/99")], "network"),
+        (&[("--ca-file", "/nonexistent/ca.pem")], "ca_file"),
+        (&[("--ca-file", "/dev/null")], "certificates"),
+        (&[("--listen", &taken.0)], "listen"),
+    ] {
+        let output =
+            program("login").args(flags(changes)).env("CODEHOST_CLIENT_SECRET", SECRET).output().await.unwrap();
+        assert_failed(output.status.code(), &stderr(&output), code);
+        assert_eq!(stdout(&output), "");
+        assert!(!stderr(&output).contains(SECRET), "{}", stderr(&output));
+    }
+    for (secret, code) in
+        [(None, "client_secret_missing"), (Some(""), "client_secret"), (Some("a b c"), "client_secret")]
+    {
+        let mut command = program("login");
+        command.args(flags(&[]));
+        if let Some(secret) = secret {
+            command.env("CODEHOST_CLIENT_SECRET", secret);
+        }
+        let output = command.output().await.unwrap();
+        assert_failed(output.status.code(), &stderr(&output), code);
+        assert!(!stderr(&output).contains("a b c"));
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_is_exit_status_2_and_help_is_not() {
+    for (name, flags) in [
+        ("login", &["--platform"][..]),
+        ("login", &["--platform", "gitlab"]),
+        ("login", &["--platform", "github"]),
+        ("login", &["--client-secret", "example-client-secret-77"]),
+        ("login", &["--nonsense"]),
+        ("setup_guide", &[]),
+        ("setup_guide", &["--platform", "gitlab", "--host", "https://h.example", "--name", "x", "--access", "sign-in"]),
+        ("setup_guide", &["--platform", "github"]),
+        ("setup_guide", &["--format", "pdf"]),
+    ] {
+        let output = run(name, flags).await;
+        assert_eq!(output.status.code(), Some(2), "{name} {flags:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("--help") && output.stdout.is_empty(), "{}", stderr(&output));
+    }
+    for name in ["login", "setup_guide"] {
+        let output = run(name, &["--help"]).await;
+        let text = stdout(&output);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+        for flag in
+            ["--platform", "--base-url", "--host", "--id", "--name", "--access", "--allow-network", "--allow-http"]
+        {
+            assert!(text.contains(flag), "{name}: {flag}");
+        }
+        assert!(!text.contains("--client-secret"));
+    }
+}
+
+#[tokio::test]
+async fn setup_guide_prints_every_format_for_both_platforms() {
+    for (platform, base_url, owner) in [
+        ("gitlab", "https://git.example.com/gitlab", &["--group", "acme/tools"][..]),
+        ("gitlab", "https://gitlab.com", &[]),
+        ("bitbucket-cloud", "https://bitbucket.org", &["--workspace", "acme"]),
+        ("bitbucket-cloud", "", &[]),
+    ] {
+        for access in ["sign-in", "read", "integration"] {
+            for format in ["", "text", "markdown", "html", "json"] {
+                let mut flags = vec!["--platform", platform, "--host", "https://packages.example.com/app"];
+                flags.extend(["--name", "On-premise Git", "--access", access]);
+                if !base_url.is_empty() {
+                    flags.extend(["--base-url", base_url]);
+                }
+                if !format.is_empty() {
+                    flags.extend(["--format", format]);
+                }
+                flags.extend(owner);
+                let output = run("setup_guide", &flags).await;
+                let text = stdout(&output);
+                assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{flags:?}");
+                let callback = format!("https://packages.example.com/app/oauth/callback/{platform}/onpremisegit");
+                assert!(text.contains(&callback) && text.ends_with('\n'), "{flags:?}: {text}");
+                let words = if platform == "gitlab" { "Application ID" } else { "Key" };
+                assert!(text.contains(words), "{flags:?}: {text}");
+                match format {
+                    "json" => {
+                        let guide: Value = serde_json::from_str(&text).unwrap();
+                        assert_eq!(guide["callback_url"], callback);
+                    }
+                    "html" => assert!(text.trim_start().starts_with('<')),
+                    "markdown" => assert!(text.starts_with('#')),
+                    _ => assert!(!text.contains("<li>")),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn setup_guide_refuses_wrong_values() {
+    let run = async |changes: &[(&str, &str)]| {
+        let mut flags = vec![
+            ("--platform", "gitlab"),
+            ("--base-url", "https://git.example.com"),
+            ("--host", "https://packages.example.com"),
+            ("--name", "Demo"),
+            ("--access", "sign-in"),
+        ];
+        for (name, value) in changes {
+            flags.retain(|(known, _)| known != name);
+            flags.push((name, value));
+        }
+        let flags: Vec<&str> = flags.into_iter().flat_map(|(name, value)| [name, value]).collect();
+        run("setup_guide", &flags).await
+    };
+    for (changes, code) in [
+        (&[("--base-url", "ftp://git.example.com")][..], "base_url_scheme"),
+        (&[("--base-url", "https://127.0.0.1")], "base_url_address"),
+        (&[("--platform", "bitbucket-cloud")], "base_url_other_platform"),
+        (&[("--host", "packages.example.com")], "host_url"),
+        (&[("--id", "-")], "integration_id"),
+        (&[("--name", "日本")], "integration_id"),
+        (&[("--allow-network", "intranet")], "network"),
+    ] {
+        let output = run(changes).await;
+        assert_failed(output.status.code(), &stderr(&output), code);
+    }
+    let allowed = run(&[("--base-url", "https://10.0.0.5"), ("--allow-network", "10.0.0.0/8")]).await;
+    assert_eq!(allowed.status.code(), Some(0), "{}", stderr(&allowed));
+}

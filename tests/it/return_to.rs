@@ -1,0 +1,76 @@
+//! Row C4 of the threat model: where a person is sent after the login is on the host itself.
+
+use std::path::Path;
+
+use codehost_oauth::ReturnTo;
+use proptest::prelude::*;
+use url::Url;
+
+const BASE: &str = "https://packages.example.com/app/login";
+
+/// Each line is a verdict and a JSON string.
+fn corpus() -> Vec<(bool, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/login/return_to.txt");
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entry = |line: &str| {
+        let (verdict, text) = line.split_once(' ').unwrap();
+        assert!(matches!(verdict, "take" | "refuse"), "{line}");
+        (verdict == "take", serde_json::from_str(text).unwrap())
+    };
+    lines.map(entry).collect()
+}
+
+fn stays(text: &str) -> bool {
+    let base = Url::parse(BASE).unwrap();
+    base.join(text).is_ok_and(|url| url.origin() == base.origin())
+}
+
+#[test]
+fn the_corpus_is_judged_as_written() {
+    let corpus = corpus();
+    assert!(corpus.len() >= 150, "{}", corpus.len());
+    for (take, text) in &corpus {
+        assert_eq!(text.parse::<ReturnTo>().is_ok(), *take, "{text:?}");
+        if *take {
+            assert!(stays(text), "{text:?}");
+        }
+    }
+    // The corpus would find a parser that takes everything.
+    assert!(corpus.iter().filter(|(_, text)| !stays(text)).count() >= 50);
+}
+
+#[test]
+fn the_length_is_bounded() {
+    let path = |length: usize| format!("/{}", "a".repeat(length - 1));
+    assert!(path(2048).parse::<ReturnTo>().is_ok());
+    assert!(path(2049).parse::<ReturnTo>().is_err());
+}
+
+#[test]
+fn a_stored_one_is_checked_again_and_not_echoed() {
+    let error = serde_json::from_str::<ReturnTo>(r#""//MARKER""#).unwrap_err();
+    assert!(!error.to_string().contains("MARKER"));
+    assert_eq!(serde_json::from_str::<ReturnTo>(r#""/a?b#c""#).unwrap().to_string(), "/a?b#c");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn what_is_taken_stays_on_the_host(text in "[/\\\\.:@%?#a0\t\r\n \u{0}\u{ad}\u{ff0f}\u{2044}]{0,12}") {
+        if text.parse::<ReturnTo>().is_ok() {
+            prop_assert!(stays(&text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_judged_without_a_panic(text in any::<String>()) {
+        let rooted = format!("/{text}");
+        for text in [text, rooted] {
+            if text.parse::<ReturnTo>().is_ok() {
+                prop_assert!(stays(&text), "{text:?}");
+            }
+        }
+    }
+}
