@@ -1,14 +1,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::Transport;
 use crate::base_url::BaseUrl;
-use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
+use crate::error::{Answer, AnswerError, ConfigError, Error};
 use crate::token::AccessToken;
 
 /// An answer of which everything is settled that means the same at every code host: it is no redirect, no web page, no
@@ -36,15 +38,16 @@ impl Reply {
     ///
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
     pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
-        let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose_for(base_url)?));
+        let token = token.expose_for(base_url)?;
+        let mut bearer = Zeroizing::new(String::with_capacity(BEARER.len().saturating_add(token.len())));
+        bearer.push_str(BEARER);
+        bearer.push_str(token);
         let mut authorization =
-            http::HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+            HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
         authorization.set_sensitive(true);
-        let request = http::Request::get(String::from(url))
-            .header(http::header::AUTHORIZATION, authorization)
-            .header(http::header::ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|_| TransportError::Protocol)?;
+        let mut request = super::request(http::Method::GET, url, Vec::new())?;
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         Self::fetch(http, request, MAX_API_BODY).await
     }
 
@@ -57,9 +60,10 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Malformed`], which names `body`: serde's own text would quote what came.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| self.malformed("body"))
+    /// [`AnswerError::Malformed`], which names `body`, if it is not UTF-8 or no `T`: serde's own text would quote what
+    /// came.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(self.text()?).map_err(|_| self.malformed("body"))
     }
 
     /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
@@ -89,10 +93,6 @@ impl Reply {
     /// The head of the answer, to put into an error.
     pub fn answer(&self) -> Answer {
         Answer::new(&self.parts)
-    }
-
-    pub(crate) fn into_parts(self) -> (http::response::Parts, Vec<u8>) {
-        (self.parts, self.body)
     }
 
     fn settle(self) -> Result<Self, Error> {
@@ -157,6 +157,7 @@ impl fmt::Debug for Reply {
 
 /// The largest answer of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use url::Url;
 
 use crate::error::TransportError;
 
@@ -67,3 +68,16 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         (**self).send(request, max_body).await
     }
 }
+
+/// A request that takes its URL along as it is, so that [`HttpClient`] need not parse it again.
+pub(crate) fn request(method: http::Method, url: Url, body: Vec<u8>) -> Result<http::Request<Vec<u8>>, TransportError> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
+    request.extensions_mut().insert(RequestUrl(url));
+    Ok(request)
+}
+
+/// See [`request`]. It counts only as long as the request's URI says the same.
+#[derive(Clone)]
+struct RequestUrl(Url);

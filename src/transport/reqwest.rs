@@ -11,7 +11,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-use super::Transport;
+use super::{RequestUrl, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
@@ -79,9 +79,18 @@ impl HttpClient {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let mut request = reqwest::Request::try_from(request).map_err(|_| TransportError::Protocol)?;
-        self.check(request.url())?;
+        let (mut parts, body) = request.into_parts();
+        let url = match parts.extensions.remove::<RequestUrl>() {
+            Some(RequestUrl(url)) if parts.uri == *url.as_str() => url,
+            _ => url::Url::parse(&parts.uri.to_string()).map_err(|_| TransportError::Protocol)?,
+        };
+        self.check(&url)?;
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !body.is_empty() {
+            *request.body_mut() = Some(body.into());
+        }
         let mut response = self.client.execute(request).await.map_err(classify)?;
         if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
             return Err(TransportError::AddressNotAllowed);
@@ -90,11 +99,14 @@ impl HttpClient {
             return Err(TransportError::Encoded);
         }
         let too_large = TransportError::TooLarge { limit: max_body };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > max_body as u64 {
-            return Err(too_large);
-        }
-        let mut body = Vec::new();
+        let announced = match response.content_length() {
+            Some(length) => {
+                usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?
+            }
+            None => 0,
+        };
+        // Room for what is announced, up to a size that costs nothing if it never comes.
+        let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             if chunk.len() > max_body.saturating_sub(body.len()) {
                 return Err(too_large);
@@ -218,6 +230,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_LOOKUPS: usize = 64;
+const MAX_ROOM: usize = 16 * 1024;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
 #[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
