@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -162,17 +163,17 @@ impl fmt::Debug for IntegrationId {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackUrl {
-    url: Url,
-    /// The path that the router of a host sees whose proxy strips the host's own sub-path.
-    route: String,
+    url: Arc<Url>,
+    /// How much of the path is the host's own sub-path, which a proxy may strip.
+    prefix: usize,
 }
 
 impl CallbackUrl {
     /// The callback URL of one integration. `platform_id` is [`Platform::id`](crate::Platform::id).
     pub fn new(host: &Host, platform_id: &str, id: &IntegrationId) -> Self {
         Self {
-            url: host.url().endpoint(&["oauth", "callback", platform_id, id.as_str()]),
-            route: format!("/oauth/callback/{platform_id}/{id}"),
+            url: Arc::new(host.url().endpoint(&["oauth", "callback", platform_id, id.as_str()])),
+            prefix: host.url().path().len(),
         }
     }
 
@@ -184,7 +185,7 @@ impl CallbackUrl {
     /// Whether a request for `path` is one for this URL: the whole path, or the path below the host's own sub-path,
     /// with nothing added and nothing encoded differently.
     pub fn is_at(&self, path: &str) -> bool {
-        path == self.url.path() || path == self.route
+        path == self.url.path() || Some(path) == self.url.path().get(self.prefix..)
     }
 }
 

@@ -45,7 +45,9 @@ pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(A
 pub struct GitLab {
     base_url: BaseUrl,
     api_url: BaseUrl,
-    issuer: String,
+    token_url: Url,
+    user_url: Url,
+    issuer: Option<Box<str>>,
 }
 
 impl GitLab {
@@ -57,7 +59,7 @@ impl GitLab {
     /// well-known addresses of other code hosts.
     pub fn new(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
         let base_url = address::root(&base_url)?;
-        Ok(Self { api_url: base_url.clone(), issuer: base_url.as_str().to_owned(), base_url })
+        Ok(Self::with_urls(base_url.clone(), base_url, None))
     }
 
     /// Sends the server-side calls to another URL of the same instance, where the host cannot use the one that browsers
@@ -73,20 +75,30 @@ impl GitLab {
     /// ```
     #[must_use]
     pub fn with_api_url(self, api_url: BaseUrl) -> Self {
-        Self { api_url, ..self }
+        Self::with_urls(self.base_url, api_url, self.issuer)
     }
 
     /// Sets the issuer that callbacks may name (RFC 9207), for an instance whose own idea of its URL differs from the
     /// base URL. No released version of GitLab names one.
     #[must_use]
     pub fn with_issuer(self, issuer: &str) -> Self {
-        Self { issuer: issuer.to_owned(), ..self }
+        Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    fn with_urls(base_url: BaseUrl, api_url: BaseUrl, issuer: Option<Box<str>>) -> Self {
+        Self {
+            token_url: api_url.endpoint(&["oauth", "token"]),
+            user_url: api_url.endpoint(&["api", "v4", "user"]),
+            base_url,
+            api_url,
+            issuer,
+        }
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.api_url.endpoint(&["oauth", "token"]),
+            url: self.token_url.clone(),
             // From Doorkeeper 5.9.5 on it must be one of the two, and Basic is not form-decoded there.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
@@ -121,7 +133,7 @@ impl OAuthProvider for GitLab {
     }
 
     fn issuer(&self) -> &str {
-        &self.issuer
+        self.issuer.as_deref().unwrap_or(self.base_url.as_str())
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
@@ -147,8 +159,7 @@ impl OAuthProvider for GitLab {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let url = self.api_url.endpoint(&["api", "v4", "user"]);
-        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        let reply = Reply::get(http, self.user_url.clone(), token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
