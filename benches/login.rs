@@ -82,8 +82,7 @@ impl Plan {
         let columns = ["", "logins/s", "of floor", "CPU, µs", "of floor", "peak memory, MiB", "new connections"];
         let table = Table::new(title, &columns);
         for kind in KINDS {
-            let results =
-                self.rounds(|way| Run { logins: self.at_once, at_once: 64, ..Run::new(way, kind, place) });
+            let results = self.rounds(|way| Run { logins: self.at_once, at_once: 64, ..Run::new(way, kind, place) });
             for (way, figures) in &results {
                 let floor = &results[0].1;
                 table.row(&[

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use url::Url;
 
 use crate::error::{AccountError, ConfigError, Error};
-use crate::grant::AuthorizationRequest;
+use crate::grant::{self, AuthorizationRequest};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
 use crate::oauth;
@@ -53,6 +53,8 @@ pub struct Integration {
     http: Arc<dyn Transport>,
     origin: Origin,
     callback_url: CallbackUrl,
+    /// What every authorization URL of this integration begins with.
+    authorization_url: Url,
     email_trust: EmailTrust,
     allow_bots: bool,
 }
@@ -113,13 +115,7 @@ impl Integration {
     pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         let pending = PendingLogin::begin(&self.expected(), return_to, SystemTime::now())?;
         let challenge = oauth::challenge(pending.verifier());
-        let redirect_to = self.provider.authorization_url(&AuthorizationRequest {
-            client_id: self.client.client_id(),
-            callback_url: &self.callback_url,
-            scopes: &self.scopes,
-            state: pending.state(),
-            challenge: &challenge,
-        });
+        let redirect_to = grant::for_one_login(&self.authorization_url, pending.state(), &challenge);
         Ok(LoginStart { redirect_to, pending })
     }
 
@@ -143,7 +139,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.observe("refresh", self.provider.refresh(&self.http, &self.client, token)).await
+        self.observe("refresh", (*self.provider).refresh(&*self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -154,7 +150,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("user", self.provider.user(&self.http, token)).await
+        self.observe("user", (*self.provider).user(&*self.http, token)).await
     }
 
     /// The link to share with users.
@@ -199,8 +195,10 @@ impl Integration {
     async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
         let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
-        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
-        let user = self.provider.user(&self.http, &tokens.access_token).await?;
+        // Not through the pointers, which forward each call in a box of their own.
+        let (provider, http) = (&*self.provider, &*self.http);
+        let tokens = provider.exchange_code(http, &self.client, grant).await?;
+        let user = provider.user(http, &tokens.access_token).await?;
         match user.ensure_active_person() {
             Err(AccountError::NotAPerson) if self.allow_bots => {}
             checked => checked?,
@@ -321,9 +319,16 @@ impl IntegrationBuilder {
         if scopes.is_empty() {
             return Err(ConfigError::NoScopes);
         }
+        let callback_url = self.provider.callback_url(&host, &id);
+        let authorization_url = self.provider.authorization_url(&AuthorizationRequest {
+            client_id: client.client_id(),
+            callback_url: &callback_url,
+            scopes: &scopes,
+        });
         Ok(Integration {
             name: parse_name(&name)?.into(),
-            callback_url: self.provider.callback_url(&host, &id),
+            callback_url,
+            authorization_url,
             origin: Origin::new(id, self.provider.base_url().clone()),
             provider: self.provider,
             client,

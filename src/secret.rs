@@ -28,6 +28,11 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
+    /// The same text, if [`parse`](Self::parse) would take it.
+    pub(crate) fn checked(mut self, max: usize) -> Option<Self> {
+        Self::parse(std::mem::take(&mut *self.0), max)
+    }
+
     /// 32 random bytes as 43 characters of base64url.
     pub(crate) fn random() -> Result<Self, ConfigError> {
         let mut bytes = Zeroizing::new([0_u8; 32]);

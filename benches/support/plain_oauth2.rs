@@ -7,8 +7,8 @@ use std::pin::Pin;
 use oauth2::basic::BasicClient;
 use oauth2::{
     AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
-    TokenUrl,
+    EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
+    TokenResponse as _, TokenUrl,
 };
 use url::Url;
 
@@ -44,8 +44,7 @@ impl PlainOauth2 {
         let (url, state, verifier) = self.begin();
         let uri = browser(url.as_str(), CALLBACK);
         let code = self.verify(&state, &uri);
-        let token =
-            self.oauth.exchange_code(code).set_pkce_verifier(verifier).request_async(&self.http).await.unwrap();
+        let token = self.oauth.exchange_code(code).set_pkce_verifier(verifier).request_async(&self.http).await.unwrap();
         let access_token = token.access_token().secret();
         let mut person = match self.kind {
             Kind::GitLab => gitlab_user(&self.get("/api/v4/user", access_token).await),

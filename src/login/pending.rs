@@ -96,7 +96,7 @@ impl PendingLogin {
             return Err(VerifyError::OtherIssuer { expected: expected.issuer.to_owned() });
         }
         let code = match callback.outcome {
-            Outcome::Code(code) => Secret::parse(code.expose().to_owned(), MAX_CODE).ok_or(VerifyError::Code)?,
+            Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,
             Outcome::Nothing => return Err(VerifyError::CodeMissing),
             Outcome::Error { error, description } => {
                 return Err(match error.sanitized() {
