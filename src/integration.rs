@@ -3,14 +3,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::future;
 use url::Url;
 
+use crate::check::{CheckReport, CheckRequest};
 use crate::error::{AccountError, ConfigError, Error};
 use crate::grant::{self, AuthorizationRequest};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
+use crate::membership::{Group, Membership};
 use crate::oauth;
 use crate::provider::{OAuthProvider, missing_scopes};
+use crate::revocation::Revocation;
 use crate::scope::{Access, Scopes};
 use crate::setup::parse_name;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
@@ -57,6 +61,7 @@ pub struct Integration {
     authorization_url: Url,
     email_trust: EmailTrust,
     allow_bots: bool,
+    required_group: Option<Group>,
 }
 
 /// A login that has begun.
@@ -102,6 +107,7 @@ impl Integration {
             http: None,
             email_trust: EmailTrust::default(),
             allow_bots: false,
+            required_group: None,
         }
     }
 
@@ -127,7 +133,8 @@ impl Integration {
     /// # Errors
     ///
     /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
-    /// [`Error::Account`] from the look-up; [`Error::Transport`] and [`Error::Answer`] from either.
+    /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`] if a group is required;
+    /// [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         self.observe("finish_login", self.finish(pending, callback)).await
     }
@@ -151,6 +158,64 @@ impl Integration {
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
         self.observe("user", (*self.provider).user(&*self.http, token)).await
+    }
+
+    /// Whether the person is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
+    ///
+    /// ```
+    /// # async fn example(integration: codehost_oauth::Integration, token: codehost_oauth::AccessToken)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use codehost_oauth::{Group, Membership};
+    ///
+    /// match integration.membership(&token, &Group::path("acme/tools")?.at_least("maintainer")).await? {
+    ///     Membership::Member { role } => println!("at least {role}"),
+    ///     Membership::ScopeMissing { scope } => println!("tick {scope}"),
+    ///     _ => println!("no"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
+        self.ensure_own(token.origin(), "access token")?;
+        self.observe("membership", (*self.provider).membership(&*self.http, token, group)).await
+    }
+
+    /// Ends the person's grant at the code host, as far as the platform lets a host do it; see
+    /// [`OAuthProvider::revoke`]. Forget the tokens afterwards, whatever came of it.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`ConfigError::OtherInstance`] for tokens of another integration, before anything is sent.
+    pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
+        self.ensure_own(tokens.access_token.origin(), "access token")?;
+        if let Some(token) = &tokens.refresh_token {
+            self.ensure_own(token.origin(), "refresh token")?;
+        }
+        self.observe("revoke", (*self.provider).revoke(&*self.http, &self.client, tokens)).await
+    }
+
+    /// Finds out what can be known about this integration without a person; see [`check`](crate::check). Building an
+    /// integration stores and sends nothing, so this is the check before it is saved too.
+    ///
+    /// ```
+    /// # async fn example(integration: codehost_oauth::Integration) {
+    /// use codehost_oauth::check::Verdict;
+    ///
+    /// let report = integration.check().await;
+    /// if report.verdict() == Verdict::AllRight {
+    ///     println!("saved");
+    /// } else {
+    ///     println!("{report}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> CheckReport {
+        let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
+        (*self.provider).check(&*self.http, &self.client, &request).await
     }
 
     /// The link to share with users.
@@ -198,10 +263,21 @@ impl Integration {
         // Not through the pointers, which forward each call in a box of their own.
         let (provider, http) = (&*self.provider, &*self.http);
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
-        let user = provider.user(http, &tokens.access_token).await?;
+        let user = provider.user(http, &tokens.access_token);
+        let (user, membership) = match &self.required_group {
+            Some(group) => {
+                let membership = provider.membership(http, &tokens.access_token, group);
+                let (user, membership) = future::join(user, membership).await;
+                (user?, Some(membership))
+            }
+            None => (user.await?, None),
+        };
         match user.ensure_active_person() {
             Err(AccountError::NotAPerson) if self.allow_bots => {}
             checked => checked?,
+        }
+        if let Some(membership) = membership {
+            membership?.require()?;
         }
         let granted = tokens.scopes.as_ref();
         let missing_scopes =
@@ -241,6 +317,7 @@ pub struct IntegrationBuilder {
     http: Option<Arc<dyn Transport>>,
     email_trust: EmailTrust,
     allow_bots: bool,
+    required_group: Option<Group>,
 }
 
 impl IntegrationBuilder {
@@ -300,13 +377,36 @@ impl IntegrationBuilder {
         self
     }
 
+    /// Lets only members of a group log in. Without it, everybody with an account at the code host can, which at a
+    /// public one is everybody. The membership is looked up beside the person.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, Platform};
+    /// use codehost_oauth::Group;
+    ///
+    /// # let network = Network::public_only();
+    /// let provider = Platform::find("gitlab")?.at(BaseUrl::parse("https://git.example.com", &network)?)?;
+    /// let builder = Integration::builder(provider).require_group(Group::path("acme")?);
+    /// # let builder = builder.id("demo".parse()?).name("Demo").host("https://example.com".parse()?);
+    /// # let builder = builder.client("id", "secret").transport(HttpClient::builder(network).build()?);
+    /// // `read_user` is not enough to ask for the person's groups.
+    /// assert_eq!(builder.access(Access::SignIn).build().unwrap_err().code(), "group_scope");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn require_group(mut self, group: Group) -> Self {
+        self.required_group = Some(group);
+        self
+    }
+
     /// Builds the integration. Sends nothing.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Missing`] names a required part that was not given; [`ConfigError::ClientId`] and
     /// [`ConfigError::ClientSecret`] refuse what cannot be credentials; [`ConfigError::NoScopes`] an access level
-    /// without scopes; [`ConfigError::Name`] an empty or overlong name.
+    /// without scopes; [`ConfigError::GroupScope`] one that lacks what a required group needs; [`ConfigError::Group`] and
+    /// [`ConfigError::Role`] a group that the platform cannot have; [`ConfigError::Name`] an empty or overlong name.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let missing = |what| ConfigError::Missing { what };
         let id = self.id.ok_or(missing("id"))?;
@@ -318,6 +418,9 @@ impl IntegrationBuilder {
         let scopes = self.provider.required_scopes(&access);
         if scopes.is_empty() {
             return Err(ConfigError::NoScopes);
+        }
+        if let Some(group) = &self.required_group {
+            self.provider.ensure_group(group, &scopes)?;
         }
         let callback_url = self.provider.callback_url(&host, &id);
         let authorization_url = self.provider.authorization_url(&AuthorizationRequest {
@@ -338,6 +441,7 @@ impl IntegrationBuilder {
             http,
             email_trust: self.email_trust,
             allow_bots: self.allow_bots,
+            required_group: self.required_group,
         })
     }
 }

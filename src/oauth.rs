@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, Error, TransportError};
 use crate::grant::VerifiedGrant;
+use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::{self, MAX_TOKEN_BODY, Reply, Transport};
@@ -101,14 +102,9 @@ impl TokenEndpoint<'_> {
     ) -> Result<TokenSet, Error> {
         let origin = grant.origin_for(self.base_url)?;
         let callback_url = grant.callback_url.as_str();
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", grant.code.expose()),
-            ("code_verifier", grant.verifier.expose()),
-            ("redirect_uri", callback_url),
-        ];
-        let request = self.request(client, &fields)?;
-        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), origin).await
+        let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
+        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(origin);
+        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), tokens).await
     }
 
     /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
@@ -124,11 +120,42 @@ impl TokenEndpoint<'_> {
     ) -> Result<TokenSet, Error> {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
         let request = self.request(client, &fields)?;
-        let mut tokens = self.send(http, request, Grant::RefreshToken, None, token.origin()).await?;
+        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(token.origin());
+        let mut tokens = self.send(http, request, Grant::RefreshToken, None, tokens).await?;
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = Some(token.duplicate());
         }
         Ok(tokens)
+    }
+
+    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
+    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
+    pub(crate) async fn probe(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<(), Error> {
+        let (code, verifier) = (Secret::random()?, Secret::random()?);
+        let callback_url = callback_url.as_str();
+        let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
+        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), |_| Ok(())).await
+    }
+
+    fn exchange_request(
+        &self,
+        client: &ClientCredentials,
+        code: &str,
+        verifier: &str,
+        callback_url: &str,
+    ) -> Result<http::Request<Vec<u8>>, Error> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("code_verifier", verifier),
+            ("redirect_uri", callback_url),
+        ];
+        self.request(client, &fields)
     }
 
     fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
@@ -153,19 +180,20 @@ impl TokenEndpoint<'_> {
         Ok(request)
     }
 
-    async fn send(
+    /// Sends a request, and takes what `take` finds in a good answer. It names the member that is wrong.
+    async fn send<T>(
         &self,
         http: &dyn Transport,
         request: http::Request<Vec<u8>>,
         grant: Grant,
         callback_url: Option<&str>,
-        origin: &Origin,
-    ) -> Result<TokenSet, Error> {
+        take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str> + Send,
+    ) -> Result<T, Error> {
         let reply = Reply::fetch(http, request, MAX_TOKEN_BODY).await?;
         if reply.status() == http::StatusCode::OK {
             match reply.json::<TokenAnswer<'_>>() {
                 Ok(answer) if answer.error.is_none() => {
-                    return answer.into_tokens(origin).map_err(|field| reply.malformed(field));
+                    return take(answer).map_err(|field| reply.malformed(field));
                 }
                 // Read again, slowly: it is a refusal, or some member is to be named.
                 Ok(_) | Err(_) => {}

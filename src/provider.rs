@@ -6,9 +6,12 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::base_url::BaseUrl;
-use crate::error::{BaseUrlError, Error};
+use crate::check::{CheckReport, CheckRequest};
+use crate::error::{BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::host::{CallbackUrl, Host, IntegrationId};
+use crate::membership::{Group, Membership};
+use crate::revocation::Revocation;
 use crate::scope::{Access, Scope, ScopeDescription, Scopes};
 use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
 use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
@@ -96,6 +99,24 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         token: &RefreshToken,
     ) -> Result<TokenSet, Error>;
 
+    /// Ends the person's grant at the platform, as far as the platform lets a host do it: one request, or none.
+    ///
+    /// Signature: `async fn revoke(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
+    /// -> Result<Revocation, Error>`
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_code`](Self::exchange_code).
+    async fn revoke(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        tokens: &TokenSet,
+    ) -> Result<Revocation, Error> {
+        let (_, _, _) = (http, client, tokens);
+        Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+    }
+
     /// Looks up whose token this is, in one network leg.
     ///
     /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
@@ -104,6 +125,43 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// [`Error::Api`] if the token is not accepted, [`Error::Account`] if the platform refuses the person.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>;
+
+    /// Whether [`membership`](Self::membership) can be asked for this group by tokens with these scopes. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Group`] or [`ConfigError::Role`] for what the platform cannot have, [`ConfigError::GroupScope`] for
+    /// a scope that is missing.
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        let (_, _) = (group, scopes);
+        Ok(())
+    }
+
+    /// Looks up whether the person is in a group, without having to know who they are. What is unclear is a no.
+    ///
+    /// Signature: `async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group)
+    /// -> Result<Membership, Error>`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Api`] if the token is not accepted, [`Error::Account`] if the platform refuses the person,
+    /// [`Error::Config`] for a group or role that the platform cannot have. An outage is
+    /// [`Membership::Unavailable`].
+    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
+        let (_, _, _) = (http, token, group);
+        Ok(Membership::Unavailable { cause: None })
+    }
+
+    /// Finds out what can be known about base URL, credentials and scopes without a person; see [`check`](crate::check).
+    /// It takes no longer than the request's deadline. A provider that does not bring this reports that it could not
+    /// tell.
+    ///
+    /// Signature: `async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest)
+    /// -> CheckReport`
+    async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
+        let (_, _, _) = (http, client, request);
+        CheckReport::unsupported(self.platform(), self.base_url())
+    }
 }
 
 /// A kind of code host, such as Bitbucket Cloud or GitLab.
@@ -277,8 +335,39 @@ macro_rules! forward {
                 (**self).refresh(http, client, token).await
             }
 
+            async fn revoke(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                tokens: &TokenSet,
+            ) -> Result<Revocation, Error> {
+                (**self).revoke(http, client, tokens).await
+            }
+
             async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
                 (**self).user(http, token).await
+            }
+
+            fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+                (**self).ensure_group(group, scopes)
+            }
+
+            async fn membership(
+                &self,
+                http: &dyn Transport,
+                token: &AccessToken,
+                group: &Group,
+            ) -> Result<Membership, Error> {
+                (**self).membership(http, token, group).await
+            }
+
+            async fn check(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                request: &CheckRequest,
+            ) -> CheckReport {
+                (**self).check(http, client, request).await
             }
         }
     };

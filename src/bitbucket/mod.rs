@@ -1,6 +1,8 @@
 //! Bitbucket Cloud.
 
 mod address;
+mod check;
+mod membership;
 mod refusal;
 mod scopes;
 mod setup;
@@ -13,10 +15,13 @@ use futures_util::future;
 use url::Url;
 
 use crate::base_url::BaseUrl;
-use crate::error::{ApiError, BaseUrlError, Error};
+use crate::check::{CheckReport, CheckRequest};
+use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
 use crate::provider::{OAuthProvider, Platform};
+use crate::revocation::Revocation;
 use crate::scope::{Access, Scope, ScopeDescription, Scopes};
 use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
 use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
@@ -31,7 +36,8 @@ pub const PLATFORM: Platform =
 ///
 /// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and
 /// `GET /2.0/user/emails` at `https://api.bitbucket.org` at the same time; further pages of addresses one by one, ten at
-/// most. Needs the scope `account`, which includes `email`. PKCE is sent, and not relied on: Bitbucket does not say that
+/// most. Needs the scope `account`, which includes `email`. A membership is looked up by
+/// `GET /2.0/user/workspaces/{workspace}/permission`. PKCE is sent, and not relied on: Bitbucket does not say that
 /// it checks it.
 ///
 /// Source: developer.atlassian.com, "Bitbucket Cloud REST API" (users), its changelog (CHANGE-3052), and
@@ -192,12 +198,34 @@ impl OAuthProvider for BitbucketCloud {
         self.token_endpoint().refresh(http, client, token).await
     }
 
+    /// Bitbucket has no endpoint for it, so nothing is sent.
+    ///
+    /// Source: <https://support.atlassian.com/bitbucket-cloud/kb/revoke-app-authorization-from-a-bitbucket-account/>.
+    async fn revoke(&self, _: &dyn Transport, _: &ClientCredentials, _: &TokenSet) -> Result<Revocation, Error> {
+        Ok(Revocation::NotSupported {
+            where_to: Some(self.base_url.endpoint(&["account", "settings", "app-authorizations", ""])),
+            how: "Open \"App authorizations\" in your personal Bitbucket settings, and click \"Revoke\".",
+        })
+    }
+
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let (user, emails) = future::join(self.account(http, token), self.emails(http, token)).await;
         // What is wrong with the token or the person shows at the account first.
         let mut user = user?;
         (user.emails, user.emails_truncated) = emails?;
         Ok(user)
+    }
+
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        membership::ensure(group, scopes)
+    }
+
+    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
+        membership::membership(http, &self.base_url, &self.api_url, token, group).await
+    }
+
+    async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
+        check::check(self, http, client, request).await
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 ///
 /// assert_eq!(VerifyError::Denied.audience(), Audience::User);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Audience {
     /// The person who logs in.

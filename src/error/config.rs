@@ -177,6 +177,18 @@ pub enum ConfigError {
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
+    /// The path or id of a group.
+    #[error("the group is not one of this platform")]
+    Group,
+    /// A role that the platform does not have.
+    #[error("the role is not one of this platform")]
+    Role,
+    /// A group is required, and the access level does not let the host ask who is in it.
+    #[error("the access level lacks the scope {scope}, which the required group needs")]
+    GroupScope {
+        /// The scope.
+        scope: String,
+    },
     /// A path to return to that leads away from the host.
     #[error("the path to return to is not a path on this host")]
     ReturnTo,
@@ -221,6 +233,14 @@ impl ConfigError {
                 Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
             }
             Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
+            Self::Group => Advice::administrator(
+                "group",
+                "Enter the group's full path, or its id, as the code host's own pages show them.",
+            ),
+            Self::Role => Advice::administrator("role", "Choose one of the platform's roles."),
+            Self::GroupScope { .. } => {
+                Advice::operator("group_scope", "Choose an access level that includes the scope, or require no group.")
+            }
             Self::ReturnTo => Advice::user("return_to", "Open the page that you wanted once you are logged in."),
         }
     }

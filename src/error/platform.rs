@@ -190,6 +190,18 @@ pub enum AccountError {
     /// Another state than active.
     #[error("the account is not active")]
     NotActive,
+    /// Not in the group that the host requires.
+    #[error("the person is not a member of the required group, or has a lower role there")]
+    NotAMember,
+    /// The token may not ask who is in the required group.
+    #[error("the OAuth application lacks the scope {scope}, so the membership cannot be checked")]
+    MembershipScope {
+        /// The scope.
+        scope: String,
+    },
+    /// The code host did not tell clearly whether the person is in the required group.
+    #[error("it cannot be told whether the person is a member of the required group")]
+    MembershipUnclear,
     /// No e-mail address that the host's policy trusts.
     #[error("the account has no e-mail address that can be trusted")]
     NoTrustedEmail,
@@ -223,6 +235,17 @@ impl AccountError {
             Self::NotAPerson => Advice::user("account_not_a_person", "Log in with a personal account."),
             Self::NotActive => {
                 Advice::user("account_not_active", "Ask an administrator of the code host about your account.")
+            }
+            Self::NotAMember => Advice::user(
+                "not_a_member",
+                "Only members of a certain group can log in here. Ask its owners to add you, then log in again.",
+            ),
+            Self::MembershipScope { scope } => Advice::administrator(
+                "membership_scope",
+                format!("Tick the scope {scope} in the OAuth application. Then log in again."),
+            ),
+            Self::MembershipUnclear => {
+                Advice::administrator("membership_unclear", "Check the group that is required, by its path or id.")
             }
             Self::NoTrustedEmail => Advice::user(
                 "no_trusted_email",

@@ -1,6 +1,8 @@
 //! GitLab: Self-Managed, Dedicated and GitLab.com.
 
 mod address;
+mod check;
+mod membership;
 mod refusal;
 mod scopes;
 mod setup;
@@ -12,10 +14,13 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::base_url::BaseUrl;
-use crate::error::{BaseUrlError, Error};
+use crate::check::{CheckReport, CheckRequest};
+use crate::error::{BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
 use crate::provider::{OAuthProvider, Platform};
+use crate::revocation::{self, Revocation};
 use crate::scope::{Access, Scope, ScopeDescription, Scopes};
 use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
 use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
@@ -28,7 +33,8 @@ pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(A
 /// One GitLab: any version since 15.0, at any URL, with a port and a sub-path if it has them.
 ///
 /// Requests of a login: `POST /oauth/token` with the client's secret in the form and PKCE by S256, then
-/// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`).
+/// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`). A membership is looked up in the pages of
+/// `GET /api/v4/groups`, ten at most, and needs `read_api` (or `api`). Tokens are revoked by `POST /oauth/revoke`.
 ///
 /// Source: docs.gitlab.com, "GitLab as an OAuth 2.0 authentication identity provider" and "Users API".
 ///
@@ -158,11 +164,35 @@ impl OAuthProvider for GitLab {
         self.token_endpoint().refresh(http, client, token).await
     }
 
+    async fn revoke(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        tokens: &TokenSet,
+    ) -> Result<Revocation, Error> {
+        let endpoint = self.api_url.endpoint(&["oauth", "revoke"]);
+        match revocation::revoke(http, client, tokens, &self.base_url, endpoint).await? {
+            None => Ok(Revocation::Revoked),
+            Some(refusal) => Err(refusal::revocation(&self.base_url, &refusal)),
+        }
+    }
+
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let reply = Reply::get(http, self.user_url.clone(), token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
         user::parse(&self.base_url, token.origin(), &reply)
+    }
+    fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+        membership::ensure(group, scopes)
+    }
+
+    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
+        membership::membership(http, &self.base_url, &self.api_url, token, group).await
+    }
+
+    async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
+        check::check(self, http, client, request).await
     }
 }

@@ -31,6 +31,21 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
     Error::Token { cause, answer: refusal.answer() }
 }
 
+/// What a refusal of `/oauth/revoke` means. A wrong secret is 403 here, and no token is unknown.
+pub(super) fn revocation(base_url: &BaseUrl, reply: &Reply) -> Error {
+    let error = reply.refusal::<Refusal>().error;
+    match error.as_ref().and_then(|error| error.as_str()) {
+        Some(error @ ("unauthorized_client" | "invalid_client")) => Error::Token {
+            cause: TokenError::ClientRejected { setup_link: setup_link(base_url) },
+            answer: Box::new(reply.answer().saying(Some(error), None)),
+        },
+        Some(error) => {
+            Error::Token { cause: TokenError::Refused, answer: Box::new(reply.answer().saying(Some(error), None)) }
+        }
+        None => api(base_url, reply),
+    }
+}
+
 /// What a refusal of `/api/v4` means. It comes in two shapes: an OAuth error, or a `message`.
 pub(super) fn api(base_url: &BaseUrl, reply: &Reply) -> Error {
     let refusal: Refusal = reply.refusal();

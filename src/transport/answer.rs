@@ -51,6 +51,26 @@ impl Reply {
         Self::fetch(http, request, MAX_API_BODY).await
     }
 
+    /// Asks for what anybody may see: `GET`, without any secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
+        let mut request = super::request(http::Method::GET, url, Vec::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// A header's value, if it is there once and visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        value.to_str().ok()
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.parts.status

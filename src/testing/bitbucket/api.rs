@@ -4,6 +4,7 @@ use http::Method;
 
 use super::person::FakePerson;
 use super::state::State;
+use super::workspace;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, bearer, json_string, respond};
 
 /// `call` is the path after `/2.0`.
@@ -11,23 +12,32 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
     if request.method() != Method::GET {
         return error(404, "Resource not found");
     }
-    let answer = match call {
-        "/user" => owner(state, request, &["account"]).map(|(person, scopes)| {
-            let body = person.json(&state.api_url, &state.base_url);
-            with_scopes(respond(200, &[JSON], body), scopes, "account")
-        }),
-        "/user/emails" => owner(state, request, &["email", "account"]).map(|(person, scopes)| {
-            let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
-            match page.and_then(|page| person.emails_json(&state.api_url, page)) {
-                Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
-                None => error(404, "Invalid page"),
+    let answer =
+        match call {
+            "/user" => owner(state, request, &["account"]).map(|(person, scopes)| {
+                let body = person.json(&state.api_url, &state.base_url);
+                with_scopes(respond(200, &[JSON], body), scopes, "account")
+            }),
+            "/user/emails" => owner(state, request, &["email", "account"]).map(|(person, scopes)| {
+                let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
+                match page.and_then(|page| person.emails_json(&state.api_url, page)) {
+                    Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
+                    None => error(404, "Invalid page"),
+                }
+            }),
+            "/workspaces" | "/user/permissions/workspaces" | "/user/permissions/repositories" | "/repositories" => {
+                Ok(respond(410, &[JSON], GONE))
             }
-        }),
-        "/workspaces" | "/user/permissions/workspaces" | "/user/permissions/repositories" | "/repositories" => {
-            Ok(respond(410, &[JSON], GONE))
-        }
-        _ => Ok(error(404, "Resource not found")),
-    };
+            _ => match call.strip_prefix("/user/workspaces/").and_then(|rest| rest.strip_suffix("/permission")) {
+                Some(identifier) => owner(state, request, &["account"]).map(|(person, scopes)| {
+                    match workspace::permission(person, identifier) {
+                        Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "account"),
+                        None => error(403, "You do not have access to this workspace."),
+                    }
+                }),
+                None => Ok(error(404, "Resource not found")),
+            },
+        };
     answer.unwrap_or_else(|refusal| *refusal)
 }
 

@@ -10,6 +10,7 @@ mod authorize;
 mod person;
 mod state;
 mod token;
+mod workspace;
 
 use std::fmt;
 use std::io;
@@ -23,6 +24,7 @@ use url::Url;
 pub use person::{FakeEmail, FakePerson};
 pub use state::RefreshRotation;
 use state::State;
+pub use workspace::FakeWorkspace;
 
 use super::application::{FakeApplication, FakeError};
 use super::journal::{Journal, journal_methods};

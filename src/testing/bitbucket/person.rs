@@ -1,3 +1,4 @@
+use super::workspace::FakeWorkspace;
 use crate::testing::wire::json_string;
 
 /// Somebody with an account at a fake Bitbucket.
@@ -22,6 +23,8 @@ pub struct FakePerson {
     pub emails: Vec<FakeEmail>,
     /// How many addresses are on one page of the answer.
     pub emails_per_page: usize,
+    /// The workspaces that they can reach.
+    pub workspaces: Vec<FakeWorkspace>,
 }
 
 /// An address of a [`FakePerson`].
@@ -56,6 +59,7 @@ impl FakePerson {
             has_2fa_enabled: None,
             emails,
             emails_per_page: 10,
+            workspaces: Vec::new(),
         }
     }
 

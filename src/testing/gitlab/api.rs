@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::group;
 use super::person::{FakePerson, rails_json};
 use super::state::State;
 use super::wire::{JSON, PRIVATE, VARY, api, api_message, error_json, two_tokens};
@@ -9,7 +10,10 @@ use crate::testing::wire::{FakeRequest, FakeResponse, Params, bearer, respond};
 
 pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: &str) -> FakeResponse {
     let person = match (method, call) {
-        (&Method::GET, "user" | "user/emails" | "version" | "metadata") => owner(state, request),
+        (&Method::GET, "user" | "user/emails" | "version" | "metadata") => {
+            owner(state, request, &["read_user", "api", "read_api"])
+        }
+        (&Method::GET, "groups") => owner(state, request, &["api", "read_api"]),
         _ => return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
     };
     let person = match person {
@@ -19,13 +23,18 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
     let body = match call {
         "user" => person.json(&state.base_url),
         "user/emails" => person.emails_json(),
+        "groups" => return group::page(person, &state.base_url, request),
         _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
     };
     api(200, None, body)
 }
 
 /// The person of the token. Expiry is looked at before revocation, and the person before the scope.
-fn owner<'a>(state: &'a State, request: &FakeRequest) -> Result<&'a FakePerson, Box<FakeResponse>> {
+fn owner<'a>(
+    state: &'a State,
+    request: &FakeRequest,
+    sufficient: &[&str],
+) -> Result<&'a FakePerson, Box<FakeResponse>> {
     let query = Params::of_query(request);
     let form = Params::of_form(request).unwrap_or_default();
     let parameter = ["access_token", "private_token", "bearer_token"]
@@ -54,15 +63,16 @@ fn owner<'a>(state: &'a State, request: &FakeRequest) -> Result<&'a FakePerson, 
     if let Some(text) = person.refusal_text(&state.base_url) {
         return Err(Box::new(api_message(403, &format!("403 Forbidden - {text}"))));
     }
-    if !scopes.split_whitespace().any(|scope| ["read_user", "api", "read_api"].contains(&scope)) {
-        return Err(Box::new(api(403, None, INSUFFICIENT_SCOPE.to_owned())));
+    if !scopes.split_whitespace().any(|scope| sufficient.contains(&scope)) {
+        let body = format!("{INSUFFICIENT_SCOPE}\"{}\"}}", sufficient.join(" "));
+        return Err(Box::new(api(403, None, body)));
     }
     Ok(person)
 }
 
 const INSUFFICIENT_SCOPE: &str = concat!(
     r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided "#,
-    r#"by the access token.","scope":"read_user api read_api"}"#,
+    r#"by the access token.","scope":"#,
 );
 
 fn invalid_token(text: &str) -> Box<FakeResponse> {

@@ -7,6 +7,7 @@
 
 mod api;
 mod authorize;
+mod group;
 mod person;
 mod state;
 mod token;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use http::Method;
 use url::Url;
 
+pub use group::FakeGroup;
 pub use person::{FakePerson, Refusal};
 use state::State;
 

@@ -1,3 +1,4 @@
+use super::group::FakeGroup;
 use crate::testing::wire::json_string;
 
 /// Somebody with an account at a fake GitLab.
@@ -36,6 +37,8 @@ pub struct FakePerson {
     pub refusal: Option<Refusal>,
     /// When they last signed in.
     pub last_sign_in_at: String,
+    /// The groups that they are in, those inside another one as well.
+    pub groups: Vec<FakeGroup>,
 }
 
 /// Why GitLab's API refuses a person whose token is in order.
@@ -74,6 +77,7 @@ impl FakePerson {
             two_factor: false,
             refusal: None,
             last_sign_in_at: "2026-11-21T23:28:16.000Z".to_owned(),
+            groups: Vec::new(),
         }
     }
 

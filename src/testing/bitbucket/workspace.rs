@@ -1,0 +1,39 @@
+//! `GET /2.0/user/workspaces/{workspace}/permission`.
+
+use super::person::FakePerson;
+use crate::testing::wire::json_string;
+
+/// A workspace that a [`FakePerson`] can reach.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FakeWorkspace {
+    /// With its braces. The only thing about it that never changes.
+    pub uuid: String,
+    /// Its ID, which an administrator can change.
+    pub slug: String,
+    /// `owner`, `create-project` or `member`; a `collaborator` is none of its members.
+    pub permission: String,
+}
+
+impl FakeWorkspace {
+    /// A workspace and the person's permission in it. `uuid` is given without its braces.
+    pub fn new(uuid: &str, slug: &str, permission: &str) -> Self {
+        Self { uuid: format!("{{{uuid}}}"), slug: slug.to_owned(), permission: permission.to_owned() }
+    }
+}
+
+/// The person's permission in the workspace that the path names by its ID or its UUID; `None` if they have none.
+pub(super) fn permission(person: &FakePerson, identifier: &str) -> Option<String> {
+    let identifier = identifier.replace("%7B", "{").replace("%7D", "}");
+    let workspace = person.workspaces.iter().find(|own| own.slug == identifier || own.uuid == identifier)?;
+    Some(format!(
+        "{{\"type\": \"workspace_membership\", \"permission\": {}, \"user\": {{\"type\": \"user\", \"uuid\": {}, \
+         \"nickname\": {name}, \"display_name\": {name}}}, \"workspace\": {{\"type\": \"workspace\", \"uuid\": {}, \
+         \"slug\": {slug}, \"name\": {slug}}}}}",
+        json_string(&workspace.permission),
+        json_string(&person.uuid),
+        json_string(&workspace.uuid),
+        name = json_string(&person.display_name),
+        slug = json_string(&workspace.slug),
+    ))
+}

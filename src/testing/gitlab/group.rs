@@ -1,0 +1,61 @@
+//! `GET /api/v4/groups`.
+
+use super::person::{FakePerson, rails_json};
+use super::wire::api;
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header};
+
+/// A group that a [`FakePerson`] is in, directly or by a group above it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FakeGroup {
+    /// The only thing about it that never changes.
+    pub id: u64,
+    /// Its path with those of all its parents.
+    pub full_path: String,
+    /// The person's access level there: 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner.
+    pub access_level: u8,
+}
+
+impl FakeGroup {
+    /// A group and the person's access level in it.
+    pub fn new(id: u64, full_path: &str, access_level: u8) -> Self {
+        Self { id, full_path: full_path.to_owned(), access_level }
+    }
+
+    fn json(&self, base_url: &str) -> String {
+        let path = self.full_path.rsplit('/').next().unwrap_or_default();
+        format!(
+            "{{\"id\":{},\"web_url\":{},\"name\":{name},\"path\":{name},\"description\":\"\",\
+             \"visibility\":\"private\",\"full_name\":{},\"full_path\":{}}}",
+            self.id,
+            rails_json(&format!("{base_url}/groups/{}", self.full_path)),
+            rails_json(&self.full_path.replace('/', " / ")),
+            rails_json(&self.full_path),
+            name = rails_json(path),
+        )
+    }
+}
+
+/// One page of a person's groups, by `min_access_level`, without which a real one lists every visible group too.
+pub(super) fn page(person: &FakePerson, base_url: &str, request: &FakeRequest) -> FakeResponse {
+    let query = Params::of_query(request);
+    let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let least = number("min_access_level", 0);
+    let per_page = number("per_page", 20).clamp(1, 100);
+    let page = number("page", 1).max(1);
+    let start = page.saturating_sub(1).saturating_mul(per_page);
+    let groups: Vec<_> = person.groups.iter().filter(|group| usize::from(group.access_level) >= least).collect();
+    let shown: Vec<_> = groups.iter().skip(start).take(per_page).map(|group| group.json(base_url)).collect();
+    let mut response = api(200, None, format!("[{}]", shown.join(",")));
+    let more = start.saturating_add(per_page) < groups.len();
+    let next = if more { page.saturating_add(1).to_string() } else { String::new() };
+    for (name, value) in [
+        ("X-Page", page.to_string()),
+        ("X-Per-Page", per_page.to_string()),
+        ("X-Total", groups.len().to_string()),
+        ("X-Next-Page", next),
+    ] {
+        add_header(&mut response, name, &value);
+    }
+    response
+}

@@ -1,0 +1,315 @@
+//! The check before an integration is saved.
+
+use std::time::{Duration, Instant};
+
+use codehost_oauth::check::{CheckReport, CheckRequest, Level, Verdict};
+use codehost_oauth::error::{Audience, TransportError};
+use codehost_oauth::gitlab::GitLab;
+use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
+use codehost_oauth::{Access, BaseUrl, ClientCredentials, OAuthProvider};
+
+use crate::stub::{self, Stub, answer, html, json};
+
+const GITLAB: &str = "https://git.example.com/gitlab";
+const BITBUCKET: &str = "https://bitbucket.org";
+const DISCOVERY: &str = r#"{"issuer":"https://git.example.com/gitlab",
+    "token_endpoint":"https://evil.test/oauth/token","scopes_supported":["read_api","read_user","api"]}"#;
+const GOOD: &str = r#"{"error":"invalid_grant","error_description":"x"}"#;
+
+fn codes(report: &CheckReport) -> Vec<(&str, Level)> {
+    report.findings().iter().map(|finding| (finding.code, finding.level)).collect()
+}
+
+async fn check(platform: &str, base_url: &str, http: &Stub) -> CheckReport {
+    stub::builder(platform, base_url, "my-secret").transport(http.clone()).build().unwrap().check().await
+}
+
+async fn gitlab(react: impl Fn(&str) -> stub::Answer + Send + Sync + 'static) -> (CheckReport, Stub) {
+    let http = Stub::new(move |request| react(&request.uri().to_string()));
+    (check("gitlab", GITLAB, &http).await, http)
+}
+
+/// A sound GitLab, but for its discovery document and its token endpoint.
+async fn gitlab_saying(discovery: &'static str, status: u16, token: &'static str) -> CheckReport {
+    let react = move |url: &str| match url {
+        url if url.ends_with("/openid-configuration") => json(200, discovery),
+        url if url.ends_with("/oauth/token") => json(status, token),
+        _ => html(404),
+    };
+    gitlab(react).await.0
+}
+
+#[tokio::test]
+async fn a_sound_gitlab_is_all_right() {
+    let (report, http) = gitlab(|url| match url {
+        "https://git.example.com/gitlab/.well-known/openid-configuration" => json(200, DISCOVERY),
+        "https://git.example.com/gitlab/oauth/token" => json(400, GOOD),
+        _ => panic!("{url}"),
+    })
+    .await;
+    assert_eq!(report.verdict(), Verdict::AllRight);
+    let expected = ["reachable", "tls", "platform", "issuer", "scopes", "credentials"].map(|code| (code, Level::Ok));
+    assert_eq!(codes(&report), expected);
+    // What was not checked is said all the same, and names what to look at.
+    let rows: Vec<_> = report.not_checked().iter().map(|row| row.code).collect();
+    assert_eq!(rows, ["callback_url", "scopes_ticked"]);
+    assert!(report.not_checked()[0].message.contains("http://127.0.0.1:9000/oauth/callback/gitlab/demo"));
+    // One call each, and none to an address that the instance named.
+    assert_eq!(http.urls().len(), 2);
+    assert!(http.urls().iter().all(|url| url.contains(" https://git.example.com/gitlab/")));
+    assert!(http.last_body().contains("grant_type=authorization_code"));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_made_up_code_tells_about_the_credentials() {
+    for (status, body, expected) in [
+        (400, GOOD, vec![("credentials", Level::Ok)]),
+        (401, GOOD, vec![("credentials", Level::Ok)]),
+        (401, r#"{"error":"invalid_client"}"#, vec![("client_rejected", Level::Problem)]),
+        (
+            401,
+            r#"{"error":"unauthorized_client"}"#,
+            vec![("credentials", Level::Ok), ("grant_not_allowed", Level::Problem)],
+        ),
+        (400, r#"{"error":"invalid_request"}"#, vec![("credentials_unclear", Level::Unknown)]),
+        (404, "{}", vec![("credentials_unclear", Level::Unknown)]),
+        (503, "{}", vec![("code_host_down", Level::Unknown)]),
+        (429, "{}", vec![("rate_limited", Level::Unknown)]),
+        (200, r#"{"access_token":"t","token_type":"Bearer"}"#, vec![("code_not_checked", Level::Problem)]),
+        (200, "[]", vec![("malformed", Level::Problem)]),
+    ] {
+        let report = gitlab_saying(DISCOVERY, status, body).await;
+        assert_eq!(codes(&report)[5..], expected, "{body}");
+    }
+    let report = gitlab_saying(DISCOVERY, 401, r#"{"error":"invalid_client"}"#).await;
+    let finding = report.finding("client_rejected").unwrap();
+    assert_eq!(finding.audience, Some(Audience::Administrator));
+    let fix = finding.fix.as_deref().unwrap();
+    assert!(fix.contains("https://git.example.com/gitlab/-/user_settings/applications"), "{fix}");
+}
+
+#[tokio::test]
+async fn the_issuer_is_compared_and_never_used() {
+    for (issuer, level) in [
+        (r#""https://git.example.com/gitlab""#, Level::Ok),
+        (r#""https://git.example.com/gitlab/""#, Level::Note),
+        (r#""http://git.example.com/gitlab""#, Level::Note),
+        (r#""HTTPS://GIT.EXAMPLE.COM/gitlab""#, Level::Note),
+        (r#""https://git.example.com""#, Level::Warning),
+        (r#""https://code.example.com/gitlab""#, Level::Warning),
+        (r#""https://git.example.com:8443/gitlab""#, Level::Warning),
+        (r#""javascript:alert(1)""#, Level::Note),
+        ("null", Level::Note),
+    ] {
+        let body = format!(r#"{{"issuer":{issuer},"scopes_supported":["read_user","read_api"]}}"#);
+        let report = gitlab_saying(body.leak(), 400, GOOD).await;
+        let finding = report.finding("issuer").unwrap();
+        assert_eq!(finding.level, level, "{issuer}");
+        assert!(!report.to_string().contains("javascript"));
+        // None of this keeps anybody from logging in.
+        assert_eq!(report.verdict(), Verdict::AllRight);
+        if level == Level::Warning {
+            let canonical = issuer.trim_matches('"');
+            assert!(finding.fix.as_deref().is_some_and(|fix| fix.contains(canonical)), "{finding:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_the_instance_does_not_know_is_a_problem() {
+    let report = gitlab_saying(r#"{"scopes_supported":["read_user","api"]}"#, 400, GOOD).await;
+    let finding = report.finding("scopes").unwrap();
+    assert_eq!((finding.level, report.verdict()), (Level::Problem, Verdict::Wrong));
+    assert!(finding.message.contains("read_api") && !finding.message.contains("read_user"));
+    let report = gitlab_saying(r#"{"scopes_supported":["read_*"]}"#, 400, GOOD).await;
+    assert!(report.finding("not_this_platform").is_some());
+    let report = gitlab_saying(r#"{"scopes_supported":["read_user","read_*"]}"#, 400, GOOD).await;
+    assert_eq!(report.finding("scopes").unwrap().level, Level::Ok);
+}
+
+#[tokio::test]
+async fn a_gitlab_without_discovery_is_told_by_its_api() {
+    let (report, http) = gitlab(|url| match url {
+        url if url.ends_with("/api/v4/version") => answer(
+            401,
+            &[("content-type", "application/json"), ("x-gitlab-meta", "{}")],
+            r#"{"message":"401 Unauthorized"}"#,
+        ),
+        url if url.ends_with("/oauth/token") => json(400, GOOD),
+        _ => html(404),
+    })
+    .await;
+    assert_eq!(report.verdict(), Verdict::AllRight);
+    assert_eq!(report.finding("discovery_missing").unwrap().level, Level::Note);
+    assert!(report.not_checked().iter().any(|row| row.code == "scopes_known"));
+    assert_eq!(http.urls().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_no_gitlab_gets_no_secret() {
+    type Reaction = fn(&str) -> stub::Answer;
+    let reactions: [(&str, Reaction); 8] = [
+        ("not_this_platform", |_| html(200)),
+        ("not_this_platform", |_| html(404)),
+        ("not_this_platform", |_| json(404, "{}")),
+        ("not_this_platform", |_| json(200, r#"{"issuer":"https://git.example.com","scopes_supported":["openid"]}"#)),
+        ("not_this_platform", |_| json(401, r#"{"message":"401 Unauthorized"}"#)),
+        ("not_this_platform", |_| answer(302, &[("location", "/users/sign_in")], "")),
+        ("redirect", |_| answer(301, &[("location", "https://code.example.com/gitlab/x?secret=1")], "")),
+        ("base_path", |url| match url {
+            "https://git.example.com/.well-known/openid-configuration" => json(200, DISCOVERY),
+            _ => html(404),
+        }),
+    ];
+    for (code, reaction) in reactions {
+        let (report, http) = gitlab(reaction).await;
+        assert_eq!(codes(&report), [(code, Level::Problem)]);
+        let finding = report.finding(code).unwrap();
+        assert_eq!(finding.audience, Some(Audience::Administrator));
+        assert!(report.not_checked().iter().any(|row| row.code == "credentials"));
+        assert!(http.urls().iter().all(|url| url.starts_with("GET ")), "{:?}", http.urls());
+        assert!(http.urls().len() <= 4);
+        match code {
+            "redirect" => {
+                assert_eq!(
+                    finding.fix.as_deref(),
+                    Some("Enter https://code.example.com/gitlab as the base URL, if that is your GitLab.")
+                );
+            }
+            "base_path" => assert_eq!(finding.fix.as_deref(), Some("Enter https://git.example.com as the base URL.")),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_network_cause_reads_the_same_in_public() {
+    let causes = [
+        TransportError::Refused,
+        TransportError::TimedOut,
+        TransportError::NameNotFound,
+        TransportError::TlsUntrusted,
+        TransportError::Tls,
+        TransportError::AddressNotAllowed,
+        TransportError::Interrupted,
+        TransportError::Protocol,
+        TransportError::TooLarge { limit: 1 },
+    ];
+    for (platform, base_url) in [("gitlab", GITLAB), ("bitbucket-cloud", BITBUCKET)] {
+        let mut reports = Vec::new();
+        for cause in causes.clone() {
+            let http = Stub::new(move |_| Err(cause.clone()));
+            reports.push(check(platform, base_url, &http).await);
+        }
+        for react in [|| html(200), || html(502), || answer(301, &[("location", "https://10.0.0.1/")], "")] {
+            reports.push(check(platform, base_url, &Stub::new(move |_| react())).await);
+        }
+        let first = reports[0].public();
+        assert_eq!(first.verdict(), Verdict::CouldNotTell);
+        for report in &reports {
+            assert_ne!(report.verdict(), Verdict::AllRight);
+            assert_eq!(report.public(), first);
+            assert_eq!(report.public().to_string(), first.to_string());
+            assert_eq!(report.public().to_html(), first.to_html());
+            assert_eq!(serde_json::to_string(&report.public()).unwrap(), serde_json::to_string(&first).unwrap());
+        }
+        // The operator sees the cause.
+        let codes: Vec<_> = reports.iter().map(|report| report.findings()[0].code).collect();
+        assert_eq!(codes[..5], ["unreachable", "timed_out", "name_not_found", "tls_untrusted", "tls_failed"]);
+    }
+}
+
+#[tokio::test]
+async fn one_deadline_bounds_all_of_it() {
+    let gitlab = FakeGitLab::builder().latency(Duration::from_millis(400)).start().await.unwrap();
+    let base_url = BaseUrl::parse(gitlab.base_url(), &stub::network()).unwrap();
+    // Nothing is saved yet: a provider, what was typed, and a client are enough.
+    let provider = GitLab::new(base_url.clone()).unwrap();
+    let client = ClientCredentials::new(&base_url, "my-id", "my-secret").unwrap();
+    let callback_url =
+        provider.callback_url(&"https://packages.example.com".parse().unwrap(), &"demo".parse().unwrap());
+    let request = CheckRequest::new(callback_url, provider.required_scopes(&Access::SignIn));
+    let http = stub::client();
+    let begun = Instant::now();
+    let report = provider.check(&http, &client, &request.clone().deadline(Duration::from_millis(600))).await;
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert_eq!(report.finding("platform").unwrap().level, Level::Ok);
+    assert_eq!(report.finding("timed_out").unwrap().level, Level::Unknown);
+    assert_eq!(report.verdict(), Verdict::CouldNotTell);
+    let report = provider.check(&http, &client, &request.deadline(Duration::MAX)).await;
+    assert_eq!(report.finding("client_rejected").unwrap().level, Level::Problem);
+}
+
+#[tokio::test]
+async fn both_fakes_are_checked_over_a_socket() {
+    let callback = |platform: &str| format!("http://127.0.0.1:9000/oauth/callback/{platform}/demo");
+    let app = FakeApplication::new("my-id", "right", &callback("gitlab"), "read_api read_user");
+    let gitlab = FakeGitLab::builder().application(app).start().await.unwrap();
+    let app = FakeApplication::new("my-id", "right", &callback("bitbucket-cloud"), "account email");
+    let bitbucket = FakeBitbucket::builder().application(app).start().await.unwrap();
+    for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
+        let report = stub::live(platform, base_url, "right").build().unwrap().check().await;
+        assert_eq!(report.verdict(), Verdict::AllRight, "{report}");
+        for (id, secret) in [("my-id", "wrong"), ("other-id", "right")] {
+            let integration = stub::live(platform, base_url, secret).client(id, secret).build().unwrap();
+            let report = integration.check().await;
+            assert_eq!(report.verdict(), Verdict::Wrong);
+            assert_eq!(report.finding("client_rejected").unwrap().level, Level::Problem);
+            assert_eq!(report.public(), report, "a wrong secret is the tenant's own business");
+        }
+    }
+    assert_eq!(gitlab.count("/oauth/token"), 3);
+    assert_eq!(bitbucket.count("/site/oauth2/access_token"), 3);
+    // The usual sub-path is found without being typed.
+    let root = gitlab.base_url().trim_end_matches("/gitlab");
+    let report = stub::live("gitlab", root, "right").build().unwrap().check().await;
+    assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
+    let wrong = format!("{root}/gitlab/deeper/still");
+    let report = stub::live("gitlab", &wrong, "right").build().unwrap().check().await;
+    assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
+}
+
+#[tokio::test]
+async fn bitbucket_says_what_is_wrong_with_the_client() {
+    for (body, expected) in [
+        (GOOD, vec![("credentials", Level::Ok)]),
+        (r#"{"error":"unauthorized_client","error_description":"x"}"#, vec![("client_rejected", Level::Problem)]),
+        (r#"{"error":"something_new"}"#, vec![("credentials", Level::Ok)]),
+        (
+            r#"{"error":"invalid_request","error_description":"No callback uri defined for the OAuth client."}"#,
+            vec![("credentials", Level::Ok), ("callback_url_rejected", Level::Problem)],
+        ),
+    ] {
+        let http = Stub::new(move |request| match request.uri().host() {
+            Some("api.bitbucket.org") => json(401, "{}"),
+            _ => json(400, body),
+        });
+        let report = check("bitbucket-cloud", BITBUCKET, &http).await;
+        assert_eq!(codes(&report)[..3], [("reachable", Level::Ok), ("tls", Level::Ok), ("platform", Level::Ok)]);
+        assert_eq!(codes(&report)[3..], expected);
+        assert_eq!(http.urls().len(), 2);
+    }
+    // A firewall that lets only the site through.
+    let http = Stub::new(|request| match request.uri().host() {
+        Some("api.bitbucket.org") => Err(TransportError::Refused),
+        _ => json(400, GOOD),
+    });
+    let report = check("bitbucket-cloud", BITBUCKET, &http).await;
+    assert_eq!(codes(&report), [("unreachable", Level::Problem), ("credentials", Level::Ok)]);
+    assert!(report.findings()[0].message.contains("https://api.bitbucket.org"));
+}
+
+#[tokio::test]
+async fn a_report_shows_no_secret_and_no_markup() {
+    let hostile = r#"{"issuer":"https://evil.test/<script>alert(1)</script>","scopes_supported":["read_user"]}"#;
+    let report = gitlab_saying(hostile, 401, r#"{"error":"<b>my-secret</b>"}"#).await;
+    let shown = [report.to_string(), report.to_html(), serde_json::to_string(&report).unwrap(), format!("{report:?}")];
+    for text in shown {
+        assert!(!text.contains("my-secret") && !text.contains("<script"), "{text}");
+    }
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["verdict"], "wrong");
+    assert_eq!(json["platform_id"], "gitlab");
+    assert_eq!(json["findings"][0]["level"], "ok");
+    assert!(json["findings"][0].get("network").is_none());
+}

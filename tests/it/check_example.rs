@@ -1,0 +1,69 @@
+//! `examples/check` as a program.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
+use tokio::process::Command;
+
+/// The program, beside this test's own. `cargo test` builds both; `cargo test --test it` alone does not.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("check");
+    if !program.exists() {
+        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "check"]).status();
+        assert!(built.unwrap().success());
+    }
+    program
+}
+
+async fn run(base_url: &str, secret: Option<&str>, more: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.args(["--platform", "gitlab", "--base-url", base_url, "--host", "http://127.0.0.1:9000"]);
+    command.args(["--id", "demo", "--client-id", "my-id", "--access", "sign-in", "--allow-http"]).args(more);
+    command.env_remove("CODEHOST_CLIENT_SECRET");
+    if let Some(secret) = secret {
+        command.env("CODEHOST_CLIENT_SECRET", secret);
+    }
+    command.output().await.unwrap()
+}
+
+fn texts(output: &Output) -> (String, String) {
+    (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+#[tokio::test]
+async fn status_and_report_tell_what_was_found() {
+    let app = FakeApplication::new("my-id", "right", "http://127.0.0.1:9000/oauth/callback/gitlab/demo", "read_user");
+    let gitlab = FakeGitLab::builder().application(app).start().await.unwrap();
+
+    let output = run(gitlab.base_url(), Some("right"), &[]).await;
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("All right") && stdout.contains("[credentials]") && stdout.contains("Not checked:"));
+
+    let output = run(gitlab.base_url(), Some("wrong-secret"), &["--format", "json"]).await;
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["verdict"], "wrong");
+    let finding = report["findings"].as_array().unwrap().iter().find(|row| row["level"] == "problem").unwrap();
+    assert_eq!((&finding["code"], &finding["audience"]), (&"client_rejected".into(), &"administrator".into()));
+    assert!(stderr.starts_with("error[client_rejected]: ") && stderr.contains("\nhint: "), "{stderr}");
+    assert!(!stdout.contains("wrong-secret") && !stderr.contains("wrong-secret"));
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&closed, Some("right"), &[]).await;
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.contains("[unreachable]") && stderr.starts_with("error[unreachable]: "), "{stdout}{stderr}");
+
+    let output = run(gitlab.base_url(), None, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.starts_with("error[client_secret_missing]: "));
+
+    let output = run(gitlab.base_url(), Some("right"), &["--format", "yaml"]).await;
+    assert_eq!((output.status.code(), texts(&output).0.as_str()), (Some(2), ""));
+}
