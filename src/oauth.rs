@@ -22,7 +22,7 @@ use crate::grant::VerifiedGrant;
 use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::{self, MAX_TOKEN_BODY, Reply, Transport};
+use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
 use crate::wire::Text;
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
@@ -170,7 +170,8 @@ impl TokenEndpoint<'_> {
             }
             ClientAuthentication::Basic => Some(basic(id, secret)?),
         };
-        let mut request = transport::request(http::Method::POST, self.url.clone(), form.into_bytes())?;
+        let mut request = http::Request::new(form.into_bytes());
+        *request.method_mut() = http::Method::POST;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -189,7 +190,7 @@ impl TokenEndpoint<'_> {
         callback_url: Option<&str>,
         take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str> + Send,
     ) -> Result<T, Error> {
-        let reply = Reply::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let reply = Reply::fetch_from(http, self.url.clone(), request, MAX_TOKEN_BODY).await?;
         if reply.status() == http::StatusCode::OK {
             match reply.json::<TokenAnswer<'_>>() {
                 Ok(answer) if answer.error.is_none() => {
@@ -252,15 +253,25 @@ fn push_field(form: &mut String, name: &str, value: &str) {
     }
     form.push_str(name);
     form.push('=');
-    form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+    push_encoded(form, value);
+}
+
+fn push_encoded(form: &mut String, value: &str) {
+    // Codes, verifiers and most secrets are letters and digits.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_');
+    if value.bytes().fold(true, |all, byte| all & plain(byte)) {
+        form.push_str(value);
+    } else {
+        form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+    }
 }
 
 /// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> Result<HeaderValue, TransportError> {
     let mut pair = Zeroizing::new(String::with_capacity(FORM_CAPACITY));
-    pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
+    push_encoded(&mut pair, id);
     pair.push(':');
-    pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
+    push_encoded(&mut pair, secret);
     let mut text = Zeroizing::new("Basic ".to_owned());
     STANDARD.encode_string(pair.as_bytes(), &mut text);
     let mut value = HeaderValue::from_str(&text).map_err(|_| TransportError::Protocol)?;

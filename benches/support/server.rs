@@ -84,13 +84,11 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let (acceptor, ca) = if tls { certificates() } else { (None, None) };
-        let host = Arc::new(Host { acceptor, delay, connections: AtomicU64::new(0), requests: AtomicU64::new(0) });
-        let mut ports = [0; 2];
-        for port in &mut ports {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            *port = listener.local_addr().unwrap().port();
-            tokio::spawn(Arc::clone(&host).listen(listener));
+        let mut listeners = Vec::new();
+        for _ in 0..2 {
+            listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         }
+        let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let control = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let scheme = if tls { "https" } else { "http" };
         let place = Place {
@@ -99,6 +97,16 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
             control: control.local_addr().unwrap().port(),
             ca,
         };
+        let host = Arc::new(Host {
+            gitlab_user: answers::GITLAB_USER.replace("$BASE", &place.site).into(),
+            acceptor,
+            delay,
+            connections: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+        });
+        for listener in listeners {
+            tokio::spawn(Arc::clone(&host).listen(listener));
+        }
         println!("{}", place.args().join(" "));
         std::thread::spawn(move || {
             for stream in control.incoming() {
@@ -111,6 +119,7 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
 }
 
 struct Host {
+    gitlab_user: Bytes,
     acceptor: Option<TlsAcceptor>,
     delay: Duration,
     connections: AtomicU64,
@@ -153,17 +162,16 @@ impl Host {
         let bearer = head.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
         let path = head.uri.path();
         let answer = match (&head.method, path) {
-            (&Method::POST, "/oauth/token") if granted(&body) => Some(answers::GITLAB_TOKEN),
-            (&Method::POST, "/site/oauth2/access_token") if granted(&body) => Some(answers::BITBUCKET_TOKEN),
-            (&Method::GET, "/api/v4/user") if bearer => Some(answers::GITLAB_USER),
-            (&Method::GET, "/2.0/user") if bearer => Some(answers::BITBUCKET_USER),
-            (&Method::GET, "/2.0/user/emails") if bearer => Some(answers::BITBUCKET_EMAILS),
+            (&Method::POST, "/oauth/token") if granted(&body) => fixed(answers::GITLAB_TOKEN),
+            (&Method::POST, "/site/oauth2/access_token") if granted(&body) => fixed(answers::BITBUCKET_TOKEN),
+            (&Method::GET, "/api/v4/user") if bearer => Some(self.gitlab_user.clone()),
+            (&Method::GET, "/2.0/user") if bearer => fixed(answers::BITBUCKET_USER),
+            (&Method::GET, "/2.0/user/emails") if bearer => fixed(answers::BITBUCKET_EMAILS),
             _ => None,
         };
-        let mut response = Response::new(Full::new(Bytes::from_static(answer.unwrap_or("{}").as_bytes())));
-        if answer.is_none() {
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-        }
+        let status = if answer.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        let mut response = Response::new(Full::new(answer.unwrap_or_default()));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         for (name, value) in HEAD {
             headers.insert(name, http::HeaderValue::from_static(value));
@@ -176,6 +184,10 @@ impl Host {
             tokio::time::sleep(self.delay * legs).await;
         }
     }
+}
+
+fn fixed(text: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(text.as_bytes()))
 }
 
 /// As many headers as code hosts send.

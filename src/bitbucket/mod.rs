@@ -140,7 +140,7 @@ impl BitbucketCloud {
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
-        user::parse(token.origin(), &reply)
+        user::parse(token.origin(), reply)
     }
 }
 

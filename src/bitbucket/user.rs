@@ -8,7 +8,13 @@ use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserSt
 use crate::wire::{self, Text};
 
 /// Reads `GET /2.0/user`.
-pub(super) fn parse(origin: &Origin, reply: &Reply) -> Result<User, Error> {
+pub(super) fn parse(origin: &Origin, reply: Reply) -> Result<User, Error> {
+    let mut user = read(origin, &reply)?;
+    user.raw = reply.into_text()?;
+    Ok(user)
+}
+
+fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     let answer: UserAnswer<'_> = reply.json()?;
     let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
     let uuid = answer.uuid.as_deref().and_then(uuid).ok_or_else(|| reply.malformed("uuid"))?;
@@ -25,7 +31,6 @@ pub(super) fn parse(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     user.two_factor = answer.has_2fa_enabled;
     user.is_bot = answer.kind.is_some_and(|kind| *kind != *"user");
     user.created_at = text(answer.created_on, "created_on")?;
-    user.raw = reply.text()?.into();
     user.state = match answer.account_status.as_deref() {
         Some("active") | None => UserState::Active,
         Some("inactive" | "closed") => UserState::Deactivated,

@@ -182,7 +182,7 @@ impl OAuthProvider for GitLab {
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
-        user::parse(&self.base_url, token.origin(), &reply)
+        user::parse(&self.base_url, token.origin(), reply)
     }
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         membership::ensure(group, scopes)

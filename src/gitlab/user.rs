@@ -9,7 +9,13 @@ use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserSt
 use crate::wire::{self, Text};
 
 /// Reads `GET /api/v4/user`.
-pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Error> {
+pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: Reply) -> Result<User, Error> {
+    let mut user = read(base_url, origin, &reply)?;
+    user.raw = reply.into_text()?;
+    Ok(user)
+}
+
+fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Error> {
     let answer: UserAnswer<'_> = reply.json()?;
     let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
     // Numbers above i64 are no ids of a database; 0 and negative ones are nobody's.
@@ -24,7 +30,6 @@ pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Resul
     user.two_factor = answer.two_factor_enabled;
     user.is_bot = answer.bot.unwrap_or(false);
     user.created_at = text(answer.created_at, "created_at")?;
-    user.raw = reply.text()?.into();
     user.state = match answer.state.as_deref() {
         Some("active") | None if answer.locked == Some(true) => UserState::Locked,
         // A refused person gets 403 instead of this answer, so a missing state is an old version's.

@@ -104,7 +104,7 @@ const NAMES: [&str; 7] = ["state", "code", "iss", "error", "error_description", 
 /// Form-decodes strictly: a lenient decoder turns bytes that are not UTF-8 into a replacement character, so that two
 /// different texts look the same.
 fn decode(text: &str) -> Result<Cow<'_, str>, CallbackError> {
-    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+    if !text.bytes().fold(false, |any, byte| any | matches!(byte, b'+' | b'%')) {
         return printable(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

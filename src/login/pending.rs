@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,7 +20,7 @@ use crate::token::Origin;
 /// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     integration: IntegrationId,
-    callback_url: Box<str>,
+    callback_url: Arc<str>,
     state: Secret,
     verifier: Secret,
     /// Seconds since 1970.
@@ -55,7 +56,7 @@ impl PendingLogin {
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
         Ok(Self {
             integration: expected.origin.integration().clone(),
-            callback_url: expected.callback_url.as_str().into(),
+            callback_url: expected.callback_url.text(),
             state: Secret::random()?,
             verifier: Secret::random()?,
             begun_at: seconds(now),
@@ -245,7 +246,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
         struct Owned {
             v: u8,
             integration: String,
-            callback_url: Box<str>,
+            callback_url: String,
             state: String,
             verifier: String,
             begun_at: u64,
@@ -258,7 +259,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
         }
         Ok(Self {
             integration: stored.integration.parse().map_err(|_| invalid())?,
-            callback_url: stored.callback_url,
+            callback_url: stored.callback_url.into(),
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,

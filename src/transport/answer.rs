@@ -31,6 +31,17 @@ impl Reply {
         Self { parts, body }.settle()
     }
 
+    /// The same, for an endpoint that is parsed already.
+    pub(crate) async fn fetch_from(
+        http: &dyn Transport,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<Self, Error> {
+        let (parts, body) = http.send_to(url, request, max_body).await?.into_parts();
+        Self { parts, body }.settle()
+    }
+
     /// Asks the API as the person: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
     /// section 2.1).
     ///
@@ -45,10 +56,10 @@ impl Reply {
         let mut authorization =
             HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
         authorization.set_sensitive(true);
-        let mut request = super::request(http::Method::GET, url, Vec::new())?;
+        let mut request = http::Request::new(Vec::new());
         request.headers_mut().insert(AUTHORIZATION, authorization);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self::fetch(http, request, MAX_API_BODY).await
+        Self::fetch_from(http, url, request, MAX_API_BODY).await
     }
 
     /// Asks for what anybody may see: `GET`, without any secret.
@@ -57,9 +68,9 @@ impl Reply {
     ///
     /// As [`fetch`](Self::fetch).
     pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
-        let mut request = super::request(http::Method::GET, url, Vec::new())?;
+        let mut request = http::Request::new(Vec::new());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self::fetch(http, request, MAX_API_BODY).await
+        Self::fetch_from(http, url, request, MAX_API_BODY).await
     }
 
     /// A header's value, if it is there once and visible ASCII.
@@ -98,6 +109,13 @@ impl Reply {
     /// [`AnswerError::Malformed`] if it is not UTF-8.
     pub fn text(&self) -> Result<&str, Error> {
         std::str::from_utf8(&self.body).map_err(|_| self.malformed("body"))
+    }
+
+    /// The body as text, when everything else is read.
+    pub(crate) fn into_text(self) -> Result<Box<str>, Error> {
+        let Self { parts, body } = self;
+        let malformed = |_| Self { parts, body: Vec::new() }.malformed("body");
+        String::from_utf8(body).map(String::into_boxed_str).map_err(malformed)
     }
 
     /// The error of an answer whose member `field` is missing or wrong.

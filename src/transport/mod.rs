@@ -56,6 +56,25 @@ pub trait Transport: fmt::Debug + Send + Sync {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError>;
+
+    /// Sends `request` to `url`, whatever URI it has: providers keep their endpoints parsed. A transport gains by it only
+    /// if it would parse the URI into a `Url` again.
+    ///
+    /// Signature: `async fn send_to(&self, url: Url, request: http::Request<Vec<u8>>, max_body: usize)
+    /// -> Result<http::Response<Vec<u8>>, TransportError>`
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    async fn send_to(
+        &self,
+        url: Url,
+        mut request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        *request.uri_mut() = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
+        self.send(request, max_body).await
+    }
 }
 
 #[async_trait]
@@ -67,17 +86,13 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         (**self).send(request, max_body).await
     }
-}
 
-/// A request that takes its URL along as it is, so that [`HttpClient`] need not parse it again.
-pub(crate) fn request(method: http::Method, url: Url, body: Vec<u8>) -> Result<http::Request<Vec<u8>>, TransportError> {
-    let mut request = http::Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
-    request.extensions_mut().insert(RequestUrl(url));
-    Ok(request)
+    async fn send_to(
+        &self,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        (**self).send_to(url, request, max_body).await
+    }
 }
-
-/// See [`request`]. It counts only as long as the request's URI says the same.
-#[derive(Clone)]
-struct RequestUrl(Url);

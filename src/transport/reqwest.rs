@@ -11,7 +11,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-use super::{RequestUrl, Transport};
+use super::Transport;
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
@@ -76,14 +76,11 @@ impl HttpClient {
 
     async fn exchange(
         &self,
+        url: url::Url,
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (mut parts, body) = request.into_parts();
-        let url = match parts.extensions.remove::<RequestUrl>() {
-            Some(RequestUrl(url)) if parts.uri == *url.as_str() => url,
-            _ => url::Url::parse(&parts.uri.to_string()).map_err(|_| TransportError::Protocol)?,
-        };
+        let (parts, body) = request.into_parts();
         self.check(&url)?;
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
@@ -147,7 +144,17 @@ impl Transport for HttpClient {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let exchange = self.exchange(request, max_body);
+        let url = url::Url::parse(&request.uri().to_string()).map_err(|_| TransportError::Protocol)?;
+        self.send_to(url, request, max_body).await
+    }
+
+    async fn send_to(
+        &self,
+        url: url::Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let exchange = self.exchange(url, request, max_body);
         match self.timeout {
             Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
             None => exchange.await,
