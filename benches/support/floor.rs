@@ -1,6 +1,5 @@
-//! The floor: the least code with which `reqwest` and `serde` can log somebody in, everything known beforehand written
-//! down as it is sent. It checks no more than it must: no caps, no policy, no content types, no scopes, no states of
-//! accounts, no time-outs.
+//! The floor: the least code with which `reqwest`, its `Url` and `serde` can log somebody in. It checks no more than it
+//! must: no caps, no policy, no content types, no scopes, no states of accounts, no time-outs.
 
 use std::borrow::Cow;
 
@@ -8,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use sha2::Digest as _;
-use url::form_urlencoded::{Serializer, byte_serialize, parse};
+use url::Url;
+use url::form_urlencoded::Serializer;
 
 use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, browser};
 use super::server::Place;
@@ -17,6 +17,7 @@ pub struct Floor {
     http: reqwest::Client,
     kind: Kind,
     authorize: String,
+    scope: &'static str,
     token: String,
     user: String,
     emails: String,
@@ -46,18 +47,15 @@ impl Floor {
                 "/site/oauth2/access_token",
                 "/2.0/user",
                 "/2.0/user/emails?pagelen=100&page=1",
-                "account+email",
+                "account email",
             ),
         };
         let api = if kind == Kind::GitLab { site } else { api };
-        let callback: String = byte_serialize(CALLBACK.as_bytes()).collect();
         Self {
             http: client(place),
             kind,
-            authorize: format!(
-                "{site}{authorize}?client_id={CLIENT_ID}&redirect_uri={callback}&response_type=code&scope={scope}\
-                 &code_challenge_method=S256"
-            ),
+            authorize: format!("{site}{authorize}"),
+            scope,
             token: format!("{site}{token}"),
             user: format!("{api}{user}"),
             emails: format!("{api}{emails}"),
@@ -67,7 +65,7 @@ impl Floor {
 
     pub async fn login(&self) -> Person {
         let start = self.begin();
-        let uri = browser(&start.url, CALLBACK);
+        let uri = browser(start.url.as_str(), CALLBACK);
         let code = self.verify(&start, &uri);
         let request = match self.kind {
             Kind::GitLab => self.http.post(&self.token),
@@ -94,12 +92,22 @@ impl Floor {
     pub fn begin(&self) -> Start {
         let (state, verifier) = (random(), random());
         let challenge = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&verifier));
-        Start { url: format!("{}&state={state}&code_challenge={challenge}", self.authorize), state, verifier }
+        let parameters = [
+            ("client_id", CLIENT_ID),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("scope", self.scope),
+            ("state", &state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        Start { url: Url::parse_with_params(&self.authorize, parameters).unwrap(), state, verifier }
     }
 
     pub fn verify(&self, start: &Start, uri: &http::Uri) -> String {
         let (mut code, mut state) = (None, None);
-        for (name, value) in parse(uri.query().unwrap().as_bytes()) {
+        let url = Url::parse(&format!("https://packages.example.com{uri}")).unwrap();
+        for (name, value) in url.query_pairs() {
             match &*name {
                 "code" => code = Some(value.into_owned()),
                 "state" => state = Some(value),
@@ -130,7 +138,7 @@ impl Floor {
 
 /// A login that has begun.
 pub struct Start {
-    pub url: String,
+    pub url: Url,
     pub state: String,
     pub verifier: String,
 }

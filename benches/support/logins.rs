@@ -94,20 +94,21 @@ impl Client {
 pub fn integration(kind: Kind, place: &Place) -> Integration {
     let network = network();
     let base_url = BaseUrl::parse(&place.site, &network).unwrap();
-    let (provider, http): (Arc<dyn OAuthProvider>, Arc<dyn Transport>) = match kind {
-        Kind::GitLab => (Arc::new(GitLab::new(base_url).unwrap()), Arc::new(http_client(place))),
-        Kind::Bitbucket if place.api == place.site => {
-            (Arc::new(BitbucketCloud::at(base_url).unwrap()), Arc::new(http_client(place)))
-        }
-        Kind::Bitbucket => (Arc::new(BitbucketCloud::new()), Arc::new(TwoHosts::new(place))),
+    let two_hosts = kind == Kind::Bitbucket && place.api != place.site;
+    let provider: Arc<dyn OAuthProvider> = match kind {
+        Kind::GitLab => Arc::new(GitLab::new(base_url).unwrap()),
+        Kind::Bitbucket if two_hosts => Arc::new(BitbucketCloud::new()),
+        Kind::Bitbucket => Arc::new(BitbucketCloud::at(base_url).unwrap()),
     };
-    Integration::builder(provider)
+    let builder = Integration::builder(provider);
+    let builder =
+        if two_hosts { builder.transport(TwoHosts::new(place)) } else { builder.transport(http_client(place)) };
+    builder
         .id("demo".parse().unwrap())
         .name("Demo")
         .host("https://packages.example.com".parse().unwrap())
         .client(CLIENT_ID, CLIENT_SECRET)
         .access(Access::SignIn)
-        .transport(http)
         .build()
         .unwrap()
 }
