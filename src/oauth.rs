@@ -22,7 +22,7 @@ use crate::grant::VerifiedGrant;
 use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
+use crate::transport::{HEADERS, MAX_TOKEN_BODY, Reply, Transport};
 use crate::wire::Text;
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
@@ -173,6 +173,7 @@ impl TokenEndpoint<'_> {
         let mut request = http::Request::new(form.into_bytes());
         *request.method_mut() = http::Method::POST;
         let headers = request.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(authorization) = authorization {
@@ -272,9 +273,9 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue, TransportError> {
     push_encoded(&mut pair, id);
     pair.push(':');
     push_encoded(&mut pair, secret);
-    let mut text = Zeroizing::new("Basic ".to_owned());
+    let mut text = "Basic ".to_owned();
     STANDARD.encode_string(pair.as_bytes(), &mut text);
-    let mut value = HeaderValue::from_str(&text).map_err(|_| TransportError::Protocol)?;
+    let mut value = HeaderValue::try_from(text).map_err(|_| TransportError::Protocol)?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use url::Url;
 
 /// A text of an answer, borrowed unless it holds an escape. (`Option<Cow<str>>` would always be a copy.)
 #[derive(Default)]
@@ -65,9 +64,4 @@ pub(crate) fn has_control(text: &str) -> bool {
     // Most texts need no second look, which decodes them. The fold has no early end, so it takes many bytes at a time.
     let plain = text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'));
     !plain && text.chars().any(char::is_control)
-}
-
-/// A link to show: `http` or `https`, so never `javascript:`.
-pub(crate) fn web_url(text: &str) -> Option<Url> {
-    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
 }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
+use crate::web_url::WebUrl;
 use crate::wire::{self, Text};
 
 /// Reads `GET /2.0/user`.
@@ -25,7 +26,7 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     };
     user.display_name = text(answer.display_name, "display_name")?;
     let links = answer.links.unwrap_or_default();
-    let href = |link: Option<Link<'_>>| link.and_then(|link| link.href).as_deref().and_then(wire::web_url);
+    let href = |link: Option<Link<'_>>| link.and_then(|link| link.href).as_deref().and_then(WebUrl::parse);
     user.avatar_url = href(links.avatar);
     user.profile_url = href(links.html);
     user.two_factor = answer.has_2fa_enabled;

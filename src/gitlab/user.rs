@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
+use crate::web_url::WebUrl;
 use crate::wire::{self, Text};
 
 /// Reads `GET /api/v4/user`.
@@ -25,8 +26,8 @@ fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Erro
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), &id.to_string()));
     user.username = text(answer.username, "username")?;
     user.display_name = text(answer.name, "name")?;
-    user.avatar_url = answer.avatar_url.as_deref().and_then(wire::web_url);
-    user.profile_url = answer.web_url.as_deref().and_then(wire::web_url);
+    user.avatar_url = answer.avatar_url.as_deref().and_then(WebUrl::parse);
+    user.profile_url = answer.web_url.as_deref().and_then(WebUrl::parse);
     user.two_factor = answer.two_factor_enabled;
     user.is_bot = answer.bot.unwrap_or(false);
     user.created_at = text(answer.created_at, "created_at")?;

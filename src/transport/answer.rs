@@ -6,7 +6,6 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::Transport;
 use crate::base_url::BaseUrl;
@@ -50,13 +49,15 @@ impl Reply {
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
     pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
         let token = token.expose_for(base_url)?;
-        let mut bearer = Zeroizing::new(String::with_capacity(BEARER.len().saturating_add(token.len())));
+        let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
         bearer.push_str(BEARER);
         bearer.push_str(token);
+        // The header takes the text itself: there is no second copy to wipe.
         let mut authorization =
-            HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+            HeaderValue::try_from(bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
         authorization.set_sensitive(true);
         let mut request = http::Request::new(Vec::new());
+        request.headers_mut().reserve(HEADERS);
         request.headers_mut().insert(AUTHORIZATION, authorization);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         Self::fetch_from(http, url, request, MAX_API_BODY).await
@@ -195,6 +196,8 @@ impl fmt::Debug for Reply {
 
 /// The largest answer of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+/// Room for all headers of a request, those of the layers below included, so that the map never grows.
+pub(crate) const HEADERS: usize = 8;
 const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);

@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::error::TransportError;
 
-pub(crate) use self::answer::MAX_TOKEN_BODY;
 pub use self::answer::Reply;
+pub(crate) use self::answer::{HEADERS, MAX_TOKEN_BODY};
 pub use self::reqwest::{HttpClient, HttpClientBuilder};
 pub use crate::network::{Cidr, Network};
 
