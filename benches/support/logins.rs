@@ -92,17 +92,12 @@ impl Client {
 }
 
 pub fn integration(kind: Kind, place: &Place) -> Integration {
-    let network = network();
-    let base_url = BaseUrl::parse(&place.site, &network).unwrap();
-    let two_hosts = kind == Kind::Bitbucket && place.api != place.site;
-    let provider: Arc<dyn OAuthProvider> = match kind {
-        Kind::GitLab => Arc::new(GitLab::new(base_url).unwrap()),
-        Kind::Bitbucket if two_hosts => Arc::new(BitbucketCloud::new()),
-        Kind::Bitbucket => Arc::new(BitbucketCloud::at(base_url).unwrap()),
+    let builder = Integration::builder(provider(kind, place));
+    let builder = if kind == Kind::Bitbucket && place.api != place.site {
+        builder.transport(TwoHosts::new(place))
+    } else {
+        builder.transport(http_client(place))
     };
-    let builder = Integration::builder(provider);
-    let builder =
-        if two_hosts { builder.transport(TwoHosts::new(place)) } else { builder.transport(http_client(place)) };
     builder
         .id("demo".parse().unwrap())
         .name("Demo")
@@ -111,6 +106,15 @@ pub fn integration(kind: Kind, place: &Place) -> Integration {
         .access(Access::SignIn)
         .build()
         .unwrap()
+}
+
+pub fn provider(kind: Kind, place: &Place) -> Arc<dyn OAuthProvider> {
+    let base_url = BaseUrl::parse(&place.site, &network()).unwrap();
+    match kind {
+        Kind::GitLab => Arc::new(GitLab::new(base_url).unwrap()),
+        Kind::Bitbucket if place.api == place.site => Arc::new(BitbucketCloud::at(base_url).unwrap()),
+        Kind::Bitbucket => Arc::new(BitbucketCloud::new()),
+    }
 }
 
 pub fn network() -> Network {
