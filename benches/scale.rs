@@ -33,7 +33,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    let columns = ["", "bytes each", "look-up, ns", "begin_login, ns", "callback and verify, ns"];
+    let columns =
+        ["", "bytes each", "after a begun login", "look-up, ns", "begin_login, ns", "callback and verify, ns"];
     let table = Table::new("Integrations in one process", &columns);
     let sizes: &[usize] = if quick { &[1, 1000] } else { &[1, 1000, 100_000] };
     for kind in KINDS {
@@ -46,7 +47,7 @@ fn main() {
     }
 }
 
-fn measure(kind: Kind, size: usize) -> [f64; 4] {
+fn measure(kind: Kind, size: usize) -> [f64; 5] {
     let network = Network::public_only();
     let http = HttpClient::builder(network.clone()).build().unwrap();
     let host: Host = "https://packages.example.com".parse().unwrap();
@@ -72,8 +73,15 @@ fn measure(kind: Kind, size: usize) -> [f64; 4] {
             .unwrap();
         all.insert(integration.id().clone(), Arc::new(integration));
     }
-    let held = ALLOCATOR.stats() - before;
-    let each = (held.bytes_allocated - held.bytes_deallocated) as f64 / size as f64;
+    let each = || {
+        let held = ALLOCATOR.stats() - before;
+        (held.bytes_allocated - held.bytes_deallocated) as f64 / size as f64
+    };
+    let idle = each();
+    for integration in all.values() {
+        drop(black_box(integration.begin_login(None).unwrap()));
+    }
+    let used = each();
 
     let mut samples = [const { Vec::new() }; 3];
     let mut next = 0;
@@ -95,5 +103,5 @@ fn measure(kind: Kind, size: usize) -> [f64; 4] {
         samples.iter_mut().zip(times).for_each(|(all, one)| all.push(one.as_nanos() as f64));
     }
     let [lookup, begin, verify] = samples.map(median);
-    [each, lookup, begin, verify]
+    [idle, used, lookup, begin, verify]
 }

@@ -103,7 +103,8 @@ impl BaseUrl {
         }
         let mut url = Url::clone(&self.url);
         url.set_path(&path);
-        url
+        // A clone has no room to spare; endpoints are kept.
+        url.clone()
     }
 
     /// The same host with the sub-path cut to `path`, which is a prefix of [`path`](Self::path).
@@ -127,7 +128,7 @@ impl BaseUrl {
         // One value for one place, with and without the slash: credentials are compared by it.
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Self { url: Arc::new(url) }
+        Self { url: Arc::new(url.clone()) }
     }
 }
 

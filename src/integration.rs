@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use futures_util::future;
@@ -57,8 +57,9 @@ pub struct Integration {
     http: Arc<dyn Transport>,
     origin: Origin,
     callback_url: CallbackUrl,
-    /// What every authorization URL of this integration begins with.
-    authorization_url: Url,
+    /// What every authorization URL of this integration begins with. Made for the first login: a host may have a hundred
+    /// thousand integrations that nobody uses today.
+    authorization_url: OnceLock<Box<Url>>,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
@@ -121,7 +122,8 @@ impl Integration {
     pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         let pending = PendingLogin::begin(&self.expected(), return_to, SystemTime::now())?;
         let challenge = oauth::challenge(pending.verifier());
-        let redirect_to = grant::for_one_login(&self.authorization_url, pending.state(), &challenge);
+        let url = self.authorization_url.get_or_init(|| Box::new(self.authorization_url()));
+        let redirect_to = grant::for_one_login(url, pending.state(), &challenge);
         Ok(LoginStart { redirect_to, pending })
     }
 
@@ -255,6 +257,16 @@ impl Integration {
     /// Where the browser comes back to.
     pub fn callback_url(&self) -> &CallbackUrl {
         &self.callback_url
+    }
+
+    fn authorization_url(&self) -> Url {
+        let request = AuthorizationRequest {
+            client_id: self.client.client_id(),
+            callback_url: &self.callback_url,
+            scopes: &self.scopes,
+        };
+        // A clone has no room to spare.
+        self.provider.authorization_url(&request).clone()
     }
 
     async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
@@ -422,16 +434,10 @@ impl IntegrationBuilder {
         if let Some(group) = &self.required_group {
             self.provider.ensure_group(group, &scopes)?;
         }
-        let callback_url = self.provider.callback_url(&host, &id);
-        let authorization_url = self.provider.authorization_url(&AuthorizationRequest {
-            client_id: client.client_id(),
-            callback_url: &callback_url,
-            scopes: &scopes,
-        });
         Ok(Integration {
             name: parse_name(&name)?.into(),
-            callback_url,
-            authorization_url,
+            callback_url: self.provider.callback_url(&host, &id),
+            authorization_url: OnceLock::new(),
             origin: Origin::new(id, self.provider.base_url().clone()),
             provider: self.provider,
             client,

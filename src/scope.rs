@@ -112,6 +112,7 @@ impl FromIterator<Scope> for Scopes {
                 set.push(scope);
             }
         }
+        set.shrink_to_fit();
         Self(set)
     }
 }

@@ -8,7 +8,7 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use url::Url;
@@ -51,9 +51,15 @@ pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(A
 pub struct GitLab {
     base_url: BaseUrl,
     api_url: BaseUrl,
-    token_url: Url,
-    user_url: Url,
+    /// Made for the first login, so that an idle integration stays small.
+    endpoints: OnceLock<Box<Endpoints>>,
     issuer: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct Endpoints {
+    token: Url,
+    user: Url,
 }
 
 impl GitLab {
@@ -92,19 +98,22 @@ impl GitLab {
     }
 
     fn with_urls(base_url: BaseUrl, api_url: BaseUrl, issuer: Option<Box<str>>) -> Self {
-        Self {
-            token_url: api_url.endpoint(&["oauth", "token"]),
-            user_url: api_url.endpoint(&["api", "v4", "user"]),
-            base_url,
-            api_url,
-            issuer,
-        }
+        Self { base_url, api_url, endpoints: OnceLock::new(), issuer }
+    }
+
+    fn endpoints(&self) -> &Endpoints {
+        self.endpoints.get_or_init(|| {
+            Box::new(Endpoints {
+                token: self.api_url.endpoint(&["oauth", "token"]),
+                user: self.api_url.endpoint(&["api", "v4", "user"]),
+            })
+        })
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.token_url.clone(),
+            url: self.endpoints().token.clone(),
             // From Doorkeeper 5.9.5 on it must be one of the two, and Basic is not form-decoded there.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
@@ -178,7 +187,7 @@ impl OAuthProvider for GitLab {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let reply = Reply::get(http, self.user_url.clone(), token, &self.base_url).await?;
+        let reply = Reply::get(http, self.endpoints().user.clone(), token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
