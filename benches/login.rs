@@ -107,7 +107,8 @@ impl Plan {
             for way in WAYS {
                 let legs = |place: &Place, cold| {
                     let run = Run { logins: self.legs, cold, two_hosts: cold, ..Run::new(way, kind, place) };
-                    run.start().wall / 20_000.0
+                    let wall = run.start().wall;
+                    wall / place.leg()
                 };
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),

@@ -64,7 +64,7 @@ impl Way {
 pub enum Client {
     Floor(Floor),
     Ours(Integration),
-    Oauth2(PlainOauth2),
+    Oauth2(Box<PlainOauth2>),
 }
 
 impl Client {
@@ -72,7 +72,7 @@ impl Client {
         match way {
             Way::Floor => Self::Floor(Floor::new(kind, place)),
             Way::Ours => Self::Ours(integration(kind, place)),
-            Way::Oauth2 => Self::Oauth2(PlainOauth2::new(kind, place)),
+            Way::Oauth2 => Self::Oauth2(Box::new(PlainOauth2::new(kind, place))),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -70,10 +70,21 @@ impl Place {
 
     /// How many connections and requests there were so far.
     pub fn counts(&self) -> (u64, u64) {
+        let [connections, requests, ..] = self.counters();
+        (connections, requests)
+    }
+
+    /// How long a leg really takes, in microseconds: timers are coarse.
+    pub fn leg(&self) -> f64 {
+        let [.., legs, waited] = self.counters();
+        waited as f64 / legs as f64
+    }
+
+    fn counters(&self) -> [u64; 4] {
         let mut text = String::new();
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.control)).unwrap().read_to_string(&mut text).unwrap();
-        let (connections, requests) = text.split_once(' ').unwrap();
-        (connections.parse().unwrap(), requests.parse().unwrap())
+        let all: Vec<u64> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+        all.try_into().unwrap()
     }
 }
 
@@ -103,6 +114,8 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
             delay,
             connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            legs: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
         });
         for listener in listeners {
             tokio::spawn(Arc::clone(&host).listen(listener));
@@ -110,8 +123,9 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
         println!("{}", place.args().join(" "));
         std::thread::spawn(move || {
             for stream in control.incoming() {
-                let counts = format!("{} {}", host.connections.load(Relaxed), host.requests.load(Relaxed));
-                stream.unwrap().write_all(counts.as_bytes()).unwrap();
+                let counters = [&host.connections, &host.requests, &host.legs, &host.waited];
+                let text = counters.map(|counter| counter.load(Relaxed).to_string()).join(" ");
+                stream.unwrap().write_all(text.as_bytes()).unwrap();
             }
         });
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
@@ -124,6 +138,9 @@ struct Host {
     delay: Duration,
     connections: AtomicU64,
     requests: AtomicU64,
+    legs: AtomicU64,
+    /// Microseconds.
+    waited: AtomicU64,
 }
 
 impl Host {
@@ -181,7 +198,10 @@ impl Host {
 
     async fn wait(&self, legs: u32) {
         if !self.delay.is_zero() {
+            let started = Instant::now();
             tokio::time::sleep(self.delay * legs).await;
+            self.legs.fetch_add(u64::from(legs), Relaxed);
+            self.waited.fetch_add(u64::try_from(started.elapsed().as_micros()).unwrap(), Relaxed);
         }
     }
 }
