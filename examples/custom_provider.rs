@@ -167,8 +167,14 @@ fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
     Error::Token { cause, answer: refusal.answer() }
 }
 
+/// Logs in to a small fake of Forgejo through a provider that this file brings
+#[derive(clap::Parser)]
+#[command(name = "custom_provider")]
+struct Flags {}
+
 #[tokio::main]
 async fn main() -> ExitCode {
+    let Flags {} = clap::Parser::parse();
     exit(log_in().await)
 }
 

@@ -76,7 +76,7 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
         code: "no_callback".to_owned(),
         message: format!("the browser did not come back within {} seconds", flags.timeout),
         hint: "If the code host shows an error page, compare the OAuth application's callback URL and scopes with the \
-               setup guide."
+               setup guide. If the browser cannot open the callback, let --listen and --host name the same port."
             .to_owned(),
     })??;
     let login = finish(&integration, &mut session, callback).await?;

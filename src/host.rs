@@ -62,7 +62,8 @@ impl fmt::Debug for Host {
 /// Names one integration in the host, in its callback URL and in every account key: 1 to 63 of `a-z`, `0-9` and `-`,
 /// beginning and ending with a letter or digit.
 ///
-/// Never give a deleted integration's id to another one: its account keys would come back to life.
+/// Never give a deleted integration's id to another one, nor keep an id for another code host: the account keys of the one
+/// before would come to belong to strangers.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;
@@ -80,10 +81,10 @@ impl IntegrationId {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::IntegrationId`] if the name has no ASCII letter or digit, or more than 63.
+    /// [`ConfigError::NoSlug`] if the name has no ASCII letter or digit, or more than 63.
     pub fn from_name(name: &str) -> Result<Self, ConfigError> {
         let slug: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-        slug.parse()
+        slug.parse().map_err(|_| ConfigError::NoSlug)
     }
 
     /// 26 random letters and digits. Right where tenants create integrations: it cannot be guessed, chosen or overlap.

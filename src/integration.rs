@@ -10,7 +10,7 @@ use crate::check::{CheckReport, CheckRequest};
 use crate::error::{AccountError, ConfigError, Error};
 use crate::grant::{self, AuthorizationRequest};
 use crate::host::{CallbackUrl, Host, IntegrationId};
-use crate::login::{Callback, Expected, Login, PendingLogin, ReturnTo};
+use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::membership::{Group, Membership};
 use crate::oauth;
 use crate::provider::{OAuthProvider, missing_scopes};
@@ -18,14 +18,17 @@ use crate::revocation::Revocation;
 use crate::scope::{Access, Scopes};
 use crate::setup::parse_name;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::Transport;
+use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
 use crate::user::{EmailTrust, User};
 
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
 ///
-/// There is no way to change one; build another when the settings change. Keep it in an `Arc`, one for each row of the
-/// host's table.
+/// There is no way to change one; build another when the settings change. Another code host is another integration, with an
+/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the host's table: it
+/// remembers how its code host does. At most four requests are under way at once, and after five in a row without an
+/// answer the next thirty seconds' worth of them fail at once with the same error, except those of
+/// [`check`](Self::check). One code host that is down does not slow the logins at the others.
 ///
 /// ```
 /// use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, PendingLogins, Platform};
@@ -54,7 +57,7 @@ pub struct Integration {
     host: Host,
     scopes: Scopes,
     access: Access,
-    http: Arc<dyn Transport>,
+    http: Bulkhead,
     origin: Origin,
     callback_url: CallbackUrl,
     /// What every authorization URL of this integration begins with. Made for the first login: a host may have a hundred
@@ -106,6 +109,7 @@ impl Integration {
             client: None,
             access: None,
             http: None,
+            max_in_flight: MAX_IN_FLIGHT,
             email_trust: EmailTrust::default(),
             allow_bots: false,
             required_group: None,
@@ -120,11 +124,26 @@ impl Integration {
     ///
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
-        let pending = PendingLogin::begin(&self.expected(), return_to, SystemTime::now())?;
-        let challenge = oauth::challenge(pending.verifier());
-        let url = self.authorization_url.get_or_init(|| Box::new(self.authorization_url()));
-        let redirect_to = grant::for_one_login(url, pending.state(), &challenge);
-        Ok(LoginStart { redirect_to, pending })
+        self.begin(Purpose::LogIn, return_to)
+    }
+
+    /// Begins to connect another account to the host's user `user_id`, who is signed in. As
+    /// [`begin_login`](Self::begin_login), and only [`finish_connect`](Self::finish_connect) finishes it.
+    ///
+    /// ```
+    /// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+    /// let start = integration.begin_connect("user-7", None)?;
+    /// assert_eq!(start.pending.purpose().user_id(), Some("user-7"));
+    /// assert_eq!(integration.begin_login(None)?.pending.purpose().user_id(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Also [`ConfigError::UserId`] if the id is empty or longer than 255 bytes.
+    pub fn begin_connect(&self, user_id: &str, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        self.begin(Purpose::connect(user_id)?, return_to)
     }
 
     /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs.
@@ -138,7 +157,24 @@ impl Integration {
     /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`] if a group is required;
     /// [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        self.observe("finish_login", self.finish(pending, callback)).await
+        self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
+    }
+
+    /// Finishes a connection that `user_id`, who is signed in now, must have begun. Connect the account by its key;
+    /// refuse it if the key is another user's already.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish_login`](Self::finish_login); [`VerifyError::OtherUser`](crate::error::VerifyError::OtherUser) if
+    /// somebody else began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login.
+    pub async fn finish_connect(
+        &self,
+        user_id: &str,
+        pending: PendingLogin,
+        callback: Callback,
+    ) -> Result<Login, Error> {
+        let purpose = Purpose::connect(user_id)?;
+        self.observe("finish_connect", self.finish(purpose, pending, callback)).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -148,7 +184,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.observe("refresh", (*self.provider).refresh(&*self.http, &self.client, token)).await
+        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -159,7 +195,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("user", (*self.provider).user(&*self.http, token)).await
+        self.observe("user", (*self.provider).user(&self.http, token)).await
     }
 
     /// Whether the person is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
@@ -183,7 +219,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("membership", (*self.provider).membership(&*self.http, token, group)).await
+        self.observe("membership", (*self.provider).membership(&self.http, token, group)).await
     }
 
     /// Ends the person's grant at the code host, as far as the platform lets a host do it; see
@@ -197,7 +233,7 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.origin(), "refresh token")?;
         }
-        self.observe("revoke", (*self.provider).revoke(&*self.http, &self.client, tokens)).await
+        self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
     }
 
     /// Finds out what can be known about this integration without a person; see [`check`](crate::check). Building an
@@ -217,7 +253,7 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        (*self.provider).check(&*self.http, &self.client, &request).await
+        (*self.provider).check(&self.http.checking(), &self.client, &request).await
     }
 
     /// The link to share with users.
@@ -229,7 +265,7 @@ impl Integration {
         }
     }
 
-    /// What a callback must match, for hosts that call [`PendingLogin::verify`] themselves.
+    /// What a login's callback must match, for hosts that call [`PendingLogin::verify`] themselves.
     pub fn expected(&self) -> Expected<'_> {
         Expected::new(&self.origin, &self.callback_url, self.provider.issuer())
     }
@@ -269,11 +305,19 @@ impl Integration {
         self.provider.authorization_url(&request).clone()
     }
 
-    async fn finish(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+    fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
+        let challenge = oauth::challenge(pending.verifier());
+        let url = self.authorization_url.get_or_init(|| Box::new(self.authorization_url()));
+        let redirect_to = grant::for_one_login(url, pending.state(), &challenge);
+        Ok(LoginStart { redirect_to, pending })
+    }
+
+    async fn finish(&self, purpose: Purpose, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
-        let grant = pending.verify(callback, &self.expected(), SystemTime::now())?;
-        // Not through the pointers, which forward each call in a box of their own.
-        let (provider, http) = (&*self.provider, &*self.http);
+        let grant = pending.verify(callback, &self.expected().purpose(purpose), SystemTime::now())?;
+        // Not through the pointer, which forwards each call in a box of its own.
+        let (provider, http) = (&*self.provider, &self.http);
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
         let user = provider.user(http, &tokens.access_token);
         let (user, membership) = match &self.required_group {
@@ -327,6 +371,7 @@ pub struct IntegrationBuilder {
     client: Option<Result<ClientCredentials, ConfigError>>,
     access: Option<Access>,
     http: Option<Arc<dyn Transport>>,
+    max_in_flight: usize,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
@@ -372,6 +417,17 @@ impl IntegrationBuilder {
     #[must_use]
     pub fn transport(mut self, http: impl Transport + 'static) -> Self {
         self.http = Some(Arc::new(http));
+        self
+    }
+
+    /// How many requests of this integration may be under way at once: 4 unless set. It keeps a code host that stalls
+    /// from taking the room of all others. More wait for up to five seconds, and then end with
+    /// [`TransportError::Busy`](crate::error::TransportError::Busy).
+    ///
+    /// Raise it where one integration logs in a whole company: a login is two or three requests.
+    #[must_use]
+    pub fn max_in_flight(mut self, limit: usize) -> Self {
+        self.max_in_flight = limit;
         self
     }
 
@@ -444,7 +500,7 @@ impl IntegrationBuilder {
             host,
             scopes,
             access,
-            http,
+            http: Bulkhead::new(http, self.max_in_flight),
             email_trust: self.email_trust,
             allow_bots: self.allow_bots,
             required_group: self.required_group,

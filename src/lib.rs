@@ -55,6 +55,7 @@
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library.
+//! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or a sealed cookie.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration; never a URL, a
 //!   header or a body.
 //! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.
@@ -72,6 +73,9 @@ mod grant;
 mod host;
 mod html;
 mod integration;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod keeper;
 mod login;
 mod membership;
 mod network;
@@ -80,7 +84,13 @@ mod observe;
 mod platforms;
 mod provider;
 mod revocation;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod router;
 mod scope;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod seal;
 mod secret;
 pub mod setup;
 #[cfg(feature = "testing")]
@@ -96,7 +106,7 @@ pub use base_url::BaseUrl;
 pub use grant::{AuthorizationRequest, VerifiedGrant};
 pub use host::{CallbackUrl, Host, IntegrationId};
 pub use integration::{Integration, IntegrationBuilder, LoginLink, LoginStart};
-pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, ReturnTo};
+pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
 pub use membership::{Group, Membership};
 pub use provider::{OAuthProvider, Platform};
 pub use revocation::Revocation;
@@ -106,7 +116,8 @@ pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, Use
 pub use web_url::WebUrl;
 
 pub mod custom {
-    //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider).
+    //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider). The repository's
+    //! `examples/custom_provider.rs` is a whole one, for Forgejo; `testing::conformance` checks yours.
 
     pub use crate::oauth::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
     pub use crate::transport::Reply;

@@ -131,10 +131,11 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ConfigError::Group`] or [`ConfigError::Role`] for what the platform cannot have, [`ConfigError::GroupScope`] for
-    /// a scope that is missing.
+    /// a scope that is missing; [`ConfigError::NoGroups`] unless the provider has this method and
+    /// [`membership`](Self::membership).
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         let (_, _) = (group, scopes);
-        Ok(())
+        Err(ConfigError::NoGroups)
     }
 
     /// Looks up whether the person is in a group, without having to know who they are. What is unclear is a no.
@@ -375,3 +376,26 @@ macro_rules! forward {
 
 forward!(Arc);
 forward!(Box);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitbucket::BitbucketCloud;
+
+    #[test]
+    fn what_any_granted_scope_implies_is_not_missing() {
+        for (required, granted, missing) in [
+            ("account email", "account", ""),
+            ("account email", "webhook account", ""),
+            ("pullrequest repository email", "webhook pullrequest:write account", ""),
+            ("account email team", "email", "account team"),
+            ("repository:write", "repository pullrequest", "repository:write"),
+            ("account", "", "account"),
+        ] {
+            let [required, granted] = [required, granted].map(|text| text.parse::<Scopes>().unwrap());
+            let found = missing_scopes(&BitbucketCloud::new(), &required, &granted);
+            let found: Scopes = found.into_iter().map(|description| description.scope).collect();
+            assert_eq!(found.to_string(), missing, "{required} / {granted}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -106,12 +107,9 @@ impl PartialEq for Scopes {
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        let mut set = Vec::new();
-        for scope in scopes {
-            if !set.contains(&scope) {
-                set.push(scope);
-            }
-        }
+        // Not `Vec::contains`: a code host's answer has room for 100,000 scopes, and comparing each with all takes minutes.
+        let mut seen = HashSet::new();
+        let mut set: Vec<Scope> = scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect();
         set.shrink_to_fit();
         Self(set)
     }

@@ -132,6 +132,11 @@ macro_rules! token {
                 }
             }
 
+            #[cfg(feature = "seal")]
+            pub(crate) fn matches(&self, other: &Self) -> bool {
+                self.secret.matches(&other.secret)
+            }
+
             /// A second copy, for a store or a task.
             #[must_use]
             pub fn duplicate(&self) -> Self {

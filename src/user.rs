@@ -7,6 +7,8 @@ use crate::web_url::WebUrl;
 /// The only thing to key a person's account by: the integration, and the immutable id of the person at the platform.
 ///
 /// A user name or e-mail address can be given up and taken by somebody else; the numeric id 42 exists on every GitLab.
+/// So another code host is another integration with another id: if the base URL of an integration comes to lead to another
+/// server, the 42 there gets the account of the 42 here. Keep the id only where the same server has moved.
 /// [`Display`](fmt::Display) gives a stable text for a database: lower-case ASCII, so no collation can fold two keys
 /// into one, and injective.
 ///

@@ -28,7 +28,7 @@ pub(crate) struct IntegrationFlags {
     #[arg(long, value_name = "URL")]
     host: String,
     /// The integration's id, a part of its callback URL; the slug of the name if left out
-    #[arg(long, required_unless_present = "name")]
+    #[arg(long)]
     id: Option<String>,
     /// The integration's name; the platform's if left out
     #[arg(long)]

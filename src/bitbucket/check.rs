@@ -38,7 +38,7 @@ pub(super) async fn check(
         (_, Err(error)) => {
             let finding = Finding::from_error(&error);
             let message = format!("The API at {} does not work: {}", bitbucket.api_url, finding.message);
-            report.push(finding.saying(message));
+            report.push(finding.saying(message).network());
         }
     }
     credentials(answer, true).into_iter().for_each(|finding| report.push(finding));

@@ -116,7 +116,9 @@ impl Finding {
 /// Whether the same check may succeed later with the same integration.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Transport(cause) => matches!(cause, TransportError::TimedOut | TransportError::Interrupted),
+        Error::Transport(cause) => {
+            matches!(cause, TransportError::TimedOut | TransportError::Interrupted | TransportError::Busy)
+        }
         Error::Answer { cause, .. } => {
             matches!(cause, AnswerError::RateLimited { .. } | AnswerError::Unavailable { .. } | AnswerError::ReadOnly)
         }

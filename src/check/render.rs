@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use super::{CheckReport, Level, Verdict};
 use crate::error::Audience;
-use crate::html::escape;
+use crate::setup::one_line;
 
 /// Plain text for a terminal.
 pub(super) fn text(report: &CheckReport, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -10,15 +10,15 @@ pub(super) fn text(report: &CheckReport, out: &mut fmt::Formatter<'_>) -> fmt::R
     writeln!(out, "{}", verdict(report.verdict()))?;
     writeln!(out)?;
     for finding in &report.findings {
-        writeln!(out, "  {:<8} {} [{}]", level(finding.level), finding.message, finding.code)?;
+        writeln!(out, "  {:<8} {} [{}]", level(finding.level), one_line(&finding.message), finding.code)?;
         if let Some(fix) = &finding.fix {
-            writeln!(out, "           {}: {fix}", who(finding.audience))?;
+            writeln!(out, "           {}: {}", who(finding.audience), one_line(fix))?;
         }
     }
     if !report.not_checked.is_empty() {
         writeln!(out, "\n{NOT_CHECKED}")?;
         for row in &report.not_checked {
-            writeln!(out, "  - {} [{}]", row.message, row.code)?;
+            writeln!(out, "  - {} [{}]", one_line(&row.message), row.code)?;
         }
     }
     Ok(())
@@ -82,4 +82,8 @@ fn who(audience: Option<Audience>) -> &'static str {
         Some(Audience::CodeHost) => "For whoever runs the code host",
         None => "To do",
     }
+}
+
+fn escape(text: &str) -> String {
+    crate::html::escape(&one_line(text))
 }

@@ -104,11 +104,13 @@ impl BaseUrlError {
             Self::TrailingDot => ("base_url_trailing_dot", "Remove the dot at the end of the host name."),
             Self::LocalName => (
                 "base_url_local_name",
-                "Enter a public host name, or let the operator allow the private network that the code host is in.",
+                "Enter a public host name, or let the operator allow the private network that the code host is in (for \
+                 development, loopback).",
             ),
             Self::AddressNotAllowed => (
                 "base_url_address",
-                "Enter a public host name, or let the operator allow the private network that the code host is in.",
+                "Enter a public host name, or let the operator allow the private network that the code host is in (for \
+                 development, loopback).",
             ),
             Self::Port => ("base_url_port", "Enter the port at which a browser opens the code host, or none."),
             Self::Path => ("base_url_path", "Enter the address of the code host's start page."),
@@ -135,6 +137,12 @@ pub enum ConfigError {
     /// An integration id outside the alphabet.
     #[error("the integration id is not 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
     IntegrationId,
+    /// A text that names no connection.
+    #[error("the connection id is not an account key such as gitlab:demo:42")]
+    ConnectionId,
+    /// A name that no id can be made from.
+    #[error("the name has no letters or digits of ASCII to make an id from, or more than 63")]
+    NoSlug,
     /// An integration without a name.
     #[error("the integration's name is empty, longer than 200 characters or holds control characters")]
     Name,
@@ -177,6 +185,9 @@ pub enum ConfigError {
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
+    /// A host's own user id that names nobody.
+    #[error("the host's user id is empty or longer than 255 bytes")]
+    UserId,
     /// The path or id of a group.
     #[error("the group is not one of this platform")]
     Group,
@@ -189,6 +200,9 @@ pub enum ConfigError {
         /// The scope.
         scope: String,
     },
+    /// A group was required on a platform whose provider cannot look groups up.
+    #[error("this platform's provider cannot tell who is in a group")]
+    NoGroups,
     /// A path to return to that leads away from the host.
     #[error("the path to return to is not a path on this host")]
     ReturnTo,
@@ -205,6 +219,8 @@ impl ConfigError {
                 "integration_id",
                 "Use lower-case letters, digits and hyphens, such as the slug of the integration's name.",
             ),
+            Self::ConnectionId => Advice::operator("connection_id", "Pass the text of the login's account key."),
+            Self::NoSlug => Advice::administrator("no_slug", "Give the integration an id of its own."),
             Self::Name => Advice::administrator("integration_name", "Give the integration a short name."),
             Self::Scope => {
                 Advice::administrator("scope", "Write scopes as the platform spells them, separated by spaces.")
@@ -233,14 +249,17 @@ impl ConfigError {
                 Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
             }
             Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
+            Self::UserId => Advice::operator("user_id", "Pass the host's own id of the signed-in user."),
             Self::Group => Advice::administrator(
                 "group",
                 "Enter the group's full path, or its id, as the code host's own pages show them.",
             ),
             Self::Role => Advice::administrator("role", "Choose one of the platform's roles."),
-            Self::GroupScope { .. } => {
-                Advice::operator("group_scope", "Choose an access level that includes the scope, or require no group.")
-            }
+            Self::GroupScope { .. } => Advice::operator(
+                "group_scope",
+                "Choose an access level that includes the scope, such as `Access::Read`, or require no group.",
+            ),
+            Self::NoGroups => Advice::operator("no_groups", "Require no group on this platform."),
             Self::ReturnTo => Advice::user("return_to", "Open the page that you wanted once you are logged in."),
         }
     }

@@ -64,12 +64,18 @@ pub enum VerifyError {
     /// A state that this browser's pending logins do not hold: another browser's, or one that was used before.
     #[error("the callback's state belongs to no pending login of this browser")]
     StateUnknown,
-    /// A pending login of another integration (RFC 9700 section 4.4, mix-up).
+    /// A pending login of another integration (RFC 9700 section 4.4, mix-up), or of this one at another base URL.
     #[error("the callback and the pending login belong to different integrations")]
     OtherIntegration,
     /// The right integration at a URL that was not registered.
     #[error("the callback arrived at another URL than the one that was sent")]
     OtherCallbackUrl,
+    /// A login where a connection was to be finished, or the other way round.
+    #[error("the callback finishes something else than what was begun")]
+    OtherPurpose,
+    /// A connection that another user of the host has begun.
+    #[error("another user is signed in than when the connection was begun")]
+    OtherUser,
     /// Older than ten minutes.
     #[error("the pending login is older than ten minutes")]
     Expired,
@@ -120,6 +126,8 @@ impl VerifyError {
                 "other_callback_url",
                 "Compare the host's configured public URL with the address in the browser at the callback.",
             ),
+            Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
+            Self::OtherUser => Advice::user("other_user", "Sign in as the user who began to connect the account."),
             Self::Expired => Advice::user("login_expired", "The login took longer than ten minutes. Start it again."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the host's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(

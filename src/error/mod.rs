@@ -12,16 +12,24 @@
 mod advice;
 mod answer;
 mod config;
+#[cfg(feature = "seal")]
+mod keeper;
 mod login;
 mod platform;
+#[cfg(feature = "seal")]
+mod seal;
 mod transport;
 
 pub use self::advice::Audience;
 pub(crate) use self::advice::{Advice, advised};
 pub use self::answer::{Answer, UntrustedText};
 pub use self::config::{BaseUrlError, ConfigError};
+#[cfg(feature = "seal")]
+pub use self::keeper::{KeeperError, StoreError};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
+#[cfg(feature = "seal")]
+pub use self::seal::SealError;
 pub use self::transport::{AnswerError, TransportError};
 
 /// Any failure between a form and a finished login.
@@ -96,7 +104,7 @@ impl Error {
         }
     }
 
-    fn advice(&self) -> Advice {
+    pub(crate) fn advice(&self) -> Advice {
         match self {
             Self::BaseUrl(cause) => cause.advice(),
             Self::Config(cause) => cause.advice(),

@@ -122,8 +122,8 @@ pub enum ApiError {
 impl ApiError {
     pub(crate) fn advice(&self) -> Advice {
         match self {
-            // A refresh, not a login: the caller that holds a refresh token uses it.
-            Self::TokenExpired => Advice::user("token_expired", "Log in again.").transient(),
+            Self::TokenExpired => Advice::user("token_expired", "Refresh the tokens, or log in again.")
+                .public("This session with the code host has expired. Please log in again."),
             Self::TokenRevoked => Advice::user("token_revoked", "Log in again.").needs_login(),
             Self::TokenRejected => Advice::user("token_rejected", "Log in again.").needs_login(),
             Self::ScopeMissing { missing, setup_link } => Advice::administrator(
@@ -202,6 +202,9 @@ pub enum AccountError {
     /// The code host did not tell clearly whether the person is in the required group.
     #[error("it cannot be told whether the person is a member of the required group")]
     MembershipUnclear,
+    /// The code host confirms an e-mail address, and the host's policy does not take its word.
+    #[error("the host does not trust this code host's word about e-mail addresses")]
+    EmailNotTrusted,
     /// No e-mail address that the host's policy trusts.
     #[error("the account has no e-mail address that can be trusted")]
     NoTrustedEmail,
@@ -247,6 +250,10 @@ impl AccountError {
             Self::MembershipUnclear => {
                 Advice::administrator("membership_unclear", "Check the group that is required, by its path or id.")
             }
+            Self::EmailNotTrusted => Advice::operator(
+                "email_not_trusted",
+                "If whoever runs the code host may vouch for e-mail addresses, set the integration's e-mail trust to this instance.",
+            ),
             Self::NoTrustedEmail => Advice::user(
                 "no_trusted_email",
                 "Confirm your primary e-mail address at the code host, then log in again.",

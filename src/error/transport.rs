@@ -41,6 +41,9 @@ pub enum TransportError {
     /// No complete answer in time.
     #[error("the code host did not answer in time")]
     TimedOut,
+    /// Too many requests are under way, of this integration or of the whole host. Nothing was sent.
+    #[error("too many requests to code hosts are under way")]
+    Busy,
     /// The connection ended in the middle of the answer.
     #[error("the connection ended before the answer was complete")]
     Interrupted,
@@ -86,6 +89,9 @@ impl TransportError {
             Self::TimedOut => {
                 Advice::code_host("timed_out", "Try again; if it stays, raise the time-out of the integration.")
                     .transient()
+            }
+            Self::Busy => {
+                Advice::operator("busy", "Try again in a moment; if it stays, allow more requests at once.").transient()
             }
             Self::Interrupted => Advice::code_host("interrupted", "Try again.").transient(),
             Self::Protocol => Advice::code_host("not_http", "Check that the base URL leads to a web server."),

@@ -2,12 +2,17 @@
 
 mod callback;
 mod pending;
+mod purpose;
 mod return_to;
+#[cfg(feature = "seal")]
+mod sealed;
 
 pub use self::callback::Callback;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};
+pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
+use crate::error::{AccountError, Error};
 use crate::scope::ScopeDescription;
 use crate::token::TokenSet;
 use crate::user::{EmailTrust, User};
@@ -38,8 +43,12 @@ impl Login {
     ///
     /// # Errors
     ///
-    /// [`AccountError::NoTrustedEmail`](crate::error::AccountError::NoTrustedEmail).
-    pub fn require_trusted_email(&self) -> Result<&str, crate::error::Error> {
-        self.trusted_email().ok_or_else(|| crate::error::AccountError::NoTrustedEmail.into())
+    /// [`AccountError::EmailNotTrusted`] if the code host confirms an address and the policy does not take its word, which
+    /// is for the host to decide; [`AccountError::NoTrustedEmail`] if the person must confirm one.
+    pub fn require_trusted_email(&self) -> Result<&str, Error> {
+        self.trusted_email().ok_or_else(|| match self.user.trusted_email(EmailTrust::ThisInstance) {
+            Some(_) => AccountError::EmailNotTrusted.into(),
+            None => AccountError::NoTrustedEmail.into(),
+        })
     }
 }

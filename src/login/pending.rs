@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::callback::{Callback, Outcome};
+use super::purpose::Purpose;
 use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
 use crate::grant::VerifiedGrant;
@@ -20,11 +21,13 @@ use crate::token::Origin;
 /// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     integration: IntegrationId,
+    base_url: Box<str>,
     callback_url: Arc<str>,
     state: Secret,
     verifier: Secret,
     /// Seconds since 1970.
     begun_at: u64,
+    purpose: Purpose,
     return_to: Option<ReturnTo>,
 }
 
@@ -38,12 +41,20 @@ pub struct Expected<'a> {
     pub callback_url: &'a CallbackUrl,
     /// Who must have sent the browser, if the callback says so (RFC 9207).
     pub issuer: &'a str,
+    /// What the login is for.
+    pub purpose: Purpose,
 }
 
 impl<'a> Expected<'a> {
-    /// An expectation.
+    /// An expectation of somebody who logs in.
     pub fn new(origin: &'a Origin, callback_url: &'a CallbackUrl, issuer: &'a str) -> Self {
-        Self { origin, callback_url, issuer }
+        Self { origin, callback_url, issuer, purpose: Purpose::LogIn }
+    }
+
+    /// The same for another purpose: a login that was begun for one is not finished for another.
+    #[must_use]
+    pub fn purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 }
 
@@ -56,18 +67,20 @@ impl PendingLogin {
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
         Ok(Self {
             integration: expected.origin.integration().clone(),
+            base_url: expected.origin.base_url().as_str().into(),
             callback_url: expected.callback_url.text(),
             state: Secret::random()?,
             verifier: Secret::random()?,
             begun_at: seconds(now),
+            purpose: expected.purpose.clone(),
             return_to,
         })
     }
 
     /// Finds out whether a callback finishes this login, and consumes it either way.
     ///
-    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, age, issuer, and only then
-    /// what the code host says.
+    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, purpose, age, issuer, and only
+    /// then what the code host says.
     ///
     /// # Errors
     ///
@@ -82,11 +95,17 @@ impl PendingLogin {
         if !self.state.matches(state) {
             return Err(VerifyError::StateUnknown);
         }
-        if self.integration != *expected.origin.integration() {
+        // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
+        let origin = (&self.integration, &*self.base_url);
+        if origin != (expected.origin.integration(), expected.origin.base_url().as_str()) {
             return Err(VerifyError::OtherIntegration);
         }
         if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
             return Err(VerifyError::OtherCallbackUrl);
+        }
+        if self.purpose != expected.purpose {
+            let both = self.purpose.user_id().is_some() && expected.purpose.user_id().is_some();
+            return Err(if both { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
         if age >= MAX_AGE {
@@ -119,6 +138,11 @@ impl PendingLogin {
     /// The integration that the person logs in through.
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
+    }
+
+    /// What the login is for.
+    pub fn purpose(&self) -> &Purpose {
+        &self.purpose
     }
 
     /// Where the person wanted to go.
@@ -185,6 +209,11 @@ impl PendingLogins {
         found.and_then(|at| self.0.remove(at)).ok_or(VerifyError::StateUnknown)
     }
 
+    #[cfg(feature = "seal")]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PendingLogin> {
+        self.0.iter()
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -217,10 +246,12 @@ const VERSION: u8 = 1;
 struct Stored<'a> {
     v: u8,
     integration: &'a str,
+    base_url: &'a str,
     callback_url: &'a str,
     state: &'a str,
     verifier: &'a str,
     begun_at: u64,
+    purpose: &'a Purpose,
     #[serde(skip_serializing_if = "Option::is_none")]
     return_to: Option<&'a ReturnTo>,
 }
@@ -230,10 +261,12 @@ impl Serialize for PendingLogin {
         let stored = Stored {
             v: VERSION,
             integration: self.integration.as_str(),
+            base_url: &self.base_url,
             callback_url: &self.callback_url,
             state: self.state.expose(),
             verifier: self.verifier.expose(),
             begun_at: self.begun_at,
+            purpose: &self.purpose,
             return_to: self.return_to.as_ref(),
         };
         stored.serialize(serializer)
@@ -246,10 +279,12 @@ impl<'de> Deserialize<'de> for PendingLogin {
         struct Owned {
             v: u8,
             integration: String,
+            base_url: Box<str>,
             callback_url: String,
             state: String,
             verifier: String,
             begun_at: u64,
+            purpose: Purpose,
             return_to: Option<ReturnTo>,
         }
         let stored = Owned::deserialize(deserializer).map_err(|_| invalid())?;
@@ -259,10 +294,12 @@ impl<'de> Deserialize<'de> for PendingLogin {
         }
         Ok(Self {
             integration: stored.integration.parse().map_err(|_| invalid())?,
+            base_url: stored.base_url,
             callback_url: stored.callback_url.into(),
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,
+            purpose: stored.purpose,
             return_to: stored.return_to,
         })
     }

@@ -16,6 +16,7 @@ mod scope;
 
 pub use self::guide::{SetupCredentials, SetupField, SetupGuide};
 pub use self::link::{LinkAddress, SetupLink};
+pub(crate) use self::render::one_line;
 pub(crate) use self::request::parse_name;
 pub use self::request::{AppOwner, SetupRequest};
 pub use self::scope::SetupScope;

@@ -31,16 +31,24 @@
 mod application;
 pub mod bitbucket;
 pub mod conformance;
+#[cfg(feature = "seal")]
+mod faulty_store;
 pub mod gitlab;
 mod grants;
 mod journal;
 mod page;
 mod scripted;
 mod server;
+#[cfg(feature = "seal")]
+mod store_conformance;
 mod wire;
 
 pub use application::{FakeApplication, FakeError};
 pub use bitbucket::FakeBitbucket;
+#[cfg(feature = "seal")]
+pub use faulty_store::{Fault, FaultyStore};
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
 pub use scripted::{ScriptedTransport, SentRequest};
+#[cfg(feature = "seal")]
+pub use store_conformance::{Nonconformity, store_conformance};

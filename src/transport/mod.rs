@@ -1,7 +1,9 @@
 //! Bytes in, bytes out: how requests leave the host, and where they may go.
 
 mod answer;
+mod bulkhead;
 mod reqwest;
+mod resolve;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use crate::error::TransportError;
 
 pub use self::answer::Reply;
 pub(crate) use self::answer::{HEADERS, MAX_TOKEN_BODY};
+pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 pub use self::reqwest::{HttpClient, HttpClientBuilder};
+pub use self::resolve::Resolve;
 pub use crate::network::{Cidr, Network};
 
 /// Sends one request and brings back one answer.

@@ -2,16 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::sync::Semaphore;
 
 use super::Transport;
+use super::bulkhead;
+use super::resolve::{Lookups, Resolve, System};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
@@ -33,6 +35,8 @@ use crate::network::Network;
 pub struct HttpClient {
     client: reqwest::Client,
     shared: Arc<Shared>,
+    /// What is trusted besides the system's authorities.
+    certificates: Arc<[Vec<u8>]>,
     timeout: Option<Duration>,
 }
 
@@ -41,8 +45,8 @@ struct Shared {
     network: Network,
     connect_timeout: Duration,
     user_agent: HeaderValue,
-    /// The resolver blocks a thread for each look-up, and cannot be cancelled.
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
+    in_flight: Semaphore,
 }
 
 impl HttpClient {
@@ -54,6 +58,8 @@ impl HttpClient {
             timeout: Some(TOTAL_TIMEOUT),
             user_agent: HeaderValue::from_static(concat!("codehost-oauth/", env!("CARGO_PKG_VERSION"))),
             certificates: Vec::new(),
+            resolver: Arc::new(System),
+            max_in_flight: MAX_IN_FLIGHT,
         }
     }
 
@@ -63,15 +69,16 @@ impl HttpClient {
         Self { timeout, ..self.clone() }
     }
 
-    /// A client that also trusts the authorities in `pem`, for one integration: it has its own connections, so an
-    /// authority that one tenant brings vouches for nobody else's code host.
+    /// A client that also trusts the authorities in `pem`, besides those that this one trusts, for one integration: it
+    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` holds no certificate.
+    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let client = build(&self.shared, &[pem.as_bytes().to_vec()])?;
-        Ok(Self { client, shared: Arc::clone(&self.shared), timeout: self.timeout })
+        let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
+        let client = build(&self.shared, &certificates)?;
+        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
     }
 
     async fn exchange(
@@ -88,6 +95,7 @@ impl HttpClient {
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
+        let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let mut response = self.client.execute(request).await.map_err(classify)?;
         if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
             return Err(TransportError::AddressNotAllowed);
@@ -179,6 +187,8 @@ pub struct HttpClientBuilder {
     timeout: Option<Duration>,
     user_agent: HeaderValue,
     certificates: Vec<Vec<u8>>,
+    resolver: Arc<dyn Resolve>,
+    max_in_flight: usize,
 }
 
 impl HttpClientBuilder {
@@ -211,12 +221,28 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Looks up names with `resolver` instead of the operating system's. Its answers are checked in the same way.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// How many requests may be under way at once, over all integrations: 64 unless set. One integration has at most
+    /// [four of them](crate::IntegrationBuilder::max_in_flight), so this is room for sixteen code hosts that stall at
+    /// the same time. A request that finds no room within five seconds ends with [`TransportError::Busy`].
+    #[must_use]
+    pub fn max_in_flight(mut self, limit: usize) -> Self {
+        self.max_in_flight = limit;
+        self
+    }
+
     /// Builds the client.
     ///
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds none.
+    /// text holds none, or something that is none.
     ///
     /// # Panics
     ///
@@ -226,23 +252,28 @@ impl HttpClientBuilder {
             network: self.network,
             connect_timeout: self.connect_timeout,
             user_agent: self.user_agent,
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            lookups: Lookups::new(self.resolver),
+            in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         };
         let client = build(&shared, &self.certificates)?;
-        Ok(HttpClient { client, shared: Arc::new(shared), timeout: self.timeout })
+        Ok(HttpClient {
+            client,
+            shared: Arc::new(shared),
+            certificates: self.certificates.into(),
+            timeout: self.timeout,
+        })
     }
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_LOOKUPS: usize = 64;
 const MAX_ROOM: usize = 16 * 1024;
+const MAX_IN_FLIGHT: usize = 64;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
 #[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
 fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, ConfigError> {
-    let guard = Guard { network: shared.network.clone(), lookups: Arc::clone(&shared.lookups) };
+    let guard = Guard { network: shared.network.clone(), lookups: shared.lookups.clone() };
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -253,7 +284,12 @@ fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, C
         .connect_timeout(shared.connect_timeout)
         .user_agent(shared.user_agent.clone())
         .dns_resolver(guard);
-    add_certificates(builder, certificates)?.build().map_err(|_| ConfigError::HttpClient)
+    match add_certificates(builder, certificates)?.build() {
+        Ok(client) => Ok(client),
+        // What is in the PEM texts is read only here, and the error does not say whether it is to blame.
+        Err(_) if !certificates.is_empty() && build(shared, &[]).is_ok() => Err(ConfigError::Certificates),
+        Err(_) => Err(ConfigError::HttpClient),
+    }
 }
 
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
@@ -283,34 +319,28 @@ fn add_certificates(
 /// Resolves a name once and lets nothing through that the policy refuses.
 struct Guard {
     network: Network,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
 }
 
-impl Resolve for Guard {
+impl reqwest::dns::Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let network = self.network.clone();
-        let lookups = Arc::clone(&self.lookups);
+        let lookups = self.lookups.clone();
         Box::pin(async move {
-            let lookup = async {
-                let _permit = lookups.acquire().await.map_err(|_| TransportError::NameNotFound)?;
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-                found.map(|addresses| addresses.collect()).map_err(|_| TransportError::NameNotFound)
-            };
-            let addresses: Vec<SocketAddr> =
-                tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await.map_err(|_| TransportError::TimedOut)??;
-            if addresses.is_empty() {
-                return Err(TransportError::NameNotFound.into());
-            }
-            // One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which
-            // plain HTTP may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
-            let local = crate::network::is_localhost(name.as_str());
-            let permitted = |ip: std::net::IpAddr| network.permits(ip) && (!local || ip.is_loopback());
-            if !addresses.iter().all(|address| permitted(address.ip())) {
+            let addresses = lookups.lookup(name.as_str()).await?;
+            if !permits_all(&network, name.as_str(), &addresses) {
                 return Err(TransportError::AddressNotAllowed.into());
             }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
+}
+
+/// One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
+/// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
+fn permits_all(network: &Network, name: &str, addresses: &[IpAddr]) -> bool {
+    let local = crate::network::is_localhost(name);
+    addresses.iter().all(|ip| network.permits(*ip) && (!local || ip.is_loopback()))
 }
 
 /// The cause, and nothing of the text.
@@ -369,4 +399,30 @@ fn not_http(error: &reqwest::Error) -> TransportError {
         cause = current.source();
     }
     TransportError::Interrupted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows S3 of the threat model, and what no test can make the system's resolver answer.
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let public = Network::public_only();
+        let loopback = Network::any().allow_loopback_http();
+        for (network, name, answer, expected) in [
+            (&public, "git.example.com", ["1.1.1.1:0", "[2606:4700:4700::1111]:0"], true),
+            (&public, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], false),
+            (&public, "git.example.com", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&public, "git.example.com", ["1.1.1.1:0", "[::ffff:1.1.1.1]:0"], false),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], true),
+            (&loopback, "git.example.com", ["1.1.1.1:0", "169.254.169.254:0"], false),
+            (&loopback, "localhost", ["127.0.0.1:0", "[::1]:0"], true),
+            (&loopback, "localhost", ["127.0.0.1:0", "1.1.1.1:0"], false),
+            (&loopback, "a.localhost", ["10.0.0.1:0", "10.0.0.1:0"], false),
+        ] {
+            let addresses = answer.map(|address| address.parse().unwrap());
+            assert_eq!(permits_all(network, name, &addresses), expected, "{name} {answer:?}");
+        }
+    }
 }

@@ -297,6 +297,13 @@ fn a_pending_login_belongs_to_one_integration_and_one_callback_url() {
     assert_eq!(finish(&demo, &demo, "/oauth/callback/gitlab/other"), Err(VerifyError::OtherCallbackUrl));
     assert_eq!(finish(&demo, &demo, PATH), Ok("demo".to_owned()));
 
+    // The integration's base URL was changed on the way: the code of the old code host is not for the new one.
+    let mut moved = Side::demo();
+    let evil = BaseUrl::parse("https://evil.test", &Network::public_only()).unwrap();
+    moved.origin = Origin::new("demo".parse().unwrap(), evil);
+    assert_eq!(finish(&demo, &moved, PATH), Err(VerifyError::OtherIntegration));
+    assert_eq!(finish(&moved, &demo, PATH), Err(VerifyError::OtherIntegration));
+
     // The host's public URL was changed on the way: the code was asked for at another redirect URI.
     let moved = Side::new("https://new.example.com", "demo");
     assert_eq!(finish(&demo, &moved, PATH), Err(VerifyError::OtherCallbackUrl));

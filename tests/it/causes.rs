@@ -95,9 +95,9 @@ async fn each_answer_has_its_cause_and_its_audience() {
         ),
         // Both shapes of 401.
         ("gitlab", Lookup, 401, JSON, message("401 Unauthorized"), "token_rejected", User, "l"),
-        ("gitlab", Lookup, 401, JSON, expired.to_owned(), "token_expired", User, "t"),
+        ("gitlab", Lookup, 401, JSON, expired.to_owned(), "token_expired", User, ""),
         ("gitlab", Lookup, 401, JSON, revoked.to_owned(), "token_revoked", User, "l"),
-        ("bitbucket", Lookup, 401, JSON, bitbucket("error_token_expired"), "token_expired", User, "t"),
+        ("bitbucket", Lookup, 401, JSON, bitbucket("error_token_expired"), "token_expired", User, ""),
         ("bitbucket", Lookup, 401, JSON, bitbucket("error_token_invalid"), "token_rejected", User, "l"),
         // Both shapes of 403, and every reason.
         ("gitlab", Lookup, 403, JSON, scope.to_owned(), "scope_missing", Administrator, ""),
@@ -210,6 +210,7 @@ async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
         (TransportError::PlainHttp, "plain_http", Administrator, false),
         (TransportError::NoTls, "no_tls", Operator, false),
         (TransportError::Interrupted, "interrupted", CodeHost, true),
+        (TransportError::Busy, "busy", Operator, true),
         (TransportError::Protocol, "not_http", CodeHost, false),
         (TransportError::Encoded, "encoded", CodeHost, false),
     ] {

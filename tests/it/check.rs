@@ -1,11 +1,14 @@
 //! The check before an integration is saved.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codehost_oauth::check::{CheckReport, CheckRequest, Level, Verdict};
+use codehost_oauth::bitbucket::BitbucketCloud;
+use codehost_oauth::check::{CheckReport, CheckRequest, Finding, Level, Verdict};
 use codehost_oauth::error::{Audience, TransportError};
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
+use codehost_oauth::transport::Network;
 use codehost_oauth::{Access, BaseUrl, ClientCredentials, OAuthProvider};
 
 use crate::stub::{self, Stub, answer, html, json};
@@ -297,6 +300,45 @@ async fn bitbucket_says_what_is_wrong_with_the_client() {
     let report = check("bitbucket-cloud", BITBUCKET, &http).await;
     assert_eq!(codes(&report), [("unreachable", Level::Problem), ("credentials", Level::Ok)]);
     assert!(report.findings()[0].message.contains("https://api.bitbucket.org"));
+}
+
+/// Where the operator sends the server-side calls is nothing that a tenant needs to know.
+#[tokio::test]
+async fn the_public_report_does_not_name_the_url_inside() {
+    let any = Network::any();
+    let inside = BaseUrl::parse("https://inside.svc:8443", &any).unwrap();
+    let gitlab = GitLab::new(BaseUrl::parse(GITLAB, &any).unwrap()).unwrap().with_api_url(inside.clone());
+    let providers: [Arc<dyn OAuthProvider>; 2] =
+        [Arc::new(gitlab), Arc::new(BitbucketCloud::new().with_api_url(inside))];
+    for (provider, status) in
+        providers.iter().flat_map(|provider| [200, 401, 404, 500].map(|status| (provider, status)))
+    {
+        let http = Stub::new(move |request| match request.uri().path() {
+            "/oauth/token" | "/site/oauth2/access_token" => json(400, GOOD),
+            _ => json(status, DISCOVERY),
+        });
+        let client = ClientCredentials::new(provider.base_url(), "my-client", "my-secret").unwrap();
+        let callback_url = provider.callback_url(&"https://host.example".parse().unwrap(), &"demo".parse().unwrap());
+        let request = CheckRequest::new(callback_url, provider.required_scopes(&Access::SignIn));
+        let report = provider.check(&http, &client, &request).await.public();
+        for shown in [report.to_string(), report.to_html(), serde_json::to_string(&report).unwrap()] {
+            assert!(!shown.contains("inside"), "{status}: {shown}");
+        }
+    }
+}
+
+/// A provider of somebody else may put into a finding what a peer said.
+#[test]
+fn a_finding_controls_no_terminal() {
+    let mut report = CheckReport::new(&BitbucketCloud::new());
+    let hostile = "no\u{1b}[2J\u{202e}way\r\nproblem";
+    report.push(Finding::problem("hostile", hostile).fix(Audience::Operator, hostile));
+    report.push_not_checked("hostile", hostile);
+    for shown in [report.to_string(), report.to_html()] {
+        let controls = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!shown.contains(controls), "{shown:?}");
+        assert!(!shown.lines().any(|line| line.starts_with("problem")), "{shown:?}");
+    }
 }
 
 #[tokio::test]

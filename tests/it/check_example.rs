@@ -6,6 +6,8 @@ use std::process::Output;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use tokio::process::Command;
 
+use crate::support::free_address;
+
 /// The program, beside this test's own. `cargo test` builds both; `cargo test --test it` alone does not.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -52,9 +54,7 @@ async fn status_and_report_tell_what_was_found() {
     assert!(stderr.starts_with("error[client_rejected]: ") && stderr.contains("\nhint: "), "{stderr}");
     assert!(!stdout.contains("wrong-secret") && !stderr.contains("wrong-secret"));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let closed = format!("http://{}", free_address());
     let output = run(&closed, Some("right"), &[]).await;
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(1));

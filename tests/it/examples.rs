@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::support::free_address;
+
 const SECRET: &str = "example-client-secret-77";
 
 /// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
@@ -71,11 +73,6 @@ fn assert_failed(status: Option<i32>, stderr: &str, code: &str) {
     let lines: Vec<&str> = stderr.lines().collect();
     assert!(lines[0].starts_with(&format!("error[{code}]: ")), "{code}: {stderr}");
     assert!(lines[0].len() > code.len() + 12 && lines.len() == 2 && lines[1].starts_with("hint: "), "{stderr}");
-}
-
-/// A port that was free a moment ago.
-async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 /// A running `login` that has printed what to open.
@@ -176,13 +173,13 @@ fn application(platform: &str, address: SocketAddr, scopes: &str) -> FakeApplica
 }
 
 async fn at_gitlab() -> (FakeGitLab, SocketAddr) {
-    let address = free_address().await;
+    let address = free_address();
     let application = application("gitlab", address, "read_user read_api api");
     (FakeGitLab::builder().application(application).start().await.unwrap(), address)
 }
 
 async fn at_bitbucket() -> (FakeBitbucket, SocketAddr) {
-    let address = free_address().await;
+    let address = free_address();
     let application = application("bitbucket-cloud", address, "account email");
     (FakeBitbucket::builder().application(application).start().await.unwrap(), address)
 }

@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test stops at what it did not expect, and may speak HTTP by itself; clippy.toml reaches the test functions, not their helpers"
@@ -20,21 +21,33 @@ mod check;
 mod check_example;
 mod check_tls;
 mod conformance;
+mod corpora;
+mod dns;
 mod examples;
 mod fakes;
 mod fixture;
+mod fuzz_smoke;
+mod fuzz_targets;
 mod gitlab;
+mod host_app;
+mod hostile;
+mod isolation;
+mod keeper;
 mod login;
 mod membership;
 mod network;
 mod observe;
 mod pending;
+mod port;
+mod purpose;
 mod return_to;
 mod revoke;
+mod router;
 mod scripted;
 mod setup;
 mod setup_guides;
 mod stub;
 mod support;
+mod tenants;
 mod transport;
 mod values;

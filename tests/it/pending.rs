@@ -174,6 +174,8 @@ fn what_is_no_pending_login_is_refused_without_an_echo() {
         change("return_to", "//MARKER".into()),
         change("return_to", "https://MARKER".into()),
         change("callback_url", 1.into()),
+        change("base_url", 1.into()),
+        change("base_url", serde_json::Value::Null),
         without_verifier,
         serde_json::Value::Null,
         marker.into(),

@@ -11,7 +11,7 @@ use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{Access, BaseUrl, Callback, Integration, Login, PendingLogin, PendingLogins, Platform};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const HOST: &str = "http://127.0.0.1:9000";
 pub(crate) const CLIENT_ID: &str = "demo-client";
@@ -23,6 +23,17 @@ pub(crate) fn network() -> Network {
 
 pub(crate) fn http() -> HttpClient {
     HttpClient::builder(network()).build().unwrap()
+}
+
+/// An address at which nobody listens. It is kept until the tests end, so that no other test is given its port; a
+/// program that sets `SO_REUSEADDR`, as tokio does, can still listen there.
+pub(crate) fn free_address() -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// The callback URL of an integration of [`HOST`].

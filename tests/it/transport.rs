@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Raw, at_bitbucket, at_gitlab, bitbucket, get, gitlab, http, log_in};
+use crate::support::{Raw, at_bitbucket, at_gitlab, bitbucket, free_address, get, gitlab, http, log_in};
 
 const CAP: usize = 1024;
 const QUICK: Duration = Duration::from_millis(500);
@@ -367,9 +367,7 @@ async fn plain_http_is_refused_unless_asked_for() {
 
 #[tokio::test]
 async fn nobody_there_and_no_such_name_are_told_apart() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    let url = format!("http://{}/", free_address());
     assert_eq!(refused(&http(), &url).await, "unreachable");
     assert_eq!(refused(&anywhere(), &url.replace("http:", "https:")).await, "unreachable");
     assert_eq!(refused(&anywhere(), "https://nonexistent.invalid/").await, "name_not_found");
@@ -448,6 +446,10 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     get(&strict.with_root_certificates(&bundle).unwrap(), &url, CAP).await.unwrap();
     let for_all = HttpClient::builder(Network::any()).root_certificates(&ours.pem()).build().unwrap();
     get(&for_all, &url, CAP).await.unwrap();
+    // One integration's authority comes to those of everybody, and takes none of them away.
+    let both = for_all.with_root_certificates(&theirs.pem()).unwrap();
+    get(&both, &url, CAP).await.unwrap();
+    get(&both.with_timeout(None).with_root_certificates(&theirs.pem()).unwrap(), &url, CAP).await.unwrap();
     // The network policy still holds.
     let public = HttpClient::builder(Network::public_only()).build().unwrap().with_root_certificates(&ours.pem());
     assert_eq!(refused(&public.unwrap(), &url).await, "address_not_allowed");
@@ -483,7 +485,8 @@ fn what_is_no_certificate_is_no_certificate() {
             HttpClient::builder(Network::any()).root_certificates(pem).build().map(drop),
         ] {
             let error = result.unwrap_err();
-            assert!(matches!(error.code(), "certificates" | "http_client"), "{pem}: {}", error.code());
+            // Whoever pasted it must act, not whoever runs the host.
+            assert_eq!(error.code(), "certificates", "{pem}");
             assert!(!format!("{error} {error:?}").contains("MARKER"));
         }
     }

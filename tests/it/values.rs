@@ -174,7 +174,7 @@ proptest! {
             Err(error) => {
                 let kept = name.chars().filter(char::is_ascii_alphanumeric).count();
                 prop_assert!(kept == 0 || kept > 63);
-                prop_assert!(matches!(error, ConfigError::IntegrationId));
+                prop_assert!(matches!(error, ConfigError::NoSlug));
             }
         }
     }
@@ -487,6 +487,15 @@ fn scopes() {
     for bad in ["a\tb", "a \"b\"", "a b\n"] {
         assert!(bad.parse::<Scopes>().is_err(), "{bad:?}");
     }
+}
+
+/// As many as a token answer of 256 KiB has room for. Compared each with all, they would take minutes.
+#[test]
+fn a_flood_of_scopes_is_read_at_once() {
+    let text: String = (0..60_000).map(|number| format!("{number:x} ")).collect();
+    let started = std::time::Instant::now();
+    assert_eq!(text.parse::<Scopes>().unwrap().len(), 60_000);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 proptest! {

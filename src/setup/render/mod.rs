@@ -21,7 +21,7 @@ const CREDENTIALS: &str = "What to copy back";
 const WARNINGS: &str = "Take care";
 
 /// One line without anything that could control a terminal.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }

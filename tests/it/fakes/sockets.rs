@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use codehost_oauth::testing::FakeGitLab;
 
 use super::{client, form, get, send};
+use crate::support::free_address;
 
 #[tokio::test]
 async fn requests_are_recorded_without_secrets_in_debug() {
@@ -53,8 +54,9 @@ async fn answers_can_be_scripted_lost_and_late() {
 
 #[tokio::test]
 async fn a_stopped_fake_leaves_its_port() {
-    let fake = FakeGitLab::builder().sub_path("").start().await.unwrap();
-    let address = fake.base_url().trim_start_matches("http://").parse().unwrap();
+    let address = free_address();
+    let fake = FakeGitLab::builder().sub_path("").listen(address).start().await.unwrap();
+    assert_eq!(fake.base_url(), format!("http://{address}"));
     fake.stop().await;
     let again = FakeGitLab::builder().listen(address).start().await.unwrap();
     assert_eq!(again.base_url(), format!("http://{address}/gitlab"));

@@ -1,0 +1,113 @@
+//! A small web app that people log in to with their code host: the whole road in a browser, from "Add integration" to
+//! an account page.
+//!
+//! ```text
+//! cargo run --example host -- --demo
+//! ```
+//!
+//! starts a fake Bitbucket and a fake GitLab beside it, so that nothing else is needed. Without `--demo`, it is a real
+//! host: `--public-url` is where browsers reach it, `--database` where everything is kept, and `CODEHOST_KEYS` the key
+//! that seals client secrets and sessions.
+
+mod app;
+mod demo;
+mod form;
+mod keys;
+mod logins;
+mod pages;
+mod report;
+mod routes;
+mod sessions;
+mod store;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use app::App;
+use clap::Parser;
+use codehost_oauth::Host;
+use demo::Demo;
+use store::Store;
+use support::{Failure, NetworkFlags, exit, print};
+use tokio::net::TcpListener;
+
+/// A web app that people log in to with Bitbucket Cloud or any GitLab
+#[derive(Parser)]
+#[command(name = "host")]
+struct Flags {
+    /// Start a fake Bitbucket and a fake GitLab beside it, with credentials for each integration
+    #[arg(long)]
+    demo: bool,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Where browsers reach it; http://ADDR if left out
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The SQLite file; host.sqlite, or with --demo none at all, if left out
+    #[arg(long, value_name = "PATH")]
+    database: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkFlags,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit(run(Flags::parse()).await)
+}
+
+async fn run(flags: Flags) -> Result<(), Failure> {
+    let listener = TcpListener::bind(flags.listen).await.map_err(|error| Failure {
+        code: "listen".to_owned(),
+        message: format!("cannot listen on {}: {error}", flags.listen),
+        hint: "Free the port, or choose another with --listen.".to_owned(),
+    })?;
+    let address = listener.local_addr().map_err(|error| failure("listen", &error))?;
+    let public_url: Host = match &flags.public_url {
+        Some(url) => url.parse()?,
+        None => format!("http://{address}").parse()?,
+    };
+
+    if url::Url::parse(public_url.as_str()).is_ok_and(|url| url.path() != "/") {
+        return Err(Failure {
+            code: "public_url_path".to_owned(),
+            message: "the public URL has a path, which this example does not serve".to_owned(),
+            hint: "Give it a host name of its own.".to_owned(),
+        });
+    }
+
+    let database = match flags.database {
+        None if flags.demo => None,
+        database => Some(database.unwrap_or_else(|| "host.sqlite".into())),
+    };
+    let keys = Arc::new(keys::load(database.as_deref())?);
+    let store = Store::open(database.as_deref(), Arc::clone(&keys)).await?;
+    let mut network = flags.network.network()?;
+    let demo = match flags.demo {
+        true => {
+            network = network.allow_loopback_http();
+            Some(Demo::start(address, &public_url, &store).await?)
+        }
+        false => None,
+    };
+    if let Some(demo) = &demo {
+        print(&demo.describe())?;
+    }
+
+    let app = Arc::new(App::new(public_url, network, store, demo)?);
+    print(&format!(
+        "administrators: if nobody can log in, enter the one-time token {} at {}/setup\n",
+        app.setup_token(),
+        app.public_url
+    ))?;
+    print(&format!("open: {}\n", app.public_url))?;
+    axum::serve(listener, routes::routes(app)).await.map_err(|error| failure("serve", &error))
+}
+
+fn failure(code: &str, error: &dyn std::error::Error) -> Failure {
+    Failure { code: code.to_owned(), message: error.to_string(), hint: String::new() }
+}

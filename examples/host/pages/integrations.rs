@@ -1,0 +1,266 @@
+//! What an administrator sees: the list, the form, the question before deleting.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use codehost_oauth::check::CheckReport;
+use codehost_oauth::{LoginLink, Platform};
+use maud::{Markup, html};
+
+use super::guide::{credential_names, guide, report};
+use super::{Page, Viewer, copyable, csrf};
+use crate::app::Right;
+use crate::form::{Draft, Typed};
+use crate::report::Verdict;
+use crate::store::{IntegrationRow, Organization};
+
+/// The list.
+pub(crate) fn list(
+    viewer: &Viewer,
+    organization: &Organization,
+    right: Right,
+    rows: &[(IntegrationRow, Option<LoginLink>)],
+    may_add_organizations: bool,
+) -> Response {
+    let body = html! {
+        div.heading {
+            h1 { "Integrations" }
+            a.button href={ "/org/" (organization.slug) "/integrations/new" } { "Add integration" }
+        }
+        p.muted { "People of the organization " strong { (organization.name) } " log in through these." }
+        (standing(right))
+        @if rows.is_empty() {
+            div.empty {
+                p { "There is no integration yet, so nobody can log in." }
+                p.muted { "You need nothing but the address of your code host. The form shows what to click there." }
+            }
+        } @else {
+            div.cards {
+                @for (row, link) in rows {
+                    article.card {
+                        h2 { (row.name) }
+                        p.muted { (platform_name(&row.platform)) " · " span.mono { (row.base_url) } }
+                        @match link {
+                            Some(link) => {
+                                h3 { "Login link" }
+                                p.muted { "Share it with the people who may log in." }
+                                (copyable("login link", link.url.as_str()))
+                                p.actions {
+                                    a.button.small href=(link.url.path()) { "Open login link" }
+                                    a href={ "/org/" (organization.slug) "/integrations/" (row.id) "/edit" } { "Edit" }
+                                    a.danger href={ "/org/" (organization.slug) "/integrations/" (row.id) "/delete" } { "Delete" }
+                                }
+                            }
+                            None => {
+                                p.error { "This integration cannot be used: its secret does not open, or the network policy has changed. Edit it." }
+                                p.actions {
+                                    a href={ "/org/" (organization.slug) "/integrations/" (row.id) "/edit" } { "Edit" }
+                                    a.danger href={ "/org/" (organization.slug) "/integrations/" (row.id) "/delete" } { "Delete" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if may_add_organizations { p.below { a href="/organizations" { "Organizations of this app" } } }
+    };
+    Page::new("Integrations", body).show(viewer)
+}
+
+/// What the form shows besides what was typed.
+pub(crate) struct Form<'a> {
+    pub(crate) organization: &'a Organization,
+    pub(crate) right: Right,
+    pub(crate) typed: &'a Typed,
+    pub(crate) draft: &'a Draft,
+    /// The row, if one is edited, and how many accounts hang on it.
+    pub(crate) existing: Option<(&'a IntegrationRow, i64)>,
+    pub(crate) report: Option<&'a CheckReport>,
+    /// Whether a secret is kept that need not be typed again.
+    pub(crate) secret_kept: bool,
+    /// The base URLs of the fakes, GitLab's first.
+    pub(crate) demo: Option<(&'a str, &'a str)>,
+    pub(crate) demo_page: Option<&'a str>,
+    /// Whether complaints are shown: not before anything was asked for.
+    pub(crate) complain: bool,
+}
+
+/// The form, new or to edit.
+pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
+    let Form { organization, typed, draft, .. } = form;
+    let title = if form.existing.is_some() { "Edit integration" } else { "Add integration" };
+    let (id_label, secret_label) = credential_names(draft.guide.as_ref());
+    let locked = form.existing.is_some();
+    let action = match form.existing {
+        Some((row, _)) => format!("/org/{}/integrations/{}/edit", organization.slug, row.id),
+        None => format!("/org/{}/integrations/new", organization.slug),
+    };
+    let body = html! {
+        p.crumbs { a href={ "/org/" (organization.slug) "/integrations" } { "Integrations" } " / " (title) }
+        h1 { (title) }
+        (standing(form.right))
+        form.integration method="post" action=(action) data-live novalidate autocomplete="off" {
+            (csrf(viewer))
+            div.columns {
+                div.column {
+                    (field(form, "platform", "Platform", html! {
+                        @if locked {
+                            input #platform type="text" value=(platform_name(&typed.platform)) disabled;
+                        } @else {
+                            select #platform name="platform" required aria-describedby="platform-help" {
+                                @for platform in Platform::built_in() {
+                                    option value=(platform.id()) selected[platform.id() == typed.platform] data-base-url=[default_base_url(form, platform.id())] { (platform.name()) }
+                                }
+                            }
+                        }
+                    }, if locked { "Locked: the callback URL hangs on it." } else { "" }))
+                    (field(form, "name", "Name", html! {
+                        input #name type="text" name=[(!locked).then_some("name")] value=(typed.name) disabled[locked] required maxlength="60" aria-describedby="name-help" aria-invalid=[invalid(form, "name")];
+                    }, if locked { "Locked: the callback URL hangs on it." } else { "People see it on the button. It becomes a part of the callback URL and cannot be changed later." }))
+                    (field(form, "base_url", "Base URL", html! {
+                        input #base_url.mono type="url" name="base_url" value=(typed.base_url) required inputmode="url" spellcheck="false" aria-describedby="base_url-help" aria-invalid=[invalid(form, "base_url")];
+                    }, "Where people open it in the browser, with its sub-path if it has one. For Bitbucket Cloud https://bitbucket.org."))
+                    (field(form, "access", "Access", html! {
+                        select #access name="access" aria-describedby="access-help" {
+                            @for (value, label) in ACCESS { option value=(value) selected[value == typed.access] { (label) } }
+                        }
+                    }, "What the app may do with people's tokens. Choose no more than it needs."))
+                    (field(form, "owner", "Workspace or group", html! {
+                        input #owner type="text" name="owner" value=(typed.owner) spellcheck="false" aria-describedby="owner-help";
+                    }, "Optional. Whose the OAuth application will be: it is filled into the setup link."))
+                    details.more open[has_extras(form)] {
+                        summary { "More settings" }
+                        (field(form, "ca_pem", "Certificate authority (PEM)", html! {
+                            textarea #ca_pem.mono name="ca_pem" rows="4" spellcheck="false" aria-describedby="ca_pem-help" aria-invalid=[invalid(form, "ca_pem")] { (typed.ca_pem) }
+                        }, "Only if a private authority signed the code host's certificate."))
+                        (field(form, "timeout", "Request time-out in seconds", html! {
+                            input #timeout type="text" name="timeout" value=(typed.timeout) inputmode="numeric" aria-describedby="timeout-help" aria-invalid=[invalid(form, "timeout")];
+                        }, "Leave empty for the default, 0 for no limit."))
+                        label.check {
+                            input type="checkbox" name="trust_emails" checked[typed.trust_emails.is_some()];
+                            span { "Trust e-mail addresses without verification" br; small { "Only for a code host whose accounts your own administrator creates." } }
+                        }
+                    }
+                    fieldset {
+                        legend { "Credentials of the OAuth application" }
+                        p.muted {
+                            @if locked { "The secret is kept sealed. Enter it again only if it has changed, or if the base URL changes." }
+                            @else { "Leave both empty until you have followed the setup guide. Nothing is saved before you press the button at the end." }
+                        }
+                        (field(form, "client_id", &id_label, html! {
+                            input #client_id.mono type="text" name="client_id" value=(typed.client_id) spellcheck="false" autocomplete="off" aria-describedby="client_id-help" aria-invalid=[invalid(form, "client_id")];
+                        }, ""))
+                        (field(form, "client_secret", &secret_label, html! {
+                            input #client_secret.mono type="password" name="client_secret" value="" autocomplete="new-password" aria-describedby="client_secret-help" aria-invalid=[invalid(form, "client_secret")];
+                        }, if form.secret_kept { "Kept from before. Leave empty to go on with it; it is never shown." } else { "" }))
+                    }
+                    @if let Some((row, count @ 1..)) = form.existing {
+                        label.check {
+                            input type="checkbox" name="keep_accounts" checked[typed.keep_accounts.is_some()];
+                            span {
+                                "If the base URL changes: it is the same " (platform_name(&row.platform)) " at a new address"
+                                br;
+                                small { (accounts(count)) " here. At another server the same number is another person, so without this tick they are disconnected." }
+                            }
+                        }
+                    }
+                    div #report aria-live="polite" { @if let Some(found) = form.report { (report(found)) } }
+                    p.actions {
+                        button type="submit" name="act" value="save" { @if locked { "Save integration" } @else { "Create integration" } }
+                        button.secondary type="submit" name="act" value="check" { "Check" }
+                        @if form.report.is_some_and(|report| report.verdict() == Verdict::CouldNotTell) {
+                            button.secondary type="submit" name="act" value="save-anyway" { "Save all the same" }
+                        }
+                        button.quiet.noscript type="submit" name="act" value="guide" { "Show setup guide" }
+                    }
+                }
+                aside.column.guide #guide aria-live="polite" { (guide(draft, form.demo_page)) }
+            }
+        }
+    };
+    let mut page = Page::new(title, body);
+    if form.complain && !draft.complaints.is_empty() {
+        page.status = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    page.show(viewer)
+}
+
+/// The question.
+pub(crate) fn delete(viewer: &Viewer, organization: &Organization, row: &IntegrationRow, count: i64) -> Response {
+    let list = format!("/org/{}/integrations", organization.slug);
+    let body = html! {
+        p.crumbs { a href=(list) { "Integrations" } " / Delete" }
+        h1 { "Delete " (row.name) "?" }
+        p { (accounts(count)) " on it. " @if count > 0 { "These people cannot log in through it any more, and whoever has no other account here cannot log in at all." } }
+        p.muted { "The OAuth application at " (row.base_url) " stays; delete it there. The name cannot be used again, since its callback URL and its accounts would come back to life." }
+        form method="post" action={ (list) "/" (row.id) "/delete" } {
+            (csrf(viewer))
+            p.actions { button.danger type="submit" { "Delete integration" } a href=(list) { "Keep it" } }
+        }
+    };
+    Page::new("Delete integration", body).show(viewer)
+}
+
+const ACCESS: [(&str, &str); 3] = [
+    ("sign-in", "Log people in, nothing else"),
+    ("read", "Also read projects and merge or pull requests"),
+    ("integration", "Also write webhooks and comments"),
+];
+
+/// Why the viewer may be here, where that is not plain.
+fn standing(right: Right) -> Markup {
+    html! {
+        @match right {
+            Right::SetupMode => p.mode { strong { "Setup mode. " } "There is no administrator yet, so this form is open to whoever reaches it. Once the first integration is saved, the first person who logs in through it becomes the administrator. If that goes wrong, the one-time token that the app has printed at its start opens the form again, at " a href="/setup" { "/setup" } "." },
+            Right::Founder => p.mode { strong { "No administrator yet. " } "The first person who logs in through an integration of this organization becomes its administrator. Until then this browser may still correct the integrations, and nobody else." },
+            Right::Operator => p.mode { "You are here with the one-time token." },
+            Right::Administrator => {}
+        }
+    }
+}
+
+fn field(form: &Form<'_>, name: &'static str, label: &str, input: Markup, help: &str) -> Markup {
+    let complaint = form.draft.complaint(name).filter(|_| form.complain);
+    html! {
+        div.field.invalid[complaint.is_some()] {
+            label for=(name) { (label) }
+            (input)
+            div.help id={ (name) "-help" } {
+                @if let Some(complaint) = complaint { p.error { (complaint.message) " " (complaint.hint) } }
+                @if !help.is_empty() { (help) }
+            }
+        }
+    }
+}
+
+fn invalid(form: &Form<'_>, name: &str) -> Option<&'static str> {
+    (form.complain && form.draft.complaint(name).is_some()).then_some("true")
+}
+
+fn has_extras(form: &Form<'_>) -> bool {
+    let typed = form.typed;
+    let set = !typed.ca_pem.is_empty() || !typed.timeout.is_empty() || typed.trust_emails.is_some();
+    set || invalid(form, "ca_pem").or(invalid(form, "timeout")).is_some()
+}
+
+/// What the script fills in when the platform changes.
+fn default_base_url<'a>(form: &Form<'a>, platform: &str) -> Option<&'a str> {
+    match (form.demo, platform) {
+        (Some((gitlab, _)), "gitlab") => Some(gitlab),
+        (Some((_, bitbucket)), _) => Some(bitbucket),
+        (None, "bitbucket-cloud") => Some("https://bitbucket.org"),
+        (None, _) => None,
+    }
+}
+
+fn platform_name(id: &str) -> &'static str {
+    Platform::find(id).map_or("Unknown platform", |platform| platform.name())
+}
+
+fn accounts(count: i64) -> String {
+    match count {
+        0 => "No account hangs".to_owned(),
+        1 => "1 account hangs".to_owned(),
+        count => format!("{count} accounts hang"),
+    }
+}

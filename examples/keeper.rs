@@ -1,0 +1,181 @@
+//! Keeps one connection's tokens alive in a store that any number of processes share.
+//!
+//! ```text
+//! export CODEHOST_CLIENT_SECRET=… CODEHOST_SEAL_KEYS=1:$(head -c 32 /dev/urandom | base64)
+//! flags="--platform gitlab --base-url https://git.example.com --host http://127.0.0.1:9000 --id demo \
+//!     --client-id … --access sign-in --store sqlite:tokens.db --connection gitlab:demo:42"
+//! cargo run --example keeper -- import $flags < answer-of-the-token-endpoint.json
+//! cargo run --example keeper -- token $flags
+//! ```
+
+mod support;
+
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, ValueEnum};
+use codehost_oauth::error::{KeeperError, StoreError};
+use codehost_oauth::keeper::{ConnectionId, Outcome, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use support::integration::IntegrationFlags;
+use support::{Failure, exit, print};
+use zeroize::Zeroizing;
+
+/// Where the sealing keys come from: a flag would show in the list of processes.
+const KEYS: &str = "CODEHOST_SEAL_KEYS";
+
+/// Stores a connection's tokens, and gives a valid access token whenever it is asked
+#[derive(Parser)]
+#[command(name = "keeper")]
+struct Flags {
+    /// What to do
+    action: Action,
+    #[command(flatten)]
+    integration: IntegrationFlags,
+    /// Where the tokens are: sqlite:PATH, postgres://… or redis://…; the keys that seal them are read from
+    /// CODEHOST_SEAL_KEYS, as ID:BASE64 of 32 bytes, the newest first, separated by commas
+    #[arg(long, value_name = "URL")]
+    store: String,
+    /// Whose tokens they are: the account key that the example login prints, such as gitlab:demo:42
+    #[arg(long, value_name = "ID")]
+    connection: String,
+    /// How often to ask for the token
+    #[arg(long = "loop", value_name = "N", default_value_t = 1)]
+    times: u32,
+    /// How long to wait in between
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    every: f64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Action {
+    /// Store the token endpoint's JSON answer from stdin
+    Import,
+    /// Print a digest of the valid access token; how it came about goes to stderr
+    Token,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit(run(Flags::parse()).await)
+}
+
+async fn run(flags: Flags) -> Result<(), Failure> {
+    let integration = Arc::new(flags.integration.integration()?);
+    let connection: ConnectionId = flags.connection.parse()?;
+    let keys = std::env::var(KEYS).map(Zeroizing::new).map_err(|_| Failure {
+        code: "seal_keys_missing".to_owned(),
+        message: format!("the environment variable {KEYS} is not set"),
+        hint: format!("Set {KEYS} to 1:KEY, where KEY is 32 random bytes in base64."),
+    })?;
+    let ring: KeyRing = keys.parse().map_err(|error| failure(KeeperError::Seal(error)))?;
+    let store = open(&flags.store).await.map_err(|error| failure(KeeperError::Store(error)))?;
+    let keeper = TokenKeeper::builder(store, ring, Arc::clone(&integration)).build();
+    let done = act(&flags, &keeper, &integration, &connection).await;
+    // Nothing that the code host has acted on may be cut off.
+    keeper.finish().await;
+    done
+}
+
+async fn act(
+    flags: &Flags,
+    keeper: &TokenKeeper,
+    integration: &Integration,
+    connection: &ConnectionId,
+) -> Result<(), Failure> {
+    match flags.action {
+        Action::Import => {
+            keeper.import(connection, read_tokens(integration)?).await.map_err(failure)?;
+            print(&format!("stored {connection}\n"))
+        }
+        Action::Token => {
+            let every = Duration::try_from_secs_f64(flags.every).unwrap_or(Duration::from_secs(1));
+            for n in 0..flags.times {
+                if n > 0 {
+                    tokio::time::sleep(every).await;
+                }
+                ask(keeper, integration, connection).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn ask(keeper: &TokenKeeper, integration: &Integration, connection: &ConnectionId) -> Result<(), Failure> {
+    let outcome = keeper.ask(connection).await.map_err(failure)?;
+    eprintln!(
+        "{}",
+        match &outcome {
+            Outcome::Renewed(_) => "renewed",
+            Outcome::RenewedElsewhere(_) => "renewed elsewhere",
+            Outcome::StillValid(_) => "still valid",
+            _ => "no token",
+        }
+    );
+    let token = outcome.into_token().map_err(failure)?;
+    let digest = Sha256::digest(token.expose_for(integration.provider().base_url())?);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    print(&format!("sha256:{hex}\n"))
+}
+
+async fn open(url: &str) -> Result<Arc<dyn TokenStore>, StoreError> {
+    Ok(if let Some(path) = url.strip_prefix("sqlite:") {
+        Arc::new(SqliteStore::open(path).await?)
+    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        let store = PostgresStore::connect(url).await?;
+        store.create_tables().await?;
+        Arc::new(store)
+    } else {
+        Arc::new(RedisStore::connect(url).await?)
+    })
+}
+
+/// What `curl …/oauth/token` gave.
+fn read_tokens(integration: &Integration) -> Result<TokenSet, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+        refresh_token: Option<String>,
+        expires_in: Option<u64>,
+        /// GitLab's name for the scopes.
+        scope: Option<String>,
+        /// Bitbucket's.
+        scopes: Option<String>,
+        /// Seconds since 1970; GitLab only.
+        created_at: Option<u64>,
+    }
+    let invalid = || Failure {
+        code: "tokens_invalid".to_owned(),
+        message: "stdin is no JSON answer of a token endpoint".to_owned(),
+        hint: "Pass an object with access_token, refresh_token and expires_in.".to_owned(),
+    };
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin().take(1 << 18).read_to_string(&mut text).map_err(|_| invalid())?;
+    let answer: Answer = serde_json::from_str(&text).map_err(|_| invalid())?;
+    let expected = integration.expected();
+    let mut tokens = TokenSet::new(AccessToken::new(answer.access_token, expected.origin).ok_or_else(invalid)?);
+    if let Some(token) = answer.refresh_token {
+        tokens.refresh_token = Some(RefreshToken::new(token, expected.origin).ok_or_else(invalid)?);
+    }
+    tokens.expires_in = answer.expires_in.map(Duration::from_secs);
+    tokens.scopes = answer.scope.or(answer.scopes).and_then(|scopes| scopes.parse().ok());
+    let created = answer.created_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    tokens.received_at = created.filter(|at| *at <= SystemTime::now()).unwrap_or(tokens.received_at);
+    Ok(tokens)
+}
+
+fn failure(error: KeeperError) -> Failure {
+    let detail = match &error {
+        KeeperError::Store(
+            StoreError::Unreachable { detail } | StoreError::Refused { detail } | StoreError::Address { detail },
+        ) => format!(": {}", detail.sanitized()),
+        KeeperError::Retry { cause: Some(cause), .. } => format!(": {cause}"),
+        _ => String::new(),
+    };
+    Failure { code: error.code().to_owned(), message: format!("{error}{detail}"), hint: error.hint().into_owned() }
+}

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::clock::{Clock, SystemClock};
+use super::inner::Inner;
+use super::store::TokenStore;
+use super::{TokenKeeper, flights::Flights};
+use crate::error::KeeperError;
+use crate::host::IntegrationId;
+use crate::integration::Integration;
+use crate::seal::KeyRing;
+
+/// Where a keeper finds the integration of a connection: the host's table.
+///
+/// There are implementations for one integration, and for a map of them.
+///
+/// ```
+/// use std::sync::{Arc, RwLock};
+/// use codehost_oauth::{error::KeeperError, keeper::Integrations, Integration, IntegrationId};
+///
+/// struct Table(RwLock<Vec<Arc<Integration>>>);
+///
+/// #[async_trait::async_trait]
+/// impl Integrations for Table {
+///     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
+///         let rows = self.0.read().map_err(|_| KeeperError::Interrupted)?;
+///         Ok(rows.iter().find(|row| row.id() == id).cloned())
+///     }
+/// }
+/// # assert!(tokio::runtime::Runtime::new().unwrap().block_on(Table(RwLock::default()).find(&"a".parse().unwrap())).unwrap().is_none());
+/// ```
+#[async_trait]
+pub trait Integrations: Send + Sync {
+    /// The integration, or `None` if there is none of that id.
+    ///
+    /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError>`
+    ///
+    /// # Errors
+    ///
+    /// If the table cannot be read, for example [`KeeperError::Store`].
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError>;
+}
+
+#[async_trait]
+impl Integrations for Arc<Integration> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Self>, KeeperError> {
+        Ok((self.id() == id).then(|| Self::clone(self)))
+    }
+}
+
+#[async_trait]
+impl Integrations for HashMap<IntegrationId, Arc<Integration>> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
+        Ok(self.get(id).cloned())
+    }
+}
+
+/// Settings of a [`TokenKeeper`]. Each has a default that is right for most hosts.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use std::collections::HashMap;
+/// use std::time::Duration;
+/// use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
+///
+/// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
+/// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new())
+///     .patience(Duration::from_secs(5))
+///     .verify_identity(true)
+///     .build();
+/// assert!(format!("{keeper:?}").contains("KeyRing([1])"));
+/// # Ok::<(), codehost_oauth::error::SealError>(())
+/// ```
+#[must_use]
+pub struct TokenKeeperBuilder {
+    store: Arc<dyn TokenStore>,
+    ring: KeyRing,
+    integrations: Arc<dyn Integrations>,
+    clock: Arc<dyn Clock>,
+    lease: Duration,
+    patience: Duration,
+    in_flight: usize,
+    verify_identity: bool,
+}
+
+impl TokenKeeperBuilder {
+    pub(super) fn new(store: Arc<dyn TokenStore>, ring: KeyRing, integrations: Arc<dyn Integrations>) -> Self {
+        Self {
+            store,
+            ring,
+            integrations,
+            clock: Arc::new(SystemClock),
+            lease: Duration::from_secs(45),
+            patience: Duration::from_secs(20),
+            in_flight: 4,
+            verify_identity: false,
+        }
+    }
+
+    /// How long a node that crashed in a refresh keeps the others waiting: 45 s unless set, at least 1 s, at most ten
+    /// minutes. It should be more than twice the transport's time-out; a refresh that takes longer extends its lease.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.clamp(Duration::from_secs(1), Duration::from_secs(600));
+        self
+    }
+
+    /// How long a caller waits for a refresh, its own or another node's, before it gets
+    /// [`Outcome::Retry`](super::Outcome::Retry): 20 s unless set.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How many refreshes of one integration this process has under way at a time: 4 unless set, at least 1.
+    pub fn in_flight_per_integration(mut self, count: usize) -> Self {
+        self.in_flight = count.clamp(1, 1024);
+        self
+    }
+
+    /// Asks the platform after each refresh whose the new tokens are, and refuses those of another person, and those
+    /// with more scopes than before: one more network leg. Off unless set.
+    pub fn verify_identity(mut self, verify: bool) -> Self {
+        self.verify_identity = verify;
+        self
+    }
+
+    /// Another clock than the system's, for tests.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The keeper. Sends nothing.
+    pub fn build(self) -> TokenKeeper {
+        TokenKeeper {
+            inner: Arc::new(Inner {
+                store: self.store,
+                ring: self.ring,
+                integrations: self.integrations,
+                clock: self.clock,
+                lease: self.lease,
+                patience: self.patience,
+                verify_identity: self.verify_identity,
+                flights: Arc::new(Flights::new(self.in_flight)),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for TokenKeeperBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenKeeperBuilder")
+            .field("store", &self.store)
+            .field("ring", &self.ring)
+            .field("lease", &self.lease)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! What a keeper and its refreshes share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Disconnected;
+use super::builder::Integrations;
+use super::clock::Clock;
+use super::connection::ConnectionId;
+use super::flight::Flight;
+use super::flights::{Entry, Flights};
+use super::outcome::{LoginReason, Outcome};
+use super::record::Record;
+use super::store::{LeaseOwner, Revision, TokenStore};
+use crate::error::{KeeperError, StoreError};
+use crate::integration::Integration;
+use crate::seal::KeyRing;
+use crate::token::{AccessToken, Origin, TokenSet};
+
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) ring: KeyRing,
+    pub(super) integrations: Arc<dyn Integrations>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lease: Duration,
+    pub(super) patience: Duration,
+    pub(super) verify_identity: bool,
+    pub(super) flights: Arc<Flights>,
+}
+
+/// What became of a write.
+pub(super) enum Written {
+    Yes,
+    /// Somebody else has written, and this is it; `None` if the connection is gone.
+    Conflict(Option<Record>),
+}
+
+impl Inner {
+    pub(super) async fn integration(&self, connection: &ConnectionId) -> Result<Arc<Integration>, KeeperError> {
+        let found = self.integrations.find(connection.integration()).await?;
+        found.filter(|found| found.id() == connection.integration()).ok_or(KeeperError::UnknownIntegration)
+    }
+
+    pub(super) async fn load(&self, connection: &ConnectionId, origin: &Origin) -> Result<Option<Record>, KeeperError> {
+        let stored = in_time(self.store.load(connection)).await?;
+        stored.map(|stored| Record::open(&stored, &self.ring, connection, origin)).transpose()
+    }
+
+    /// What to say without a refresh; `None` if one is needed.
+    pub(super) fn settle(&self, record: &Record, unwanted: Option<&AccessToken>) -> Option<Outcome> {
+        let now = self.clock.now();
+        let token = &record.tokens.access_token;
+        if let Some(reason) = record.dead {
+            return Some(Outcome::NeedsLogin(reason));
+        }
+        if record.unverified {
+            return None;
+        }
+        let refused = unwanted.is_some_and(|unwanted| unwanted.matches(token)) && !record.is_new(now);
+        if !refused && !record.is_due(now) {
+            return Some(Outcome::StillValid(token.duplicate()));
+        }
+        match record.tokens.refresh_token {
+            Some(_) => None,
+            None if !refused && record.is_valid(now) => Some(Outcome::StillValid(token.duplicate())),
+            None => Some(Outcome::NeedsLogin(LoginReason::NoRefreshToken)),
+        }
+    }
+
+    /// Joins the connection's refresh, or begins it. It runs in a task of its own, so that nobody who goes away can cut
+    /// it off after the platform has spent the refresh token.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        connection: &ConnectionId,
+        integration: Arc<Integration>,
+        unwanted: Option<&AccessToken>,
+        valid: bool,
+    ) -> Entry {
+        self.flights.enter(connection, valid, |takeoff| {
+            let flight = Flight::new(Arc::clone(self), integration, &takeoff, unwanted.map(AccessToken::duplicate));
+            tokio::spawn(async move {
+                let result = match flight {
+                    Ok(flight) => flight.run().await,
+                    Err(error) => Err(error),
+                };
+                takeoff.land(result);
+            });
+        })
+    }
+
+    /// Writes `record` if the stored revision is `expected`, and finds out whether an earlier try of the same write
+    /// whose answer was lost had succeeded after all.
+    pub(super) async fn write(
+        &self,
+        connection: &ConnectionId,
+        origin: &Origin,
+        expected: Option<Revision>,
+        record: &Record,
+    ) -> Result<Written, KeeperError> {
+        let sealed = record.seal(&self.ring, connection)?;
+        if in_time(self.store.compare_and_swap(connection, expected, &sealed)).await? {
+            return Ok(Written::Yes);
+        }
+        let found = self.load(connection, origin).await?;
+        Ok(match found {
+            Some(found) if found.revision == record.revision => Written::Yes,
+            found => Written::Conflict(found),
+        })
+    }
+
+    pub(super) async fn import(&self, connection: &ConnectionId, tokens: TokenSet) -> Result<(), KeeperError> {
+        let record = Record::new(tokens)?;
+        let sealed = record.seal(&self.ring, connection)?;
+        let mut pause = FIRST_PAUSE;
+        let mut tries = IMPORT_TRIES;
+        loop {
+            let written = async {
+                // What is there is not opened: its key may be lost, or its base URL changed.
+                let stored = in_time(self.store.load(connection)).await?;
+                let expected = stored.map(|stored| stored.revision);
+                let done = expected == Some(record.revision);
+                Ok(done || in_time(self.store.compare_and_swap(connection, expected, &sealed)).await?)
+            };
+            match written.await {
+                Ok(true) => {
+                    self.flights.resume(connection);
+                    return Ok(());
+                }
+                Ok(false) => {}
+                Err(error) if tries <= 1 => return Err(KeeperError::Store(error)),
+                Err(_) => {}
+            }
+            tries = tries.saturating_sub(1);
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(MAX_PAUSE);
+        }
+    }
+
+    pub(super) async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
+        let owner = LeaseOwner::random()?;
+        let until = Instant::now().checked_add(DISCONNECT_PATIENCE).unwrap_or_else(Instant::now);
+        // A refresh that is under way would otherwise leave tokens behind that nobody knows.
+        while !in_time(self.store.lease(connection, &owner, self.lease)).await? {
+            let gone = in_time(self.store.load(connection)).await?.is_none();
+            if gone || Instant::now() >= until {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let revocation = match self.integration(connection).await {
+            Ok(integration) => match self.load(connection, integration.expected().origin).await {
+                Ok(Some(record)) => Some(integration.revoke(&record.tokens).await),
+                // Neither a lost key nor a changed base URL may keep tokens alive here.
+                Ok(None) | Err(_) => None,
+            },
+            Err(_) => None,
+        };
+        let deleted = in_time(self.store.delete(connection)).await?;
+        self.flights.resume(connection);
+        Ok(Disconnected { deleted, revocation })
+    }
+}
+
+/// No call of a store may keep a refresh from its end.
+pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STORE_TIMEOUT, call).await.unwrap_or(Err(StoreError::TimedOut))
+}
+
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(15);
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const IMPORT_TRIES: u32 = 6;
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(5);

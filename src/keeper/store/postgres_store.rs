@@ -1,0 +1,151 @@
+use std::fmt;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use super::sql::{SCHEMA, failed, known, millis, stored};
+use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
+use crate::error::{StoreError, UntrustedText};
+use crate::keeper::ConnectionId;
+
+/// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
+///
+/// A pool of at most eight connections, none of which is held while the code host is called. Every statement is prepared,
+/// so a pooler in front of the server must support that (PgBouncer from 1.21 on). The tables are those of
+/// `docs/stores.md`.
+///
+/// ```no_run
+/// use codehost_oauth::keeper::{PostgresStore, TokenStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresStore::connect("postgres://app@db.example.com/app?sslmode=verify-full").await?;
+/// store.create_tables().await?;
+/// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in libpq.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
+        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4));
+        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)? })
+    }
+
+    /// Creates the tables if they are missing. A host that migrates by itself runs the SQL of `docs/stores.md` instead and
+    /// may still call this: it then only checks the version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] for tables of another version; [`StoreError::Refused`] without the right to create them.
+    pub async fn create_tables(&self) -> Result<(), StoreError> {
+        const EXISTS: &str = "SELECT to_regclass('codehost_oauth_schema') IS NOT NULL";
+        let exists: bool = sqlx::query_scalar(EXISTS).fetch_one(&self.pool).await.map_err(failed)?;
+        if !exists {
+            let mut transaction = self.pool.begin().await.map_err(failed)?;
+            // Two nodes that create a table at once disturb each other, even with IF NOT EXISTS.
+            for statement in CREATE {
+                sqlx::query(statement).execute(&mut *transaction).await.map_err(failed)?;
+            }
+            let insert = "INSERT INTO codehost_oauth_schema (id, version) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+            sqlx::query(insert).bind(SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+        }
+        let version = sqlx::query_scalar("SELECT version FROM codehost_oauth_schema WHERE id = 1");
+        known(version.fetch_one(&self.pool).await.map_err(failed)?)
+    }
+}
+
+#[async_trait]
+impl TokenStore for PostgresStore {
+    async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
+        let query = sqlx::query("SELECT revision, sealed FROM codehost_oauth_tokens WHERE connection = $1");
+        let row = query.bind(connection.as_str()).fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(stored).transpose()
+    }
+
+    async fn compare_and_swap(
+        &self,
+        connection: &ConnectionId,
+        expected: Option<Revision>,
+        new: &StoredTokens,
+    ) -> Result<bool, StoreError> {
+        let query = match expected {
+            Some(expected) => sqlx::query(
+                "UPDATE codehost_oauth_tokens SET revision = $2, sealed = $3 WHERE connection = $1 AND revision = $4",
+            )
+            .bind(connection.as_str())
+            .bind(new.revision.to_i64())
+            .bind(new.sealed.as_slice())
+            .bind(expected.to_i64()),
+            None => sqlx::query(
+                "INSERT INTO codehost_oauth_tokens (connection, revision, sealed) VALUES ($1, $2, $3) \
+                 ON CONFLICT (connection) DO NOTHING",
+            )
+            .bind(connection.as_str())
+            .bind(new.revision.to_i64())
+            .bind(new.sealed.as_slice()),
+        };
+        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+    }
+
+    async fn lease(
+        &self,
+        connection: &ConnectionId,
+        owner: &LeaseOwner,
+        duration: Duration,
+    ) -> Result<bool, StoreError> {
+        // An end that is too far away is from a clock that has since been set back.
+        let query = sqlx::query(
+            "UPDATE codehost_oauth_tokens \
+             SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
+             WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
+             clock_timestamp() AND clock_timestamp() + interval '10 minutes')",
+        );
+        let query = query.bind(connection.as_str()).bind(owner.as_str()).bind(millis(duration));
+        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+    }
+
+    async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE codehost_oauth_tokens SET lease_owner = NULL, lease_until = NULL \
+             WHERE connection = $1 AND lease_owner = $2",
+        );
+        query.bind(connection.as_str()).bind(owner.as_str()).execute(&self.pool).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
+        let query = sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1");
+        Ok(query.bind(connection.as_str()).execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+    }
+}
+
+/// Without the address.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresStore")
+    }
+}
+
+/// An address can hold a password, so nothing is said about it.
+fn bad_address(_: sqlx::Error) -> StoreError {
+    StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
+}
+
+const CREATE: [&str; 3] = [
+    "SELECT pg_advisory_xact_lock(7223372036854775001)",
+    "CREATE TABLE IF NOT EXISTS codehost_oauth_schema (id integer PRIMARY KEY CHECK (id = 1), version bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS codehost_oauth_tokens (connection text COLLATE \"C\" PRIMARY KEY, revision bigint NOT NULL, \
+     sealed bytea NOT NULL, lease_owner text, lease_until timestamptz) WITH (fillfactor = 70)",
+];

@@ -1,0 +1,42 @@
+//! What the stores in SQL share.
+
+use super::{Revision, StoredTokens};
+use crate::error::{StoreError, UntrustedText};
+
+/// The version of the tables.
+pub(super) const SCHEMA: i64 = 1;
+
+/// A row of `revision, sealed`.
+pub(super) fn stored<'r, R>(row: &'r R) -> Result<StoredTokens, StoreError>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    i64: sqlx::Type<R::Database> + sqlx::Decode<'r, R::Database>,
+    Vec<u8>: sqlx::Type<R::Database> + sqlx::Decode<'r, R::Database>,
+{
+    let revision = row.try_get::<i64, _>(0).map_err(failed)?;
+    let sealed = row.try_get::<Vec<u8>, _>(1).map_err(failed)?;
+    Ok(StoredTokens::new(Revision::from_i64(revision), sealed))
+}
+
+/// The driver's texts name no values of ours but sealed ones.
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
+    let detail = UntrustedText::new(&error.to_string());
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::TimedOut,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            StoreError::Unreachable { detail }
+        }
+        sqlx::Error::Configuration(_) => StoreError::Address { detail },
+        _ => StoreError::Refused { detail },
+    }
+}
+
+/// Refuses tables that this version does not know.
+pub(super) fn known(found: i64) -> Result<(), StoreError> {
+    if found == SCHEMA { Ok(()) } else { Err(StoreError::Schema { found }) }
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.min(super::MAX_LEASE).as_millis()).unwrap_or(i64::MAX)
+}

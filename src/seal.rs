@@ -1,0 +1,270 @@
+//! Encryption at rest: what is sealed for one place opens there and nowhere else.
+//!
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce of 24 bytes. The associated data binds the
+//! version, the key's id, and the [`SealContext`]: a row that is moved to another connection, integration or column does
+//! not open.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
+use zeroize::Zeroizing;
+
+use crate::error::SealError;
+
+/// The keys of one host. The first seals, all open.
+///
+/// To change the key without downtime: add the new key at the end on every node, then move it to the front on every
+/// node, and take the old one out when nothing is left that it sealed (the keeper seals a row anew at every refresh).
+///
+/// Memory that held a key is wiped when the ring is dropped.
+///
+/// ```
+/// use codehost_oauth::seal::{KeyRing, SealContext};
+///
+/// let old = KeyRing::new([(1, [7; 32].as_slice())])?;
+/// let here = SealContext { purpose: "webhook-secret", integration: "demo", connection: "" };
+/// let sealed = old.seal(&here, b"s3cr3t")?;
+///
+/// let rotated = KeyRing::new([(2, [8; 32].as_slice()), (1, [7; 32].as_slice())])?;
+/// assert_eq!(rotated.open(&here, &sealed)?.as_slice(), b"s3cr3t");
+/// assert!(rotated.open(&SealContext { integration: "other", ..here }, &sealed).is_err());
+/// # Ok::<(), codehost_oauth::error::SealError>(())
+/// ```
+pub struct KeyRing {
+    keys: Box<[Key]>,
+}
+
+struct Key {
+    id: u32,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+/// Where something sealed belongs. All of it is authenticated, none of it is stored.
+///
+/// ```
+/// use codehost_oauth::seal::SealContext;
+///
+/// let here = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
+/// assert_eq!(SealContext { purpose: "webhook-secret", ..here }.connection, "gitlab:demo:42");
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a host seals its own values with it; another member would open nothing old"
+)]
+pub struct SealContext<'a> {
+    /// What it is: the column or field.
+    pub purpose: &'a str,
+    /// Whose it is, or empty.
+    pub integration: &'a str,
+    /// The connection, row or user, or empty.
+    pub connection: &'a str,
+}
+
+impl KeyRing {
+    /// The keys with their ids, the one that seals first. A key is 32 random bytes; a password is not one.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::NoKey`], [`SealError::KeyLength`] or [`SealError::DuplicateKey`].
+    pub fn new<'a>(keys: impl IntoIterator<Item = (u32, &'a [u8])>) -> Result<Self, SealError> {
+        let mut ring: Vec<Key> = Vec::new();
+        for (id, bytes) in keys {
+            if ring.iter().any(|key| key.id == id) {
+                return Err(SealError::DuplicateKey { id });
+            }
+            let mut key = Key { id, bytes: Zeroizing::new([0; 32]) };
+            if bytes.len() != key.bytes.len() {
+                return Err(SealError::KeyLength { id });
+            }
+            key.bytes.copy_from_slice(bytes);
+            ring.push(key);
+        }
+        if ring.is_empty() { Err(SealError::NoKey) } else { Ok(Self { keys: ring.into() }) }
+    }
+
+    /// Encrypts `plaintext` for one place: a version byte, the key's id (4 bytes, big-endian), the nonce (24 bytes), the
+    /// ciphertext with its tag.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Random`] if the system gives no random bytes.
+    pub fn seal(&self, context: &SealContext<'_>, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+        let key = self.keys.first().ok_or(SealError::NoKey)?;
+        let mut nonce = [0_u8; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
+        let aad = context.associated_data(key.id);
+        let ciphertext = key.cipher().encrypt((&nonce).into(), Payload { msg: plaintext, aad: &aad });
+        let ciphertext = ciphertext.map_err(|_| SealError::TooLarge)?;
+        Ok([&[VERSION], key.id.to_be_bytes().as_slice(), &nonce, &ciphertext].concat())
+    }
+
+    /// Decrypts what was sealed for this place, with whichever key of the ring. The plaintext is wiped when dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Malformed`] for what cannot have been sealed, [`SealError::UnknownKey`], and
+    /// [`SealError::Rejected`] for what was changed, moved, or sealed with another key of this id.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (version, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
+        let (id, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Malformed)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
+        if *version != VERSION {
+            return Err(SealError::Malformed);
+        }
+        let id = u32::from_be_bytes(*id);
+        let key = self.keys.iter().find(|key| key.id == id).ok_or(SealError::UnknownKey { id })?;
+        let aad = context.associated_data(id);
+        let plaintext = key.cipher().decrypt(nonce.into(), Payload { msg: ciphertext, aad: &aad });
+        plaintext.map(Zeroizing::new).map_err(|_| SealError::Rejected)
+    }
+}
+
+/// `2:KEY,1:KEY` with keys in base64 or base64url, the one that seals first: how a ring stands in an environment variable.
+///
+/// ```
+/// use codehost_oauth::seal::KeyRing;
+///
+/// let ring: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse()?;
+/// assert_eq!(format!("{ring:?}"), "KeyRing([1])");
+/// assert!("1:short".parse::<KeyRing>().is_err());
+/// # Ok::<(), codehost_oauth::error::SealError>(())
+/// ```
+impl FromStr for KeyRing {
+    type Err = SealError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut keys = Vec::new();
+        for entry in text.split(',') {
+            let (id, key) = entry.trim().split_once(':').ok_or(SealError::KeyText)?;
+            let key = key.trim_end_matches('=');
+            let bytes = URL_SAFE_NO_PAD.decode(key).or_else(|_| STANDARD_NO_PAD.decode(key));
+            let bytes = Zeroizing::new(bytes.map_err(|_| SealError::KeyText)?);
+            keys.push((id.parse().map_err(|_| SealError::KeyText)?, bytes));
+        }
+        Self::new(keys.iter().map(|(id, bytes)| (*id, bytes.as_slice())))
+    }
+}
+
+/// The ids only.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<u32> = self.keys.iter().map(|key| key.id).collect();
+        write!(f, "KeyRing({ids:?})")
+    }
+}
+
+const VERSION: u8 = 1;
+const NONCE: usize = 24;
+
+impl Key {
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.bytes).into())
+    }
+}
+
+impl SealContext<'_> {
+    /// Every part with its length before it, so that no two contexts give the same bytes.
+    fn associated_data(&self, key: u32) -> Vec<u8> {
+        let mut data = vec![VERSION];
+        data.extend(key.to_be_bytes());
+        for part in ["codehost-oauth", self.purpose, self.integration, self.connection] {
+            data.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            data.extend(part.as_bytes());
+        }
+        data
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test data")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HERE: SealContext<'_> = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
+
+    fn ring() -> KeyRing {
+        KeyRing::new([(2, [8; 32].as_slice()), (1, [7; 32].as_slice())]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_is_noticed(plaintext: Vec<u8>, at: prop::sample::Index, bit in 0..8_u32) {
+            let mut sealed = ring().seal(&HERE, &plaintext).unwrap();
+            prop_assert_eq!(ring().open(&HERE, &sealed).unwrap().to_vec(), plaintext);
+            let at = at.index(sealed.len());
+            sealed[at] ^= 1 << bit;
+            prop_assert!(ring().open(&HERE, &sealed).is_err());
+        }
+
+        #[test]
+        fn any_cut_is_noticed(plaintext: Vec<u8>, at: prop::sample::Index) {
+            let sealed = ring().seal(&HERE, &plaintext).unwrap();
+            prop_assert!(ring().open(&HERE, &sealed[..at.index(sealed.len())]).is_err());
+        }
+
+        #[test]
+        fn nothing_opens_elsewhere(a: [String; 3], b: [String; 3]) {
+            let at = |parts: &[String; 3]| -> Vec<u8> {
+                SealContext { purpose: &parts[0], integration: &parts[1], connection: &parts[2] }.associated_data(1)
+            };
+            prop_assert_eq!(a == b, at(&a) == at(&b));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_open(bytes: Vec<u8>) {
+            prop_assert!(ring().open(&HERE, &bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn a_moved_row_does_not_open() {
+        let sealed = ring().seal(&HERE, b"tokens").unwrap();
+        for elsewhere in [
+            SealContext { purpose: "login", ..HERE },
+            SealContext { integration: "other", ..HERE },
+            SealContext { connection: "gitlab:demo:43", ..HERE },
+            SealContext { integration: "demog", connection: "itlab:demo:42", ..HERE },
+        ] {
+            assert_eq!(ring().open(&elsewhere, &sealed).unwrap_err(), SealError::Rejected);
+        }
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let old = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+        let by_old = old.seal(&HERE, b"x").unwrap();
+        assert!(ring().open(&HERE, &by_old).is_ok());
+        let by_new = ring().seal(&HERE, b"x").unwrap();
+        assert_eq!(by_new[1..5], [0, 0, 0, 2]);
+        assert_eq!(old.open(&HERE, &by_new).unwrap_err(), SealError::UnknownKey { id: 2 });
+        // Another key under a known id.
+        let other = KeyRing::new([(1, [9; 32].as_slice())]).unwrap();
+        assert_eq!(other.open(&HERE, &by_old).unwrap_err(), SealError::Rejected);
+    }
+
+    #[test]
+    fn a_ring_that_would_not_protect_is_refused() {
+        let key = [7; 33];
+        assert_eq!(KeyRing::new([]).unwrap_err(), SealError::NoKey);
+        for length in [0, 16, 31, 33] {
+            assert_eq!(KeyRing::new([(1, &key[..length])]).unwrap_err(), SealError::KeyLength { id: 1 });
+        }
+        assert_eq!(KeyRing::new([(1, &key[..32]), (1, &key[..32])]).unwrap_err(), SealError::DuplicateKey { id: 1 });
+        for text in ["", "1", "1:", "x:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc", "1:!!!!"] {
+            assert!(text.parse::<KeyRing>().is_err(), "{text}");
+        }
+        assert!(!format!("{:?}", ring()).contains('8'));
+    }
+
+    #[test]
+    fn nothing_is_sealed_the_same_twice() {
+        assert_ne!(ring().seal(&HERE, b"x").unwrap(), ring().seal(&HERE, b"x").unwrap());
+    }
+}

@@ -1,0 +1,163 @@
+//! A token store that fails when a test wants it to.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::{StoreError, UntrustedText};
+use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
+
+/// Passes calls on to another store, except for those that are to fail.
+///
+/// ```
+/// use codehost_oauth::keeper::{MemoryStore, TokenStore};
+/// use codehost_oauth::testing::{Fault, FaultyStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = FaultyStore::new(MemoryStore::default());
+/// store.fail(1, Fault::Error);
+/// let connection = "gitlab:demo:42".parse()?;
+/// assert!(store.load(&connection).await.is_ok());
+/// assert!(store.load(&connection).await.is_err());
+/// assert!(store.load(&connection).await.is_ok());
+/// assert_eq!(store.calls(), 3);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct FaultyStore {
+    store: Arc<dyn TokenStore>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+/// What happens to a call.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It fails, and nothing is done.
+    Error,
+    /// It is done, and the answer gets lost.
+    LostAnswer,
+    /// It is done after a while.
+    Delay(Duration),
+    /// This runs first, for example to kill the process.
+    Before(Arc<dyn Fn() + Send + Sync>),
+    /// It is done, and this runs before the answer is there.
+    After(Arc<dyn Fn() + Send + Sync>),
+}
+
+#[derive(Default)]
+struct Plan {
+    calls: usize,
+    faults: HashMap<usize, Fault>,
+}
+
+impl FaultyStore {
+    /// A store without faults as yet.
+    pub fn new(store: impl TokenStore + 'static) -> Self {
+        Self { store: Arc::new(store), plan: Arc::default() }
+    }
+
+    /// Lets a call fail; the first of all is number 0.
+    pub fn fail(&self, call: usize, fault: Fault) {
+        self.lock().faults.insert(call, fault);
+    }
+
+    /// How many calls came.
+    pub fn calls(&self) -> usize {
+        self.lock().calls
+    }
+
+    async fn pass<T>(&self, call: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        let fault = {
+            let mut plan = self.lock();
+            let number = plan.calls;
+            plan.calls = number.saturating_add(1);
+            plan.faults.remove(&number)
+        };
+        match fault {
+            None => call.await,
+            Some(Fault::Error) => Err(lost()),
+            Some(Fault::LostAnswer) => {
+                let _ = call.await;
+                Err(lost())
+            }
+            Some(Fault::Delay(delay)) => {
+                tokio::time::sleep(delay).await;
+                call.await
+            }
+            Some(Fault::Before(run)) => {
+                run();
+                call.await
+            }
+            Some(Fault::After(run)) => {
+                let answer = call.await;
+                run();
+                answer
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl TokenStore for FaultyStore {
+    async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
+        self.pass(self.store.load(connection)).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        connection: &ConnectionId,
+        expected: Option<Revision>,
+        new: &StoredTokens,
+    ) -> Result<bool, StoreError> {
+        self.pass(self.store.compare_and_swap(connection, expected, new)).await
+    }
+
+    async fn lease(
+        &self,
+        connection: &ConnectionId,
+        owner: &LeaseOwner,
+        duration: Duration,
+    ) -> Result<bool, StoreError> {
+        self.pass(self.store.lease(connection, owner, duration)).await
+    }
+
+    async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
+        self.pass(self.store.release(connection, owner)).await
+    }
+
+    async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
+        self.pass(self.store.delete(connection)).await
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultyStore({:?})", self.store)
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "Error",
+            Self::LostAnswer => "LostAnswer",
+            Self::Delay(_) => "Delay",
+            Self::Before(_) => "Before",
+            Self::After(_) => "After",
+        })
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Unreachable { detail: UntrustedText::new("a test's fault") }
+}

@@ -1,0 +1,250 @@
+//! What is fuzzed: each function takes any bytes and stops if something does not hold. `fuzz/` runs them under libFuzzer, and
+//! `fuzz_smoke` runs them as property tests where there is none.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use codehost_oauth::bitbucket::BitbucketCloud;
+use codehost_oauth::gitlab::GitLab;
+use codehost_oauth::testing::ScriptedTransport;
+use codehost_oauth::transport::Network;
+use codehost_oauth::{
+    AccessToken, BaseUrl, Callback, CallbackUrl, ClientCredentials, EmailTrust, Expected, Host, IntegrationId,
+    OAuthProvider, Origin, PendingLogin, PendingLogins, RefreshToken, ReturnTo,
+};
+
+/// All of them, by the names of their binaries.
+pub(crate) const ALL: [(&str, fn(&[u8])); 9] = [
+    ("base_url", base_url),
+    ("bitbucket_emails", bitbucket_emails),
+    ("bitbucket_user", bitbucket_user),
+    ("callback_query", callback_query),
+    ("error_response", error_response),
+    ("gitlab_user", gitlab_user),
+    ("ip_classify", ip_classify),
+    ("return_to", return_to),
+    ("token_response", token_response),
+];
+
+/// What is accepted is canonical, is read the same once more, and has endpoints of its own origin.
+pub(crate) fn base_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for network in [Network::public_only(), Network::any(), Network::public_only().allow_loopback_http()] {
+        let Ok(base) = BaseUrl::parse(text, &network) else { continue };
+        let again = BaseUrl::parse(base.as_str(), &network).expect("canonical");
+        assert_eq!(base, again);
+        let url: url::Url = base.as_str().parse().expect("a URL");
+        assert!(
+            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
+        );
+        for segment in ["oauth", "..", "//evil.test", "\t", "%2e%2e", text] {
+            let endpoint = base.endpoint(&["a", segment, "b"]);
+            assert_eq!(endpoint.origin(), url.origin());
+            assert!(endpoint.path().starts_with(base.path()));
+        }
+        match url.host() {
+            Some(url::Host::Ipv4(v4)) => assert!(network.permits(v4.into())),
+            Some(url::Host::Ipv6(v6)) => assert!(network.permits(v6.into())),
+            _ => {}
+        }
+    }
+}
+
+/// No query without the right state gets anywhere, and no error repeats a long text.
+pub(crate) fn callback_query(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let id: IntegrationId = "demo".parse().expect("an id");
+    let host: Host = "https://packages.example.com".parse().expect("a host");
+    let origin = Origin::new(id.clone(), git());
+    let callback_url = CallbackUrl::new(&host, "gitlab", &id);
+    let expected = Expected::new(&origin, &callback_url, "https://git.example.com");
+    let pending = PendingLogin::begin(&expected, None, SystemTime::now()).expect("random bytes");
+    let stored = serde_json::to_value(&pending).expect("JSON");
+    let state = stored["state"].as_str().expect("a state");
+    for (query, right) in [(text.to_owned(), false), (format!("state={state}&{text}"), true)] {
+        let Ok(uri) = format!("/oauth/callback/gitlab/demo?{query}").parse() else { continue };
+        match Callback::from_uri(&uri) {
+            Err(error) => assert!(format!("{error} {error:?}").len() < 400),
+            Ok(callback) => {
+                let mut session: PendingLogins =
+                    serde_json::from_value(serde_json::Value::Array(vec![stored.clone()])).expect("a session");
+                match session.take(&callback) {
+                    Err(error) => assert!(!right && matches!(error.code(), "state_missing" | "state_unknown")),
+                    Ok(pending) => {
+                        assert!(right && session.is_empty());
+                        if let Err(error) = pending.verify(callback, &expected, SystemTime::now()) {
+                            assert!(format!("{error}").len() < 400);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is accepted stays on the host, for the parser that browsers follow.
+pub(crate) fn return_to(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let base: url::Url = "https://packages.example.com/app/login".parse().expect("a URL");
+    for text in [text.to_owned(), format!("/{text}")] {
+        if let Ok(path) = text.parse::<ReturnTo>() {
+            let target = base.join(path.as_str()).expect("a URL");
+            assert_eq!(target.origin(), base.origin());
+            assert_eq!(path.as_str(), text);
+        }
+    }
+}
+
+pub(crate) fn token_response(data: &[u8]) {
+    for provider in providers() {
+        let http = ScriptedTransport::new();
+        http.otherwise(200, &[("content-type", "application/json")], data);
+        let base = provider.base_url().clone();
+        let client = ClientCredentials::new(&base, "id", "CLIENT-SECRET").expect("credentials");
+        let token = RefreshToken::new("REFRESH-SECRET".to_owned(), &origin(&base)).expect("a token");
+        match block_on(provider.refresh(&http, &client, &token)) {
+            Ok(tokens) => {
+                assert!(tokens.expires_in.is_none_or(|time| time <= Duration::from_secs(10 * 366 * 86_400)));
+                assert!(tokens.expires_in.is_none() || tokens.expires_at().is_some());
+                let token = tokens.access_token.expose_for(&base).expect("its own");
+                assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+            Err(error) => ensure_silent(&format!("{error} {error:?} {}", error.hint())),
+        }
+    }
+}
+
+pub(crate) fn error_response(data: &[u8]) {
+    let (first, body) = data.split_first().unwrap_or((&0, &[]));
+    let status =
+        [400, 401, 403, 404, 409, 410, 418, 422, 429, 500, 502, 503, 200, 201, 204, 302][usize::from(first % 16)];
+    let media = ["application/json", "text/html", "text/plain", ""][usize::from(first / 16 % 4)];
+    for provider in providers() {
+        let http = ScriptedTransport::new();
+        http.otherwise(status, &[("content-type", media), ("retry-after", "99999999999")], body);
+        let base = provider.base_url().clone();
+        let client = ClientCredentials::new(&base, "id", "CLIENT-SECRET").expect("credentials");
+        let refresh = RefreshToken::new("REFRESH-SECRET".to_owned(), &origin(&base)).expect("a token");
+        let access = AccessToken::new("ACCESS-SECRET".to_owned(), &origin(&base)).expect("a token");
+        let refreshed = block_on(provider.refresh(&http, &client, &refresh)).err();
+        let looked_up = block_on(provider.user(&http, &access)).err();
+        if status != 200 {
+            assert!(refreshed.is_some() && looked_up.is_some());
+        }
+        for error in refreshed.into_iter().chain(looked_up) {
+            ensure_silent(&format!("{error} {error:?} {} {}", error.hint(), error.public_message()));
+            assert!(error.retry_after().is_none_or(|time| time <= Duration::from_secs(900)));
+        }
+    }
+}
+
+pub(crate) fn gitlab_user(data: &[u8]) {
+    let provider = GitLab::new(git()).expect("GitLab");
+    let http = ScriptedTransport::new();
+    http.json("/api/v4/user", data);
+    if let Ok(user) = block_on(provider.user(&http, &access(provider.base_url()))) {
+        let id: i64 = user.key.subject().parse().expect("a number");
+        assert!(id > 0 && user.trusted_email(EmailTrust::Vendor).is_none());
+        ensure_stable_key(&user.key.to_string());
+    }
+}
+
+pub(crate) fn bitbucket_user(data: &[u8]) {
+    let provider = BitbucketCloud::new();
+    let http = ScriptedTransport::new();
+    http.json("/2.0/user", data).json("/2.0/user/emails", r#"{"values":[]}"#);
+    if let Ok(user) = block_on(provider.user(&http, &access(provider.base_url()))) {
+        assert_eq!(user.key.subject().len(), 36);
+        assert!(user.trusted_email(EmailTrust::WithoutVerification).is_none());
+        ensure_stable_key(&user.key.to_string());
+    }
+}
+
+pub(crate) fn bitbucket_emails(data: &[u8]) {
+    let provider = BitbucketCloud::new();
+    let http = ScriptedTransport::new();
+    http.json("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"user"}"#);
+    http.otherwise(200, &[("content-type", "application/json")], data);
+    if let Ok(user) = block_on(provider.user(&http, &access(provider.base_url()))) {
+        assert!(http.requests().len() <= 11);
+        for email in &user.emails {
+            assert!(email.address.len() <= 254 && email.address.matches('@').count() == 1);
+            assert!(email.address.is_ascii() && !email.address.contains(|c: char| c.is_control() || c == ' '));
+        }
+    }
+}
+
+/// The policy agrees with a second reading of the registries, made with another crate's masks.
+pub(crate) fn ip_classify(data: &[u8]) {
+    const REFUSED: [&str; 19] = [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",
+        "168.63.129.16/32",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
+    ];
+    let address: IpAddr = match data {
+        [a, b, c, d] => Ipv4Addr::new(*a, *b, *c, *d).into(),
+        _ => match <[u8; 16]>::try_from(data) {
+            Ok(octets) => Ipv6Addr::from(octets).into(),
+            Err(_) => return,
+        },
+    };
+    let unicast: ipnet::IpNet = "2000::/3".parse().expect("a range");
+    let refused = |net: &&str| net.parse::<ipnet::IpNet>().expect("a range").contains(&address);
+    let public = !REFUSED.iter().any(|net| refused(&net)) && (address.is_ipv4() || unicast.contains(&address));
+    // Besides them, addresses that may hide a metadata address, and ISATAP.
+    if Network::public_only().permits(address) {
+        assert!(public, "{address}");
+    } else if address.is_ipv4() {
+        assert!(!public, "{address}");
+    }
+    assert!(Network::any().permits(address) || !Network::public_only().permits(address), "{address}");
+}
+
+fn providers() -> [Arc<dyn OAuthProvider>; 2] {
+    [Arc::new(GitLab::new(git()).expect("GitLab")), Arc::new(BitbucketCloud::new())]
+}
+
+fn git() -> BaseUrl {
+    BaseUrl::parse("https://git.example.com", &Network::public_only()).expect("a base URL")
+}
+
+fn origin(base: &BaseUrl) -> Origin {
+    Origin::new("demo".parse().expect("an id"), base.clone())
+}
+
+fn access(base: &BaseUrl) -> AccessToken {
+    AccessToken::new("ACCESS-SECRET".to_owned(), &origin(base)).expect("a token")
+}
+
+fn ensure_silent(shown: &str) {
+    for secret in ["CLIENT-SECRET", "REFRESH-SECRET", "ACCESS-SECRET"] {
+        assert!(!shown.contains(secret));
+    }
+    assert!(shown.len() < 8192 && !shown.contains(['\r', '\u{1b}', '\0']), "{shown:?}");
+}
+
+/// Lower-case ASCII without a space: no collation folds two keys into one.
+fn ensure_stable_key(key: &str) {
+    assert!(key.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()), "{key}");
+}
+
+fn block_on<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(work)
+}

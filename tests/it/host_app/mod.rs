@@ -1,0 +1,77 @@
+//! `examples/host` as a program: by HTTP, and in a browser.
+
+mod browser;
+mod crash;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The program while it runs; dropped, it is killed.
+pub(super) struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    pub(super) url: String,
+    pub(super) token: String,
+    pub(super) gitlab: String,
+    pub(super) bitbucket: String,
+}
+
+impl Program {
+    /// With `--demo`, on a port that is free, and in memory unless there is a database.
+    pub(super) async fn demo(database: Option<&Path>) -> Self {
+        Self::start("127.0.0.1:0", database, &[]).await
+    }
+
+    pub(super) async fn start(listen: &str, database: Option<&Path>, keys: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS").envs(keys.iter().copied());
+        if let Some(database) = database {
+            command.arg("--database").arg(database);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut url, mut token, mut gitlab, mut bitbucket) = Default::default();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(rest) = line.strip_prefix("fake GitLab: ") {
+                gitlab = rest.to_owned();
+            } else if let Some(rest) = line.strip_prefix("fake Bitbucket: ") {
+                bitbucket = rest.to_owned();
+            } else if line.starts_with("administrators: ") {
+                token = line.split("token ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            } else if let Some(rest) = line.strip_prefix("open: ") {
+                url = rest.to_owned();
+                break;
+            }
+        }
+        assert!(!url.is_empty(), "the program ended before it listened: {:?}", child.wait().await);
+        Self { child, lines, url, token, gitlab, bitbucket }
+    }
+
+    /// As `kill -9` does it.
+    pub(super) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+        while self.lines.next_line().await.unwrap().is_some() {}
+    }
+}
+
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(Path::parent).unwrap().join("examples").join("host");
+    if !program.exists() {
+        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "host"]).status();
+        assert!(built.unwrap().success());
+    }
+    program
+}
+
+/// A directory of this test's own below the target directory, empty.
+pub(super) fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}

@@ -1,0 +1,341 @@
+//! Servers that try to use up time and memory: rows R1–R5, R16 and S18 of the threat model.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codehost_oauth::transport::{HttpClient, Network};
+use futures_util::future::join_all;
+use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::support::{Raw, get, http};
+
+const CAP: usize = 256 * 1024;
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Says this and then nothing more, without closing.
+async fn stalls_after(head: impl Into<Vec<u8>>) -> Raw {
+    let head: Arc<[u8]> = head.into().into();
+    Raw::start(move |mut stream| {
+        let head = Arc::clone(&head);
+        async move {
+            let _ = stream.write_all(&head).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    })
+    .await
+}
+
+/// Says the first and then the second for as long as somebody listens, as fast as it can or one byte at a time.
+async fn endless(head: &'static str, tail: impl Into<Vec<u8>>, pause: Duration) -> Raw {
+    let tail: Arc<[u8]> = tail.into().into();
+    Raw::start(move |mut stream| {
+        let tail = Arc::clone(&tail);
+        async move {
+            let _ = stream.write_all(head.as_bytes()).await;
+            while stream.write_all(&tail).await.is_ok() {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// A listener that accepts nothing and whose queue is full: connecting does not end.
+async fn full() -> (TcpListener, Vec<TcpStream>, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        queue.push(stream);
+        assert!(queue.len() < 64, "the queue has no end");
+    }
+    (listener, queue, format!("http://{address}/"))
+}
+
+/// A TLS server that shakes hands and then says this, and no more.
+async fn tls_stalls_after(head: &'static [u8]) -> (HttpClient, String) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let http = HttpClient::builder(Network::any()).root_certificates(&certificate.pem()).build().unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key);
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.write_all(head).await;
+                let _ = stream.flush().await;
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            });
+        }
+    });
+    (http, url)
+}
+
+/// R3, S18: wherever a server stops, the request ends at its deadline. Time is measured up to three times, since another
+/// process may have had the processor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_in_any_phase_ends_at_the_deadline() {
+    let slowly = Duration::from_millis(50);
+    let (_listener, _queue, connecting) = full().await;
+    let plain: [(&str, Raw); 14] = [
+        ("before the answer", stalls_after("").await),
+        ("in the version", stalls_after("HTT").await),
+        ("in the status", stalls_after("HTTP/1.1 2").await),
+        ("in the reason", stalls_after("HTTP/1.1 200 O").await),
+        ("in a header's name", stalls_after("HTTP/1.1 200 OK\r\nX").await),
+        ("in a header's value", stalls_after("HTTP/1.1 200 OK\r\nX: a").await),
+        ("before the body", stalls_after("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await),
+        ("in the body", stalls_after("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcd").await),
+        ("in a chunk's size", stalls_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5").await),
+        ("in a chunk", stalls_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab").await),
+        ("in the trailers", stalls_after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y").await),
+        ("before a close", stalls_after("HTTP/1.1 200 OK\r\n\r\nabc").await),
+        ("after an interim answer", stalls_after("HTTP/1.1 100 Continue\r\n\r\n").await),
+        ("a byte at a time", endless("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "a", slowly).await),
+    ];
+    // An interim answer is progress each time, and the answer never comes.
+    let interim = endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", Duration::ZERO).await;
+    let before_tls = stalls_after("").await;
+    // The head of a record whose rest never comes, and a whole ServerHello of TLS 1.2 with nothing behind it.
+    let in_record = stalls_after(&b"\x16\x03\x03\x00\x7a\x02\x00"[..]).await;
+    let after_hello = stalls_after(server_hello([3, 3])).await;
+    let (tls, after_handshake) = tls_stalls_after(b"").await;
+    let (tls_2, in_tls_body) = tls_stalls_after(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab").await;
+    let any = HttpClient::builder(Network::any()).build().unwrap();
+
+    let mut cases: Vec<(&str, HttpClient, String)> =
+        plain.iter().map(|(phase, server)| (*phase, http(), server.url())).collect();
+    cases.extend([
+        ("while connecting", http(), connecting),
+        ("in interim answers", http(), interim.url()),
+        ("before the handshake", any.clone(), before_tls.https_url()),
+        ("in a record", any.clone(), in_record.https_url()),
+        ("in the handshake", any, after_hello.https_url()),
+        ("after the handshake", tls, after_handshake),
+        ("in a body over TLS", tls_2, in_tls_body),
+    ]);
+    let outcomes = join_all(cases.iter().map(|(phase, http, url)| async move {
+        let http = http.with_timeout(Some(DEADLINE));
+        let mut took = Duration::MAX;
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let error = get(&http, url, CAP).await.expect_err(phase);
+            assert_eq!(error.code(), "timed_out", "{phase}");
+            took = begun.elapsed();
+            if took < DEADLINE + Duration::from_secs(1) {
+                break;
+            }
+        }
+        (*phase, took)
+    }));
+    for (phase, took) in outcomes.await {
+        assert!(took >= DEADLINE - Duration::from_millis(50), "{phase}: {took:?}");
+        assert!(took < DEADLINE + Duration::from_secs(1), "{phase}: {took:?}");
+    }
+}
+
+/// A ServerHello of this version, with a cipher suite that the version has.
+fn server_hello(version: [u8; 2]) -> Vec<u8> {
+    let mut hello = vec![2, 0, 0, 38];
+    hello.extend(version);
+    hello.extend([0x5A; 32]);
+    hello.extend([0, 0xC0, 0x2F, 0]);
+    let mut record = vec![0x16, version[0], version[1], 0, u8::try_from(hello.len()).unwrap()];
+    record.extend(hello);
+    record
+}
+
+#[tokio::test]
+async fn tls_older_than_1_2_is_refused() {
+    let http = HttpClient::builder(Network::any()).timeout(Some(Duration::from_secs(5))).build().unwrap();
+    for (version, name) in [([3, 2], "1.1"), ([3, 1], "1.0"), ([3, 0], "SSL 3")] {
+        let server = Raw::saying(server_hello(version)).await;
+        let error = get(&http, &server.https_url(), CAP).await.unwrap_err();
+        assert_eq!(error.code(), "tls_failed", "{name}");
+        // Nothing but handshakes was sent: the request was not.
+        assert!(server.received() < 4096, "{name}: {}", server.received());
+    }
+}
+
+/// 64 KiB that a decoder would make two gigabytes of: a frame of run-length blocks (RFC 8878 section 3.1.1.2.2).
+fn zstd_bomb() -> Vec<u8> {
+    let mut bomb = vec![0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x58];
+    let of_128_kib: u32 = (0x20000 << 3) | (1 << 1);
+    for _ in 0..16_384 {
+        bomb.extend(&of_128_kib.to_le_bytes()[..3]);
+        bomb.push(b'a');
+    }
+    bomb
+}
+
+/// The same for gzip: one block with the fixed code, in which each 13 bits repeat the last byte 258 times.
+fn gzip_bomb() -> Vec<u8> {
+    let mut bomb = vec![0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+    let (mut pending, mut count) = (0_u32, 0);
+    let mut push = |bits: u32, length: u32, bomb: &mut Vec<u8>| {
+        pending |= bits << count;
+        count += length;
+        while count >= 8 {
+            bomb.push(pending as u8);
+            pending >>= 8;
+            count -= 8;
+        }
+    };
+    push(0b011, 3, &mut bomb);
+    // The literal `a` is 0x30 + 97; codes stand with their highest bit first.
+    push((0x30_u32 + 97).reverse_bits() >> 24, 8, &mut bomb);
+    for _ in 0..40_000 {
+        // Length 258 is code 285, of eight bits; distance 1 is code 0, of five.
+        push(0b1100_0101_u32.reverse_bits() >> 24, 8, &mut bomb);
+        push(0, 5, &mut bomb);
+    }
+    bomb
+}
+
+fn with_head(headers: &str, body: Vec<u8>) -> Vec<u8> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    [head.into_bytes(), body].concat()
+}
+
+/// R1, R2, R4: whatever a server sends, the memory of the process stays flat. The servers are in this process, the client is
+/// in another.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_flat_under_bombs_and_endless_answers() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = [format!("{:x}\r\n", 1 << 16).into_bytes(), vec![b'a'; 1 << 16], b"\r\n".to_vec()].concat();
+    let tiny_chunks = "1\r\na\r\n".repeat(4096);
+    let extension = format!("1;{}\r\na\r\n", "x".repeat(1 << 14));
+    let servers = [
+        ("encoded", Raw::saying(with_head("Content-Encoding: gzip\r\n", gzip_bomb())).await),
+        ("encoded", Raw::saying(with_head("Content-Encoding: gzip, gzip\r\n", gzip_bomb())).await),
+        ("encoded", Raw::saying(with_head("Content-Encoding: zstd\r\n", zstd_bomb())).await),
+        ("encoded", Raw::saying(with_head("Content-Encoding: br\r\n", zstd_bomb())).await),
+        ("encoded", Raw::saying(with_head("Content-Encoding: deflate\r\n", gzip_bomb())).await),
+        // It is not said what they are: they are bytes, and not many.
+        ("ok", Raw::saying(with_head("", gzip_bomb())).await),
+        ("ok", Raw::saying(with_head("", zstd_bomb())).await),
+        ("too_large", endless(CHUNKED, chunk, Duration::ZERO).await),
+        // One byte in six is one of the body: it may end by its time or by its size.
+        ("any", endless(CHUNKED, tiny_chunks, Duration::ZERO).await),
+        ("too_large", endless("HTTP/1.1 200 OK\r\n\r\n", vec![b'a'; 1 << 16], Duration::ZERO).await),
+        ("too_large", stalls_after("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n").await),
+        ("any", endless(CHUNKED, extension, Duration::ZERO).await),
+        ("not_http", endless("HTTP/1.1 200 OK\r\n", "X-Header: value\r\n".repeat(512), Duration::ZERO).await),
+        ("not_http", endless("HTTP/1.1 200 OK\r\nX-Long: ", vec![b'a'; 1 << 16], Duration::ZERO).await),
+        ("not_http", endless("HTTP/1.1 200 ", vec![b'a'; 1 << 16], Duration::ZERO).await),
+        ("timed_out", endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(64), Duration::ZERO).await),
+        (
+            "any",
+            endless(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+                "X: y\r\n".repeat(512),
+                Duration::ZERO,
+            )
+            .await,
+        ),
+    ];
+    let ok = Raw::saying(with_head("", b"{}".to_vec())).await;
+    let list: Vec<String> = servers.iter().map(|(code, server)| format!("{code} {}", server.url())).collect();
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "hostile::an_answer_costs_little_memory", "--nocapture"]);
+    child.env("CHILD_WARM_UP", ok.url()).env("CHILD_URLS", list.join("\n"));
+    let output = child.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.matches("KiB more").count(), servers.len(), "{said}");
+}
+
+/// The test above runs it once more, as a process that does nothing else.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_answer_costs_little_memory() {
+    let own = Raw::saying(with_head("Content-Encoding: gzip\r\n", gzip_bomb())).await;
+    let warm_up = std::env::var("CHILD_WARM_UP").unwrap_or_else(|_| own.url());
+    let urls = std::env::var("CHILD_URLS").unwrap_or_else(|_| format!("encoded {}", own.url()));
+    let http = http().with_timeout(Some(Duration::from_secs(3)));
+    for _ in 0..5 {
+        let _ = get(&http, &warm_up, CAP).await;
+    }
+    for line in urls.lines() {
+        let (expected, url) = line.split_once(' ').unwrap();
+        // The peak is forgotten, so that what comes is this answer's.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = peak();
+        let code = get(&http, url, CAP).await.map_or_else(|error| error.code(), |_| "ok");
+        let grown = peak().saturating_sub(before);
+        println!("{expected}: {grown} KiB more");
+        assert!(expected == code || expected == "any", "{url}: expected {expected}, found {code}");
+        assert!(grown < 4096, "{expected}: {grown} KiB more");
+    }
+}
+
+/// The most memory that this process has had, in KiB.
+#[cfg(target_os = "linux")]
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// R5: what is deep or long within the cap is answered at once.
+#[tokio::test]
+async fn deep_and_long_json_is_read_or_refused_at_once() {
+    use codehost_oauth::custom::Reply;
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+    for body in [
+        deep("[", "]"),
+        format!("{{\"x\":{}}}", deep("[", "]")),
+        format!("{{\"id\":{}}}", "9".repeat(200_000)),
+        format!("{{\"id\":0.{}1}}", "0".repeat(200_000)),
+        format!("{{\"{}\":1}}", "k".repeat(200_000)),
+        format!("[{}1]", "1,".repeat(100_000)),
+        "[".repeat(250_000),
+        "{\"a\":".repeat(50_000),
+    ] {
+        let server = Raw::saying(with_head("", body.into_bytes())).await;
+        let request = http::Request::get(server.url()).body(Vec::new()).unwrap();
+        let begun = Instant::now();
+        let reply = Reply::fetch(&http(), request, CAP).await.unwrap();
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            #[allow(dead_code, reason = "only whether it can be read matters")]
+            id: Option<u64>,
+        }
+        let _ = reply.json::<Answer>();
+        let _ = reply.json::<serde_json::Value>();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+/// A server that reads nothing: a request that does not fit into the buffers of the sockets ends in time, too.
+#[tokio::test]
+async fn a_server_that_does_not_read_is_no_trap() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1]).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
+    use codehost_oauth::transport::Transport as _;
+    let request = http::Request::post(url).body(vec![b'a'; 64 << 20]).unwrap();
+    let http = http().with_timeout(Some(Duration::from_secs(1)));
+    assert_eq!(http.send(request, CAP).await.unwrap_err().code(), "timed_out");
+}

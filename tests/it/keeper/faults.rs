@@ -1,0 +1,129 @@
+//! A store that fails at every call in turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehost_oauth::error::KeeperError;
+use codehost_oauth::keeper::{MemoryStore, Outcome, TokenStore};
+use codehost_oauth::testing::{Fault, FaultyStore};
+
+use super::scenario::{Result, Scenario};
+
+#[tokio::test]
+async fn no_fault_of_the_store_loses_tokens() -> Result {
+    for fault in [Fault::Error, Fault::LostAnswer, Fault::Delay(Duration::from_millis(30))] {
+        for call in 0..8 {
+            let mut scenario = Scenario::start().await?;
+            let tokens = scenario.log_in().await?;
+            let store = Arc::new(MemoryStore::default());
+            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await?;
+            scenario.expire();
+
+            let faulty = FaultyStore::new(Arc::clone(&store));
+            faulty.fail(call, fault.clone());
+            let first = scenario.keeper(faulty).access_token(&scenario.connection).await;
+            assert!(!first.as_ref().is_err_and(KeeperError::needs_login), "{fault:?} {call}: {first:?}");
+
+            // Whatever happened to the first node, the second one has living tokens, and nothing was used twice.
+            let token = scenario.keeper(store).access_token(&scenario.connection).await?;
+            assert!(scenario.integration.user(&token).await.is_ok(), "{fault:?} {call}");
+            scenario.assert_refreshes(1);
+            if let Ok(first) = first {
+                assert_eq!(scenario.text(&first), scenario.text(&token));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_failing_writes_are_outlasted() -> Result {
+    let mut scenario = Scenario::start().await?;
+    let tokens = scenario.log_in().await?;
+    let store = Arc::new(MemoryStore::default());
+    let faulty = FaultyStore::new(Arc::clone(&store));
+    let keeper = scenario.keeper(faulty.clone());
+    keeper.import(&scenario.connection, tokens).await?;
+    scenario.expire();
+    // Load, lease, load, mark; then the writes of the new tokens, each followed by the lease's extension.
+    let write = faulty.calls() + 4;
+    for n in 0..3 {
+        faulty.fail(write + n * 2, if n == 1 { Fault::LostAnswer } else { Fault::Error });
+        faulty.fail(write + n * 2 + 1, Fault::Error);
+    }
+    assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::Renewed(_)));
+    scenario.assert_refreshes(1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_import_is_repeated() -> Result {
+    for fault in [Fault::Error, Fault::LostAnswer] {
+        for call in 0..2 {
+            let mut scenario = Scenario::start().await?;
+            let tokens = scenario.log_in().await?;
+            let store = Arc::new(MemoryStore::default());
+            let faulty = FaultyStore::new(Arc::clone(&store));
+            faulty.fail(call, fault.clone());
+            scenario.keeper(faulty).import(&scenario.connection, tokens).await?;
+            assert!(scenario.keeper(store).access_token(&scenario.connection).await.is_ok());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
+    // While the first node waits to store what it got, the person logs in again; then, that they disconnect.
+    for disconnect in [false, true] {
+        let mut scenario = Scenario::start().await?;
+        let tokens = scenario.log_in().await?;
+        let store = Arc::new(MemoryStore::default());
+        let faulty = FaultyStore::new(Arc::clone(&store));
+        let slow = scenario.keeper(faulty.clone());
+        slow.import(&scenario.connection, tokens).await?;
+        scenario.expire();
+        faulty.fail(faulty.calls() + 4, Fault::Delay(Duration::from_millis(400)));
+        let (waiting, connection) = (slow.clone(), scenario.connection.clone());
+        let refresh = tokio::spawn(async move { waiting.ask(&connection).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+
+        scenario.clock.advance(-7200);
+        let newer = scenario.log_in().await?;
+        let expected = scenario.text(&newer.access_token);
+        if disconnect {
+            store.delete(&scenario.connection).await?;
+            assert!(matches!(refresh.await??, Outcome::NeedsLogin(_)));
+            assert!(store.load(&scenario.connection).await?.is_none());
+        } else {
+            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, newer).await?;
+            let adopted = refresh.await??.into_token()?;
+            assert_eq!(scenario.text(&adopted), expected);
+            let stored = scenario.keeper(store).access_token(&scenario.connection).await?;
+            assert_eq!(scenario.text(&stored), expected);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_holder_is_overtaken_and_still_wins() -> Result {
+    // The lease ends while the first node is stuck before it stores what it got. The second one hears that the token
+    // is dead, and what the first one then stores is the truth.
+    let mut scenario = Scenario::start().await?;
+    let tokens = scenario.log_in().await?;
+    let store = Arc::new(MemoryStore::default());
+    let faulty = FaultyStore::new(Arc::clone(&store));
+    let stuck = scenario.builder(faulty.clone()).lease(Duration::from_secs(1)).build();
+    stuck.import(&scenario.connection, tokens).await?;
+    scenario.expire();
+    faulty.fail(faulty.calls() + 4, Fault::Delay(Duration::from_secs(4)));
+    let (waiting, connection) = (stuck.clone(), scenario.connection.clone());
+    let refresh = tokio::spawn(async move { waiting.access_token(&connection).await });
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let second = scenario.keeper(Arc::clone(&store)).access_token(&scenario.connection).await?;
+    let first = refresh.await??;
+    assert_eq!(scenario.text(&first), scenario.text(&second));
+    assert!(scenario.integration.user(&second).await.is_ok());
+    Ok(())
+}

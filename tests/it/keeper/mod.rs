@@ -1,0 +1,10 @@
+//! Tokens that stay alive.
+
+mod example;
+mod faults;
+mod in_process;
+mod processes;
+mod scenario;
+mod servers;
+mod stores;
+mod storm;

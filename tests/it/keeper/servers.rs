@@ -1,0 +1,131 @@
+//! Real servers, private to this run: own data folder, own port, loopback, ended by process id.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehost_oauth::keeper::{PostgresStore, RedisStore, SqliteStore, TokenStore};
+
+use super::scenario::Result;
+
+/// A store that other processes can open too, by its URL.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    child: Option<Child>,
+    folder: PathBuf,
+}
+
+impl Server {
+    pub(crate) fn sqlite() -> Result<Self> {
+        let folder = folder("sqlite")?;
+        Ok(Self { url: format!("sqlite:{}", folder.join("tokens.db").display()), child: None, folder })
+    }
+
+    pub(crate) async fn postgres() -> Result<Self> {
+        let server = Self::postgres_without_tables().await?;
+        open(&server.url).await?;
+        Ok(server)
+    }
+
+    pub(crate) async fn postgres_without_tables() -> Result<Self> {
+        let bin = postgres_binaries();
+        let folder = folder("postgres")?;
+        let data = folder.join("data");
+        let mut initdb = unprivileged(&folder, &bin.join("initdb"))?;
+        let initdb = initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"]);
+        let output = initdb.arg(&data).output()?;
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        let port = crate::port::free();
+        let mut server = unprivileged(&folder, &bin.join("postgres"))?;
+        let server = server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", "127.0.0.1", "-p"]);
+        let child = server.arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+        Self { url, child: Some(child), folder }.ready().await
+    }
+
+    pub(crate) async fn redis() -> Result<Self> {
+        let folder = folder("redis")?;
+        let port = crate::port::free();
+        let mut server = Command::new("redis-server");
+        let server =
+            server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        let server = server.arg("--dir").arg(&folder).arg("--port").arg(port.to_string());
+        let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.expect("redis-server is missing; run: apt-get install -y redis-server");
+        Self { url: format!("redis://127.0.0.1:{port}"), child: Some(child), folder }.ready().await
+    }
+
+    async fn ready(self) -> Result<Self> {
+        for _ in 0..200 {
+            let ready = match self.url.starts_with("postgres:") {
+                true => PostgresStore::connect(&self.url).await.is_ok(),
+                false => open(&self.url).await.is_ok(),
+            };
+            if ready {
+                return Ok(self);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the server did not start: {}", self.url);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // The process that was started is the server itself, so nothing else is ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A handle of its own on the store behind a URL.
+pub(crate) async fn open(url: &str) -> Result<Arc<dyn TokenStore>> {
+    Ok(if let Some(path) = url.strip_prefix("sqlite:") {
+        Arc::new(SqliteStore::open(path).await?)
+    } else if url.starts_with("postgres:") {
+        let store = PostgresStore::connect(url).await?;
+        store.create_tables().await?;
+        Arc::new(store)
+    } else {
+        Arc::new(RedisStore::connect(url).await?)
+    })
+}
+
+fn folder(name: &str) -> Result<PathBuf> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+    let folder = std::env::temp_dir().join(format!("codehost-oauth-{name}-{:x}", u64::from_le_bytes(random)));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Debian keeps them out of the path.
+fn postgres_binaries() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
+    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    found.retain(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    found.pop().expect("PostgreSQL is missing; run: apt-get install -y postgresql")
+}
+
+/// PostgreSQL refuses to run as root, so it then runs as the user that its package has made, which gets the folder.
+fn unprivileged(folder: &Path, program: &Path) -> Result<Command> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut command = Command::new(program);
+    if fs::metadata("/proc/self")?.uid() == 0 {
+        let passwd = fs::read_to_string("/etc/passwd")?;
+        let entry = passwd.lines().find(|line| line.starts_with("postgres:"));
+        let mut ids = entry.expect("there is a user postgres").split(':').skip(2).map(str::parse::<u32>);
+        let (uid, gid) = (ids.next().unwrap()?, ids.next().unwrap()?);
+        std::os::unix::fs::chown(folder, Some(uid), Some(gid))?;
+        use std::os::unix::process::CommandExt as _;
+        command.uid(uid).gid(gid);
+    }
+    command.current_dir(folder);
+    Ok(command)
+}

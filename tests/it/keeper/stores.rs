@@ -1,0 +1,110 @@
+//! The conformance suite on all four stores, and what is true of their tables.
+
+use std::sync::Arc;
+
+use codehost_oauth::error::StoreError;
+use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
+use codehost_oauth::testing::{FaultyStore, store_conformance};
+
+use super::scenario::Result;
+use super::servers::{Server, open};
+
+#[tokio::test]
+async fn memory_conforms() -> Result {
+    let store = Arc::new(MemoryStore::default());
+    store_conformance(store.clone(), store.clone()).await?;
+    store_conformance(Arc::new(FaultyStore::new(Arc::clone(&store))), store).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn sqlite_conforms() -> Result {
+    conforms(&Server::sqlite()?).await
+}
+
+#[tokio::test]
+async fn postgres_conforms() -> Result {
+    conforms(&Server::postgres().await?).await
+}
+
+#[tokio::test]
+async fn redis_conforms() -> Result {
+    conforms(&Server::redis().await?).await
+}
+
+async fn conforms(server: &Server) -> Result {
+    let (here, there) = tokio::try_join!(open(&server.url), open(&server.url))?;
+    store_conformance(here, there).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_used_say_nothing_of_a_password() {
+    for url in ["postgres://app:s3cr3t@127.0.0.1:99999/x", "redis://app:s3cr3t@127.0.0.1:99999", "s3cr3t"] {
+        let errors = [PostgresStore::connect(url).await.err(), RedisStore::connect(url).await.err()];
+        for error in errors {
+            let text = match &error {
+                Some(StoreError::Address { detail } | StoreError::Unreachable { detail }) => {
+                    detail.sanitized().to_owned()
+                }
+                other => format!("{other:?}"),
+            };
+            assert!(!format!("{error:?} {text}").contains("s3cr3t"), "{text}");
+            assert!(error.is_some(), "{url}");
+        }
+    }
+    assert!(SqliteStore::open("/nowhere/at/all.db").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_together_create_the_tables_once() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let opened = futures_util::future::join_all((0..8).map(|_| open(&server.url))).await;
+        for store in opened {
+            assert!(store?.load(&"gitlab:demo:1".parse()?).await?.is_none());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_tables_are_the_right_ones() -> Result {
+    let docs = include_str!("../../../docs/stores.md");
+    let sql: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+
+    let server = Server::postgres_without_tables().await?;
+    let postgres = sqlx::PgPool::connect(&server.url).await?;
+    sqlx::raw_sql(sql[0]).execute(&postgres).await?;
+    conforms(&server).await?;
+    sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&postgres).await?;
+    assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));
+
+    let server = Server::sqlite()?;
+    let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
+    sqlx::raw_sql(sql[1]).execute(&sqlite).await?;
+    conforms(&server).await?;
+    sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&sqlite).await?;
+    assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_shows_nothing_of_a_token() -> Result {
+    let mut scenario = super::scenario::Scenario::start().await?;
+    let tokens = scenario.log_in().await?;
+    let access = scenario.text(&tokens.access_token);
+    let store = Arc::new(MemoryStore::default());
+    let keeper = scenario.keeper(Arc::clone(&store));
+    keeper.import(&scenario.connection, tokens).await?;
+    let stored = store.load(&scenario.connection).await?.unwrap();
+    assert!(!String::from_utf8_lossy(&stored.sealed).contains(&access));
+    let outcome = keeper.ask(&scenario.connection).await?;
+    let shown = format!("{outcome:?} {keeper:?} {stored:?}");
+    assert!(!shown.contains(&access) && !shown.contains("7, 7, 7"), "{shown}");
+
+    // A row that was moved to somebody else opens nowhere.
+    let thief = "gitlab:demo:99999".parse()?;
+    assert!(store.compare_and_swap(&thief, None, &stored).await?);
+    assert_eq!(keeper.access_token(&thief).await.unwrap_err().code(), "seal_rejected");
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! Thousands of connections that end in one moment, on a clock that runs by itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use codehost_oauth::error::{KeeperError, TransportError};
+use codehost_oauth::keeper::{Clock, ConnectionId, MemoryStore, Outcome, TokenKeeper};
+use codehost_oauth::testing::{Fault, FaultyStore};
+use codehost_oauth::transport::Transport;
+use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
+use tokio::time::Instant;
+
+use super::scenario::{Result, integration_over, ring};
+
+const MANY: usize = 10_000;
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_connections_are_renewed_in_good_order() -> Result {
+    let (large, small) =
+        (Host::new("large", Duration::from_millis(20))?, Host::new("small", Duration::from_millis(20))?);
+    let integrations = [&large, &small].map(|host| (host.integration.id().clone(), Arc::clone(&host.integration)));
+    let clock = VirtualClock::start();
+    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), HashMap::from(integrations));
+    let keeper = keeper.clock(clock.clone()).build();
+    for n in 0..MANY {
+        keeper.import(&large.connection(n), large.tokens(n, clock.now())).await?;
+    }
+    keeper.import(&small.connection(0), small.tokens(0, clock.now())).await?;
+    tokio::time::advance(Duration::from_secs(7200)).await;
+
+    let begun = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..MANY {
+        let (keeper, connection) = (keeper.clone(), large.connection(n));
+        tasks.spawn(async move {
+            loop {
+                match keeper.ask(&connection).await.unwrap() {
+                    Outcome::Retry { after, .. } => tokio::time::sleep(after * 4).await,
+                    outcome => return assert!(outcome.into_token().is_ok()),
+                }
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = Instant::now();
+    keeper.access_token(&small.connection(0)).await?;
+    assert!(asked.elapsed() < Duration::from_millis(200), "another integration starved: {:?}", asked.elapsed());
+
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    assert_eq!(large.wire.requests.load(Ordering::SeqCst), MANY);
+    assert_eq!(large.wire.most.load(Ordering::SeqCst), 4);
+    assert!(begun.elapsed() >= Duration::from_secs(30), "{:?}", begun.elapsed());
+    println!("{MANY} connections in {:?}, at most 4 at a time", begun.elapsed());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn due_connections_that_are_valid_do_not_queue() -> Result {
+    let host = Host::new("large", Duration::from_secs(5))?;
+    let clock = VirtualClock::start();
+    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
+    let keeper = keeper.clock(clock.clone()).build();
+    for n in 0..100 {
+        keeper.import(&host.connection(n), host.tokens(n, clock.now())).await?;
+    }
+    tokio::time::advance(Duration::from_secs(7200 - 50)).await;
+    let connections: Vec<_> = (0..100).map(|n| host.connection(n)).collect();
+    let outcomes = futures_util::future::join_all(connections.iter().map(|connection| keeper.ask(connection))).await;
+    let mut renewed = 0;
+    for outcome in outcomes {
+        match outcome? {
+            Outcome::Renewed(_) => renewed += 1,
+            Outcome::StillValid(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(renewed, 4);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_asked_about_less_and_less() -> Result {
+    let host = Host::new("large", Duration::from_millis(20))?;
+    let clock = VirtualClock::start();
+    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
+    let keeper = keeper.clock(clock.clone()).build();
+    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await?;
+    tokio::time::advance(Duration::from_secs(7200)).await;
+    host.wire.down.store(1, Ordering::SeqCst);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let error = keeper.access_token(&host.connection(0)).await.unwrap_err();
+        let KeeperError::Retry { after, .. } = error else { panic!("{error:?}") };
+        pauses.push(after.as_secs());
+        // Within it nobody asks.
+        tokio::time::advance(after / 2).await;
+        let before = host.wire.requests.load(Ordering::SeqCst);
+        assert!(keeper.access_token(&host.connection(0)).await.is_err());
+        assert_eq!(host.wire.requests.load(Ordering::SeqCst), before);
+        tokio::time::advance(after / 2 + Duration::from_millis(1)).await;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
+    host.wire.down.store(0, Ordering::SeqCst);
+    assert!(keeper.access_token(&host.connection(0)).await.is_ok());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_comes_back_is_told_of() -> Result {
+    let host = Host::new("large", Duration::from_millis(20))?;
+    let clock = VirtualClock::start();
+    let store = FaultyStore::new(MemoryStore::default());
+    let keeper = TokenKeeper::builder(store.clone(), ring(), Arc::clone(&host.integration));
+    let keeper = keeper.clock(clock.clone()).patience(Duration::from_secs(3600)).build();
+    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await?;
+    tokio::time::advance(Duration::from_secs(7200)).await;
+    let write = store.calls() + 4;
+    (write..write + 1000).for_each(|call| store.fail(call, Fault::Error));
+    let begun = Instant::now();
+    let error = keeper.access_token(&host.connection(0)).await.unwrap_err();
+    assert!(matches!(error, KeeperError::Unsaved { .. }), "{error:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(600));
+    assert!(!format!("{error:?} {error}").contains("access-"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_another_person_or_with_more_scopes_are_refused() -> Result {
+    for (subject, scopes, reason) in [
+        ("1", "read_user", None),
+        ("7", "read_user", Some("refresh_subject_changed")),
+        ("1", "read_user api", Some("refresh_scopes_grew")),
+    ] {
+        let host = Host::new("large", Duration::from_millis(20))?;
+        let clock = VirtualClock::start();
+        let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
+        let keeper = keeper.clock(clock.clone()).verify_identity(true).build();
+        keeper.import(&host.connection(1), host.tokens(1, clock.now())).await?;
+        tokio::time::advance(Duration::from_secs(7200)).await;
+        *host.wire.answer.lock().unwrap() = (subject.to_owned(), scopes.to_owned());
+        let code = keeper.access_token(&host.connection(1)).await.err().map(|error| error.code());
+        assert_eq!(code, reason);
+    }
+    Ok(())
+}
+
+/// A code host without sockets.
+struct Host {
+    integration: Arc<Integration>,
+    wire: Arc<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    latency: Duration,
+    requests: AtomicUsize,
+    now: AtomicUsize,
+    most: AtomicUsize,
+    down: AtomicUsize,
+    /// Whose the new tokens are, and their scopes.
+    answer: Mutex<(String, String)>,
+}
+
+impl Host {
+    fn new(id: &str, latency: Duration) -> Result<Self> {
+        let wire = Arc::new(Wire {
+            latency,
+            requests: AtomicUsize::default(),
+            now: AtomicUsize::default(),
+            most: AtomicUsize::default(),
+            down: AtomicUsize::default(),
+            answer: Mutex::new(("0".to_owned(), "read_user".to_owned())),
+        });
+        let integration = integration_over(Arc::clone(&wire), "https://git.example.com", id)?;
+        Ok(Self { integration: Arc::new(integration), wire })
+    }
+
+    fn connection(&self, n: usize) -> ConnectionId {
+        format!("gitlab:{}:{n}", self.integration.id()).parse().unwrap()
+    }
+
+    fn tokens(&self, n: usize, now: SystemTime) -> TokenSet {
+        let expected = self.integration.expected();
+        let mut tokens = TokenSet::new(AccessToken::new(format!("access-{n}"), expected.origin).unwrap());
+        tokens.refresh_token = RefreshToken::new(format!("refresh-{n}"), expected.origin);
+        tokens.expires_in = Some(Duration::from_secs(7200));
+        tokens.scopes = Some("read_user".parse().unwrap());
+        tokens.received_at = now;
+        tokens
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Wire {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _: usize,
+    ) -> std::result::Result<http::Response<Vec<u8>>, TransportError> {
+        let n = self.requests.fetch_add(1, Ordering::SeqCst);
+        self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(self.latency).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) > 0 {
+            return Err(TransportError::Refused);
+        }
+        let (subject, scopes) = self.answer.lock().unwrap().clone();
+        let body = if request.uri().path().ends_with("/oauth/token") {
+            format!(
+                "{{\"access_token\":\"access-new-{n}\",\"token_type\":\"Bearer\",\"refresh_token\":\"refresh-new-{n}\",\
+                 \"expires_in\":7200,\"scope\":\"{scopes}\"}}"
+            )
+        } else {
+            format!("{{\"id\":{subject},\"username\":\"x\",\"state\":\"active\"}}")
+        };
+        let answer = http::Response::builder().header("content-type", "application/json");
+        Ok(answer.body(body.into_bytes()).unwrap())
+    }
+}
+
+/// Follows tokio's clock.
+#[derive(Clone, Debug)]
+struct VirtualClock(Instant, SystemTime);
+
+impl VirtualClock {
+    fn start() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> SystemTime {
+        self.1 + self.0.elapsed()
+    }
+}
