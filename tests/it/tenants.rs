@@ -336,7 +336,9 @@ impl Model {
         let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
         let own = self.callback_url(tenant);
         let state = query["state"].as_str();
-        let victim = trick.victim.map(|victim| victim % self.integrations.len()).filter(|victim| *victim != tenant);
+        let kinds = self.world.0.lock().unwrap().kinds.clone();
+        let victim = trick.victim.map(|victim| victim % self.integrations.len());
+        let victim = victim.filter(|victim| kinds[*victim] != Kind::Hostile);
         let mut callback = match victim {
             None => format!("{own}?code=evil-code&state={state}"),
             Some(victim) => {
@@ -363,7 +365,6 @@ impl Model {
             }
         };
         if let Some(own) = trick.issuer {
-            let kinds = self.world.0.lock().unwrap().kinds.clone();
             let issuer = base_url(&kinds, if own { tenant } else { victim.unwrap_or(tenant) });
             callback.push_str(&format!("&iss={issuer}"));
         }
