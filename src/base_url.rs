@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -34,10 +35,9 @@ use crate::network::Network;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BaseUrl {
-    /// Canonical; it ends with a slash only if the path is empty, where `Url` puts one.
-    url: Url,
-    /// The same without a slash at the end.
-    text: String,
+    /// Canonical; it ends with a slash only if the path is empty, where `Url` puts one. Shared, since providers,
+    /// credentials and tokens all know theirs.
+    url: Arc<Url>,
 }
 
 impl BaseUrl {
@@ -64,7 +64,7 @@ impl BaseUrl {
 
     /// The canonical text, without a slash at the end.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.url.as_str().trim_end_matches('/')
     }
 
     /// Host name or address, with the port if it is not the scheme's own: what to show under a login button.
@@ -101,14 +101,15 @@ impl BaseUrl {
             path.push('/');
             push_encoded(&mut path, segment);
         }
-        let mut url = self.url.clone();
+        let mut url = Url::clone(&self.url);
         url.set_path(&path);
-        url
+        // A clone has no room to spare; endpoints are kept.
+        url.clone()
     }
 
     /// The same host with the sub-path cut to `path`, which is a prefix of [`path`](Self::path).
     pub(crate) fn with_path(&self, path: &str) -> Self {
-        let mut url = self.url.clone();
+        let mut url = Url::clone(&self.url);
         url.set_path(path);
         Self::from_url(url)
     }
@@ -127,32 +128,31 @@ impl BaseUrl {
         // One value for one place, with and without the slash: credentials are compared by it.
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        let text = url.as_str().trim_end_matches('/').to_owned();
-        Self { url, text }
+        Self { url: Arc::new(url.clone()) }
     }
 }
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BaseUrl({})", self.text)
+        write!(f, "BaseUrl({})", self.as_str())
     }
 }
 
 impl AsRef<str> for BaseUrl {
     fn as_ref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl serde::Serialize for BaseUrl {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -7,7 +7,8 @@ use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::token::Origin;
 
-/// What the authorization URL says (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+/// What the authorization URL says at every login (RFC 6749 section 4.1.1). What is new each time, the state and PKCE's
+/// challenge, is not a provider's to know: [`Integration`](crate::Integration) appends it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AuthorizationRequest<'a> {
@@ -17,24 +18,29 @@ pub struct AuthorizationRequest<'a> {
     pub callback_url: &'a CallbackUrl,
     /// What is asked for.
     pub scopes: &'a Scopes,
-    pub(crate) state: &'a Secret,
-    pub(crate) challenge: &'a str,
 }
 
 impl AuthorizationRequest<'_> {
-    /// The request as a query on a platform's authorization endpoint: the code flow with PKCE by S256, nothing else.
+    /// The request as a query on a platform's authorization endpoint: the code flow, nothing else.
     pub fn on(&self, mut endpoint: url::Url) -> url::Url {
         endpoint
             .query_pairs_mut()
             .append_pair("client_id", self.client_id)
             .append_pair("redirect_uri", self.callback_url.as_str())
             .append_pair("response_type", "code")
-            .append_pair("scope", &self.scopes.to_string())
-            .append_pair("state", self.state.expose())
-            .append_pair("code_challenge", self.challenge)
-            .append_pair("code_challenge_method", "S256");
+            .append_pair("scope", &self.scopes.to_string());
         endpoint
     }
+}
+
+/// An authorization URL with what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3).
+pub(crate) fn for_one_login(url: &url::Url, state: &Secret, challenge: &str) -> url::Url {
+    let mut url = url.clone();
+    url.query_pairs_mut()
+        .append_pair("state", state.expose())
+        .append_pair("code_challenge", challenge)
+        .append_pair("code_challenge_method", "S256");
+    url
 }
 
 /// An authorization code that came back to the browser, the integration and the callback URL that it was asked for.

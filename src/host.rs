@@ -1,7 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
-
-use url::Url;
+use std::sync::Arc;
 
 use crate::base_url::BaseUrl;
 use crate::error::{BaseUrlError, ConfigError};
@@ -75,7 +74,7 @@ impl fmt::Debug for Host {
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IntegrationId(Box<str>);
+pub struct IntegrationId(Arc<str>);
 
 impl IntegrationId {
     /// The slug of an integration's name: its ASCII letters and digits, in lower case.
@@ -98,7 +97,7 @@ impl IntegrationId {
         let mut bytes = [0_u8; 26];
         getrandom::fill(&mut bytes).map_err(|_| ConfigError::Random)?;
         let letter = |byte: &u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('a', char::from);
-        Ok(Self(bytes.iter().map(letter).collect()))
+        Ok(Self(bytes.iter().map(letter).collect::<String>().into()))
     }
 
     /// The id.
@@ -163,29 +162,36 @@ impl fmt::Debug for IntegrationId {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackUrl {
-    url: Url,
-    /// The path that the router of a host sees whose proxy strips the host's own sub-path.
-    route: String,
+    text: Arc<str>,
+    /// Where the path begins.
+    path: usize,
+    /// Where it begins for the router of a host whose proxy strips the host's own sub-path.
+    route: usize,
 }
 
 impl CallbackUrl {
     /// The callback URL of one integration. `platform_id` is [`Platform::id`](crate::Platform::id).
     pub fn new(host: &Host, platform_id: &str, id: &IntegrationId) -> Self {
-        Self {
-            url: host.url().endpoint(&["oauth", "callback", platform_id, id.as_str()]),
-            route: format!("/oauth/callback/{platform_id}/{id}"),
-        }
+        let url = host.url().endpoint(&["oauth", "callback", platform_id, id.as_str()]);
+        let path = url.as_str().len().saturating_sub(url.path().len());
+        let route = path.saturating_add(host.url().path().len());
+        Self { text: url.as_str().into(), path, route }
     }
 
     /// The text to show, to register and to send.
     pub fn as_str(&self) -> &str {
-        self.url.as_str()
+        &self.text
     }
 
     /// Whether a request for `path` is one for this URL: the whole path, or the path below the host's own sub-path,
     /// with nothing added and nothing encoded differently.
     pub fn is_at(&self, path: &str) -> bool {
-        path == self.url.path() || path == self.route
+        [self.path, self.route].into_iter().any(|begin| self.text.get(begin..) == Some(path))
+    }
+
+    /// The text, shared.
+    pub(crate) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use futures_util::future;
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::check::{CheckReport, CheckRequest};
 use crate::error::{AccountError, ConfigError, Error};
-use crate::grant::AuthorizationRequest;
+use crate::grant::{self, AuthorizationRequest};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::membership::{Group, Membership};
@@ -60,6 +60,9 @@ pub struct Integration {
     http: Bulkhead,
     origin: Origin,
     callback_url: CallbackUrl,
+    /// What every authorization URL of this integration begins with. Made for the first login: a host may have a hundred
+    /// thousand integrations that nobody uses today.
+    authorization_url: OnceLock<Box<Url>>,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
@@ -181,7 +184,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.observe("refresh", self.provider.refresh(&self.http, &self.client, token)).await
+        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -192,7 +195,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("user", self.provider.user(&self.http, token)).await
+        self.observe("user", (*self.provider).user(&self.http, token)).await
     }
 
     /// Whether the person is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
@@ -216,7 +219,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("membership", self.provider.membership(&self.http, token, group)).await
+        self.observe("membership", (*self.provider).membership(&self.http, token, group)).await
     }
 
     /// Ends the person's grant at the code host, as far as the platform lets a host do it; see
@@ -230,7 +233,7 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.origin(), "refresh token")?;
         }
-        self.observe("revoke", self.provider.revoke(&self.http, &self.client, tokens)).await
+        self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
     }
 
     /// Finds out what can be known about this integration without a person; see [`check`](crate::check). Building an
@@ -250,7 +253,7 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        self.provider.check(&self.http.checking(), &self.client, &request).await
+        (*self.provider).check(&self.http.checking(), &self.client, &request).await
     }
 
     /// The link to share with users.
@@ -292,27 +295,34 @@ impl Integration {
         &self.callback_url
     }
 
-    fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
-        let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
-        let challenge = oauth::challenge(pending.verifier());
-        let redirect_to = self.provider.authorization_url(&AuthorizationRequest {
+    fn authorization_url(&self) -> Url {
+        let request = AuthorizationRequest {
             client_id: self.client.client_id(),
             callback_url: &self.callback_url,
             scopes: &self.scopes,
-            state: pending.state(),
-            challenge: &challenge,
-        });
+        };
+        // A clone has no room to spare.
+        self.provider.authorization_url(&request).clone()
+    }
+
+    fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
+        let challenge = oauth::challenge(pending.verifier());
+        let url = self.authorization_url.get_or_init(|| Box::new(self.authorization_url()));
+        let redirect_to = grant::for_one_login(url, pending.state(), &challenge);
         Ok(LoginStart { redirect_to, pending })
     }
 
     async fn finish(&self, purpose: Purpose, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
         let grant = pending.verify(callback, &self.expected().purpose(purpose), SystemTime::now())?;
-        let tokens = self.provider.exchange_code(&self.http, &self.client, grant).await?;
-        let user = self.provider.user(&self.http, &tokens.access_token);
+        // Not through the pointer, which forwards each call in a box of its own.
+        let (provider, http) = (&*self.provider, &self.http);
+        let tokens = provider.exchange_code(http, &self.client, grant).await?;
+        let user = provider.user(http, &tokens.access_token);
         let (user, membership) = match &self.required_group {
             Some(group) => {
-                let membership = self.provider.membership(&self.http, &tokens.access_token, group);
+                let membership = provider.membership(http, &tokens.access_token, group);
                 let (user, membership) = future::join(user, membership).await;
                 (user?, Some(membership))
             }
@@ -483,6 +493,7 @@ impl IntegrationBuilder {
         Ok(Integration {
             name: parse_name(&name)?.into(),
             callback_url: self.provider.callback_url(&host, &id),
+            authorization_url: OnceLock::new(),
             origin: Origin::new(id, self.provider.base_url().clone()),
             provider: self.provider,
             client,

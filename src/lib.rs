@@ -99,6 +99,7 @@ pub mod testing;
 mod token;
 pub mod transport;
 mod user;
+mod web_url;
 mod wire;
 
 pub use base_url::BaseUrl;
@@ -112,6 +113,7 @@ pub use revocation::Revocation;
 pub use scope::{Access, Scope, ScopeDescription, Scopes};
 pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, User, UserState};
+pub use web_url::WebUrl;
 
 pub mod custom {
     //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider). The repository's

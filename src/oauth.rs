@@ -1,33 +1,29 @@
 //! The authorization code and refresh grants (RFC 6749 sections 4.1.3 and 6). The only file that names the oauth2 crate.
 //!
-//! `oauth2` builds the requests and decodes good answers. Everything around it is ours: the transport, which answers it
-//! gets to see, and the errors, since its own error keeps the raw answer with the tokens in it.
+//! `oauth2` makes the PKCE challenge. Requests are written and answers read here: its client reads an answer twice and its
+//! own error keeps the raw answer with the tokens in it; docs/performance.md has what it cost.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use oauth2::basic::{
-    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
-};
-use oauth2::{
-    AsyncHttpClient, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
-    RequestTokenError, StandardRevocableToken,
-};
-use serde::{Deserialize, Serialize};
-use url::Url;
-use zeroize::Zeroize as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 use crate::base_url::BaseUrl;
-use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
+use crate::error::{Answer, Error, TransportError};
 use crate::grant::VerifiedGrant;
 use crate::host::CallbackUrl;
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
+use crate::transport::{HEADERS, MAX_TOKEN_BODY, Reply, Transport};
+use crate::wire::Text;
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
 ///
@@ -104,19 +100,11 @@ impl TokenEndpoint<'_> {
         client: &ClientCredentials,
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error> {
-        let origin = grant.origin_for(self.base_url)?.clone();
-        let oauth = self.client(client)?;
-        let redirect = oauth2::RedirectUrl::new(grant.callback_url.as_str().to_owned());
-        let redirect = redirect.map_err(|_| ConfigError::Missing { what: "callback URL" })?;
+        let origin = grant.origin_for(self.base_url)?;
         let callback_url = grant.callback_url.as_str();
-        let adapter = self.adapter(http, Grant::AuthorizationCode, Some(callback_url));
-        let answer = oauth
-            .exchange_code(oauth2::AuthorizationCode::new(grant.code.expose().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(grant.verifier.expose().to_owned()))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .request_async(&adapter)
-            .await;
-        adapter.finish(answer, &origin)
+        let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
+        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(origin);
+        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), tokens).await
     }
 
     /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
@@ -130,11 +118,10 @@ impl TokenEndpoint<'_> {
         client: &ClientCredentials,
         token: &RefreshToken,
     ) -> Result<TokenSet, Error> {
-        let secret = oauth2::RefreshToken::new(token.expose_for(self.base_url)?.to_owned());
-        let oauth = self.client(client)?;
-        let adapter = self.adapter(http, Grant::RefreshToken, None);
-        let answer = oauth.exchange_refresh_token(&secret).request_async(&adapter).await;
-        let mut tokens = adapter.finish(answer, token.origin())?;
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
+        let request = self.request(client, &fields)?;
+        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(token.origin());
+        let mut tokens = self.send(http, request, Grant::RefreshToken, None, tokens).await?;
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = Some(token.duplicate());
         }
@@ -149,33 +136,93 @@ impl TokenEndpoint<'_> {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<(), Error> {
-        let oauth = self.client(client)?;
-        let redirect = oauth2::RedirectUrl::new(callback_url.as_str().to_owned());
-        let redirect = redirect.map_err(|_| ConfigError::Missing { what: "callback URL" })?;
         let (code, verifier) = (Secret::random()?, Secret::random()?);
-        let adapter = self.adapter(http, Grant::AuthorizationCode, Some(callback_url.as_str()));
-        let answer = oauth
-            .exchange_code(oauth2::AuthorizationCode::new(code.expose().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .request_async(&adapter)
-            .await;
-        answer.map(|_: TokenAnswer| ()).map_err(|error| adapter.failure(error))
+        let callback_url = callback_url.as_str();
+        let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
+        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), |_| Ok(())).await
     }
 
-    fn client(&self, client: &ClientCredentials) -> Result<OauthClient, ConfigError> {
-        let secret = client.secret_for(self.base_url)?;
-        Ok(oauth2::Client::new(oauth2::ClientId::new(client.client_id().to_owned()))
-            .set_client_secret(oauth2::ClientSecret::new(secret.to_owned()))
-            .set_auth_type(match self.authentication {
-                ClientAuthentication::Body => oauth2::AuthType::RequestBody,
-                ClientAuthentication::Basic => oauth2::AuthType::BasicAuth,
-            })
-            .set_token_uri(oauth2::TokenUrl::from_url(self.url.clone())))
+    fn exchange_request(
+        &self,
+        client: &ClientCredentials,
+        code: &str,
+        verifier: &str,
+        callback_url: &str,
+    ) -> Result<http::Request<Vec<u8>>, Error> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("code_verifier", verifier),
+            ("redirect_uri", callback_url),
+        ];
+        self.request(client, &fields)
     }
 
-    fn adapter<'a>(&'a self, http: &'a dyn Transport, grant: Grant, callback_url: Option<&'a str>) -> Adapter<'a> {
-        Adapter { endpoint: self, http, grant, callback_url, answer: OnceLock::new() }
+    fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
+        let (id, secret) = (client.client_id(), client.secret_for(self.base_url)?);
+        let mut form = String::with_capacity(FORM_CAPACITY);
+        fields.iter().for_each(|(name, value)| push_field(&mut form, name, value));
+        let authorization = match self.authentication {
+            ClientAuthentication::Body => {
+                push_field(&mut form, "client_id", id);
+                push_field(&mut form, "client_secret", secret);
+                None
+            }
+            ClientAuthentication::Basic => Some(basic(id, secret)?),
+        };
+        let mut request = http::Request::new(form.into_bytes());
+        *request.method_mut() = http::Method::POST;
+        let headers = request.headers_mut();
+        headers.reserve(HEADERS);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+
+    /// Sends a request, and takes what `take` finds in a good answer. It names the member that is wrong.
+    async fn send<T>(
+        &self,
+        http: &dyn Transport,
+        request: http::Request<Vec<u8>>,
+        grant: Grant,
+        callback_url: Option<&str>,
+        take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str> + Send,
+    ) -> Result<T, Error> {
+        let reply = Reply::fetch_from(http, self.url.clone(), request, MAX_TOKEN_BODY).await?;
+        if reply.status() == http::StatusCode::OK {
+            match reply.json::<TokenAnswer<'_>>() {
+                Ok(answer) if answer.error.is_none() => {
+                    return take(answer).map_err(|field| reply.malformed(field));
+                }
+                // Read again, slowly: it is a refusal, or some member is to be named.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Err(self.failure(&reply, grant, callback_url))
+    }
+
+    /// What an answer without tokens says.
+    fn failure(&self, reply: &Reply, grant: Grant, callback_url: Option<&str>) -> Error {
+        let success = reply.status() == http::StatusCode::OK;
+        let refusal: ErrorAnswer = match reply.json() {
+            Err(error) if success => return error,
+            read => read.unwrap_or_default(),
+        };
+        if success && refusal.error.is_none() {
+            return reply.malformed(wrong_member(reply));
+        }
+        let text = |value: &'_ Option<serde_json::Value>| {
+            value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+        };
+        let (error, description) = (text(&refusal.error), text(&refusal.error_description));
+        if success && error.is_empty() {
+            return reply.malformed("error");
+        }
+        let refusal = TokenRefusal { grant, error: &error, description: &description, callback_url, reply };
+        (self.refused)(self.base_url, &refusal)
     }
 }
 
@@ -197,124 +244,70 @@ pub(crate) fn challenge(verifier: &Secret) -> String {
 /// Ten years: no platform means more, and every sum of it and a time of today exists.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-type OauthClient = oauth2::Client<
-    BasicErrorResponse,
-    TokenAnswer,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointSet,
->;
+/// Enough for the form of a usual login, so that it is written without moving.
+const FORM_CAPACITY: usize = 512;
 
-/// Lets `oauth2` see good answers only.
-struct Adapter<'a> {
-    endpoint: &'a TokenEndpoint<'a>,
-    http: &'a dyn Transport,
-    grant: Grant,
-    callback_url: Option<&'a str>,
-    answer: OnceLock<Answer>,
+/// Appends one field, form-encoded.
+fn push_field(form: &mut String, name: &str, value: &str) {
+    if !form.is_empty() {
+        form.push('&');
+    }
+    form.push_str(name);
+    form.push('=');
+    push_encoded(form, value);
 }
 
-impl Adapter<'_> {
-    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Error> {
-        // A transport that logs headers leaves out what says so.
-        if let Some(authorization) = request.headers_mut().get_mut(http::header::AUTHORIZATION) {
-            authorization.set_sensitive(true);
-        }
-        let reply = Reply::fetch(self.http, request, MAX_TOKEN_BODY).await?;
-        let success = reply.status() == http::StatusCode::OK;
-        let error = if success { reply.json::<ErrorAnswer>()? } else { reply.refusal::<ErrorAnswer>() };
-        if success && error.error.is_none() {
-            let _ = self.answer.set(reply.answer());
-            let (parts, body) = reply.into_parts();
-            return Ok(HttpResponse::from_parts(parts, body));
-        }
-        let text = |value: &Option<serde_json::Value>| {
-            value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
-        };
-        let (code, description) = (text(&error.error), text(&error.error_description));
-        if success && code.is_empty() {
-            return Err(reply.malformed("error"));
-        }
-        let refusal = TokenRefusal {
-            grant: self.grant,
-            error: &code,
-            description: &description,
-            callback_url: self.callback_url,
-            reply: &reply,
-        };
-        Err((self.endpoint.refused)(self.endpoint.base_url, &refusal))
-    }
-
-    fn finish(
-        self,
-        answer: Result<TokenAnswer, RequestTokenError<Error, BasicErrorResponse>>,
-        origin: &Origin,
-    ) -> Result<TokenSet, Error> {
-        match answer {
-            Ok(answer) => answer.into_tokens(origin).map_err(|field| self.malformed(field)),
-            Err(error) => Err(self.failure(error)),
-        }
-    }
-
-    fn failure(&self, error: RequestTokenError<Error, BasicErrorResponse>) -> Error {
-        match error {
-            RequestTokenError::Request(error) => error,
-            RequestTokenError::Parse(error, mut body) => {
-                body.zeroize();
-                let path = error.path().to_string();
-                self.malformed(MEMBERS.into_iter().find(|member| *member == path).unwrap_or("body"))
-            }
-            RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => self.malformed("body"),
-        }
-    }
-
-    fn malformed(&self, field: &'static str) -> Error {
-        match self.answer.get() {
-            Some(answer) => Error::Answer { cause: AnswerError::Malformed { field }, answer: Box::new(answer.clone()) },
-            None => TransportError::Protocol.into(),
-        }
+fn push_encoded(form: &mut String, value: &str) {
+    // Codes, verifiers and most secrets are letters and digits.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_');
+    if value.bytes().fold(true, |all, byte| all & plain(byte)) {
+        form.push_str(value);
+    } else {
+        form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
     }
 }
 
-impl<'c> AsyncHttpClient<'c> for Adapter<'_> {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Error>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.send(request))
-    }
+/// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+fn basic(id: &str, secret: &str) -> Result<HeaderValue, TransportError> {
+    let mut pair = Zeroizing::new(String::with_capacity(FORM_CAPACITY));
+    push_encoded(&mut pair, id);
+    pair.push(':');
+    push_encoded(&mut pair, secret);
+    let mut text = "Basic ".to_owned();
+    STANDARD.encode_string(pair.as_bytes(), &mut text);
+    let mut value = HeaderValue::try_from(text).map_err(|_| TransportError::Protocol)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
-/// The members of a good answer, for errors to name.
-const MEMBERS: [&str; 6] = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "scopes"];
-
-/// A good answer. GitLab says `scope`, Bitbucket says `scopes` or `scope`; every other member may be missing too.
-#[derive(Debug, Deserialize, Serialize)]
-struct TokenAnswer {
-    access_token: oauth2::AccessToken,
-    #[serde(default = "unknown_type")]
-    token_type: BasicTokenType,
+/// A good answer, or a refusal with the wrong status. GitLab says `scope`, Bitbucket says `scopes` or `scope`; every
+/// other member may be missing too.
+#[derive(Deserialize)]
+struct TokenAnswer<'a> {
+    access_token: Wiped,
+    #[serde(borrow)]
+    token_type: Option<Text<'a>>,
     expires_in: Option<serde_json::Number>,
-    refresh_token: Option<oauth2::RefreshToken>,
-    scope: Option<String>,
-    scopes: Option<String>,
+    refresh_token: Option<Wiped>,
+    #[serde(borrow)]
+    scope: Option<Text<'a>>,
+    #[serde(borrow)]
+    scopes: Option<Text<'a>>,
+    error: Option<IgnoredAny>,
+    /// Here so that it is refused twice.
+    #[serde(rename = "error_description")]
+    _description: Option<IgnoredAny>,
 }
 
-impl TokenAnswer {
+impl TokenAnswer<'_> {
     /// The tokens, or the member that is wrong.
     fn into_tokens(self, origin: &Origin) -> Result<TokenSet, &'static str> {
-        if !self.token_type.as_ref().eq_ignore_ascii_case("bearer") {
+        if !self.token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
             return Err("token_type");
         }
-        let access_token = self.access_token.into_secret();
-        let access_token = AccessToken::new(access_token, origin).ok_or("access_token")?;
+        let access_token = AccessToken::new(self.access_token.into_inner(), origin).ok_or("access_token")?;
         let refresh_token = match self.refresh_token {
-            Some(token) => Some(RefreshToken::new(token.into_secret(), origin).ok_or("refresh_token")?),
+            Some(token) => Some(RefreshToken::new(token.into_inner(), origin).ok_or("refresh_token")?),
             None => None,
         };
         let scopes = match self.scope.or(self.scopes) {
@@ -331,27 +324,67 @@ impl TokenAnswer {
     }
 }
 
-impl oauth2::TokenResponse for TokenAnswer {
-    type TokenType = BasicTokenType;
+/// A token that is wiped too if something behind it is wrong.
+struct Wiped(Zeroizing<String>);
 
-    fn access_token(&self) -> &oauth2::AccessToken {
-        &self.access_token
+impl Wiped {
+    fn into_inner(mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wiped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+/// The member because of which an answer is no [`TokenAnswer`], or `body`.
+fn wrong_member(reply: &Reply) -> &'static str {
+    #[derive(Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow)]
+        access_token: Option<Member<'a>>,
+        #[serde(borrow)]
+        token_type: Option<Member<'a>>,
+        #[serde(borrow)]
+        expires_in: Option<Member<'a>>,
+        #[serde(borrow)]
+        refresh_token: Option<Member<'a>>,
+        #[serde(borrow)]
+        scope: Option<Member<'a>>,
+        #[serde(borrow)]
+        scopes: Option<Member<'a>>,
     }
 
-    fn token_type(&self) -> &BasicTokenType {
-        &self.token_type
+    /// What it is, and no copy of what it holds.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code, reason = "only the variant is asked for")]
+    enum Member<'a> {
+        Text(#[serde(borrow)] Text<'a>),
+        Number(serde_json::Number),
+        Other(IgnoredAny),
     }
 
-    fn expires_in(&self) -> Option<Duration> {
-        self.expires_in.as_ref().map(lifetime)
-    }
-
-    fn refresh_token(&self) -> Option<&oauth2::RefreshToken> {
-        self.refresh_token.as_ref()
-    }
-
-    fn scopes(&self) -> Option<&Vec<oauth2::Scope>> {
-        None
+    let Ok(members) = reply.json::<Members<'_>>() else {
+        return "body";
+    };
+    let no_text = |member: &Option<Member<'_>>| !matches!(member, None | Some(Member::Text(_)));
+    if !matches!(members.access_token, Some(Member::Text(_))) {
+        "access_token"
+    } else if no_text(&members.token_type) {
+        "token_type"
+    } else if !matches!(members.expires_in, None | Some(Member::Number(_))) {
+        "expires_in"
+    } else if no_text(&members.refresh_token) {
+        "refresh_token"
+    } else if no_text(&members.scope) {
+        "scope"
+    } else if no_text(&members.scopes) {
+        "scopes"
+    } else {
+        "body"
     }
 }
 
@@ -360,10 +393,6 @@ impl oauth2::TokenResponse for TokenAnswer {
 struct ErrorAnswer {
     error: Option<serde_json::Value>,
     error_description: Option<serde_json::Value>,
-}
-
-fn unknown_type() -> BasicTokenType {
-    BasicTokenType::Extension(String::new())
 }
 
 /// Any JSON number as a time between nothing and ten years.

@@ -64,7 +64,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         self.base_url().as_str()
     }
 
-    /// Where the browser goes to log in (RFC 6749 section 4.1.1).
+    /// Where the browser goes to log in (RFC 6749 section 4.1.1). It is asked for once for each integration, which
+    /// appends `state` and `code_challenge`.
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
 
     /// Exchanges a code for tokens: one request (RFC 6749 section 4.1.3).
@@ -262,6 +263,9 @@ pub(crate) fn missing_scopes(
     required: &Scopes,
     granted: &Scopes,
 ) -> Vec<ScopeDescription> {
+    if required.iter().all(|scope| granted.contains(scope)) {
+        return Vec::new();
+    }
     let mut covered: Vec<Scope> = granted.iter().cloned().collect();
     let mut next = 0;
     while let Some(scope) = covered.get(next) {

@@ -109,7 +109,9 @@ impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         // Not `Vec::contains`: a code host's answer has room for 100,000 scopes, and comparing each with all takes minutes.
         let mut seen = HashSet::new();
-        Self(scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect())
+        let mut set: Vec<Scope> = scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect();
+        set.shrink_to_fit();
+        Self(set)
     }
 }
 

@@ -15,7 +15,7 @@ impl Secret {
     /// Visible ASCII only (RFC 6749 appendix A: VSCHAR without the space), so that no secret can end a header line.
     /// `None` if the text is empty, longer than `max` bytes, or holds anything else.
     pub(crate) fn parse(mut text: String, max: usize) -> Option<Self> {
-        let valid = !text.is_empty() && text.len() <= max && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let valid = !text.is_empty() && text.len() <= max && is_graphic(&text);
         if !valid {
             text.zeroize();
             return None;
@@ -26,6 +26,11 @@ impl Secret {
     /// Text that somebody sent, to be compared and nothing else.
     pub(crate) fn untrusted(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+
+    /// The same text, if [`parse`](Self::parse) would take it.
+    pub(crate) fn checked(mut self, max: usize) -> Option<Self> {
+        Self::parse(std::mem::take(&mut *self.0), max)
     }
 
     /// 32 random bytes as 43 characters of base64url.
@@ -48,6 +53,11 @@ impl Secret {
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
+}
+
+/// Without an early end, so that many bytes are looked at at a time.
+fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 impl fmt::Debug for Secret {

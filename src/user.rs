@@ -1,9 +1,8 @@
 use std::fmt;
 
-use url::Url;
-
 use crate::error::AccountError;
 use crate::host::IntegrationId;
+use crate::web_url::WebUrl;
 
 /// The only thing to key a person's account by: the integration, and the immutable id of the person at the platform.
 ///
@@ -80,9 +79,9 @@ pub struct User {
     /// Whether the list of addresses was longer than the crate reads.
     pub emails_truncated: bool,
     /// Their picture.
-    pub avatar_url: Option<Url>,
+    pub avatar_url: Option<WebUrl>,
     /// Their page at the code host.
-    pub profile_url: Option<Url>,
+    pub profile_url: Option<WebUrl>,
     /// Whether the account may be used.
     pub state: UserState,
     /// Whether they use two-factor authentication; `None` if the platform does not say.

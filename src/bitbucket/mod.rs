@@ -8,7 +8,7 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use futures_util::future;
@@ -55,12 +55,24 @@ pub const PLATFORM: Platform =
 pub struct BitbucketCloud {
     base_url: BaseUrl,
     api_url: BaseUrl,
+    endpoints: Arc<Endpoints>,
+}
+
+#[derive(Debug)]
+struct Endpoints {
+    token: Url,
+    user: Url,
+    /// The first page.
+    emails: Url,
 }
 
 impl BitbucketCloud {
     /// Bitbucket Cloud.
     pub fn new() -> Self {
-        Self { base_url: BaseUrl::constant("https://bitbucket.org"), api_url: BaseUrl::constant(API) }
+        static CLOUD: LazyLock<BitbucketCloud> = LazyLock::new(|| {
+            BitbucketCloud::with_urls(BaseUrl::constant("https://bitbucket.org"), BaseUrl::constant(API))
+        });
+        CLOUD.clone()
     }
 
     /// Bitbucket Cloud at the base URL that an administrator typed, or a fake of it on a loopback address, which then
@@ -71,7 +83,7 @@ impl BitbucketCloud {
     /// [`BaseUrlError::OtherPlatform`] for every other URL, such as that of a Bitbucket Data Center.
     pub fn at(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
         if base_url.is_loopback() {
-            return Ok(Self { api_url: base_url.clone(), base_url });
+            return Ok(Self::with_urls(base_url.clone(), base_url));
         }
         address::check(&base_url).map(|()| Self::new())
     }
@@ -80,15 +92,24 @@ impl BitbucketCloud {
     /// take it from the operator, never from a tenant.
     #[must_use]
     pub fn with_api_url(self, api_url: BaseUrl) -> Self {
-        Self { api_url, ..self }
+        Self::with_urls(self.base_url, api_url)
+    }
+
+    fn with_urls(base_url: BaseUrl, api_url: BaseUrl) -> Self {
+        // The token endpoint is part of the site, unless the server-side calls go elsewhere altogether.
+        let site = if api_url.as_str() == API { &base_url } else { &api_url };
+        let endpoints = Endpoints {
+            token: site.endpoint(&["site", "oauth2", "access_token"]),
+            user: api_url.endpoint(&["2.0", "user"]),
+            emails: emails_page(&api_url, 1),
+        };
+        Self { base_url, api_url, endpoints: Arc::new(endpoints) }
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
-        // The token endpoint is part of the site, unless the server-side calls go elsewhere altogether.
-        let site = if self.api_url.as_str() == API { &self.base_url } else { &self.api_url };
         TokenEndpoint {
             base_url: &self.base_url,
-            url: site.endpoint(&["site", "oauth2", "access_token"]),
+            url: self.endpoints.token.clone(),
             authentication: ClientAuthentication::Basic,
             refused: refusal::token,
         }
@@ -98,9 +119,7 @@ impl BitbucketCloud {
     async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, bool), Error> {
         let mut emails = Vec::new();
         for page in 1..=MAX_PAGES {
-            let mut url = self.api_url.endpoint(&["2.0", "user", "emails"]);
-            // Page numbers are counted here: `next` is a URL that a peer wrote, and the token would go there.
-            url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", &page.to_string());
+            let url = if page == 1 { self.endpoints.emails.clone() } else { emails_page(&self.api_url, page) };
             let reply = Reply::get(http, url, token, &self.base_url).await?;
             if reply.status() != http::StatusCode::OK {
                 return match refusal::api(&self.base_url, &reply) {
@@ -117,12 +136,11 @@ impl BitbucketCloud {
     }
 
     async fn account(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let url = self.api_url.endpoint(&["2.0", "user"]);
-        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        let reply = Reply::get(http, self.endpoints.user.clone(), token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
-        user::parse(token.origin(), &reply)
+        user::parse(token.origin(), reply)
     }
 }
 
@@ -209,6 +227,13 @@ impl OAuthProvider for BitbucketCloud {
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }
+}
+
+/// Page numbers are counted here: `next` is a URL that a peer wrote, and the token would go there.
+fn emails_page(api_url: &BaseUrl, page: u8) -> Url {
+    let mut url = api_url.endpoint(&["2.0", "user", "emails"]);
+    url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", &page.to_string());
+    url
 }
 
 const API: &str = "https://api.bitbucket.org";

@@ -5,12 +5,19 @@ use crate::error::Error;
 use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
-use crate::wire;
+use crate::web_url::WebUrl;
+use crate::wire::{self, Text};
 
 /// Reads `GET /2.0/user`.
-pub(super) fn parse(origin: &Origin, reply: &Reply) -> Result<User, Error> {
-    let answer: UserAnswer = reply.json()?;
-    let text = |value: Option<String>, field| wire::printable(value).map_err(|()| reply.malformed(field));
+pub(super) fn parse(origin: &Origin, reply: Reply) -> Result<User, Error> {
+    let mut user = read(origin, &reply)?;
+    user.raw = reply.into_text()?;
+    Ok(user)
+}
+
+fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
+    let answer: UserAnswer<'_> = reply.json()?;
+    let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
     let uuid = answer.uuid.as_deref().and_then(uuid).ok_or_else(|| reply.malformed("uuid"))?;
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), &uuid));
     user.username = match text(answer.username, "username")? {
@@ -19,13 +26,12 @@ pub(super) fn parse(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     };
     user.display_name = text(answer.display_name, "display_name")?;
     let links = answer.links.unwrap_or_default();
-    let href = |link: Option<Link>| link.and_then(|link| link.href).as_deref().and_then(wire::web_url);
+    let href = |link: Option<Link<'_>>| link.and_then(|link| link.href).as_deref().and_then(WebUrl::parse);
     user.avatar_url = href(links.avatar);
     user.profile_url = href(links.html);
     user.two_factor = answer.has_2fa_enabled;
-    user.is_bot = answer.kind.is_some_and(|kind| kind != "user");
+    user.is_bot = answer.kind.is_some_and(|kind| *kind != *"user");
     user.created_at = text(answer.created_on, "created_on")?;
-    user.raw = reply.text()?.into();
     user.state = match answer.account_status.as_deref() {
         Some("active") | None => UserState::Active,
         Some("inactive" | "closed") => UserState::Deactivated,
@@ -37,7 +43,7 @@ pub(super) fn parse(origin: &Origin, reply: &Reply) -> Result<User, Error> {
 
 /// Reads one page of `GET /2.0/user/emails` and says whether there is another.
 pub(super) fn parse_emails(reply: &Reply, emails: &mut Vec<Email>) -> Result<bool, Error> {
-    let page: EmailPage = reply.json()?;
+    let page: EmailPage<'_> = reply.json()?;
     let values = page.values.ok_or_else(|| reply.malformed("values"))?;
     emails.extend(values.into_iter().filter_map(|entry| {
         let evidence = match entry.is_confirmed {
@@ -61,39 +67,53 @@ fn uuid(text: &str) -> Option<String> {
 /// The members that matter. Only `uuid` is sure to be there: `username` left the public API in 2019 and is still sent
 /// to the person themself.
 #[derive(Deserialize)]
-struct UserAnswer {
-    uuid: Option<String>,
+struct UserAnswer<'a> {
+    #[serde(borrow)]
+    uuid: Option<Text<'a>>,
     #[serde(rename = "type")]
-    kind: Option<String>,
-    username: Option<String>,
-    nickname: Option<String>,
-    display_name: Option<String>,
-    links: Option<Links>,
-    account_status: Option<String>,
+    #[serde(borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
+    #[serde(borrow)]
+    nickname: Option<Text<'a>>,
+    #[serde(borrow)]
+    display_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    links: Option<Links<'a>>,
+    #[serde(borrow)]
+    account_status: Option<Text<'a>>,
     has_2fa_enabled: Option<bool>,
-    created_on: Option<String>,
+    #[serde(borrow)]
+    created_on: Option<Text<'a>>,
 }
 
 #[derive(Default, Deserialize)]
-struct Links {
-    avatar: Option<Link>,
-    html: Option<Link>,
+struct Links<'a> {
+    #[serde(borrow)]
+    avatar: Option<Link<'a>>,
+    #[serde(borrow)]
+    html: Option<Link<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Link {
-    href: Option<String>,
+struct Link<'a> {
+    #[serde(borrow)]
+    href: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
-struct EmailPage {
-    values: Option<Vec<EmailEntry>>,
-    next: Option<String>,
+struct EmailPage<'a> {
+    #[serde(borrow)]
+    values: Option<Vec<EmailEntry<'a>>>,
+    #[serde(borrow)]
+    next: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
-struct EmailEntry {
-    email: Option<String>,
+struct EmailEntry<'a> {
+    #[serde(borrow)]
+    email: Option<Text<'a>>,
     is_primary: Option<bool>,
     is_confirmed: Option<bool>,
 }

@@ -8,7 +8,7 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use url::Url;
@@ -51,7 +51,15 @@ pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(A
 pub struct GitLab {
     base_url: BaseUrl,
     api_url: BaseUrl,
-    issuer: String,
+    /// Made for the first login, so that an idle integration stays small.
+    endpoints: OnceLock<Box<Endpoints>>,
+    issuer: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct Endpoints {
+    token: Url,
+    user: Url,
 }
 
 impl GitLab {
@@ -63,7 +71,7 @@ impl GitLab {
     /// well-known addresses of other code hosts.
     pub fn new(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
         let base_url = address::root(&base_url)?;
-        Ok(Self { api_url: base_url.clone(), issuer: base_url.as_str().to_owned(), base_url })
+        Ok(Self::with_urls(base_url.clone(), base_url, None))
     }
 
     /// Sends the server-side calls to another URL of the same instance, where the host cannot use the one that browsers
@@ -79,20 +87,33 @@ impl GitLab {
     /// ```
     #[must_use]
     pub fn with_api_url(self, api_url: BaseUrl) -> Self {
-        Self { api_url, ..self }
+        Self::with_urls(self.base_url, api_url, self.issuer)
     }
 
     /// Sets the issuer that callbacks may name (RFC 9207), for an instance whose own idea of its URL differs from the
     /// base URL. No released version of GitLab names one.
     #[must_use]
     pub fn with_issuer(self, issuer: &str) -> Self {
-        Self { issuer: issuer.to_owned(), ..self }
+        Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    fn with_urls(base_url: BaseUrl, api_url: BaseUrl, issuer: Option<Box<str>>) -> Self {
+        Self { base_url, api_url, endpoints: OnceLock::new(), issuer }
+    }
+
+    fn endpoints(&self) -> &Endpoints {
+        self.endpoints.get_or_init(|| {
+            Box::new(Endpoints {
+                token: self.api_url.endpoint(&["oauth", "token"]),
+                user: self.api_url.endpoint(&["api", "v4", "user"]),
+            })
+        })
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.api_url.endpoint(&["oauth", "token"]),
+            url: self.endpoints().token.clone(),
             // From Doorkeeper 5.9.5 on it must be one of the two, and Basic is not form-decoded there.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
@@ -127,7 +148,7 @@ impl OAuthProvider for GitLab {
     }
 
     fn issuer(&self) -> &str {
-        &self.issuer
+        self.issuer.as_deref().unwrap_or(self.base_url.as_str())
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
@@ -166,12 +187,11 @@ impl OAuthProvider for GitLab {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let url = self.api_url.endpoint(&["api", "v4", "user"]);
-        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        let reply = Reply::get(http, self.endpoints().user.clone(), token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }
-        user::parse(&self.base_url, token.origin(), &reply)
+        user::parse(&self.base_url, token.origin(), reply)
     }
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         membership::ensure(group, scopes)

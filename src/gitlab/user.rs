@@ -6,12 +6,19 @@ use crate::error::Error;
 use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
-use crate::wire;
+use crate::web_url::WebUrl;
+use crate::wire::{self, Text};
 
 /// Reads `GET /api/v4/user`.
-pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Error> {
-    let answer: UserAnswer = reply.json()?;
-    let text = |value: Option<String>, field| wire::printable(value).map_err(|()| reply.malformed(field));
+pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: Reply) -> Result<User, Error> {
+    let mut user = read(base_url, origin, &reply)?;
+    user.raw = reply.into_text()?;
+    Ok(user)
+}
+
+fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Error> {
+    let answer: UserAnswer<'_> = reply.json()?;
+    let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
     // Numbers above i64 are no ids of a database; 0 and negative ones are nobody's.
     let id =
         answer.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0));
@@ -19,12 +26,11 @@ pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Resul
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), &id.to_string()));
     user.username = text(answer.username, "username")?;
     user.display_name = text(answer.name, "name")?;
-    user.avatar_url = answer.avatar_url.as_deref().and_then(wire::web_url);
-    user.profile_url = answer.web_url.as_deref().and_then(wire::web_url);
+    user.avatar_url = answer.avatar_url.as_deref().and_then(WebUrl::parse);
+    user.profile_url = answer.web_url.as_deref().and_then(WebUrl::parse);
     user.two_factor = answer.two_factor_enabled;
     user.is_bot = answer.bot.unwrap_or(false);
     user.created_at = text(answer.created_at, "created_at")?;
-    user.raw = reply.text()?.into();
     user.state = match answer.state.as_deref() {
         Some("active") | None if answer.locked == Some(true) => UserState::Locked,
         // A refused person gets 403 instead of this answer, so a missing state is an old version's.
@@ -48,23 +54,30 @@ pub(super) const GITLAB_COM: &str = "https://gitlab.com";
 
 /// The members that every version since 15.0 may have; `skip` and others come and go.
 #[derive(Deserialize)]
-struct UserAnswer {
+struct UserAnswer<'a> {
     id: Option<serde_json::Number>,
-    username: Option<String>,
-    name: Option<String>,
-    state: Option<String>,
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    state: Option<Text<'a>>,
     locked: Option<bool>,
-    avatar_url: Option<String>,
-    web_url: Option<String>,
-    created_at: Option<String>,
-    email: Option<String>,
+    #[serde(borrow)]
+    avatar_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    web_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    created_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    email: Option<Text<'a>>,
     /// `None`: not in the answer. `Some(None)`: not confirmed.
-    #[serde(default, deserialize_with = "present")]
-    confirmed_at: Option<Option<String>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    confirmed_at: Option<Option<Text<'a>>>,
     two_factor_enabled: Option<bool>,
     bot: Option<bool>,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{CallbackError, UntrustedText};
 use crate::secret::Secret;
+use crate::wire;
 
 /// The request with which the browser comes back: an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1).
 ///
@@ -59,7 +61,7 @@ impl Callback {
             let (name, value) = (decode(name)?, decode(value)?);
             let slots = NAMES.iter().zip(known.iter_mut());
             if let Some((name, slot)) = slots.into_iter().find(|(known, _)| **known == name) {
-                if slot.replace(value).is_some() {
+                if slot.replace(value.into_owned()).is_some() {
                     return Err(CallbackError::Repeated { name });
                 }
             }
@@ -101,7 +103,10 @@ const NAMES: [&str; 7] = ["state", "code", "iss", "error", "error_description", 
 
 /// Form-decodes strictly: a lenient decoder turns bytes that are not UTF-8 into a replacement character, so that two
 /// different texts look the same.
-fn decode(text: &str) -> Result<String, CallbackError> {
+fn decode(text: &str) -> Result<Cow<'_, str>, CallbackError> {
+    if !text.bytes().fold(false, |any, byte| any | matches!(byte, b'+' | b'%')) {
+        return printable(Cow::Borrowed(text));
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -114,8 +119,11 @@ fn decode(text: &str) -> Result<String, CallbackError> {
             _ => byte,
         });
     }
-    let text = String::from_utf8(bytes).map_err(|_| CallbackError::Encoding)?;
-    if text.chars().any(char::is_control) { Err(CallbackError::Encoding) } else { Ok(text) }
+    printable(Cow::Owned(String::from_utf8(bytes).map_err(|_| CallbackError::Encoding)?))
+}
+
+fn printable(text: Cow<'_, str>) -> Result<Cow<'_, str>, CallbackError> {
+    if wire::has_control(&text) { Err(CallbackError::Encoding) } else { Ok(text) }
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,7 +22,7 @@ use crate::token::Origin;
 pub struct PendingLogin {
     integration: IntegrationId,
     base_url: Box<str>,
-    callback_url: Box<str>,
+    callback_url: Arc<str>,
     state: Secret,
     verifier: Secret,
     /// Seconds since 1970.
@@ -67,7 +68,7 @@ impl PendingLogin {
         Ok(Self {
             integration: expected.origin.integration().clone(),
             base_url: expected.origin.base_url().as_str().into(),
-            callback_url: expected.callback_url.as_str().into(),
+            callback_url: expected.callback_url.text(),
             state: Secret::random()?,
             verifier: Secret::random()?,
             begun_at: seconds(now),
@@ -115,7 +116,7 @@ impl PendingLogin {
             return Err(VerifyError::OtherIssuer { expected: expected.issuer.to_owned() });
         }
         let code = match callback.outcome {
-            Outcome::Code(code) => Secret::parse(code.expose().to_owned(), MAX_CODE).ok_or(VerifyError::Code)?,
+            Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,
             Outcome::Nothing => return Err(VerifyError::CodeMissing),
             Outcome::Error { error, description } => {
                 return Err(match error.sanitized() {
@@ -279,7 +280,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
             v: u8,
             integration: String,
             base_url: Box<str>,
-            callback_url: Box<str>,
+            callback_url: String,
             state: String,
             verifier: String,
             begun_at: u64,
@@ -294,7 +295,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
         Ok(Self {
             integration: stored.integration.parse().map_err(|_| invalid())?,
             base_url: stored.base_url,
-            callback_url: stored.callback_url,
+            callback_url: stored.callback_url.into(),
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,

@@ -1,14 +1,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::Transport;
 use crate::base_url::BaseUrl;
-use crate::error::{Answer, AnswerError, ConfigError, Error, TransportError};
+use crate::error::{Answer, AnswerError, ConfigError, Error};
 use crate::token::AccessToken;
 
 /// An answer of which everything is settled that means the same at every code host: it is no redirect, no web page, no
@@ -29,6 +30,17 @@ impl Reply {
         Self { parts, body }.settle()
     }
 
+    /// The same, for an endpoint that is parsed already.
+    pub(crate) async fn fetch_from(
+        http: &dyn Transport,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<Self, Error> {
+        let (parts, body) = http.send_to(url, request, max_body).await?.into_parts();
+        Self { parts, body }.settle()
+    }
+
     /// Asks the API as the person: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
     /// section 2.1).
     ///
@@ -36,16 +48,19 @@ impl Reply {
     ///
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
     pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
-        let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose_for(base_url)?));
+        let token = token.expose_for(base_url)?;
+        let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
+        bearer.push_str(BEARER);
+        bearer.push_str(token);
+        // The header takes the text itself: there is no second copy to wipe.
         let mut authorization =
-            http::HeaderValue::from_str(&bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+            HeaderValue::try_from(bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
         authorization.set_sensitive(true);
-        let request = http::Request::get(String::from(url))
-            .header(http::header::AUTHORIZATION, authorization)
-            .header(http::header::ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|_| TransportError::Protocol)?;
-        Self::fetch(http, request, MAX_API_BODY).await
+        let mut request = http::Request::new(Vec::new());
+        request.headers_mut().reserve(HEADERS);
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Self::fetch_from(http, url, request, MAX_API_BODY).await
     }
 
     /// Asks for what anybody may see: `GET`, without any secret.
@@ -54,11 +69,9 @@ impl Reply {
     ///
     /// As [`fetch`](Self::fetch).
     pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
-        let request = http::Request::get(String::from(url))
-            .header(http::header::ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|_| TransportError::Protocol)?;
-        Self::fetch(http, request, MAX_API_BODY).await
+        let mut request = http::Request::new(Vec::new());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Self::fetch_from(http, url, request, MAX_API_BODY).await
     }
 
     /// A header's value, if it is there once and visible ASCII.
@@ -79,9 +92,10 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Malformed`], which names `body`: serde's own text would quote what came.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| self.malformed("body"))
+    /// [`AnswerError::Malformed`], which names `body`, if it is not UTF-8 or no `T`: serde's own text would quote what
+    /// came.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(self.text()?).map_err(|_| self.malformed("body"))
     }
 
     /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
@@ -98,6 +112,13 @@ impl Reply {
         std::str::from_utf8(&self.body).map_err(|_| self.malformed("body"))
     }
 
+    /// The body as text, when everything else is read.
+    pub(crate) fn into_text(self) -> Result<Box<str>, Error> {
+        let Self { parts, body } = self;
+        let malformed = |_| Self { parts, body: Vec::new() }.malformed("body");
+        String::from_utf8(body).map(String::into_boxed_str).map_err(malformed)
+    }
+
     /// The error of an answer whose member `field` is missing or wrong.
     pub fn malformed(&self, field: &'static str) -> Error {
         self.unusable(AnswerError::Malformed { field })
@@ -111,10 +132,6 @@ impl Reply {
     /// The head of the answer, to put into an error.
     pub fn answer(&self) -> Answer {
         Answer::new(&self.parts)
-    }
-
-    pub(crate) fn into_parts(self) -> (http::response::Parts, Vec<u8>) {
-        (self.parts, self.body)
     }
 
     fn settle(self) -> Result<Self, Error> {
@@ -179,6 +196,9 @@ impl fmt::Debug for Reply {
 
 /// The largest answer of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+/// Room for all headers of a request, those of the layers below included, so that the map never grows.
+pub(crate) const HEADERS: usize = 8;
+const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 

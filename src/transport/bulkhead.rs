@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use url::Url;
 
 use super::Transport;
 use crate::error::TransportError;
@@ -34,13 +35,18 @@ impl Bulkhead {
         Checking(self)
     }
 
+    /// Without a URL it is the request's own.
     async fn attempt(
         &self,
+        url: Option<Url>,
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = slot(&self.slots).await?;
-        let answer = self.inner.send(request, max_body).await;
+        let answer = match url {
+            Some(url) => self.inner.send_to(url, request, max_body).await,
+            None => self.inner.send(request, max_body).await,
+        };
         self.lock().learn(answer.as_ref().err());
         answer
     }
@@ -58,7 +64,17 @@ impl Transport for Bulkhead {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         self.lock().admit()?;
-        self.attempt(request, max_body).await
+        self.attempt(None, request, max_body).await
+    }
+
+    async fn send_to(
+        &self,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        self.lock().admit()?;
+        self.attempt(Some(url), request, max_body).await
     }
 }
 
@@ -78,7 +94,16 @@ impl Transport for Checking<'_> {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.0.attempt(request, max_body).await
+        self.0.attempt(None, request, max_body).await
+    }
+
+    async fn send_to(
+        &self,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        self.0.attempt(Some(url), request, max_body).await
     }
 }
 

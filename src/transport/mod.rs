@@ -9,11 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use url::Url;
 
 use crate::error::TransportError;
 
-pub(crate) use self::answer::MAX_TOKEN_BODY;
 pub use self::answer::Reply;
+pub(crate) use self::answer::{HEADERS, MAX_TOKEN_BODY};
 pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 pub use self::reqwest::{HttpClient, HttpClientBuilder};
 pub use self::resolve::Resolve;
@@ -59,6 +60,25 @@ pub trait Transport: fmt::Debug + Send + Sync {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError>;
+
+    /// Sends `request` to `url`, whatever URI it has: providers keep their endpoints parsed. A transport gains by it only
+    /// if it would parse the URI into a `Url` again.
+    ///
+    /// Signature: `async fn send_to(&self, url: Url, request: http::Request<Vec<u8>>, max_body: usize)
+    /// -> Result<http::Response<Vec<u8>>, TransportError>`
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    async fn send_to(
+        &self,
+        url: Url,
+        mut request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        *request.uri_mut() = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
+        self.send(request, max_body).await
+    }
 }
 
 #[async_trait]
@@ -69,5 +89,14 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         (**self).send(request, max_body).await
+    }
+
+    async fn send_to(
+        &self,
+        url: Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        (**self).send_to(url, request, max_body).await
     }
 }

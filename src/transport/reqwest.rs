@@ -83,12 +83,18 @@ impl HttpClient {
 
     async fn exchange(
         &self,
+        url: url::Url,
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let mut request = reqwest::Request::try_from(request).map_err(|_| TransportError::Protocol)?;
-        self.check(request.url())?;
+        let (parts, body) = request.into_parts();
+        self.check(&url)?;
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !body.is_empty() {
+            *request.body_mut() = Some(body.into());
+        }
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let mut response = self.client.execute(request).await.map_err(classify)?;
         if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
@@ -98,11 +104,14 @@ impl HttpClient {
             return Err(TransportError::Encoded);
         }
         let too_large = TransportError::TooLarge { limit: max_body };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > max_body as u64 {
-            return Err(too_large);
-        }
-        let mut body = Vec::new();
+        let announced = match response.content_length() {
+            Some(length) => {
+                usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?
+            }
+            None => 0,
+        };
+        // Room for what is announced, up to a size that costs nothing if it never comes.
+        let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             if chunk.len() > max_body.saturating_sub(body.len()) {
                 return Err(too_large);
@@ -143,7 +152,17 @@ impl Transport for HttpClient {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let exchange = self.exchange(request, max_body);
+        let url = url::Url::parse(&request.uri().to_string()).map_err(|_| TransportError::Protocol)?;
+        self.send_to(url, request, max_body).await
+    }
+
+    async fn send_to(
+        &self,
+        url: url::Url,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let exchange = self.exchange(url, request, max_body);
         match self.timeout {
             Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
             None => exchange.await,
@@ -248,6 +267,7 @@ impl HttpClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_ROOM: usize = 16 * 1024;
 const MAX_IN_FLIGHT: usize = 64;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
@@ -391,15 +411,15 @@ mod tests {
         let public = Network::public_only();
         let loopback = Network::any().allow_loopback_http();
         for (network, name, answer, expected) in [
-            (&public, "git.example.com", ["1.1.1.1:0", "[2606:4700:4700::1111]:0"], true),
-            (&public, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], false),
-            (&public, "git.example.com", ["127.0.0.1:0", "1.1.1.1:0"], false),
-            (&public, "git.example.com", ["1.1.1.1:0", "[::ffff:1.1.1.1]:0"], false),
-            (&loopback, "git.example.com", ["1.1.1.1:0", "10.0.0.1:0"], true),
-            (&loopback, "git.example.com", ["1.1.1.1:0", "169.254.169.254:0"], false),
-            (&loopback, "localhost", ["127.0.0.1:0", "[::1]:0"], true),
-            (&loopback, "localhost", ["127.0.0.1:0", "1.1.1.1:0"], false),
-            (&loopback, "a.localhost", ["10.0.0.1:0", "10.0.0.1:0"], false),
+            (&public, "git.example.com", ["1.1.1.1", "2606:4700:4700::1111"], true),
+            (&public, "git.example.com", ["1.1.1.1", "10.0.0.1"], false),
+            (&public, "git.example.com", ["127.0.0.1", "1.1.1.1"], false),
+            (&public, "git.example.com", ["1.1.1.1", "::ffff:1.1.1.1"], false),
+            (&loopback, "git.example.com", ["1.1.1.1", "10.0.0.1"], true),
+            (&loopback, "git.example.com", ["1.1.1.1", "169.254.169.254"], false),
+            (&loopback, "localhost", ["127.0.0.1", "::1"], true),
+            (&loopback, "localhost", ["127.0.0.1", "1.1.1.1"], false),
+            (&loopback, "a.localhost", ["10.0.0.1", "10.0.0.1"], false),
         ] {
             let addresses = answer.map(|address| address.parse().unwrap());
             assert_eq!(permits_all(network, name, &addresses), expected, "{name} {answer:?}");

@@ -206,8 +206,8 @@ async fn the_user_as_bitbucket_describes_them() {
     assert_eq!((user.state, user.two_factor, user.is_bot), (UserState::Active, None, false));
     assert_eq!(user.created_at.as_deref(), Some("2019-02-19T10:36:46.361566-08:00"));
     let profile = "https://bitbucket.org/%7B11111111-2222-3333-4444-555555555555%7D/";
-    assert_eq!(user.profile_url.as_ref().map(url::Url::as_str), Some(profile));
-    assert!(user.avatar_url.is_some_and(|url| url.host_str().unwrap().ends_with("atl-paas.net")));
+    assert_eq!(user.profile_url.as_ref().map(codehost_oauth::WebUrl::as_str), Some(profile));
+    assert!(user.avatar_url.is_some_and(|url| url.as_str().contains(".atl-paas.net/")));
     assert_eq!(&*user.raw, fixture::text("bitbucket/user.json"));
 }
 

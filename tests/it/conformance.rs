@@ -198,7 +198,9 @@ impl OAuthProvider for Mistaken {
             Mistake::SecretInAuthorizationUrl => {
                 url.query_pairs_mut().append_pair("client_secret", "s");
             }
-            Mistake::PlainChallenge => url = url.as_str().replace("=S256", "=plain").parse().unwrap(),
+            Mistake::PlainChallenge => {
+                url.query_pairs_mut().append_pair("code_challenge_method", "plain");
+            }
             Mistake::AuthorizesElsewhere => url.set_host(Some("other.example.com")).unwrap(),
             _ => {}
         }

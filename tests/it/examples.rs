@@ -517,7 +517,7 @@ async fn setup_guide_refuses_wrong_values() {
         (&[("--platform", "bitbucket-cloud")], "base_url_other_platform"),
         (&[("--host", "packages.example.com")], "host_url"),
         (&[("--id", "-")], "integration_id"),
-        (&[("--name", "日本")], "integration_id"),
+        (&[("--name", "日本")], "no_slug"),
         (&[("--allow-network", "intranet")], "network"),
     ] {
         let output = run(changes).await;

@@ -350,9 +350,12 @@ async fn a_current_gitlab_says_all_of_this() {
     assert_eq!(user.key.to_string(), "gitlab:demo:2");
     assert_eq!(user.username.as_deref(), Some("alice"));
     assert_eq!(user.display_name.as_deref(), Some("Alice Åström"));
-    assert_eq!(user.profile_url.as_ref().map(url::Url::as_str), Some("https://git.example.com/gitlab/alice"));
+    assert_eq!(
+        user.profile_url.as_ref().map(codehost_oauth::WebUrl::as_str),
+        Some("https://git.example.com/gitlab/alice")
+    );
     let avatar = "https://git.example.com/gitlab/uploads/-/system/user/avatar/2/avatar.png";
-    assert_eq!(user.avatar_url.as_ref().map(url::Url::as_str), Some(avatar));
+    assert_eq!(user.avatar_url.as_ref().map(codehost_oauth::WebUrl::as_str), Some(avatar));
     assert_eq!((user.state, user.two_factor, user.is_bot), (UserState::Active, Some(false), false));
     assert_eq!(user.created_at.as_deref(), Some("2024-01-15T09:30:00.000Z"));
     assert_eq!(&*user.raw, Fixture::load("gitlab/user_alice.http", "https://git.example.com/gitlab").body);
@@ -366,7 +369,7 @@ async fn a_current_gitlab_says_all_of_this() {
     let bob = bench.recorded("gitlab/user_bob.http").user().await.unwrap();
     assert_eq!(bob.emails[0].evidence, EmailEvidence::Unconfirmed);
     let avatar = bob.avatar_url.unwrap();
-    assert_eq!(avatar.query(), Some("s=80&d=identicon"), "JSON writes & as \\u0026");
+    assert!(avatar.as_str().ends_with("?s=80&d=identicon"), "JSON writes & as \\u0026");
 }
 
 #[tokio::test]

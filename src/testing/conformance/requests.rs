@@ -5,7 +5,7 @@ use super::{
     other_base_url, said,
 };
 use crate::error::{ConfigError, Error};
-use crate::grant::AuthorizationRequest;
+use crate::grant::{self, AuthorizationRequest};
 use crate::oauth;
 use crate::scope::Access;
 use crate::testing::wire::{basic_header, form_decode};
@@ -21,9 +21,8 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
         client_id: CLIENT_ID,
         callback_url: &flow.callback_url,
         scopes: &scopes,
-        state: flow.pending.state(),
-        challenge: &challenge,
     });
+    let url = grant::for_one_login(&url, flow.pending.state(), &challenge);
     let base = provider.base_url();
     ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || format!("it is not below {}", base.as_str()))?;
     ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;

@@ -410,7 +410,7 @@ async fn what_could_not_be_checked_can_be_saved_all_the_same() {
         ("ca_pem", "no certificate", "not PEM"),
         ("base_url", "http://git.example.com", "not encrypted"),
         ("base_url", "https://user:pass@git.example.com", "user name or password"),
-        ("name", "日本", "integration id is not"),
+        ("name", "日本", "no letters or digits of ASCII"),
         ("client_id", "", "The client id is empty"),
     ] {
         let mut fields = pressed("save", "secret");

@@ -1,0 +1,219 @@
+//! The steps of a login, one by one, beside the same step with the `oauth2` crate where it has one; and the allocations
+//! of whole logins. See docs/performance.md.
+//!
+//!     cargo bench --bench micro                nanoseconds, instructions where valgrind is installed, allocations
+//!     cargo bench --bench micro -- --quick     a smoke test
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a bench stops at what it did not expect"
+)]
+
+mod support;
+
+use std::alloc::System;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use codehost_oauth::error::TransportError;
+use codehost_oauth::setup::SetupRequest;
+use codehost_oauth::transport::Transport;
+use codehost_oauth::{Access, AccessToken, Callback, Integration, Origin};
+use oauth2::basic::BasicTokenResponse;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use support::answers::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
+use support::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Client, KINDS, Kind, WAYS, browser, network, provider};
+use support::measure::{has_valgrind, instructions, median};
+use support::plain_oauth2::PlainOauth2;
+use support::server::{Place, Server, serve};
+use support::table::{Table, grouped};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench").peekable();
+    match args.next().as_deref() {
+        Some("serve") => serve(args),
+        Some("step") => {
+            let (name, times) = (args.next().unwrap(), args.next().unwrap().parse().unwrap());
+            let (_, mut step) = steps().into_iter().find(|(known, _)| *known == name).unwrap();
+            (0..times).for_each(|_| step());
+        }
+        quick => {
+            all_steps(quick == Some("--quick"));
+            allocations();
+        }
+    }
+}
+
+type Step = (&'static str, Box<dyn FnMut()>);
+
+fn steps() -> Vec<Step> {
+    let ours = fixed(Kind::GitLab, GITLAB_TOKEN);
+    let verified = fixed(Kind::GitLab, GITLAB_TOKEN);
+    let plain = PlainOauth2::new(Kind::GitLab, &nowhere());
+    let plain_verified = PlainOauth2::new(Kind::GitLab, &nowhere());
+    let (exchange_gitlab, exchange_bitbucket) = (exchange(Kind::GitLab), exchange(Kind::Bitbucket));
+    let guide = provider(Kind::GitLab, &nowhere());
+    let host = "https://packages.example.com".parse().unwrap();
+    let request = SetupRequest::new(host, "demo".parse().unwrap(), "Demo", Access::Read).unwrap();
+    let policy = network();
+    let address = "93.184.216.34".parse().unwrap();
+    vec![
+        ("begin_login", Box::new(move || drop(black_box(ours.begin_login(None).unwrap())))),
+        ("begin_login, oauth2 crate", Box::new(move || drop(black_box(plain.begin())))),
+        (
+            "begin_login, callback and verify",
+            Box::new(move || {
+                let start = verified.begin_login(None).unwrap();
+                let uri = browser(start.redirect_to.as_str(), CALLBACK);
+                let callback = Callback::from_uri(&uri).unwrap();
+                let grant = start.pending.verify(callback, &verified.expected(), std::time::SystemTime::now());
+                drop(black_box(grant.unwrap()));
+            }),
+        ),
+        (
+            "begin_login, callback and verify, oauth2 crate",
+            Box::new(move || {
+                let (url, state, _verifier) = plain_verified.begin();
+                let uri = browser(url.as_str(), CALLBACK);
+                drop(black_box(plain_verified.verify(&state, &uri)));
+            }),
+        ),
+        ("the browser of both", Box::new(|| drop(black_box(browser(BROWSED, CALLBACK))))),
+        ("all that and the exchange without a network, GitLab", exchange_gitlab),
+        ("all that and the exchange without a network, Bitbucket", exchange_bitbucket),
+        (
+            "token answer of GitLab, oauth2 crate",
+            Box::new(|| drop(black_box(serde_json::from_str::<BasicTokenResponse>(GITLAB_TOKEN).unwrap()))),
+        ),
+        ("user without a network, GitLab", user(Kind::GitLab, GITLAB_USER)),
+        ("user without a network, Bitbucket (and no addresses)", user(Kind::Bitbucket, BITBUCKET_USER)),
+        ("setup guide", Box::new(move || drop(black_box(guide.setup_guide(&request))))),
+        ("network policy, one address", Box::new(move || assert!(black_box(policy.permits(black_box(address)))))),
+    ]
+}
+
+const BROWSED: &str = "https://x.example/?a=b&state=0123456789012345678901234567890123456789012&code_challenge=x";
+
+fn all_steps(quick: bool) {
+    let table = Table::new("Steps", &["step", "ns", "instructions", "allocations"]);
+    let valgrind = has_valgrind() && !quick;
+    for (name, mut step) in steps() {
+        step();
+        let before = ALLOCATOR.stats().allocations;
+        step();
+        let allocations = ALLOCATOR.stats().allocations - before;
+        let batches = if quick { 1 } else { 9 };
+        let nanos = median((0..batches).map(|_| nanoseconds(&mut step)).collect());
+        let counted = if valgrind {
+            let count = |times: &str| instructions(&["step".to_owned(), name.to_owned(), times.to_owned()]);
+            grouped((count("1100") - count("100")) / 1000.0)
+        } else {
+            "-".to_owned()
+        };
+        table.row(&[name.to_owned(), grouped(nanos), counted, allocations.to_string()]);
+    }
+}
+
+fn nanoseconds(step: &mut dyn FnMut()) -> f64 {
+    let (started, mut times) = (Instant::now(), 0_u32);
+    while started.elapsed() < Duration::from_millis(20) {
+        (0..50).for_each(|_| step());
+        times += 50;
+    }
+    started.elapsed().as_nanos() as f64 / f64::from(times)
+}
+
+/// What a login allocates in this process, connections being there.
+fn allocations() {
+    let table = Table::new("Allocations per login", &["", "allocations", "KiB"]);
+    let server = Server::start(false, Duration::ZERO);
+    let place = Place { api: server.place.site.clone(), ..server.place.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for kind in KINDS {
+        for way in WAYS {
+            let client = Client::new(way, kind, &place);
+            let (count, bytes) = runtime.block_on(async {
+                for _ in 0..10 {
+                    client.login().await;
+                }
+                let before = ALLOCATOR.stats();
+                for _ in 0..100 {
+                    client.login().await;
+                }
+                let spent = ALLOCATOR.stats() - before;
+                (spent.allocations + spent.reallocations, spent.bytes_allocated)
+            });
+            let name = format!("{} {}", kind.name(), way.name());
+            table.row(&[name, format!("{:.1}", count as f64 / 100.0), format!("{:.1}", bytes as f64 / 102_400.0)]);
+        }
+    }
+}
+
+fn exchange(kind: Kind) -> Box<dyn FnMut()> {
+    let integration = fixed(kind, if kind == Kind::GitLab { GITLAB_TOKEN } else { BITBUCKET_TOKEN });
+    let provider = provider(kind, &nowhere());
+    let client = codehost_oauth::ClientCredentials::new(provider.base_url(), CLIENT_ID, CLIENT_SECRET).unwrap();
+    let answer = Fixed(if kind == Kind::GitLab { GITLAB_TOKEN } else { BITBUCKET_TOKEN });
+    Box::new(move || {
+        let start = integration.begin_login(None).unwrap();
+        let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
+        let callback = Callback::from_uri(&uri).unwrap();
+        let grant = start.pending.verify(callback, &integration.expected(), std::time::SystemTime::now()).unwrap();
+        drop(black_box(now(provider.exchange_code(&answer, &client, grant)).unwrap()));
+    })
+}
+
+fn user(kind: Kind, answer: &'static str) -> Box<dyn FnMut()> {
+    let provider = provider(kind, &nowhere());
+    let origin = Origin::new("demo".parse().unwrap(), provider.base_url().clone());
+    let token = AccessToken::new("0123456789abcdef".repeat(4), &origin).unwrap();
+    let answer = Fixed(answer);
+    Box::new(move || drop(black_box(now(provider.user(&answer, &token)).unwrap())))
+}
+
+fn fixed(kind: Kind, answer: &'static str) -> Integration {
+    Integration::builder(provider(kind, &nowhere()))
+        .id("demo".parse().unwrap())
+        .name("Demo")
+        .host("https://packages.example.com".parse().unwrap())
+        .client(CLIENT_ID, CLIENT_SECRET)
+        .access(Access::SignIn)
+        .transport(Fixed(answer))
+        .build()
+        .unwrap()
+}
+
+fn nowhere() -> Place {
+    let site = "http://localhost:1234".to_owned();
+    Place { api: site.clone(), site, control: 0, ca: None }
+}
+
+/// Always the same answer, at once; no addresses.
+#[derive(Debug)]
+struct Fixed(&'static str);
+
+#[async_trait]
+impl Transport for Fixed {
+    async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let emails = request.uri().path().ends_with("/emails");
+        let body = if emails { r#"{"values":[]}"# } else { self.0 };
+        let mut response = http::Response::new(body.as_bytes().to_vec());
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
+
+/// The result of a future that waits for nothing.
+fn now<T>(work: impl Future<Output = T>) -> T {
+    use futures_util::FutureExt as _;
+    work.now_or_never().unwrap_or_else(|| panic!("it waits"))
+}

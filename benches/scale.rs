@@ -1,0 +1,107 @@
+//! 1, 1,000 and 100,000 integrations in one process: what each of them holds, and whether any step grows with their
+//! number. See docs/performance.md.
+//!
+//!     cargo bench --bench scale
+//!     cargo bench --bench scale -- --quick     at most 1,000
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a bench stops at what it did not expect"
+)]
+
+mod support;
+
+use std::alloc::System;
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::{Access, BaseUrl, Callback, Host, Integration, IntegrationId, Platform};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use support::logins::{KINDS, Kind, browser};
+use support::measure::median;
+use support::table::{Table, grouped};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let quick = std::env::args().any(|arg| arg == "--quick");
+    let columns =
+        ["", "bytes each", "after a begun login", "look-up, ns", "begin_login, ns", "callback and verify, ns"];
+    let table = Table::new("Integrations in one process", &columns);
+    let sizes: &[usize] = if quick { &[1, 1000] } else { &[1, 1000, 100_000] };
+    for kind in KINDS {
+        for size in sizes {
+            let figures = measure(kind, *size);
+            let mut row = vec![format!("{} {}", kind.name(), grouped(*size as f64))];
+            row.extend(figures.map(grouped));
+            table.row(&row);
+        }
+    }
+}
+
+fn measure(kind: Kind, size: usize) -> [f64; 5] {
+    let network = Network::public_only();
+    let http = HttpClient::builder(network.clone()).build().unwrap();
+    let host: Host = "https://packages.example.com".parse().unwrap();
+    let platform = Platform::find(if kind == Kind::GitLab { "gitlab" } else { "bitbucket-cloud" }).unwrap();
+    let ids: Vec<IntegrationId> = (0..size).map(|n| format!("tenant-{n}").parse().unwrap()).collect();
+
+    let before = ALLOCATOR.stats();
+    let mut all = HashMap::with_capacity(size);
+    for (n, id) in ids.iter().enumerate() {
+        let base_url = match kind {
+            Kind::GitLab => format!("https://gitlab.tenant-{n}.example.com"),
+            Kind::Bitbucket => "https://bitbucket.org".to_owned(),
+        };
+        let base_url = BaseUrl::parse(&base_url, &network).unwrap();
+        let integration = Integration::builder(platform.at(base_url).unwrap())
+            .id(id.as_str().parse().unwrap())
+            .name(&format!("GitLab of tenant {n}"))
+            .host(host.clone())
+            .client(&format!("{n:064x}"), &format!("gloas-{n:064x}"))
+            .access(Access::Read)
+            .transport(http.clone())
+            .build()
+            .unwrap();
+        all.insert(integration.id().clone(), Arc::new(integration));
+    }
+    let each = || {
+        let held = ALLOCATOR.stats() - before;
+        (held.bytes_allocated - held.bytes_deallocated) as f64 / size as f64
+    };
+    let idle = each();
+    for integration in all.values() {
+        drop(black_box(integration.begin_login(None).unwrap()));
+    }
+    let used = each();
+
+    let mut samples = [const { Vec::new() }; 3];
+    let mut next = 0;
+    for _ in 0..20_000 {
+        // Far from the one before, so that no cache has it by chance.
+        next = (next + 7919) % size;
+        let begun = Instant::now();
+        let integration = black_box(all.get(&ids[next]).unwrap());
+        let found = Instant::now();
+        let start = black_box(integration.begin_login(None).unwrap());
+        let started = Instant::now();
+        let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
+        let back = Instant::now();
+        let callback = Callback::from_uri(&uri).unwrap();
+        let grant = start.pending.verify(callback, &integration.expected(), SystemTime::now());
+        let verified = Instant::now();
+        assert!(grant.is_ok());
+        let times = [found - begun, started - found, verified - back];
+        samples.iter_mut().zip(times).for_each(|(all, one)| all.push(one.as_nanos() as f64));
+    }
+    let [lookup, begin, verify] = samples.map(median);
+    [idle, used, lookup, begin, verify]
+}

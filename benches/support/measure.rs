@@ -1,0 +1,45 @@
+//! CPU, memory and instructions of a process, and the median of runs.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// User and system time of this process so far.
+pub fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let time = |value: nix::sys::time::TimeVal| {
+        Duration::from_micros(u64::try_from(value.tv_sec() * 1_000_000 + value.tv_usec()).unwrap())
+    };
+    time(usage.user_time()) + time(usage.system_time())
+}
+
+/// The most memory that this process had, in KiB.
+pub fn peak_memory() -> f64 {
+    getrusage(UsageWho::RUSAGE_SELF).unwrap().max_rss() as f64
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+pub fn has_valgrind() -> bool {
+    Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The instructions that this program executes with these arguments.
+pub fn instructions(args: &[String]) -> f64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().unwrap())
+        .args(args)
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    let line = text.lines().find(|line| line.contains("I refs:") || line.contains("I   refs:")).unwrap();
+    let digits: String = line.rsplit(':').next().unwrap().chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
