@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use codehost_oauth::bitbucket::BitbucketCloud;
 use codehost_oauth::gitlab::GitLab;
+use codehost_oauth::seal::{KeyRing, SealContext};
 use codehost_oauth::testing::ScriptedTransport;
 use codehost_oauth::transport::Network;
 use codehost_oauth::{
@@ -15,7 +16,7 @@ use codehost_oauth::{
 };
 
 /// All of them, by the names of their binaries.
-pub(crate) const ALL: [(&str, Target); 9] = [
+pub(crate) const ALL: [(&str, Target); 10] = [
     ("base_url", base_url),
     ("bitbucket_emails", bitbucket_emails),
     ("bitbucket_user", bitbucket_user),
@@ -24,6 +25,7 @@ pub(crate) const ALL: [(&str, Target); 9] = [
     ("gitlab_user", gitlab_user),
     ("ip_classify", ip_classify),
     ("return_to", return_to),
+    ("sealed", sealed),
     ("token_response", token_response),
 ];
 
@@ -217,6 +219,23 @@ pub(crate) fn ip_classify(data: &[u8]) {
         assert!(!public, "{address}");
     }
     assert!(Network::any().permits(address) || !Network::public_only().permits(address), "{address}");
+}
+
+/// What this ring has not sealed does not open, and neither does what it has once a bit is changed.
+pub(crate) fn sealed(data: &[u8]) {
+    let ring = KeyRing::new([(1, [7; 32].as_slice())]).expect("a ring");
+    let here = SealContext { purpose: "fuzz", integration: "demo", connection: "" };
+    assert!(ring.open(&here, data).is_err());
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(PendingLogins::open(text, &ring, SystemTime::now()).is_err());
+    }
+    let mut sealed = ring.seal(&here, data).expect("sealed");
+    assert_eq!(ring.open(&here, &sealed).expect("opened").as_slice(), data);
+    assert!(ring.open(&SealContext { connection: "x", ..here }, &sealed).is_err());
+    let at =
+        data.iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % sealed.len();
+    sealed[at] ^= 1 << (at % 8);
+    assert!(ring.open(&here, &sealed).is_err());
 }
 
 fn providers() -> [Arc<dyn OAuthProvider>; 2] {

@@ -137,6 +137,7 @@ fn ranges_that_are_none_or_that_would_match_nothing() {
     }
     // An address that is written as an IPv4-mapped one is compared as IPv4, so its range must be IPv4 too.
     assert_eq!(cidr("::ffff:10.0.0.5"), cidr("10.0.0.5/32"));
+    assert_eq!((cidr("10.0.0.5").to_string(), cidr("fd00::/8").to_string()), ("10.0.0.5/32".into(), "fd00::/8".into()));
     assert!(matches!("::ffff:10.0.0.0/104".parse::<Cidr>(), Err(ConfigError::Cidr)));
     assert!(cidr("10.0.0.0/8").contains("::ffff:10.0.0.5".parse().unwrap()));
 }

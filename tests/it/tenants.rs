@@ -251,8 +251,8 @@ impl Ledger {
     fn evil_answer(&mut self, uri: &str, everything: String) -> (u16, Value) {
         self.learnt.push(everything);
         if uri.contains("token") {
-            let stolen = self.learnt.iter().flat_map(|text| text.split(['=', '&', ' ', '"']));
-            let stolen = stolen.filter(|word| word.starts_with("code-") || word.starts_with("access-")).next_back();
+            let mut words = self.learnt.iter().flat_map(|text| text.split(['=', '&', ' ', '"']));
+            let stolen = words.rfind(|word| word.starts_with("code-") || word.starts_with("access-"));
             let token = stolen.map_or_else(|| "evil-token".to_owned(), str::to_owned);
             return (200, json!({"access_token": token, "token_type": "Bearer", "refresh_token": "evil-refresh"}));
         }
