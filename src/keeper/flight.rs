@@ -294,6 +294,7 @@ impl Flight {
         self.inner.write(&self.connection, &self.origin, Some(over.revision), new).await
     }
 
+    /// If this fails the lease may end early. Then another node may begin too, and the compare-and-swap decides.
     async fn extend_lease(&self) {
         let _ = in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await;
     }
