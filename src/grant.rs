@@ -44,7 +44,7 @@ impl AuthorizationRequest<'_> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct AuthorizationUrl(String);
+pub struct AuthorizationUrl(pub(crate) String);
 
 impl AuthorizationUrl {
     /// The text, for a `Location` header.
@@ -61,12 +61,6 @@ impl AuthorizationUrl {
             Some(_) => "&state=",
         });
         text.into()
-    }
-
-    /// Adds what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3). Both are base64url, so there is
-    /// nothing to encode.
-    pub(crate) fn for_one_login(beginning: &str, state: &Secret, challenge: &str) -> Self {
-        Self([beginning, state.expose(), "&code_challenge=", challenge, "&code_challenge_method=S256"].concat())
     }
 }
 

@@ -288,9 +288,8 @@ impl Integration {
 
     fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
-        let challenge = oauth::challenge(pending.verifier());
         let beginning = self.authorization_url.get_or_init(|| self.authorization_url());
-        let redirect_to = AuthorizationUrl::for_one_login(beginning, pending.state(), &challenge);
+        let redirect_to = oauth::authorization_url(beginning, pending.state(), pending.verifier());
         Ok(LoginStart { redirect_to, pending })
     }
 

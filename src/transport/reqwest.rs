@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::{self, Future};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolving};
@@ -38,6 +38,7 @@ pub struct HttpClient {
     shared: Arc<Shared>,
     /// What is trusted besides the system's authorities.
     certificates: Arc<[Vec<u8>]>,
+    prepared: Arc<Prepared>,
     timeout: Option<Duration>,
 }
 
@@ -79,7 +80,8 @@ impl HttpClient {
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
         let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
         let client = build(&self.shared, &certificates)?;
-        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
+        let prepared = Arc::default();
+        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, prepared, timeout: self.timeout })
     }
 
     /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
@@ -181,6 +183,40 @@ impl Transport for HttpClient {
             }
         })
     }
+
+    fn prepare(&self, url: &url::Url, requests: usize) {
+        if !self.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for _ in 0..requests.min(MAX_PREPARED) {
+            let mut request = reqwest::Request::new(http::Method::HEAD, url.clone());
+            // The connection speaks HTTP/1.1, so that the request cannot be sent, which is found out when there is one. It
+            // goes to those that wait for use.
+            *request.version_mut() = http::Version::HTTP_2;
+            let connecting = self.client.execute(request);
+            runtime.spawn(async move { drop(connecting.await) });
+        }
+    }
+}
+
+/// The origins that connections were opened for in advance, and when they were used last.
+#[derive(Default)]
+struct Prepared(Mutex<Vec<(Box<str>, Instant)>>);
+
+impl Prepared {
+    /// Whether there is most likely no open connection any more. Whoever asks is taken to use the origin next.
+    fn is_due(&self, origin: &str) -> bool {
+        let (mut used, now) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        if let Some((_, last)) = used.iter_mut().find(|(known, _)| **known == *origin) {
+            return now.saturating_duration_since(std::mem::replace(last, now)) >= WARM;
+        }
+        if used.len() >= MAX_PREPARED {
+            used.clear();
+        }
+        used.push((origin.into(), now));
+        true
+    }
 }
 
 impl fmt::Debug for HttpClient {
@@ -273,6 +309,7 @@ impl HttpClientBuilder {
             client,
             shared: Arc::new(shared),
             certificates: self.certificates.into(),
+            prepared: Arc::default(),
             timeout: self.timeout,
         })
     }
@@ -281,6 +318,10 @@ impl HttpClientBuilder {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_ROOM: usize = 16 * 1024;
+/// Origins, and connections to one.
+const MAX_PREPARED: usize = 8;
+/// The pool keeps connections for 90 seconds, code hosts not always.
+const WARM: Duration = Duration::from_secs(60);
 const MAX_IN_FLIGHT: usize = 64;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
