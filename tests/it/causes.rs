@@ -9,6 +9,7 @@ use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
 use crate::scripted::Bench;
+use crate::watch::Watched as _;
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -263,7 +264,7 @@ fn each_callback_has_its_cause_and_its_audience() {
     let begin = || {
         let bench = bench("gitlab");
         let integration = bench.integration();
-        let pending = integration.begin_login(None).unwrap().pending;
+        let pending = integration.begin_login(None).watched().unwrap().pending;
         let stored: serde_json::Value = serde_json::to_value(&pending).unwrap();
         let state = stored["state"].as_str().unwrap().to_owned();
         (integration, pending, state)
@@ -271,8 +272,8 @@ fn each_callback_has_its_cause_and_its_audience() {
     let verify = |path: &str, query: &str, now: SystemTime| -> Error {
         let (integration, pending, state) = begin();
         let uri = format!("{path}?{}", query.replace("STATE", &state)).parse().unwrap();
-        match Callback::from_uri(&uri) {
-            Ok(callback) => pending.verify(callback, &integration.expected(), now).unwrap_err().into(),
+        match Callback::from_uri(&uri).watched() {
+            Ok(callback) => pending.verify(callback, &integration.expected(), now).watched().unwrap_err().into(),
             Err(error) => error.into(),
         }
     };
@@ -391,7 +392,7 @@ fn shown(error: &Error) -> String {
 #[test]
 fn a_pending_login_is_silent() {
     let integration = bench("gitlab").integration();
-    let pending: PendingLogin = integration.begin_login(None).unwrap().pending;
+    let pending: PendingLogin = integration.begin_login(None).watched().unwrap().pending;
     let stored = serde_json::to_value(&pending).unwrap();
     for member in ["state", "verifier"] {
         assert!(!format!("{pending:?} {pending:#?}").contains(stored[member].as_str().unwrap()), "{member}");

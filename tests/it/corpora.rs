@@ -10,6 +10,7 @@ use codehost_oauth::{BaseUrl, Callback, CallbackUrl, EmailTrust, Expected, Host,
 use crate::fixture::text;
 use crate::scripted::{Bench, outcome};
 use crate::support::stored;
+use crate::watch::Watched as _;
 
 /// The words of each line that is neither empty nor a comment; the last one is everything that is left.
 fn lines(name: &str, words: usize) -> Vec<Vec<String>> {
@@ -33,11 +34,11 @@ fn every_callback_of_the_corpus() {
     for line in &corpus {
         let [verdict, query] = line.as_slice() else { panic!("{line:?}") };
         let query: String = serde_json::from_str(query).unwrap();
-        let pending = PendingLogin::begin(&expected, None, now).unwrap();
+        let pending = PendingLogin::begin(&expected, None, now).watched().unwrap();
         let uri = format!("/oauth/callback/gitlab/demo?{}", query.replace("STATE", &stored(&pending, "state")));
-        let found = match Callback::from_uri(&uri.parse().unwrap()) {
+        let found = match Callback::from_uri(&uri.parse().unwrap()).watched() {
             Err(error) => error.code(),
-            Ok(callback) => pending.verify(callback, &expected, now).err().map_or("ok", |error| error.code()),
+            Ok(callback) => pending.verify(callback, &expected, now).watched().err().map_or("ok", |error| error.code()),
         };
         if found != verdict {
             wrong.push(format!("{query:.200}: expected {verdict}, found {found}"));

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::free_address;
 
-const SECRET: &str = "example-client-secret-77";
+const SECRET: &str = "canary-example-secret-77";
 
 /// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
 fn examples() -> &'static Path {
@@ -319,7 +319,7 @@ async fn login_tells_why_nobody_logged_in() {
 
 #[tokio::test]
 async fn login_tells_of_a_wrong_secret_and_does_not_print_it() {
-    let wrong = "wrong-client-secret-99";
+    let wrong = "canary-wrong-secret-99";
     let (gitlab, address) = at_gitlab().await;
     let mut start = Start::new("gitlab", gitlab.base_url(), address);
     start.secret = wrong;
@@ -392,7 +392,7 @@ async fn login_refuses_wrong_values_before_it_listens() {
         (&[("--base-url", "http://git.example.com")][..], "base_url_plain_http"),
         (&[("--base-url", "git.example.com")], "base_url_no_scheme"),
         (&[("--base-url", "https://10.0.0.5")], "base_url_address"),
-        (&[("--base-url", "https://user:example-client-secret-77@git.example.com")], "base_url_user_info"),
+        (&[("--base-url", "https://user:canary-example-secret-77@git.example.com")], "base_url_user_info"),
         (&[("--base-url", "https://bitbucket.org")], "base_url_other_platform"),
         (&[("--platform", "bitbucket-cloud"), ("--base-url", "https://git.example.com")], "base_url_other_platform"),
         (&[("--api-url", "http://10.0.0.5")], "base_url_address"),
@@ -430,7 +430,7 @@ async fn wrong_usage_is_exit_status_2_and_help_is_not() {
         ("login", &["--platform"][..]),
         ("login", &["--platform", "gitlab"]),
         ("login", &["--platform", "github"]),
-        ("login", &["--client-secret", "example-client-secret-77"]),
+        ("login", &["--client-secret", "canary-example-secret-77"]),
         ("login", &["--nonsense"]),
         ("setup_guide", &[]),
         ("setup_guide", &["--platform", "gitlab", "--host", "https://h.example", "--name", "x", "--access", "sign-in"]),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::header::{LOCATION, SET_COOKIE};
 
 use super::{Program, directory};
+use crate::watch;
 
 /// A browser without a script.
 pub(super) struct Visitor {
@@ -45,14 +46,23 @@ impl Visitor {
 
     pub(super) async fn get(&mut self, path: &str) -> Page {
         let (url, own) = self.url(path);
-        self.send(self.http.get(url), own).await
+        let page = self.send(self.http.get(url), own).await;
+        // The one page that hands out a secret: it plays the code host.
+        if own && !path.starts_with("/demo/application") {
+            page.watched();
+        }
+        page
     }
 
     pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let (url, own) = self.url(path);
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
-        self.send(request, own).await
+        let page = self.send(request, own).await;
+        if own {
+            page.watched();
+        }
+        page
     }
 
     /// Sends a form on a task of its own, for whoever kills the program meanwhile.
@@ -95,6 +105,7 @@ impl Visitor {
         let made = self.get(&format!("/demo/application?platform={platform}&id={id}")).await;
         let values: Vec<&str> =
             made.body.split("<textarea ").skip(1).map(|rest| before(rest.split_once('>').unwrap().1, "<")).collect();
+        watch::learn("client secret", values[1]);
         let form = format!("/org/{organization}/integrations/new");
         let fields = [
             ("platform", platform),
@@ -132,6 +143,7 @@ impl Visitor {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let action = before(form.split_once("action=\"").unwrap().1, "\"").to_owned();
         let pressed = self.post(&action, &fields).await;
+        watch::came_back(pressed.location());
         pressed.location().to_owned()
     }
 
@@ -144,6 +156,17 @@ impl Visitor {
 }
 
 impl Page {
+    /// Neither the page nor a header shows a secret; the redirect to the code host holds the state, and cookies are sealed.
+    fn watched(&self) {
+        watch::page("a page of the host", &self.body);
+        for (name, value) in self.headers.iter().filter(|(name, _)| **name != SET_COOKIE) {
+            let value = value.to_str().unwrap();
+            if *name != LOCATION || value.starts_with('/') {
+                watch::page("a header of the host", &format!("{name}: {value}"));
+            }
+        }
+    }
+
     pub(super) fn location(&self) -> &str {
         self.headers.get(LOCATION).unwrap_or_else(|| panic!("no redirect: {}", self.body)).to_str().unwrap()
     }
@@ -395,10 +418,10 @@ async fn what_could_not_be_checked_can_be_saved_all_the_same() {
     let pressed = |act: &'static str, secret: &'static str| {
         [typed.as_slice(), &[("act", act), ("client_secret", secret)]].concat()
     };
-    let shown = admin.submit(form, form, &pressed("save", "s3cr3t-t0ken")).await;
+    let shown = admin.submit(form, form, &pressed("save", "canary-s3cr3t-t0ken")).await;
     shown.says("Not every question was answered");
     shown.says("value=\"save-anyway\"");
-    assert!(!shown.body.contains("s3cr3t-t0ken"));
+    assert!(!shown.body.contains("canary-s3cr3t-t0ken"));
     // The secret need not be typed again.
     admin.submit(form, form, &pressed("save-anyway", "")).await.says("The integration GitLab is saved.");
 
