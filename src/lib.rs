@@ -83,6 +83,7 @@ mod oauth;
 mod observe;
 mod platforms;
 mod provider;
+mod random;
 mod revocation;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

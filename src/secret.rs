@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::ConfigError;
+use crate::random;
 
 /// Text that must not get out: wiped when dropped, shown as `[redacted]`, and without `Display`, `PartialEq`, `Clone`
 /// and `Serialize`. One greppable door leads to it: `expose`.
@@ -36,7 +37,7 @@ impl Secret {
     /// 32 random bytes as 43 characters of base64url.
     pub(crate) fn random() -> Result<Self, ConfigError> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
+        random::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
         Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))))
     }
 
