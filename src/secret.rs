@@ -66,3 +66,22 @@ impl fmt::Debug for Secret {
         f.write_str("[redacted]")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Secret;
+
+    /// States and verifiers are such. The first 96 of their 256 bits are enough to tell them apart.
+    #[test]
+    fn a_million_random_secrets_differ() {
+        let mut seen = HashSet::with_capacity(1_000_000);
+        for round in 0..1_000_000 {
+            let secret = Secret::random().unwrap();
+            assert_eq!(secret.expose().len(), 43);
+            let head: [u8; 16] = secret.expose().as_bytes()[..16].try_into().unwrap();
+            assert!(seen.insert(head), "{round}");
+        }
+    }
+}

@@ -36,6 +36,7 @@ mod isolation;
 mod keeper;
 mod login;
 mod membership;
+mod memory;
 mod needles;
 mod network;
 mod observe;
