@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use codehost_oauth::error::{CallbackError, VerifyError};
+use codehost_oauth::error::{CallbackError, UntrustedText, VerifyError};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{BaseUrl, Callback, CallbackUrl, Expected, Host, Origin, PendingLogin, VerifiedGrant};
 
@@ -417,8 +417,22 @@ fn what_a_hostile_code_host_says_stays_one_bounded_line() {
         assert!(!text.sanitized().contains(['\u{202E}', '\u{2028}', '\u{FEFF}', '\r', '\n']));
         assert!(!text.escaped_html().contains('<'));
     }
+    // As do a megabyte, which no callback can bring but a token endpoint could, and every mark that turns text around.
+    let megabyte = UntrustedText::new(&"<b>\r\n".repeat(1 << 18));
+    assert_eq!(megabyte.sanitized().chars().count(), 512);
+    assert!(megabyte.sanitized().lines().count() == 1 && !megabyte.escaped_html().contains('<'));
+    let marks = ('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}').chain(['\u{200E}', '\u{200F}', '\u{061C}']);
+    for mark in marks {
+        let error = verify(&format!("state=STATE&error=odd&error_description=a{}b", encoded(mark))).unwrap_err();
+        let VerifyError::Refused { description: Some(text), .. } = error else { panic!("{error:?}") };
+        assert_eq!(text.sanitized(), "a\u{FFFD}b", "{mark:?}");
+    }
     // Line breaks and escape sequences do not even get that far.
     for description in ["a%0d%0aSet-Cookie:x", "%1b%5B2J"] {
         assert_eq!(parse(&format!("error=x&error_description={description}")).unwrap_err(), CallbackError::Encoding);
     }
+}
+
+fn encoded(mark: char) -> String {
+    url::form_urlencoded::byte_serialize(mark.to_string().as_bytes()).collect()
 }

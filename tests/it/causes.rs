@@ -8,7 +8,7 @@ use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
-use crate::scripted::Bench;
+use crate::scripted::{Bench, outcome};
 use crate::watch::Watched as _;
 
 const JSON: &str = "application/json";
@@ -194,6 +194,49 @@ async fn each_answer_has_its_cause_and_its_audience() {
         assert!(!error.hint().is_empty() && !error.public_message().is_empty(), "{row}");
         assert_eq!(error.retry_after(), None, "{row}");
         assert_eq!(error.answer().is_some(), code != "too_large", "{row}");
+    }
+}
+
+/// R7, R8: a good answer is one only with status 200 and as JSON, however that is spelled.
+#[tokio::test]
+async fn a_good_answer_is_json_with_status_200() {
+    let token = r#"{"access_token":"abcdefgh","token_type":"bearer"}"#;
+    let user = r#"{"id":42,"username":"jane","state":"active"}"#;
+    let answer = async |status: u16, media: &[&str]| {
+        let headers: Vec<_> = media.iter().map(|media| ("content-type", *media)).collect();
+        let of = |body: &str| {
+            let bench = bench("gitlab");
+            bench.answer_all(status, &headers, body);
+            bench
+        };
+        [outcome(&of(token).refresh().await), outcome(&of(user).user().await)]
+    };
+    for media in ["application/json", "Application/JSON; charset=utf-8", "application/json;x=y", "APPLICATION/JSON"] {
+        assert_eq!(answer(200, &[media]).await, ["ok"; 2], "{media}");
+    }
+    for media in [
+        &[][..],
+        &[""],
+        &["text/plain"],
+        &["text/json"],
+        &["text/javascript"],
+        &["application/jsonp"],
+        &["application/json-patch+json"],
+        &["application/problem+json"],
+        &["application/json, text/html"],
+        &["application/json", "text/html"],
+        &["application/json", "application/json"],
+        &["application/x-www-form-urlencoded"],
+        &["multipart/mixed; boundary=application/json"],
+    ] {
+        assert_eq!(answer(200, media).await, ["not_json"; 2], "{media:?}");
+    }
+    for media in ["text/html", "application/xhtml+xml"] {
+        let found = answer(200, &[media]).await;
+        assert!(found == ["html"; 2] || found == ["not_json"; 2], "{media}: {found:?}");
+    }
+    for status in [201, 202, 203, 204, 205, 206, 207, 226, 299] {
+        assert_eq!(answer(status, &["application/json"]).await, ["unexpected_status"; 2], "{status}");
     }
 }
 
