@@ -36,7 +36,7 @@ mod tests {
         match LEFT.get() {
             Some(0) => Err(NoRandom),
             left => {
-                LEFT.set(left.map(|left| left - 1));
+                LEFT.set(left.map(|left| left.saturating_sub(1)));
                 Ok(())
             }
         }

@@ -56,7 +56,7 @@ fn over(id: usize, transport: impl Transport + 'static) -> Integration {
 
 async fn ask(integration: &Integration) -> Result<(), Error> {
     let origin = Origin::new(integration.id().clone(), integration.provider().base_url().clone());
-    integration.user(&AccessToken::new("token".to_owned(), &origin).unwrap()).await.watched().map(drop)
+    integration.user(&AccessToken::new("canary-token".to_owned(), &origin).unwrap()).await.watched().map(drop)
 }
 
 fn code(outcome: &Result<(), Error>) -> &'static str {

@@ -299,7 +299,7 @@ async fn wrong_settings_are_told_apart() {
     // A wrong secret.
     for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
         let mut wanted = Wanted::new(platform, base_url);
-        wanted.client = (CLIENT_ID, "wrong");
+        wanted.client = (CLIENT_ID, "canary-wrong");
         let integration = wanted.build();
         let person = |url: &str| gitlab.authorize(url, "alice").or_else(|_| bitbucket.authorize(url, "jane"));
         let error = log_in(&integration, person).await.unwrap_err();
