@@ -29,7 +29,7 @@ pub(crate) const MARKER: &str = "canary-";
 pub(crate) fn on() {
     static ON: Once = Once::new();
     ON.call_once(|| {
-        lock().learn("test's own secret", MARKER);
+        lock().needles.add("test's own secret", MARKER);
         witness(|seen| match seen {
             Seen::Request(request) => travels(request),
             Seen::Answer(answer) => answered(answer),
@@ -216,9 +216,9 @@ struct Watch {
 
 impl Watch {
     fn learn(&mut self, what: &'static str, secret: &str) {
-        // Shorter ones, and `aaaa…`, are no secrets but cases of a table, and stand in other texts by chance.
+        // What is marked is known. Shorter ones, and `aaaa…`, are cases of a table, and stand in other texts by chance.
         let looks_random = secret.len() >= 16 && secret.bytes().collect::<HashSet<_>>().len() >= 8;
-        if !(looks_random || secret.starts_with(MARKER)) || !self.learnt.insert(secret.to_owned()) {
+        if secret.starts_with(MARKER) || !looks_random || !self.learnt.insert(secret.to_owned()) {
             return;
         }
         for dress in self.needles.add(what, secret) {
