@@ -31,7 +31,9 @@ async fn run(base_url: &str, secret: Option<&str>, more: &[&str]) -> Output {
 }
 
 fn texts(output: &Output) -> (String, String) {
-    (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8(text.clone()).unwrap());
+    crate::watch::text("what an example prints", &format!("{stdout} {stderr}"));
+    (stdout, stderr)
 }
 
 #[tokio::test]

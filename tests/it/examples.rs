@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::free_address;
+use crate::watch;
 
 const SECRET: &str = "canary-example-secret-77";
 
@@ -59,11 +60,18 @@ async fn run(name: &str, flags: &[&str]) -> Output {
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    printed(output.stdout.clone())
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    printed(output.stderr.clone())
+}
+
+/// What a program has printed, which shows no secret.
+fn printed(text: Vec<u8>) -> String {
+    let text = String::from_utf8(text).unwrap();
+    watch::text("what an example prints", &text);
+    text
 }
 
 /// `error[CODE]: message`, `hint: …`, exit status 1, nothing else.
@@ -133,6 +141,7 @@ impl Running {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
+        watch::text("a page of an example", &answer);
         answer
     }
 
@@ -144,7 +153,7 @@ impl Running {
         }
         let output = tokio::time::timeout(Duration::from_secs(20), self.child.wait_with_output()).await;
         let output = output.unwrap().unwrap();
-        Ended { status: output.status.code(), stdout: out, stderr: String::from_utf8(output.stderr).unwrap() }
+        Ended { status: output.status.code(), stdout: printed(out.into_bytes()), stderr: printed(output.stderr) }
     }
 
     async fn come_back(self, url: &str) -> Ended {

@@ -134,6 +134,7 @@ impl Browser {
             }
         }
         let body = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        crate::watch::answer("a page of the router", &head.headers, &body);
         Answer { head, body }
     }
 

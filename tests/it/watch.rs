@@ -14,7 +14,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use base64::Engine as _;
 use codehost_oauth::error::Error;
 use codehost_oauth::testing::{RecordedRequest, Seen, witness};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, LOCATION, USER_AGENT};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, LOCATION, SET_COOKIE, USER_AGENT};
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -111,6 +111,17 @@ pub(crate) fn told<E: StdError + 'static>(error: &E) {
 /// The text of a report or a page.
 pub(crate) fn said(place: &str, value: &impl Display) {
     text(place, &value.to_string());
+}
+
+/// A page with its headers, but the redirect to a code host, which holds the state, and cookies, which are sealed or random.
+pub(crate) fn answer(place: &str, headers: &HeaderMap, body: &str) {
+    page(place, body);
+    for (name, value) in headers.iter().filter(|(name, _)| **name != SET_COOKIE) {
+        let value = value.to_str().unwrap();
+        if *name != LOCATION || value.starts_with('/') {
+            page(place, &format!("{name}: {value}"));
+        }
+    }
 }
 
 /// A page or a line of a program whose fakes are in another process: their tokens are not known here, but what they look

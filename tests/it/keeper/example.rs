@@ -85,7 +85,10 @@ impl Flags<'_> {
     fn run(&self, action: &str, stdin: &str) -> Result<Output> {
         let mut child = self.start(action)?;
         child.stdin.take().expect("piped").write_all(stdin.as_bytes())?;
-        Ok(child.wait_with_output()?)
+        let output = child.wait_with_output()?;
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        crate::watch::text("what an example prints", &String::from_utf8_lossy(&said));
+        Ok(output)
     }
 }
 
