@@ -118,7 +118,13 @@ pub(crate) fn callback(url: &str) -> Result<Callback, Error> {
 
 /// A member of a pending login as it is stored: the only way to see what it holds.
 pub(crate) fn stored(pending: &PendingLogin, member: &str) -> String {
-    serde_json::to_value(pending).unwrap()[member].as_str().unwrap().to_owned()
+    let text = serde_json::to_value(pending).unwrap()[member].as_str().unwrap().to_owned();
+    match member {
+        "state" => watch::learn("state", &text),
+        "verifier" => watch::learn("verifier", &text),
+        _ => {}
+    }
+    text
 }
 
 /// A server on a raw socket that counts what reaches it.
