@@ -53,14 +53,13 @@ impl AuthorizationUrl {
     }
 
     /// What every authorization URL of an integration begins with: a provider's, up to the state.
-    pub(crate) fn beginning(url: &url::Url) -> Box<str> {
-        let mut text = url[..url::Position::AfterQuery].to_owned();
-        text.push_str(match url.query() {
+    pub(crate) fn beginning(url: &url::Url) -> String {
+        let state = match url.query() {
             None => "?state=",
             Some("") => "state=",
             Some(_) => "&state=",
-        });
-        text.into()
+        };
+        [&url[..url::Position::AfterQuery], state].concat()
     }
 }
 

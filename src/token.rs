@@ -27,8 +27,8 @@ pub struct ClientCredentials {
     base_url: BaseUrl,
     client_id: Box<str>,
     client_secret: Secret,
-    /// Both as an `Authorization` header, once it was needed.
-    basic: OnceLock<Secret>,
+    /// Both as an `Authorization` header, once it was needed. Most integrations never need it.
+    basic: OnceLock<Box<Secret>>,
 }
 
 impl ClientCredentials {
@@ -74,7 +74,7 @@ impl ClientCredentials {
         write: impl FnOnce(&str, &str) -> Secret,
     ) -> Result<&Secret, ConfigError> {
         let secret = self.secret_for(base_url)?;
-        Ok(self.basic.get_or_init(|| write(&self.client_id, secret)))
+        Ok(self.basic.get_or_init(|| Box::new(write(&self.client_id, secret))))
     }
 }
 

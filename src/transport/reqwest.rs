@@ -34,15 +34,20 @@ use crate::network::Network;
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    connections: Arc<Connections>,
     shared: Arc<Shared>,
-    /// What is trusted besides the system's authorities.
-    certificates: Arc<[Vec<u8>]>,
-    prepared: Arc<Prepared>,
     timeout: Option<Duration>,
 }
 
-/// What clients with other certificates or time-outs have in common.
+/// What clients with other time-outs have in common.
+struct Connections {
+    client: reqwest::Client,
+    /// What is trusted besides the system's authorities.
+    certificates: Vec<Vec<u8>>,
+    prepared: Prepared,
+}
+
+/// What clients with other certificates have in common too.
 struct Shared {
     network: Network,
     connect_timeout: Duration,
@@ -78,10 +83,9 @@ impl HttpClient {
     ///
     /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
-        let client = build(&self.shared, &certificates)?;
-        let prepared = Arc::default();
-        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, prepared, timeout: self.timeout })
+        let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
+        let connections = Arc::new(Connections::new(&self.shared, certificates)?);
+        Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
     /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
@@ -98,7 +102,7 @@ impl HttpClient {
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
-        Ok(self.client.execute(request))
+        Ok(self.connections.client.execute(request))
     }
 
     async fn receive(
@@ -185,7 +189,7 @@ impl Transport for HttpClient {
     }
 
     fn prepare(&self, url: &url::Url, requests: usize) {
-        if !self.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
+        if !self.connections.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -194,9 +198,15 @@ impl Transport for HttpClient {
             // The connection speaks HTTP/1.1, so that the request cannot be sent, which is found out when there is one. It
             // goes to those that wait for use.
             *request.version_mut() = http::Version::HTTP_2;
-            let connecting = self.client.execute(request);
+            let connecting = self.connections.client.execute(request);
             runtime.spawn(async move { drop(connecting.await) });
         }
+    }
+}
+
+impl Connections {
+    fn new(shared: &Shared, certificates: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
+        Ok(Self { client: build(shared, &certificates)?, certificates, prepared: Prepared::default() })
     }
 }
 
@@ -304,14 +314,8 @@ impl HttpClientBuilder {
             lookups: Lookups::new(self.resolver),
             in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         };
-        let client = build(&shared, &self.certificates)?;
-        Ok(HttpClient {
-            client,
-            shared: Arc::new(shared),
-            certificates: self.certificates.into(),
-            prepared: Arc::default(),
-            timeout: self.timeout,
-        })
+        let connections = Arc::new(Connections::new(&shared, self.certificates)?);
+        Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
     }
 }
 
