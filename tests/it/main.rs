@@ -42,6 +42,7 @@ mod network;
 mod observe;
 mod pending;
 mod port;
+mod prepare;
 mod purpose;
 mod return_to;
 mod revoke;
