@@ -48,6 +48,7 @@ mod return_to;
 mod revoke;
 mod router;
 mod scripted;
+mod second_opinion;
 mod setup;
 mod setup_guides;
 mod stub;
