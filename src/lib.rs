@@ -51,6 +51,8 @@
 //!
 //! # Features
 //!
+//! - **`http-client`**: the hardened [`HttpClient`](transport::HttpClient). The features for TLS turn it on; by itself it
+//!   speaks plain HTTP only.
 //! - **`rustls`** (default): TLS by rustls with aws-lc-rs, trusting the operating system's certificates.
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
@@ -60,7 +62,7 @@
 //!   header or a body.
 //! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.
 //!
-//! Without any TLS feature the client speaks plain HTTP only; bring another [`Transport`](transport::Transport) then.
+//! Without any of the first four there is no HTTP library in the tree: bring a [`Transport`](transport::Transport).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

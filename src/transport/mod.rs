@@ -2,7 +2,9 @@
 
 mod answer;
 mod bulkhead;
+#[cfg(feature = "http-client")]
 mod reqwest;
+#[cfg(feature = "http-client")]
 mod resolve;
 
 use std::fmt;
@@ -18,7 +20,11 @@ use crate::error::TransportError;
 pub use self::answer::Reply;
 pub(crate) use self::answer::{HEADERS, MAX_TOKEN_BODY};
 pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
+#[cfg(feature = "http-client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::reqwest::{HttpClient, HttpClientBuilder};
+#[cfg(feature = "http-client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
 pub use crate::network::{Cidr, Network};
 
