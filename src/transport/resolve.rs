@@ -176,5 +176,13 @@ mod tests {
         assert!(lookups.sites.lock().unwrap().len() <= MAX_IDLE_SITES);
         assert!(lookups.sites.lock().unwrap().get("held.example").is_some_and(|places| places.strong_count() > 0));
         drop(held);
+
+        // Many at once are kept, and forgotten when they are over.
+        let held: Vec<_> = (0..1000).map(|count| lookups.places_of(&format!("example{count}.test"))).collect();
+        assert!(lookups.sites.lock().unwrap().len() >= held.len());
+        assert!(Arc::ptr_eq(&held[7], &lookups.places_of("example7.test")));
+        drop(held);
+        lookups.places_of("example.test");
+        assert_eq!(lookups.sites.lock().unwrap().len(), 1);
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use codehost_oauth::custom::Reply;
 use codehost_oauth::error::Audience::{self, Administrator, CodeHost, Operator, User};
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
 use crate::scripted::Bench;
+use crate::stub::{self, Stub};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -255,6 +257,24 @@ async fn retry_after_is_read_in_seconds_and_bounded() {
             }
         }
     }
+}
+
+/// What a provider of the host's own has to work with.
+#[tokio::test]
+async fn a_reply_is_read_strictly_and_shows_its_status() {
+    let headers = [("content-type", JSON), ("x-once", "a b"), ("x-twice", "a"), ("x-twice", "a"), ("x-odd", "\u{e9}")];
+    let http = Stub::new(move |_| stub::answer(200, &headers, r#"{"id":7}"#));
+    let request = || http::Request::get("https://git.example.com/x").body(Vec::new()).unwrap();
+    let reply = Reply::fetch(&http, request(), 64).await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.text().unwrap()), (200, r#"{"id":7}"#));
+    let found = ["x-once", "X-ONCE", "x-twice", "x-odd", "x-none"].map(|name| reply.header(name));
+    assert_eq!(found, [Some("a b"), Some("a b"), None, None, None]);
+    assert_eq!(reply.json::<serde_json::Value>().unwrap()["id"], 7);
+    assert_eq!(format!("{reply:?}"), "Reply { status: 200, .. }");
+
+    let http = Stub::new(move |_| stub::answer(400, &[("content-type", JSON)], r#"{"id":7}"#));
+    let reply = Reply::fetch(&http, request(), 64).await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.refusal::<serde_json::Value>()["id"].as_u64()), (400, Some(7)));
 }
 
 /// What the browser brings back tells the rest of the causes.

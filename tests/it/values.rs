@@ -289,6 +289,37 @@ proptest! {
     }
 }
 
+/// A log says what stands there, or that it is hidden.
+#[test]
+fn a_value_is_shown_as_its_text_and_a_secret_as_none() {
+    let base = base("https://git.example.com/gitlab");
+    let client = ClientCredentials::new(&base, "my-id", "client-secret").unwrap();
+    assert_eq!(
+        format!("{client:?}"),
+        r#"ClientCredentials { base_url: BaseUrl(https://git.example.com/gitlab), client_id: "my-id", client_secret: [redacted] }"#
+    );
+    let access = AccessToken::new("access".to_owned(), &origin("https://git.example.com")).unwrap();
+    assert_eq!(format!("{access:?} {:?}", access.duplicate()), "AccessToken([redacted]) AccessToken([redacted])");
+
+    let host: Host = "https://app.example.com/sub/".parse().unwrap();
+    let callback_url = CallbackUrl::new(&host, "gitlab", &id("demo"));
+    for (debug, display, json, text) in [
+        (format!("{base:?}"), base.to_string(), serde_json::to_value(&base), "https://git.example.com/gitlab"),
+        (format!("{host:?}"), host.to_string(), serde_json::to_value(&host), "https://app.example.com/sub"),
+        (format!("{:?}", id("demo")), id("demo").to_string(), serde_json::to_value(id("demo")), "demo"),
+        (
+            format!("{callback_url:?}"),
+            callback_url.to_string(),
+            serde_json::to_value(&callback_url),
+            "https://app.example.com/sub/oauth/callback/gitlab/demo",
+        ),
+    ] {
+        assert!(debug.contains(text), "{debug}");
+        assert_eq!((display.as_str(), json.unwrap()), (text, text.into()));
+    }
+    assert_eq!(base.as_ref(), base.as_str());
+}
+
 #[test]
 fn what_no_secret_may_hold() {
     let here = origin("https://git.example.com");
