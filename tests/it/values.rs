@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::{ConfigError, UntrustedText};
@@ -60,6 +61,15 @@ fn integration_ids() {
     for name in ["", "---", "日本語", "ü", &"x".repeat(64)] {
         assert!(IntegrationId::from_name(name).is_err(), "{name:?}");
     }
+    for (one, other, overlap) in
+        [("git", "git-2", true), ("git", "git", true), ("git", "gi2", false), ("git", "2-git", false)]
+    {
+        assert_eq!((id(one).overlaps(&id(other)), id(other).overlaps(&id(one))), (overlap, overlap), "{one} {other}");
+    }
+    // Random ids use every letter that there is for them: 26 of 32 cannot be guessed.
+    let letters: BTreeSet<char> =
+        (0..200).map(|_| IntegrationId::random().unwrap().to_string()).collect::<String>().chars().collect();
+    assert_eq!(letters, "abcdefghijklmnopqrstuvwxyz234567".chars().collect());
 }
 
 /// The callback URL is what the setup guide shows and what the router compares with, so only the very path is "at" it.
