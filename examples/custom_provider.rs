@@ -144,14 +144,14 @@ fn user(token: &AccessToken, reply: &Reply) -> Result<User, Error> {
     if answer.prohibit_login == Some(true) {
         return Err(AccountError::Blocked.into());
     }
-    let key = AccountKey::new(token.origin().integration().clone(), FORGEJO.id(), &answer.id.to_string());
+    let key = AccountKey::new(token.origin().integration().clone(), FORGEJO.id(), answer.id.to_string());
     let mut user = User::new(key);
     user.username = Some(answer.login);
     user.display_name = answer.full_name.filter(|name| !name.is_empty());
     user.state = UserState::Active;
     let email = answer.email.unwrap_or_default();
     user.emails.extend(Email::new(&email, EmailEvidence::Unknown, EmailAuthority::SelfManaged, true));
-    user.raw = reply.text()?.into();
+    user.raw = reply.text().into();
     Ok(user)
 }
 
@@ -203,11 +203,11 @@ async fn log_in() -> Result<(), Failure> {
         .transport(HttpClient::builder(network).build()?)
         .build()?;
     let start = integration.begin_login(None)?;
-    let state = start.redirect_to.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
+    let state = start.redirect_to.as_str().split(['?', '&']).find_map(|pair| pair.strip_prefix("state="));
+    let came_back = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
     let mut session = PendingLogins::default();
     session.insert(start.pending);
 
-    let came_back = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
     let uri = came_back.parse().map_err(|_| BaseUrlError::Host)?;
     let callback = Callback::from_uri(&uri)?;
     let pending = session.take(&callback)?;

@@ -68,7 +68,7 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
     let start = integration.begin_login(None)?;
     let mut session = PendingLogins::default();
     session.insert(start.pending);
-    print(&format!("callback: {}\nopen: {}\n", integration.callback_url(), start.redirect_to))?;
+    print(&format!("callback: {}\nopen: {}\n", integration.callback_url(), start.redirect_to.as_str()))?;
 
     let wait = Duration::from_secs(flags.timeout);
     let callback = tokio::time::timeout(wait, wait_for_callback(listener, Arc::clone(&integration))).await;
@@ -215,12 +215,9 @@ async fn walk(
     let LoginStart { redirect_to, pending, .. } = integration.begin_login(None)?;
     let mut session = PendingLogins::default();
     session.insert(pending);
-    let parameters: Vec<_> = redirect_to.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    print(&format!(
-        "  3 begin     the browser goes to {} with\n              {}\n",
-        before(&redirect_to),
-        parameters.join(", ")
-    ))?;
+    let (page, query) = redirect_to.as_str().split_once('?').unwrap_or((redirect_to.as_str(), ""));
+    let parameters: Vec<_> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+    print(&format!("  3 begin     the browser goes to {} with\n              {}\n", page, parameters.join(", ")))?;
 
     let callback = person(redirect_to.as_str())?;
     let uri: http::Uri = callback.parse().map_err(|error| Failure {
@@ -239,10 +236,6 @@ async fn walk(
         print(&format!("  6 refresh   new tokens, still {}\n\n", user.key))?;
     }
     Ok(())
-}
-
-fn before(url: &url::Url) -> &str {
-    url.as_str().split('?').next().unwrap_or_default()
 }
 
 fn page_error(error: codehost_oauth::testing::FakeError) -> Failure {

@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::error::BaseUrlError;
 use crate::network::Network;
+use crate::percent::{Plain, push_encoded};
 
 /// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
@@ -96,13 +97,13 @@ impl BaseUrl {
     /// ```
     pub fn endpoint(&self, segments: &[&str]) -> Url {
         // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then climbs out at `.<TAB>.`.
-        let mut path = self.path().to_owned();
+        let mut path = self.path().as_bytes().to_vec();
         for segment in segments.iter().filter(|segment| !matches!(**segment, "." | "..")) {
-            path.push('/');
-            push_encoded(&mut path, segment);
+            path.push(b'/');
+            push_encoded(&mut path, segment, &SEGMENT);
         }
         let mut url = Url::clone(&self.url);
-        url.set_path(&path);
+        url.set_path(&String::from_utf8_lossy(&path));
         // A clone has no room to spare; endpoints are kept.
         url.clone()
     }
@@ -271,27 +272,24 @@ fn split_port(authority: &str) -> Result<&str, BaseUrlError> {
 /// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. An underscore
 /// is no letter of a host name, but intranets have it.
 pub(crate) fn is_host_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
+    let (mut before, mut label) = (b'.', 0_usize);
+    for byte in name.bytes() {
+        let taken = match byte {
+            b'.' => before != b'-' && (1..=63).contains(&label),
+            b'-' => before != b'.',
+            _ => byte.is_ascii_alphanumeric() || byte == b'_',
+        };
+        if !taken {
+            return false;
+        }
+        label = if byte == b'.' { 0 } else { label.saturating_add(1) };
+        before = byte;
+    }
+    before != b'-' && (1..=63).contains(&label) && name.len() <= 253
 }
 
-/// Appends a path segment; what RFC 3986 does not allow in one becomes `%XX`.
-fn push_encoded(path: &mut String, segment: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().map_or('0', char::from);
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
-        }
-    }
-}
+/// What may stand in a path segment as it is (RFC 3986 section 3.3).
+static SEGMENT: Plain = Plain::new(b"-._~!$&'()*+,;=:@");
 
 /// How a parser would spell the host of an international URL, to show to the person who pasted it.
 fn punycode(text: &str) -> Option<String> {

@@ -33,14 +33,53 @@ impl AuthorizationRequest<'_> {
     }
 }
 
-/// An authorization URL with what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3).
-pub(crate) fn for_one_login(url: &url::Url, state: &Secret, challenge: &str) -> url::Url {
-    let mut url = url.clone();
-    url.query_pairs_mut()
-        .append_pair("state", state.expose())
-        .append_pair("code_challenge", challenge)
-        .append_pair("code_challenge_method", "S256");
-    url
+/// Where to send a browser so that somebody logs in. The state stands in it, which is nobody else's business: `Debug`
+/// shows the page only, and there is no `Display`.
+///
+/// ```
+/// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+/// let start = integration.begin_login(None)?;
+/// assert!(start.redirect_to.as_str().contains("&state="));
+/// assert!(!format!("{:?}", start.redirect_to).contains("state"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct AuthorizationUrl(String);
+
+impl AuthorizationUrl {
+    /// The text, for a `Location` header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What every authorization URL of an integration begins with: a provider's, up to the state.
+    pub(crate) fn beginning(url: &url::Url) -> Box<str> {
+        let mut text = url[..url::Position::AfterQuery].to_owned();
+        text.push_str(match url.query() {
+            None => "?state=",
+            Some("") => "state=",
+            Some(_) => "&state=",
+        });
+        text.into()
+    }
+
+    /// Adds what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3). Both are base64url, so there is
+    /// nothing to encode.
+    pub(crate) fn for_one_login(beginning: &str, state: &Secret, challenge: &str) -> Self {
+        Self([beginning, state.expose(), "&code_challenge=", challenge, "&code_challenge_method=S256"].concat())
+    }
+}
+
+impl From<AuthorizationUrl> for String {
+    fn from(url: AuthorizationUrl) -> Self {
+        url.0
+    }
+}
+
+impl fmt::Debug for AuthorizationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthorizationUrl({})", self.0.split('?').next().unwrap_or_default())
+    }
 }
 
 /// An authorization code that came back to the browser, the integration and the callback URL that it was asked for.

@@ -81,6 +81,7 @@ mod membership;
 mod network;
 mod oauth;
 mod observe;
+mod percent;
 mod platforms;
 mod provider;
 mod revocation;
@@ -103,7 +104,7 @@ mod web_url;
 mod wire;
 
 pub use base_url::BaseUrl;
-pub use grant::{AuthorizationRequest, VerifiedGrant};
+pub use grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use host::{CallbackUrl, Host, IntegrationId};
 pub use integration::{Integration, IntegrationBuilder, LoginLink, LoginStart};
 pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};

@@ -1,25 +1,23 @@
-//! The authorization code and refresh grants (RFC 6749 sections 4.1.3 and 6). The only file that names the oauth2 crate.
-//!
-//! `oauth2` makes the PKCE challenge. Requests are written and answers read here: its client reads an answer twice and its
-//! own error keeps the raw answer with the tokens in it; docs/performance.md has what it cost.
+//! The authorization code and refresh grants (RFC 6749 sections 4.1.3 and 6), with PKCE (RFC 7636).
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use url::{Url, form_urlencoded};
+use sha2::{Digest as _, Sha256};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, Error, TransportError};
 use crate::grant::VerifiedGrant;
 use crate::host::CallbackUrl;
+use crate::percent::{Plain, push_encoded};
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
 use crate::transport::{HEADERS, MAX_TOKEN_BODY, Reply, Transport};
@@ -160,7 +158,7 @@ impl TokenEndpoint<'_> {
 
     fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
         let (id, secret) = (client.client_id(), client.secret_for(self.base_url)?);
-        let mut form = String::with_capacity(FORM_CAPACITY);
+        let mut form = Vec::with_capacity(FORM_CAPACITY);
         fields.iter().for_each(|(name, value)| push_field(&mut form, name, value));
         let authorization = match self.authentication {
             ClientAuthentication::Body => {
@@ -170,7 +168,7 @@ impl TokenEndpoint<'_> {
             }
             ClientAuthentication::Basic => Some(basic(id, secret)?),
         };
-        let mut request = http::Request::new(form.into_bytes());
+        let mut request = http::Request::new(form);
         *request.method_mut() = http::Method::POST;
         let headers = request.headers_mut();
         headers.reserve(HEADERS);
@@ -237,8 +235,7 @@ impl fmt::Debug for TokenEndpoint<'_> {
 
 /// The S256 challenge of a verifier (RFC 7636 section 4.2).
 pub(crate) fn challenge(verifier: &Secret) -> String {
-    let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
-    PkceCodeChallenge::from_code_verifier_sha256(&verifier).as_str().to_owned()
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
 /// Ten years: no platform means more, and every sum of it and a time of today exists.
@@ -248,33 +245,30 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const FORM_CAPACITY: usize = 512;
 
 /// Appends one field, form-encoded.
-fn push_field(form: &mut String, name: &str, value: &str) {
+fn push_field(form: &mut Vec<u8>, name: &str, value: &str) {
     if !form.is_empty() {
-        form.push('&');
+        form.push(b'&');
     }
-    form.push_str(name);
-    form.push('=');
-    push_encoded(form, value);
+    form.extend_from_slice(name.as_bytes());
+    form.push(b'=');
+    push_encoded(form, value, &FORM);
 }
 
-fn push_encoded(form: &mut String, value: &str) {
-    // Codes, verifiers and most secrets are letters and digits.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_');
-    if value.bytes().fold(true, |all, byte| all & plain(byte)) {
-        form.push_str(value);
-    } else {
-        form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
-    }
-}
+/// What stands in a form as it is (WHATWG URL, "application/x-www-form-urlencoded percent-encode set").
+static FORM: Plain = Plain::new(b"*-._");
 
 /// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> Result<HeaderValue, TransportError> {
-    let mut pair = Zeroizing::new(String::with_capacity(FORM_CAPACITY));
-    push_encoded(&mut pair, id);
-    pair.push(':');
-    push_encoded(&mut pair, secret);
-    let mut text = "Basic ".to_owned();
-    STANDARD.encode_string(pair.as_bytes(), &mut text);
+    // Room enough that nothing moves and leaves an unwiped copy behind, and no more, since all of it is wiped.
+    let room =
+        |text: &str| text.bytes().fold(1_usize, |all, byte| all.saturating_add(if FORM.has(byte) { 1 } else { 3 }));
+    let mut pair = Zeroizing::new(Vec::with_capacity(room(id).saturating_add(room(secret))));
+    push_encoded(&mut pair, id, &FORM);
+    pair.push(b':');
+    push_encoded(&mut pair, secret, &FORM);
+    let mut text = String::with_capacity(pair.len().saturating_mul(2));
+    text.push_str("Basic ");
+    STANDARD.encode_string(&*pair, &mut text);
     let mut value = HeaderValue::try_from(text).map_err(|_| TransportError::Protocol)?;
     value.set_sensitive(true);
     Ok(value)

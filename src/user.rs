@@ -30,7 +30,7 @@ pub struct AccountKey {
 
 impl AccountKey {
     /// The key of the person whose immutable id at the platform is `subject`.
-    pub fn new(integration: IntegrationId, platform_id: &'static str, subject: &str) -> Self {
+    pub fn new(integration: IntegrationId, platform_id: &'static str, subject: impl Into<Box<str>>) -> Self {
         Self { platform: platform_id, integration, subject: subject.into() }
     }
 

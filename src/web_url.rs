@@ -3,6 +3,7 @@ use std::fmt;
 use url::Url;
 
 use crate::base_url::is_host_name;
+use crate::percent::Plain;
 
 /// A link that a code host gave, to show: `http` or `https`, so never `javascript:`, with no user information in it, and
 /// spelled as a browser would spell it.
@@ -70,23 +71,31 @@ fn is_plain(text: &str) -> Option<bool> {
         None => ("80", text.strip_prefix("http://")?),
     };
     let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
-    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
     // A number at the end makes it an address, and `xn--` an international name: both have more than one spelling.
-    let last = host.rsplit('.').next()?;
     let name = is_host_name(host)
-        && last.bytes().all(|byte| byte.is_ascii_lowercase())
-        && host.bytes().all(|byte| !byte.is_ascii_uppercase())
-        && !host.contains("xn--");
-    let port = port.is_empty() && !authority.ends_with(':')
-        || (port != default_port && !port.starts_with('0') && port.parse::<u16>().is_ok_and(|port| port > 0));
-    let plain =
-        |byte: u8| matches!(byte, b'!' | b'$'..=b'&' | b'('..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
+        && host.bytes().rev().take_while(|byte| *byte != b'.').all(|byte| byte.is_ascii_lowercase())
+        && host.bytes().fold(true, |all, byte| all & !byte.is_ascii_uppercase())
+        && !has_pair(host, b"xn");
+    let port = port.is_none_or(|port| {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+        digits && port != default_port && port.parse::<u16>().is_ok()
+    });
     // `.` and `..`, also as `%2e`, are segments that a parser takes out.
-    let dots = |pair: (u8, u8)| matches!(pair, (b'/', b'.') | (b'%', b'2'));
-    let clean = path.bytes().fold(true, |all, byte| all & plain(byte))
-        && path.bytes().zip(path.bytes().skip(1)).fold(true, |all, pair| all & !dots(pair));
+    let clean =
+        path.bytes().fold(true, |all, byte| all & PATH.has(byte)) && !has_pair(path, b"/.") && !has_pair(path, b"%2");
     Some(name && port && clean)
 }
+
+/// Whether the two bytes stand side by side. Without an early end, so that many are looked at at a time.
+fn has_pair(text: &str, [first, second]: &[u8; 2]) -> bool {
+    let text = text.as_bytes();
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    pairs.fold(false, |any, (left, right)| any | ((left == first) & (right == second)))
+}
+
+/// What a parser leaves as it is, in a path as in a query.
+static PATH: Plain = Plain::new(b"!$%&()*+,-./:;=?@_~");
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_plain_is_what_a_parser_gives(text in "https?://[a-z0-9.:x-]{1,12}/[!-~]{0,12}") {
+        fn what_is_plain_is_what_a_parser_gives(text in "https?://[a-z0-9.:+x-]{1,12}/[!-~]{0,12}") {
             if is_plain(&text) == Some(true) {
                 prop_assert_eq!(Url::parse(&text).map(String::from), Ok(text));
             }
@@ -120,6 +129,9 @@ mod tests {
             "https://A.com/",
             "https://a.com:443/",
             "https://a.com:/",
+            "https://a.com:+8443/",
+            "https://a.com:08443/",
+            "https://a.com:99999/",
             "https://a.com/../b",
             "https://a.com/%2e%2e/b",
             "https://a.com/a b",

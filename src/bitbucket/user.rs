@@ -11,7 +11,7 @@ use crate::wire::{self, Text};
 /// Reads `GET /2.0/user`.
 pub(super) fn parse(origin: &Origin, reply: Reply) -> Result<User, Error> {
     let mut user = read(origin, &reply)?;
-    user.raw = reply.into_text()?;
+    user.raw = reply.into_text();
     Ok(user)
 }
 
@@ -19,7 +19,7 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     let answer: UserAnswer<'_> = reply.json()?;
     let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
     let uuid = answer.uuid.as_deref().and_then(uuid).ok_or_else(|| reply.malformed("uuid"))?;
-    let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), &uuid));
+    let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), uuid));
     user.username = match text(answer.username, "username")? {
         Some(username) => Some(username),
         None => text(answer.nickname, "nickname")?,

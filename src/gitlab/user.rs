@@ -12,7 +12,7 @@ use crate::wire::{self, Text};
 /// Reads `GET /api/v4/user`.
 pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: Reply) -> Result<User, Error> {
     let mut user = read(base_url, origin, &reply)?;
-    user.raw = reply.into_text()?;
+    user.raw = reply.into_text();
     Ok(user)
 }
 
@@ -23,7 +23,7 @@ fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Erro
     let id =
         answer.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0));
     let id = id.ok_or_else(|| reply.malformed("id"))?;
-    let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), &id.to_string()));
+    let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), id.to_string()));
     user.username = text(answer.username, "username")?;
     user.display_name = text(answer.name, "name")?;
     user.avatar_url = answer.avatar_url.as_deref().and_then(WebUrl::parse);

@@ -11,7 +11,7 @@ use url::Url;
 pub use self::builder::IntegrationBuilder;
 use crate::check::{CheckReport, CheckRequest};
 use crate::error::{AccountError, ConfigError, Error};
-use crate::grant::{self, AuthorizationRequest};
+use crate::grant::{AuthorizationRequest, AuthorizationUrl};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::membership::{Group, Membership};
@@ -64,28 +64,20 @@ pub struct Integration {
     callback_url: CallbackUrl,
     /// What every authorization URL of this integration begins with. Made for the first login: a host may have a hundred
     /// thousand integrations that nobody uses today.
-    authorization_url: OnceLock<Box<Url>>,
+    authorization_url: OnceLock<Box<str>>,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
 }
 
 /// A login that has begun.
-///
-/// `Debug` leaves out the query of the redirect, since the state stands there.
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct LoginStart {
-    /// Where to send the browser, with status 303. It holds the state: do not log it.
-    pub redirect_to: Url,
+    /// Where to send the browser, with status 303.
+    pub redirect_to: AuthorizationUrl,
     /// What to keep in this browser's session.
     pub pending: PendingLogin,
-}
-
-impl fmt::Debug for LoginStart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let page = self.redirect_to.as_str().split('?').next().unwrap_or_default();
-        f.debug_struct("LoginStart").field("redirect_to", &page).field("pending", &self.pending).finish()
-    }
 }
 
 /// What to show on a login page, and the link to share with users.
@@ -285,21 +277,20 @@ impl Integration {
         &self.callback_url
     }
 
-    fn authorization_url(&self) -> Url {
+    fn authorization_url(&self) -> Box<str> {
         let request = AuthorizationRequest {
             client_id: self.client.client_id(),
             callback_url: &self.callback_url,
             scopes: &self.scopes,
         };
-        // A clone has no room to spare.
-        self.provider.authorization_url(&request).clone()
+        AuthorizationUrl::beginning(&self.provider.authorization_url(&request))
     }
 
     fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         let pending = PendingLogin::begin(&self.expected().purpose(purpose), return_to, SystemTime::now())?;
         let challenge = oauth::challenge(pending.verifier());
-        let url = self.authorization_url.get_or_init(|| Box::new(self.authorization_url()));
-        let redirect_to = grant::for_one_login(url, pending.state(), &challenge);
+        let beginning = self.authorization_url.get_or_init(|| self.authorization_url());
+        let redirect_to = AuthorizationUrl::for_one_login(beginning, pending.state(), &challenge);
         Ok(LoginStart { redirect_to, pending })
     }
 

@@ -16,7 +16,7 @@ use crate::token::AccessToken;
 /// rate limit, no outage, and its body is JSON. What is left is the platform's to read.
 pub struct Reply {
     parts: http::response::Parts,
-    body: Vec<u8>,
+    text: String,
 }
 
 impl Reply {
@@ -26,8 +26,7 @@ impl Reply {
     ///
     /// [`Error::Transport`] if nothing came, [`Error::Answer`] if what came is no platform's answer.
     pub async fn fetch(http: &dyn Transport, request: http::Request<Vec<u8>>, max_body: usize) -> Result<Self, Error> {
-        let (parts, body) = http.send(request, max_body).await?.into_parts();
-        Self { parts, body }.settle()
+        Self::settle(http.send(request, max_body).await?)
     }
 
     /// The same, for an endpoint that is parsed already.
@@ -37,8 +36,7 @@ impl Reply {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<Self, Error> {
-        let (parts, body) = http.send_to(url, request, max_body).await?.into_parts();
-        Self { parts, body }.settle()
+        Self::settle(http.send_to(url, request, max_body).await?)
     }
 
     /// Asks the API as the person: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
@@ -92,31 +90,24 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Malformed`], which names `body`, if it is not UTF-8 or no `T`: serde's own text would quote what
-    /// came.
+    /// [`AnswerError::Malformed`], which names `body`, if it is no `T`: serde's own text would quote what came.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_str(self.text()?).map_err(|_| self.malformed("body"))
+        serde_json::from_str(&self.text).map_err(|_| self.malformed("body"))
     }
 
     /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
     pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// The body as text.
-    ///
-    /// # Errors
-    ///
-    /// [`AnswerError::Malformed`] if it is not UTF-8.
-    pub fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(&self.body).map_err(|_| self.malformed("body"))
+    /// The body. That of a refusal is empty if it is no text.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
-    /// The body as text, when everything else is read.
-    pub(crate) fn into_text(self) -> Result<Box<str>, Error> {
-        let Self { parts, body } = self;
-        let malformed = |_| Self { parts, body: Vec::new() }.malformed("body");
-        String::from_utf8(body).map(String::into_boxed_str).map_err(malformed)
+    /// The body, when everything else is read.
+    pub(crate) fn into_text(self) -> Box<str> {
+        self.text.into_boxed_str()
     }
 
     /// The error of an answer whose member `field` is missing or wrong.
@@ -134,30 +125,33 @@ impl Reply {
         Answer::new(&self.parts)
     }
 
-    fn settle(self) -> Result<Self, Error> {
-        let status = self.parts.status;
-        let media = self.media_type();
+    fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
+        let (parts, body) = response.into_parts();
+        let is_empty = body.is_empty();
+        let text = String::from_utf8(body);
+        let is_text = text.is_ok();
+        let reply = Self { parts, text: text.unwrap_or_default() };
+        let (status, media) = (reply.parts.status, reply.media_type());
+        // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
+        let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
-            AnswerError::Redirect { to: self.redirect_origin() }
+            AnswerError::Redirect { to: reply.redirect_origin() }
         } else if status == StatusCode::TOO_MANY_REQUESTS {
-            AnswerError::RateLimited { retry_after: self.retry_after() }
+            AnswerError::RateLimited { retry_after: reply.retry_after() }
         } else if status.is_server_error() {
-            AnswerError::Unavailable { retry_after: self.retry_after() }
+            AnswerError::Unavailable { retry_after: reply.retry_after() }
         } else if status.is_success() && status != StatusCode::OK {
             AnswerError::Status
-        } else if media == Media::Html && !(status.is_client_error() && self.body.is_empty()) {
+        } else if media == Media::Html && !(status.is_client_error() && is_empty) {
             AnswerError::Html
-        } else if media != Media::Json && (status.is_success() || self.is_other_login()) {
+        } else if media != Media::Json && (status.is_success() || is_other_login) {
             AnswerError::NotJson
+        } else if status.is_success() && !is_text {
+            AnswerError::Malformed { field: "body" }
         } else {
-            return Ok(self);
+            return Ok(reply);
         };
-        Err(self.unusable(cause))
-    }
-
-    /// A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
-    fn is_other_login(&self) -> bool {
-        self.parts.status == StatusCode::UNAUTHORIZED && !self.body.is_empty()
+        Err(reply.unusable(cause))
     }
 
     fn media_type(&self) -> Media {
@@ -165,10 +159,10 @@ impl Reply {
         let (Some(value), None) = (values.next(), values.next()) else {
             return Media::Other;
         };
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/json") {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        if essence.eq_ignore_ascii_case(b"application/json") {
             Media::Json
-        } else if essence.eq_ignore_ascii_case("text/html") {
+        } else if essence.eq_ignore_ascii_case(b"text/html") {
             Media::Html
         } else {
             Media::Other

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use url::Url;
 
-use super::Transport;
+use super::{Sending, Transport};
 use crate::error::TransportError;
 
 /// The transport of one integration: a bounded number of requests at once, and none for a while to a code host that
@@ -35,18 +34,17 @@ impl Bulkhead {
         Checking(self)
     }
 
-    /// Without a URL it is the request's own.
-    async fn attempt(
-        &self,
-        url: Option<Url>,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+    fn admit<'a>(&'a self, request: Sending<'a>) -> Sending<'a> {
+        Box::pin(async {
+            self.lock().admit()?;
+            self.attempt(request).await
+        })
+    }
+
+    /// Lets a request out when there is room for it. It is not polled before, so nothing of it is sent.
+    async fn attempt(&self, request: Sending<'_>) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = slot(&self.slots).await?;
-        let answer = match url {
-            Some(url) => self.inner.send_to(url, request, max_body).await,
-            None => self.inner.send(request, max_body).await,
-        };
+        let answer = request.await;
         self.lock().learn(answer.as_ref().err());
         answer
     }
@@ -56,48 +54,42 @@ impl Bulkhead {
     }
 }
 
-#[async_trait]
 impl Transport for Bulkhead {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.lock().admit()?;
-        self.attempt(None, request, max_body).await
+    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.admit(self.inner.send(request, max_body))
     }
 
-    async fn send_to(
-        &self,
-        url: Url,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.lock().admit()?;
-        self.attempt(Some(url), request, max_body).await
+    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.admit(self.inner.send_to(url, request, max_body))
     }
 }
 
 #[derive(Debug)]
 struct Checking<'a>(&'a Bulkhead);
 
-#[async_trait]
 impl Transport for Checking<'_> {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.0.attempt(None, request, max_body).await
+    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(self.0.attempt(self.0.inner.send(request, max_body)))
     }
 
-    async fn send_to(
-        &self,
-        url: Url,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.0.attempt(Some(url), request, max_body).await
+    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(self.0.attempt(self.0.inner.send_to(url, request, max_body)))
     }
 }
 

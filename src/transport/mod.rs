@@ -6,6 +6,8 @@ mod reqwest;
 mod resolve;
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,22 +83,24 @@ pub trait Transport: fmt::Debug + Send + Sync {
     }
 }
 
-#[async_trait]
+/// What the methods of [`Transport`] give, written out. Those of the crate are on the way of every request: what they
+/// make before the future does not have to be in it.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, TransportError>> + Send + 'a>>;
+
 impl<T: Transport + ?Sized> Transport for Arc<T> {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        (**self).send(request, max_body).await
+    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        (**self).send(request, max_body)
     }
 
-    async fn send_to(
-        &self,
-        url: Url,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        (**self).send_to(url, request, max_body).await
+    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        (**self).send_to(url, request, max_body)
     }
 }

@@ -2,18 +2,19 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::{self, Future};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::sync::Semaphore;
 
-use super::Transport;
 use super::bulkhead;
 use super::resolve::{Lookups, Resolve, System};
+use super::{Sending, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
@@ -81,22 +82,30 @@ impl HttpClient {
         Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
     }
 
-    async fn exchange(
+    /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
+    fn dispatch(
         &self,
         url: url::Url,
         request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let (parts, body) = request.into_parts();
+    ) -> Result<impl Future<Output = reqwest::Result<reqwest::Response>> + Send + use<>, TransportError> {
         self.check(&url)?;
+        let (parts, body) = request.into_parts();
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
+        Ok(self.client.execute(request))
+    }
+
+    async fn receive(
+        &self,
+        dispatched: impl Future<Output = reqwest::Result<reqwest::Response>> + Send,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
-        let mut response = self.client.execute(request).await.map_err(classify)?;
+        let mut response = dispatched.await.map_err(classify)?;
         if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
             return Err(TransportError::AddressNotAllowed);
         }
@@ -145,28 +154,32 @@ impl HttpClient {
     }
 }
 
-#[async_trait]
 impl Transport for HttpClient {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let url = url::Url::parse(&request.uri().to_string()).map_err(|_| TransportError::Protocol)?;
-        self.send_to(url, request, max_body).await
+    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        match url::Url::parse(&request.uri().to_string()) {
+            Ok(url) => self.send_to(url, request, max_body),
+            Err(_) => Box::pin(future::ready(Err(TransportError::Protocol))),
+        }
     }
 
-    async fn send_to(
-        &self,
-        url: url::Url,
-        request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let exchange = self.exchange(url, request, max_body);
-        match self.timeout {
-            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
-            None => exchange.await,
-        }
+    // Not `async`: URL and request would be in the future, which is moved twice, and not only what becomes of them.
+    fn send_to<'a, 'b>(&'a self, url: url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let dispatched = self.dispatch(url, request);
+        Box::pin(async move {
+            let exchange = pin!(self.receive(dispatched?, max_body));
+            match self.timeout {
+                Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
+                None => exchange.await,
+            }
+        })
     }
 }
 

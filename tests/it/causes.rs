@@ -266,7 +266,7 @@ async fn a_reply_is_read_strictly_and_shows_its_status() {
     let http = Stub::new(move |_| stub::answer(200, &headers, r#"{"id":7}"#));
     let request = || http::Request::get("https://git.example.com/x").body(Vec::new()).unwrap();
     let reply = Reply::fetch(&http, request(), 64).await.unwrap();
-    assert_eq!((reply.status().as_u16(), reply.text().unwrap()), (200, r#"{"id":7}"#));
+    assert_eq!((reply.status().as_u16(), reply.text()), (200, r#"{"id":7}"#));
     let found = ["x-once", "X-ONCE", "x-twice", "x-odd", "x-none"].map(|name| reply.header(name));
     assert_eq!(found, [Some("a b"), Some("a b"), None, None, None]);
     assert_eq!(reply.json::<serde_json::Value>().unwrap()["id"], 7);
@@ -275,6 +275,24 @@ async fn a_reply_is_read_strictly_and_shows_its_status() {
     let http = Stub::new(move |_| stub::answer(400, &[("content-type", JSON)], r#"{"id":7}"#));
     let reply = Reply::fetch(&http, request(), 64).await.unwrap();
     assert_eq!((reply.status().as_u16(), reply.refusal::<serde_json::Value>()["id"].as_u64()), (400, Some(7)));
+
+    // What is no text.
+    let bytes = |status: u16, media: &'static str| {
+        Stub::new(move |_| {
+            Ok(http::Response::builder().status(status).header("content-type", media).body(vec![0xff]).unwrap())
+        })
+    };
+    for (status, media, code) in [(200, JSON, "malformed"), (401, TEXT, "not_json"), (503, JSON, "code_host_down")] {
+        assert_eq!(
+            Reply::fetch(&bytes(status, media), request(), 64).await.unwrap_err().code(),
+            code,
+            "{status} {media}"
+        );
+    }
+    for media in [JSON, TEXT] {
+        let reply = Reply::fetch(&bytes(400, media), request(), 64).await.unwrap();
+        assert_eq!((reply.text(), reply.refusal::<serde_json::Value>()), ("", serde_json::Value::Null));
+    }
 }
 
 /// What the browser brings back tells the rest of the causes.

@@ -263,11 +263,11 @@ impl OAuthProvider for Mistaken {
             let reply = Reply::get(http, url, token, self.base_url()).await?;
             let Answer { id } = reply.json()?;
             let id = id.ok_or_else(|| reply.malformed("id"))?;
-            return Ok(User::new(AccountKey::new(token.origin().integration().clone(), "gitlab", &id.to_string())));
+            return Ok(User::new(AccountKey::new(token.origin().integration().clone(), "gitlab", id.to_string())));
         }
         if self.makes(Mistake::RepeatsThePeer) {
             let reply = Reply::get(http, url, token, self.base_url()).await?;
-            let said: Result<serde_json::Value, _> = serde_json::from_str(reply.text()?);
+            let said: Result<serde_json::Value, _> = serde_json::from_str(reply.text());
             if let Ok(serde_json::Value::String(said)) = said {
                 let cause = ApiError::ScopeMissing { missing: vec![said], setup_link: None };
                 return Err(Error::Api { cause, answer: Box::new(reply.answer()) });

@@ -7,9 +7,10 @@ use codehost_oauth::error::{ApiError, Audience, Error, TokenError, VerifyError};
 use codehost_oauth::testing::bitbucket::RefreshRotation;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeError, FakeGitLab, gitlab};
 use codehost_oauth::{
-    Access, CallbackUrl, Host, Integration, IntegrationId, Login, PendingLogin, PendingLogins, UserState,
+    Access, CallbackUrl, Host, Integration, IntegrationId, Login, LoginStart, PendingLogin, PendingLogins, UserState,
 };
 use proptest::prelude::*;
+use url::Url;
 
 use crate::support::{
     CLIENT_ID, CLIENT_SECRET, HOST, Wanted, application, at_bitbucket, at_gitlab, bitbucket, callback, callback_url,
@@ -201,7 +202,7 @@ async fn a_code_is_of_no_use_in_another_flow() {
             |url: &str, person| gitlab.authorize(url, person).or_else(|_| bitbucket.authorize(url, person)).unwrap();
         // The thief's own code, in the victim's callback: the state is right, the verifier is not.
         let stolen = code(first.redirect_to.as_str(), people[0]);
-        let stolen = url::Url::parse(&stolen).unwrap();
+        let stolen = Url::parse(&stolen).unwrap();
         let stolen = stolen.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
         let path = integration.callback_url().as_str();
         let injected = format!("{path}?code={stolen}&state={}", stored(&second.pending, "state"));
@@ -234,11 +235,12 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
     wanted.id = "evil";
     let evil = wanted.build();
 
-    let honest_url = honest.begin_login(None).unwrap().redirect_to;
+    let parsed = |start: &LoginStart| Url::parse(start.redirect_to.as_str()).unwrap();
+    let honest_url = parsed(&honest.begin_login(None).unwrap());
     let start = |integration: &Integration| integration.begin_login(None).unwrap();
     // What the evil host makes of the request that the browser brings: the honest one's, with its own state and
     // challenge.
-    let forge = |url: &url::Url| {
+    let forge = |url: &Url| {
         let taken: Vec<_> = url.query_pairs().into_owned().collect();
         let mut forged = honest_url.clone();
         let pairs: Vec<_> = honest_url
@@ -255,7 +257,7 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
     // The host goes by the path of the callback, or by what is pending in the session.
     for finisher in [&honest, &evil] {
         let begun = start(&evil);
-        let forged = forge(&begun.redirect_to);
+        let forged = forge(&parsed(&begun));
         let uri = honest_host.authorize(forged.as_str(), "alice").unwrap();
         assert!(uri.starts_with(honest.callback_url().as_str()));
         let mut session = PendingLogins::default();
@@ -269,7 +271,7 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
     }
     // The attacker's own redirect URI is not registered at the honest host.
     let begun = start(&evil);
-    let mut forged = begun.redirect_to.clone();
+    let mut forged = parsed(&begun);
     forged.set_host(honest_url.host_str()).unwrap();
     forged.set_port(honest_url.port()).unwrap();
     assert!(matches!(honest_host.authorize(forged.as_str(), "alice"), Err(FakeError::Page(_))));

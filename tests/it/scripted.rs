@@ -80,7 +80,8 @@ impl Bench {
     pub(crate) async fn log_in(&self) -> Result<Login, Error> {
         let integration = self.integration();
         let start = integration.begin_login(None).unwrap();
-        let state = start.redirect_to.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let url = url::Url::parse(start.redirect_to.as_str()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("code", CODE), ("state", state.as_str())])
             .finish();

@@ -322,11 +322,12 @@ impl Model {
         self.begun.insert(member("state"), (browser, member("verifier")));
         self.browsers[browser].insert(start.pending);
         let kind = self.world.0.lock().unwrap().kinds[tenant];
+        let url = Url::parse(start.redirect_to.as_str()).unwrap();
         let callback = if kind == Kind::Hostile {
-            self.evil_page(&start.redirect_to, browser, tenant, trick)
+            self.evil_page(&url, browser, tenant, trick)
         } else {
             let registered = self.callback_url(tenant);
-            self.world.0.lock().unwrap().authorize(&start.redirect_to, &registered, tenant, browser)
+            self.world.0.lock().unwrap().authorize(&url, &registered, tenant, browser)
         };
         self.callbacks.extend(callback);
     }

@@ -203,7 +203,7 @@ proptest! {
     fn account_keys_are_injective_under_any_collation(
         p in platform(), q in platform(), a in valid_id(), b in valid_id(), x in subject(), y in subject(),
     ) {
-        let [one, other] = [AccountKey::new(a, p, &x), AccountKey::new(b, q, &y)];
+        let [one, other] = [AccountKey::new(a, p, &*x), AccountKey::new(b, q, &*y)];
         let [first, second] = [one.to_string(), other.to_string()];
         prop_assert_eq!(one == other, first == second);
         prop_assert_eq!(one == other, first.eq_ignore_ascii_case(&second));
@@ -215,11 +215,11 @@ proptest! {
     #[test]
     fn neighbouring_subjects_have_different_keys(x in subject(), y in subject()) {
         prop_assume!(x != y);
-        let [one, other] = [AccountKey::new(id("demo"), "p", &x), AccountKey::new(id("demo"), "p", &y)];
+        let [one, other] = [AccountKey::new(id("demo"), "p", &*x), AccountKey::new(id("demo"), "p", &*y)];
         prop_assert_ne!(one.to_string(), other.to_string());
         // Nor can a subject be spelled like another one's encoding.
         let encoded = one.to_string().replacen("p:demo:", "", 1);
-        let respelled = AccountKey::new(id("demo"), "p", &encoded).to_string();
+        let respelled = AccountKey::new(id("demo"), "p", &*encoded).to_string();
         prop_assert_eq!(respelled == one.to_string(), encoded == x);
     }
 }

@@ -1,11 +1,13 @@
 //! What a provider sends, and where.
 
+use url::Url;
+
 use super::{
     CLIENT_ID, CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, ensure,
     other_base_url, said,
 };
 use crate::error::{ConfigError, Error};
-use crate::grant::{self, AuthorizationRequest};
+use crate::grant::{AuthorizationRequest, AuthorizationUrl};
 use crate::oauth;
 use crate::scope::Access;
 use crate::testing::wire::{basic_header, form_decode};
@@ -22,10 +24,11 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
         callback_url: &flow.callback_url,
         scopes: &scopes,
     });
-    let url = grant::for_one_login(&url, flow.pending.state(), &challenge);
+    ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;
+    let url = AuthorizationUrl::for_one_login(&AuthorizationUrl::beginning(&url), flow.pending.state(), &challenge);
+    let url = Url::parse(url.as_str()).map_err(said)?;
     let base = provider.base_url();
     ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || format!("it is not below {}", base.as_str()))?;
-    ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;
     let mut found: Vec<_> = url.query_pairs().into_owned().collect();
     found.sort();
     let expected = [
