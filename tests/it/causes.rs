@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use codehost_oauth::custom::Reply;
 use codehost_oauth::error::Audience::{self, Administrator, CodeHost, Operator, User};
-use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::error::{AnswerError, Error, TransportError};
 use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
@@ -292,6 +292,31 @@ async fn a_reply_is_read_strictly_and_shows_its_status() {
     for media in [JSON, TEXT] {
         let reply = Reply::fetch(&bytes(400, media), request(), 64).await.unwrap();
         assert_eq!((reply.text(), reply.refusal::<serde_json::Value>()), ("", serde_json::Value::Null));
+    }
+}
+
+/// An administrator must know where to, and nobody what was sent along.
+#[tokio::test]
+async fn of_a_redirect_the_origin_is_told() {
+    for (location, expected) in [
+        (Some("https://login.example.com/x?code=abc#y"), Some("https://login.example.com")),
+        (Some("HTTP://10.0.0.5:8080/"), Some("http://10.0.0.5:8080")),
+        (Some("https://user:abc@login.example.com/"), Some("https://login.example.com")),
+        (Some("/elsewhere?code=abc"), None),
+        (Some("javascript:abc"), None),
+        (Some("ftp://login.example.com/"), None),
+        (Some("\u{e9}"), None),
+        (None, None),
+    ] {
+        let http = Stub::new(move |_| {
+            let headers: Vec<_> = location.map(|location| ("location", location)).into_iter().collect();
+            stub::answer(302, &headers, "")
+        });
+        let request = http::Request::get("https://git.example.com/x").body(Vec::new()).unwrap();
+        let error = Reply::fetch(&http, request, 64).await.unwrap_err();
+        assert!(!shown(&error).contains("abc"), "{error:?}");
+        let Error::Answer { cause: AnswerError::Redirect { to }, .. } = error else { panic!("{error:?}") };
+        assert_eq!(to.as_deref(), expected, "{location:?}");
     }
 }
 
