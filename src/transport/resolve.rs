@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_system_knows_this_machine() {
+        let found = System.lookup("localhost").await.unwrap();
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[tokio::test]
     async fn sites_that_nobody_asks_about_are_forgotten() {
         let lookups = Lookups::new(Arc::new(System));
         let held = lookups.places("held.example").await.unwrap();
