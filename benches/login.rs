@@ -106,7 +106,7 @@ impl Plan {
         for kind in KINDS {
             for way in WAYS {
                 let legs = |place: &Place, cold| {
-                    let run = Run { logins: self.legs, cold, two_hosts: cold, ..Run::new(way, kind, place) };
+                    let run = Run { logins: self.legs, cold, ..Run::new(way, kind, place) };
                     let wall = run.start().wall;
                     wall / place.leg()
                 };
@@ -170,8 +170,6 @@ struct Run<'a> {
     at_once: usize,
     /// A new client for each login.
     cold: bool,
-    /// Bitbucket's site and API are two hosts.
-    two_hosts: bool,
 }
 
 /// Per login, but for the memory.
@@ -187,13 +185,13 @@ struct Figures {
 impl<'a> Run<'a> {
     fn new(way: Way, kind: Kind, place: &'a Place) -> Self {
         let place = std::borrow::Cow::Borrowed(place);
-        Self { way, kind, place, logins: 1, at_once: 1, cold: false, two_hosts: false }
+        Self { way, kind, place, logins: 1, at_once: 1, cold: false }
     }
 
     fn args(&self) -> Vec<String> {
         let mut args = vec!["run".to_owned(), self.way.name().to_owned(), self.kind.name().to_owned()];
         args.extend([self.logins.to_string(), self.at_once.to_string()]);
-        args.extend([self.cold.to_string(), self.two_hosts.to_string()]);
+        args.push(self.cold.to_string());
         args.extend(self.place.args());
         args
     }
@@ -202,9 +200,9 @@ impl<'a> Run<'a> {
         let mut next = || args.next().unwrap();
         let (way, kind) = (Way::find(&next()), Kind::find(&next()));
         let (logins, at_once) = (next().parse().unwrap(), next().parse().unwrap());
-        let (cold, two_hosts) = (next().parse().unwrap(), next().parse().unwrap());
+        let cold = next().parse().unwrap();
         let place = std::borrow::Cow::Owned(Place::from_args(args));
-        Run { way, kind, place, logins, at_once, cold, two_hosts }
+        Run { way, kind, place, logins, at_once, cold }
     }
 
     fn start(&self) -> Figures {
@@ -217,14 +215,10 @@ impl<'a> Run<'a> {
     }
 
     fn run(&self) {
-        let mut place = self.place.clone().into_owned();
-        if !self.two_hosts {
-            place.api.clone_from(&place.site);
-        }
+        let place = &self.place;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let figures = runtime.block_on(async {
-            if self.cold { self.cold_logins(&place).await } else { self.warm_logins(&place).await }
-        });
+        let figures = runtime
+            .block_on(async { if self.cold { self.cold_logins(place).await } else { self.warm_logins(place).await } });
         let [cpu, wall, connections, requests] = figures.map(|total| total / self.logins as f64);
         println!("{cpu} {wall} {connections} {requests} {}", peak_memory());
     }

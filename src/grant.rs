@@ -44,7 +44,7 @@ impl AuthorizationRequest<'_> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct AuthorizationUrl(String);
+pub struct AuthorizationUrl(pub(crate) String);
 
 impl AuthorizationUrl {
     /// The text, for a `Location` header.
@@ -53,20 +53,13 @@ impl AuthorizationUrl {
     }
 
     /// What every authorization URL of an integration begins with: a provider's, up to the state.
-    pub(crate) fn beginning(url: &url::Url) -> Box<str> {
-        let mut text = url[..url::Position::AfterQuery].to_owned();
-        text.push_str(match url.query() {
+    pub(crate) fn beginning(url: &url::Url) -> String {
+        let state = match url.query() {
             None => "?state=",
             Some("") => "state=",
             Some(_) => "&state=",
-        });
-        text.into()
-    }
-
-    /// Adds what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3). Both are base64url, so there is
-    /// nothing to encode.
-    pub(crate) fn for_one_login(beginning: &str, state: &Secret, challenge: &str) -> Self {
-        Self([beginning, state.expose(), "&code_challenge=", challenge, "&code_challenge_method=S256"].concat())
+        };
+        [&url[..url::Position::AfterQuery], state].concat()
     }
 }
 

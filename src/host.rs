@@ -95,7 +95,7 @@ impl IntegrationId {
     pub fn random() -> Result<Self, ConfigError> {
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let mut bytes = [0_u8; 26];
-        getrandom::fill(&mut bytes).map_err(|_| ConfigError::Random)?;
+        crate::random::fill(&mut bytes).map_err(|_| ConfigError::Random)?;
         let letter = |byte: &u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('a', char::from);
         Ok(Self(bytes.iter().map(letter).collect::<String>().into()))
     }

@@ -84,6 +84,7 @@ mod observe;
 mod percent;
 mod platforms;
 mod provider;
+mod random;
 mod revocation;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

@@ -111,9 +111,12 @@ impl Network {
     /// Whether a host name may be looked up at all. The addresses that it resolves to are the wall; this refuses early,
     /// with a better message, names that can only be local.
     pub(crate) fn permits_name(&self, name: &str) -> bool {
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let is_or_below =
-            |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is_or_below = |suffix: &str| {
+            let split = name.len().checked_sub(suffix.len()).and_then(|at| name.split_at_checked(at));
+            split
+                .is_some_and(|(rest, end)| end.eq_ignore_ascii_case(suffix) && (rest.is_empty() || rest.ends_with('.')))
+        };
         if METADATA_NAMES.iter().any(|suffix| is_or_below(suffix)) {
             return false;
         }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, Error, TransportError};
-use crate::grant::VerifiedGrant;
+use crate::grant::{AuthorizationUrl, VerifiedGrant};
 use crate::host::CallbackUrl;
 use crate::percent::{Plain, push_encoded};
 use crate::secret::Secret;
@@ -93,7 +93,7 @@ impl TokenEndpoint<'_> {
     ///
     /// What `refused` makes of a refusal; [`Error::Transport`] and [`Error::Answer`] as for every call.
     pub async fn exchange(
-        &self,
+        self,
         http: &dyn Transport,
         client: &ClientCredentials,
         grant: VerifiedGrant,
@@ -111,7 +111,7 @@ impl TokenEndpoint<'_> {
     ///
     /// As [`exchange`](Self::exchange).
     pub async fn refresh(
-        &self,
+        self,
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
@@ -129,7 +129,7 @@ impl TokenEndpoint<'_> {
     /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
     /// with the code is no more than that, and tokens, if any came, are dropped unseen.
     pub(crate) async fn probe(
-        &self,
+        self,
         http: &dyn Transport,
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
@@ -157,16 +157,20 @@ impl TokenEndpoint<'_> {
     }
 
     fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
-        let (id, secret) = (client.client_id(), client.secret_for(self.base_url)?);
         let mut form = Vec::with_capacity(FORM_CAPACITY);
         fields.iter().for_each(|(name, value)| push_field(&mut form, name, value));
         let authorization = match self.authentication {
             ClientAuthentication::Body => {
-                push_field(&mut form, "client_id", id);
-                push_field(&mut form, "client_secret", secret);
+                push_field(&mut form, "client_id", client.client_id());
+                push_field(&mut form, "client_secret", client.secret_for(self.base_url)?);
                 None
             }
-            ClientAuthentication::Basic => Some(basic(id, secret)?),
+            ClientAuthentication::Basic => {
+                let basic = client.basic_for(self.base_url, basic)?.expose();
+                let mut header = HeaderValue::try_from(basic).map_err(|_| TransportError::Protocol)?;
+                header.set_sensitive(true);
+                Some(header)
+            }
         };
         let mut request = http::Request::new(form);
         *request.method_mut() = http::Method::POST;
@@ -182,14 +186,15 @@ impl TokenEndpoint<'_> {
 
     /// Sends a request, and takes what `take` finds in a good answer. It names the member that is wrong.
     async fn send<T>(
-        &self,
+        self,
         http: &dyn Transport,
         request: http::Request<Vec<u8>>,
         grant: Grant,
         callback_url: Option<&str>,
         take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str> + Send,
     ) -> Result<T, Error> {
-        let reply = Reply::fetch_from(http, self.url.clone(), request, MAX_TOKEN_BODY).await?;
+        let Self { base_url, url, refused, .. } = self;
+        let reply = Reply::fetch_from(http, url, request, MAX_TOKEN_BODY).await?;
         if reply.status() == http::StatusCode::OK {
             match reply.json::<TokenAnswer<'_>>() {
                 Ok(answer) if answer.error.is_none() => {
@@ -199,28 +204,24 @@ impl TokenEndpoint<'_> {
                 Ok(_) | Err(_) => {}
             }
         }
-        Err(self.failure(&reply, grant, callback_url))
-    }
-
-    /// What an answer without tokens says.
-    fn failure(&self, reply: &Reply, grant: Grant, callback_url: Option<&str>) -> Error {
+        // What an answer without tokens says.
         let success = reply.status() == http::StatusCode::OK;
         let refusal: ErrorAnswer = match reply.json() {
-            Err(error) if success => return error,
+            Err(error) if success => return Err(error),
             read => read.unwrap_or_default(),
         };
         if success && refusal.error.is_none() {
-            return reply.malformed(wrong_member(reply));
+            return Err(reply.malformed(wrong_member(&reply)));
         }
         let text = |value: &'_ Option<serde_json::Value>| {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
         let (error, description) = (text(&refusal.error), text(&refusal.error_description));
         if success && error.is_empty() {
-            return reply.malformed("error");
+            return Err(reply.malformed("error"));
         }
-        let refusal = TokenRefusal { grant, error: &error, description: &description, callback_url, reply };
-        (self.refused)(self.base_url, &refusal)
+        let refusal = TokenRefusal { grant, error: &error, description: &description, callback_url, reply: &reply };
+        Err(refused(base_url, &refusal))
     }
 }
 
@@ -233,10 +234,25 @@ impl fmt::Debug for TokenEndpoint<'_> {
     }
 }
 
-/// The S256 challenge of a verifier (RFC 7636 section 4.2).
-pub(crate) fn challenge(verifier: &Secret) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
+/// An integration's authorization URL with what is new at each login: state, and PKCE by S256 (RFC 7636 section 4.3). Both
+/// are base64url, so there is nothing to encode.
+pub(crate) fn authorization_url(beginning: &str, state: &Secret, verifier: &Secret) -> AuthorizationUrl {
+    let mut url = String::with_capacity(beginning.len().saturating_add(STATE_AND_CHALLENGE));
+    url.push_str(beginning);
+    url.push_str(state.expose());
+    url.push_str("&code_challenge=");
+    push_challenge(&mut url, verifier);
+    url.push_str("&code_challenge_method=S256");
+    AuthorizationUrl(url)
 }
+
+/// The S256 challenge of a verifier (RFC 7636 section 4.2).
+pub(crate) fn push_challenge(text: &mut String, verifier: &Secret) {
+    URL_SAFE_NO_PAD.encode_string(Sha256::digest(verifier.expose()), text);
+}
+
+/// Bytes behind what every authorization URL begins with.
+const STATE_AND_CHALLENGE: usize = 43 + 16 + 43 + 27;
 
 /// Ten years: no platform means more, and every sum of it and a time of today exists.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -258,21 +274,21 @@ fn push_field(form: &mut Vec<u8>, name: &str, value: &str) {
 static FORM: Plain = Plain::new(b"*-._");
 
 /// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
-fn basic(id: &str, secret: &str) -> Result<HeaderValue, TransportError> {
-    // Room enough that nothing moves and leaves an unwiped copy behind, and no more, since all of it is wiped.
-    let room =
-        |text: &str| text.bytes().fold(1_usize, |all, byte| all.saturating_add(if FORM.has(byte) { 1 } else { 3 }));
-    let mut pair = Zeroizing::new(Vec::with_capacity(room(id).saturating_add(room(secret))));
+fn basic(id: &str, secret: &str) -> Secret {
+    // Room for all of it, so that nothing moves and leaves a copy behind that is not wiped.
+    let room = id.len().saturating_add(secret.len()).saturating_add(1).saturating_mul(3);
+    let mut pair = Zeroizing::new(Vec::with_capacity(room));
     push_encoded(&mut pair, id, &FORM);
     pair.push(b':');
     push_encoded(&mut pair, secret, &FORM);
-    let mut text = String::with_capacity(pair.len().saturating_mul(2));
-    text.push_str("Basic ");
+    let length = base64::encoded_len(pair.len(), true).unwrap_or_default();
+    let mut text = String::with_capacity(BASIC.len().saturating_add(length));
+    text.push_str(BASIC);
     STANDARD.encode_string(&*pair, &mut text);
-    let mut value = HeaderValue::try_from(text).map_err(|_| TransportError::Protocol)?;
-    value.set_sensitive(true);
-    Ok(value)
+    Secret::untrusted(text)
 }
+
+const BASIC: &str = "Basic ";
 
 /// A good answer, or a refusal with the wrong status. GitLab says `scope`, Bitbucket says `scopes` or `scope`; every
 /// other member may be missing too.
@@ -411,7 +427,9 @@ mod tests {
             ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
         ] {
-            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+            let mut challenge = String::new();
+            push_challenge(&mut challenge, &Secret::untrusted(verifier.to_owned()));
+            assert_eq!(challenge, expected);
         }
     }
 }

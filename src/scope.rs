@@ -107,13 +107,25 @@ impl PartialEq for Scopes {
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        // Not `Vec::contains`: a code host's answer has room for 100,000 scopes, and comparing each with all takes minutes.
+        let mut set: Vec<Scope> = Vec::new();
+        // A code host's answer has room for 100,000 scopes, and comparing each with all takes minutes.
         let mut seen = HashSet::new();
-        let mut set: Vec<Scope> = scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect();
+        for scope in scopes {
+            if set.len() == FEW && seen.is_empty() {
+                seen.extend(set.iter().cloned());
+            }
+            let is_new = if set.len() < FEW { !set.contains(&scope) } else { seen.insert(scope.clone()) };
+            if is_new {
+                set.push(scope);
+            }
+        }
         set.shrink_to_fit();
         Self(set)
     }
 }
+
+/// As many as can be compared one by one.
+const FEW: usize = 32;
 
 impl<'a> IntoIterator for &'a Scopes {
     type Item = &'a Scope;

@@ -96,7 +96,7 @@ impl KeyRing {
     pub fn seal(&self, context: &SealContext<'_>, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = self.keys.first().ok_or(SealError::NoKey)?;
         let mut nonce = [0_u8; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
+        crate::random::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let aad = context.associated_data(key.id);
         let ciphertext = key.cipher().encrypt((&nonce).into(), Payload { msg: plaintext, aad: &aad });
         let ciphertext = ciphertext.map_err(|_| SealError::TooLarge)?;

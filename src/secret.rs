@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::ConfigError;
+use crate::random;
 
 /// Text that must not get out: wiped when dropped, shown as `[redacted]`, and without `Display`, `PartialEq`, `Clone`
 /// and `Serialize`. One greppable door leads to it: `expose`.
@@ -36,7 +37,7 @@ impl Secret {
     /// 32 random bytes as 43 characters of base64url.
     pub(crate) fn random() -> Result<Self, ConfigError> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
+        random::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
         Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))))
     }
 
@@ -63,5 +64,24 @@ fn is_graphic(text: &str) -> bool {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Secret;
+
+    /// States and verifiers are such. The first 96 of their 256 bits are enough to tell them apart.
+    #[test]
+    fn a_million_random_secrets_differ() {
+        let mut seen = HashSet::with_capacity(1_000_000);
+        for round in 0..1_000_000 {
+            let secret = Secret::random().unwrap();
+            assert_eq!(secret.expose().len(), 43);
+            let head: [u8; 16] = secret.expose().as_bytes()[..16].try_into().unwrap();
+            assert!(seen.insert(head), "{round}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::base_url::BaseUrl;
@@ -27,6 +27,8 @@ pub struct ClientCredentials {
     base_url: BaseUrl,
     client_id: Box<str>,
     client_secret: Secret,
+    /// Both as an `Authorization` header, once it was needed. Most integrations never need it.
+    basic: OnceLock<Box<Secret>>,
 }
 
 impl ClientCredentials {
@@ -44,7 +46,7 @@ impl ClientCredentials {
         }
         let client_secret =
             Secret::parse(client_secret.trim().to_owned(), MAX_CREDENTIAL).ok_or(ConfigError::ClientSecret)?;
-        Ok(Self { base_url: base_url.clone(), client_id: client_id.into(), client_secret })
+        Ok(Self { base_url: base_url.clone(), client_id: client_id.into(), client_secret, basic: OnceLock::new() })
     }
 
     /// The client id; it is not secret.
@@ -63,6 +65,16 @@ impl ClientCredentials {
         } else {
             Err(ConfigError::OtherInstance { what: "client credentials" })
         }
+    }
+
+    /// What `write` makes of id and secret, kept.
+    pub(crate) fn basic_for(
+        &self,
+        base_url: &BaseUrl,
+        write: impl FnOnce(&str, &str) -> Secret,
+    ) -> Result<&Secret, ConfigError> {
+        let secret = self.secret_for(base_url)?;
+        Ok(self.basic.get_or_init(|| Box::new(write(&self.client_id, secret))))
     }
 }
 

@@ -1,12 +1,15 @@
 //! One login in each of the ways that are compared: the browser is played, the callback comes back at once.
 
-use codehost_oauth::bitbucket::BitbucketCloud;
-use codehost_oauth::gitlab::GitLab;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use codehost_oauth::bitbucket::BitbucketCloud;
 use codehost_oauth::error::TransportError;
+use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{Access, BaseUrl, Callback, Integration, OAuthProvider};
+
+use url::Url;
 
 use super::floor::Floor;
 use super::plain_oauth2::PlainOauth2;
@@ -63,7 +66,7 @@ impl Way {
 /// A client that is ready to log people in.
 pub enum Client {
     Floor(Floor),
-    Ours(Integration),
+    Ours(Box<Integration>),
     Oauth2(Box<PlainOauth2>),
 }
 
@@ -71,7 +74,7 @@ impl Client {
     pub fn new(way: Way, kind: Kind, place: &Place) -> Self {
         match way {
             Way::Floor => Self::Floor(Floor::new(kind, place)),
-            Way::Ours => Self::Ours(integration(kind, place)),
+            Way::Ours => Self::Ours(Box::new(integration(kind, place))),
             Way::Oauth2 => Self::Oauth2(Box::new(PlainOauth2::new(kind, place))),
         }
     }
@@ -93,10 +96,9 @@ impl Client {
 
 pub fn integration(kind: Kind, place: &Place) -> Integration {
     let builder = Integration::builder(provider(kind, place));
-    let builder = if kind == Kind::Bitbucket && place.api != place.site {
-        builder.transport(TwoHosts::new(place))
-    } else {
-        builder.transport(http_client(place))
+    let builder = match kind {
+        Kind::GitLab => builder.transport(http_client(place)),
+        Kind::Bitbucket => builder.transport(TwoHosts::new(place)),
     };
     builder
         .id("demo".parse().unwrap())
@@ -111,10 +113,8 @@ pub fn integration(kind: Kind, place: &Place) -> Integration {
 }
 
 pub fn provider(kind: Kind, place: &Place) -> Arc<dyn OAuthProvider> {
-    let base_url = BaseUrl::parse(&place.site, &network()).unwrap();
     match kind {
-        Kind::GitLab => Arc::new(GitLab::new(base_url).unwrap()),
-        Kind::Bitbucket if place.api == place.site => Arc::new(BitbucketCloud::at(base_url).unwrap()),
+        Kind::GitLab => Arc::new(GitLab::new(BaseUrl::parse(&place.site, &network()).unwrap()).unwrap()),
         Kind::Bitbucket => Arc::new(BitbucketCloud::new()),
     }
 }
@@ -135,33 +135,54 @@ pub fn http_client(place: &Place) -> HttpClient {
 #[derive(Debug)]
 struct TwoHosts {
     http: HttpClient,
-    site: http::uri::Authority,
-    api: http::uri::Authority,
+    token: Url,
+    user: Url,
+    emails: Url,
 }
 
 impl TwoHosts {
     fn new(place: &Place) -> Self {
-        let authority = |url: &str| url.split_once("://").unwrap().1.parse().unwrap();
-        Self { http: http_client(place), site: authority(&place.site), api: authority(&place.api) }
+        let at = |host: &str, path: &str| format!("{host}{path}").parse().unwrap();
+        Self {
+            http: http_client(place),
+            token: at(&place.site, "/site/oauth2/access_token"),
+            user: at(&place.api, "/2.0/user"),
+            emails: at(&place.api, "/2.0/user/emails?pagelen=100&page=1"),
+        }
     }
 
-    fn place(&self, uri: &http::Uri) -> http::Uri {
-        let mut parts = uri.clone().into_parts();
-        let authority = parts.authority.take().unwrap();
-        parts.authority = Some(if authority.host() == "api.bitbucket.org" { &self.api } else { &self.site }.clone());
-        parts.try_into().unwrap()
+    fn place(&self, url: &Url) -> Url {
+        match url.path() {
+            "/2.0/user" => &self.user,
+            "/2.0/user/emails" => &self.emails,
+            _ => &self.token,
+        }
+        .clone()
     }
 }
 
-#[async_trait::async_trait]
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, TransportError>> + Send + 'a>>;
+
+// Not `async`: that would be one more box for each request than there is without it.
 impl Transport for TwoHosts {
-    async fn send(
-        &self,
-        mut request: http::Request<Vec<u8>>,
-        max_body: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        *request.uri_mut() = self.place(request.uri());
-        self.http.send(request, max_body).await
+    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.http.send(request, max_body)
+    }
+
+    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.http.send_to(self.place(&url), request, max_body)
+    }
+
+    fn prepare(&self, url: &Url, requests: usize) {
+        self.http.prepare(&self.place(url), requests);
     }
 }
 

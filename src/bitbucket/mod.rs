@@ -64,6 +64,8 @@ struct Endpoints {
     user: Url,
     /// The first page.
     emails: Url,
+    /// The person is looked up at another host than the one that gives tokens: connections to it are opened meanwhile.
+    is_api_elsewhere: bool,
 }
 
 impl BitbucketCloud {
@@ -102,6 +104,7 @@ impl BitbucketCloud {
             token: site.endpoint(&["site", "oauth2", "access_token"]),
             user: api_url.endpoint(&["2.0", "user"]),
             emails: emails_page(&api_url, 1),
+            is_api_elsewhere: site != &api_url,
         };
         Self { base_url, api_url, endpoints: Arc::new(endpoints) }
     }
@@ -127,7 +130,12 @@ impl BitbucketCloud {
                     error => Err(error),
                 };
             }
-            let more = user::parse_emails(&reply, &mut emails)?;
+            let (mut found, more) = user::parse_emails(&reply)?;
+            if page == 1 {
+                emails = found;
+            } else {
+                emails.append(&mut found);
+            }
             if !more {
                 return Ok((emails, false));
             }
@@ -186,6 +194,9 @@ impl OAuthProvider for BitbucketCloud {
         client: &ClientCredentials,
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error> {
+        if self.endpoints.is_api_elsewhere {
+            http.prepare(&self.endpoints.user, 2);
+        }
         self.token_endpoint().exchange(http, client, grant).await
     }
 

@@ -41,19 +41,19 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     Ok(user)
 }
 
-/// Reads one page of `GET /2.0/user/emails` and says whether there is another.
-pub(super) fn parse_emails(reply: &Reply, emails: &mut Vec<Email>) -> Result<bool, Error> {
+/// Reads one page of `GET /2.0/user/emails`, and whether there is another.
+pub(super) fn parse_emails(reply: &Reply) -> Result<(Vec<Email>, bool), Error> {
     let page: EmailPage<'_> = reply.json()?;
     let values = page.values.ok_or_else(|| reply.malformed("values"))?;
-    emails.extend(values.into_iter().filter_map(|entry| {
+    let emails = values.into_iter().filter_map(|entry| {
         let evidence = match entry.is_confirmed {
             Some(true) => EmailEvidence::Confirmed,
             Some(false) => EmailEvidence::Unconfirmed,
             None => EmailEvidence::Unknown,
         };
         Email::new(&entry.email?, evidence, EmailAuthority::Vendor, entry.is_primary.unwrap_or(false))
-    }));
-    Ok(page.next.is_some())
+    });
+    Ok((emails.collect(), page.next.is_some()))
 }
 
 /// `{8-4-4-4-12}` hexadecimal digits, in lower case and without the braces.

@@ -20,8 +20,7 @@ use crate::token::Origin;
 /// nothing else; a signed cookie is not enough. It is about 300 bytes of JSON, has a version, and shows no secret in
 /// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
-    integration: IntegrationId,
-    base_url: Box<str>,
+    whose: Whose,
     callback_url: Arc<str>,
     state: Secret,
     verifier: Secret,
@@ -29,6 +28,22 @@ pub struct PendingLogin {
     begun_at: u64,
     purpose: Purpose,
     return_to: Option<ReturnTo>,
+}
+
+/// Whose tokens the code will give.
+enum Whose {
+    Begun(Origin),
+    /// It was stored meanwhile: the base URL is a text to be compared, and not trusted as a URL.
+    Stored(IntegrationId, Box<str>),
+}
+
+impl Whose {
+    fn names(&self) -> (&IntegrationId, &str) {
+        match self {
+            Self::Begun(origin) => (origin.integration(), origin.base_url().as_str()),
+            Self::Stored(integration, base_url) => (integration, base_url),
+        }
+    }
 }
 
 /// What an integration expects of a callback; see [`Integration::expected`](crate::Integration::expected).
@@ -66,8 +81,7 @@ impl PendingLogin {
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
         Ok(Self {
-            integration: expected.origin.integration().clone(),
-            base_url: expected.origin.base_url().as_str().into(),
+            whose: Whose::Begun(expected.origin.clone()),
             callback_url: expected.callback_url.text(),
             state: Secret::random()?,
             verifier: Secret::random()?,
@@ -96,8 +110,7 @@ impl PendingLogin {
             return Err(VerifyError::StateUnknown);
         }
         // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
-        let origin = (&self.integration, &*self.base_url);
-        if origin != (expected.origin.integration(), expected.origin.base_url().as_str()) {
+        if self.whose.names() != (expected.origin.integration(), expected.origin.base_url().as_str()) {
             return Err(VerifyError::OtherIntegration);
         }
         if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
@@ -137,7 +150,7 @@ impl PendingLogin {
 
     /// The integration that the person logs in through.
     pub fn integration(&self) -> &IntegrationId {
-        &self.integration
+        self.whose.names().0
     }
 
     /// What the login is for.
@@ -171,7 +184,7 @@ impl PendingLogin {
 
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingLogin").field("integration", &self.integration).finish_non_exhaustive()
+        f.debug_struct("PendingLogin").field("integration", self.integration()).finish_non_exhaustive()
     }
 }
 
@@ -258,10 +271,11 @@ struct Stored<'a> {
 
 impl Serialize for PendingLogin {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (integration, base_url) = self.whose.names();
         let stored = Stored {
             v: VERSION,
-            integration: self.integration.as_str(),
-            base_url: &self.base_url,
+            integration: integration.as_str(),
+            base_url,
             callback_url: &self.callback_url,
             state: self.state.expose(),
             verifier: self.verifier.expose(),
@@ -293,8 +307,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
             return Err(invalid());
         }
         Ok(Self {
-            integration: stored.integration.parse().map_err(|_| invalid())?,
-            base_url: stored.base_url,
+            whose: Whose::Stored(stored.integration.parse().map_err(|_| invalid())?, stored.base_url),
             callback_url: stored.callback_url.into(),
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 
 use super::wire::{FakeRequest, FakeResponse, Params};
+use super::witness::{Seen, show};
 
 /// A request that a fake received over its socket.
 #[derive(Clone)]
@@ -83,6 +84,7 @@ impl Journal {
             headers: request.headers().clone(),
             body: String::from_utf8_lossy(request.body()).into_owned(),
         };
+        show(Seen::Request(&entry));
         self.lock().requests.push(entry);
     }
 

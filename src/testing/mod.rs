@@ -42,6 +42,7 @@ mod server;
 #[cfg(feature = "seal")]
 mod store_conformance;
 mod wire;
+mod witness;
 
 pub use application::{FakeApplication, FakeError};
 pub use bitbucket::FakeBitbucket;
@@ -52,3 +53,4 @@ pub use journal::RecordedRequest;
 pub use scripted::{ScriptedTransport, SentRequest};
 #[cfg(feature = "seal")]
 pub use store_conformance::{Nonconformity, store_conformance};
+pub use witness::{Seen, witness};

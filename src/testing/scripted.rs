@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use http::{HeaderMap, Method};
 use url::{Url, form_urlencoded};
 
+use super::journal::RecordedRequest;
 use super::wire::respond;
+use super::witness::{Seen, show, shown_answer};
 use crate::error::TransportError;
 use crate::transport::Transport;
 
@@ -97,12 +99,13 @@ impl Transport for ScriptedTransport {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let request = SentRequest::new(request)?;
+        show(Seen::Request(&request.recorded()));
         let mut script = self.lock();
         let at = script.queue.iter().position(|(path, _)| path == request.url.path());
         let outcome = at.and_then(|at| script.queue.remove(at)).map(|(_, outcome)| outcome);
         script.requests.push(request);
         let outcome = outcome.or_else(|| script.otherwise.clone()).unwrap_or(Err(TransportError::Refused));
-        let response = outcome?;
+        let response = shown_answer(outcome?);
         if response.body().len() > max_body { Err(TransportError::TooLarge { limit: max_body }) } else { Ok(response) }
     }
 }
@@ -159,6 +162,16 @@ impl SentRequest {
         let (parts, body) = request.into_parts();
         let url = Url::parse(&parts.uri.to_string()).map_err(|_| TransportError::Protocol)?;
         Ok(Self { method: parts.method, url, headers: parts.headers, body })
+    }
+
+    /// As a fake would have recorded it.
+    fn recorded(&self) -> RecordedRequest {
+        RecordedRequest {
+            method: self.method.clone(),
+            path: self.url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
+            headers: self.headers.clone(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+        }
     }
 }
 

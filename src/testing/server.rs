@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::journal::{Journal, Scripted};
 use super::wire::{FakeRequest, FakeResponse, respond};
+use super::witness::shown_answer;
 
 /// What a fake is to its server: a function from a request to an answer.
 pub(super) type Handler = dyn Fn(&FakeRequest) -> FakeResponse + Send + Sync;
@@ -100,7 +101,7 @@ async fn answer(
             let response = match journal.scripted(request.uri().path()) {
                 Some(Scripted::Answer(response)) => Ok(response),
                 Some(Scripted::Lost) => {
-                    handler(&request);
+                    shown_answer(handler(&request));
                     Err(Lost)
                 }
                 None => Ok(handler(&request)),
@@ -109,7 +110,7 @@ async fn answer(
             if !latency.is_zero() {
                 tokio::time::sleep(latency).await;
             }
-            response?
+            shown_answer(response?)
         }
     };
     Ok(response.map(|body| Full::new(Bytes::from(body))))

@@ -70,6 +70,13 @@ impl Transport for Bulkhead {
     {
         self.admit(self.inner.send_to(url, request, max_body))
     }
+
+    fn prepare(&self, url: &Url, requests: usize) {
+        let resting = self.lock().open.is_some();
+        if !resting {
+            self.inner.prepare(url, requests);
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -81,6 +81,10 @@ pub trait Transport: fmt::Debug + Send + Sync {
         *request.uri_mut() = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
         self.send(request, max_body).await
     }
+
+    /// Says that so many requests to the host of `url` follow at once, as soon as something else is known. A transport may
+    /// open connections for them meanwhile; it sends nothing on them. The default does nothing.
+    fn prepare(&self, _url: &Url, _requests: usize) {}
 }
 
 /// What the methods of [`Transport`] give, written out. Those of the crate are on the way of every request: what they
@@ -102,5 +106,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         Self: 'b,
     {
         (**self).send_to(url, request, max_body)
+    }
+
+    fn prepare(&self, url: &Url, requests: usize) {
+        (**self).prepare(url, requests);
     }
 }

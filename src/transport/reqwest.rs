@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::{self, Future};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolving};
@@ -34,14 +34,20 @@ use crate::network::Network;
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    connections: Arc<Connections>,
     shared: Arc<Shared>,
-    /// What is trusted besides the system's authorities.
-    certificates: Arc<[Vec<u8>]>,
     timeout: Option<Duration>,
 }
 
-/// What clients with other certificates or time-outs have in common.
+/// What clients with other time-outs have in common.
+struct Connections {
+    client: reqwest::Client,
+    /// What is trusted besides the system's authorities.
+    certificates: Vec<Vec<u8>>,
+    prepared: Prepared,
+}
+
+/// What clients with other certificates have in common too.
 struct Shared {
     network: Network,
     connect_timeout: Duration,
@@ -77,9 +83,9 @@ impl HttpClient {
     ///
     /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let certificates: Arc<[Vec<u8>]> = self.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
-        let client = build(&self.shared, &certificates)?;
-        Ok(Self { client, shared: Arc::clone(&self.shared), certificates, timeout: self.timeout })
+        let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
+        let connections = Arc::new(Connections::new(&self.shared, certificates)?);
+        Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
     /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
@@ -96,7 +102,7 @@ impl HttpClient {
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
-        Ok(self.client.execute(request))
+        Ok(self.connections.client.execute(request))
     }
 
     async fn receive(
@@ -180,6 +186,46 @@ impl Transport for HttpClient {
                 None => exchange.await,
             }
         })
+    }
+
+    fn prepare(&self, url: &url::Url, requests: usize) {
+        if !self.connections.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for _ in 0..requests.min(MAX_PREPARED) {
+            let mut request = reqwest::Request::new(http::Method::HEAD, url.clone());
+            // The connection speaks HTTP/1.1, so that the request cannot be sent, which is found out when there is one. It
+            // goes to those that wait for use.
+            *request.version_mut() = http::Version::HTTP_2;
+            let connecting = self.connections.client.execute(request);
+            runtime.spawn(async move { drop(connecting.await) });
+        }
+    }
+}
+
+impl Connections {
+    fn new(shared: &Shared, certificates: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
+        Ok(Self { client: build(shared, &certificates)?, certificates, prepared: Prepared::default() })
+    }
+}
+
+/// The origins that connections were opened for in advance, and when they were used last.
+#[derive(Default)]
+struct Prepared(Mutex<Vec<(Box<str>, Instant)>>);
+
+impl Prepared {
+    /// Whether there is most likely no open connection any more. Whoever asks is taken to use the origin next.
+    fn is_due(&self, origin: &str) -> bool {
+        let (mut used, now) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        if let Some((_, last)) = used.iter_mut().find(|(known, _)| **known == *origin) {
+            return now.saturating_duration_since(std::mem::replace(last, now)) >= WARM;
+        }
+        if used.len() >= MAX_PREPARED {
+            used.clear();
+        }
+        used.push((origin.into(), now));
+        true
     }
 }
 
@@ -268,19 +314,18 @@ impl HttpClientBuilder {
             lookups: Lookups::new(self.resolver),
             in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         };
-        let client = build(&shared, &self.certificates)?;
-        Ok(HttpClient {
-            client,
-            shared: Arc::new(shared),
-            certificates: self.certificates.into(),
-            timeout: self.timeout,
-        })
+        let connections = Arc::new(Connections::new(&shared, self.certificates)?);
+        Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
     }
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_ROOM: usize = 16 * 1024;
+/// Origins, and connections to one.
+const MAX_PREPARED: usize = 8;
+/// The pool keeps connections for 90 seconds, code hosts not always.
+const WARM: Duration = Duration::from_secs(60);
 const MAX_IN_FLIGHT: usize = 64;
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 

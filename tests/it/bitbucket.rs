@@ -12,8 +12,8 @@ use crate::scripted::{Bench, CALLBACK, CODE, form, headers, outcome};
 
 const TOKEN_URL: &str = "https://bitbucket.org/site/oauth2/access_token";
 const USER_URL: &str = "https://api.bitbucket.org/2.0/user";
-/// `my%25id:a%3Ab%25%2Bx` in base64: both parts are form-encoded first (RFC 6749 section 2.3.1).
-const BASIC: &str = "Basic bXklMjVpZDphJTNBYiUyNSUyQng=";
+/// `my%25id:canary-a%3Ab%25%2Bx` in base64: both parts are form-encoded first (RFC 6749 section 2.3.1).
+const BASIC: &str = "Basic bXklMjVpZDpjYW5hcnktYSUzQWIlMjUlMkJ4";
 const USER: &str = r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"user"}"#;
 const EMAILS: &str = "/2.0/user/emails";
 const NO_EMAILS: &str = r#"{"values":[]}"#;
@@ -92,7 +92,7 @@ async fn a_refresh_sends_exactly_this() {
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].url.as_str(), TOKEN_URL);
     assert_eq!(requests[0].header("authorization"), Some(BASIC));
-    assert_eq!(requests[0].form(), form(&[("grant_type", "refresh_token"), ("refresh_token", "old-refresh")]));
+    assert_eq!(requests[0].form(), form(&[("grant_type", "refresh_token"), ("refresh_token", "canary-old-refresh")]));
 }
 
 #[tokio::test]
@@ -110,11 +110,11 @@ async fn both_back_ends_answers_are_understood() {
             Some("pullrequest:write webhook"),
         ),
         (new, jwt.as_str(), long.as_str(), Some("email account")),
-        (r#"{"access_token":"a","token_type":"Bearer","expires_in":7200}"#.to_owned(), "a", "old-refresh", None),
+        (r#"{"access_token":"a","token_type":"Bearer","expires_in":7200}"#.to_owned(), "a", "canary-old-refresh", None),
         (
             r#"{"access_token":"a","token_type":"bearer","expires_in":7200,"scopes":"account,email"}"#.to_owned(),
             "a",
-            "old-refresh",
+            "canary-old-refresh",
             Some("account email"),
         ),
     ] {

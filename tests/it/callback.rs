@@ -3,11 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use codehost_oauth::error::{CallbackError, VerifyError};
+use codehost_oauth::error::{CallbackError, UntrustedText, VerifyError};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{BaseUrl, Callback, CallbackUrl, Expected, Host, Origin, PendingLogin, VerifiedGrant};
 
 use crate::support::stored;
+use crate::watch::Watched as _;
 
 const PATH: &str = "/oauth/callback/gitlab/demo";
 const ISSUER: &str = "https://git.example.com/gitlab";
@@ -37,7 +38,7 @@ impl Side {
     }
 
     fn begin(&self) -> PendingLogin {
-        PendingLogin::begin(&self.expected(), None, now()).unwrap()
+        PendingLogin::begin(&self.expected(), None, now()).watched().unwrap()
     }
 }
 
@@ -46,15 +47,15 @@ fn now() -> SystemTime {
 }
 
 fn parse(query: &str) -> Result<Callback, CallbackError> {
-    Callback::from_uri(&format!("{PATH}?{query}").parse().unwrap())
+    Callback::from_uri(&format!("{PATH}?{query}").parse().unwrap()).watched()
 }
 
 /// What becomes of a callback at `path` with `query`, in which `STATE` stands for the right state.
 fn verify_at(side: &Side, path: &str, query: &str, at: SystemTime) -> Result<VerifiedGrant, VerifyError> {
     let pending = side.begin();
     let query = query.replace("STATE", &stored(&pending, "state"));
-    let callback = Callback::from_uri(&format!("{path}?{query}").parse().unwrap()).unwrap();
-    pending.verify(callback, &side.expected(), at)
+    let callback = Callback::from_uri(&format!("{path}?{query}").parse().unwrap()).watched().unwrap();
+    pending.verify(callback, &side.expected(), at).watched()
 }
 
 fn verify(query: &str) -> Result<VerifiedGrant, VerifyError> {
@@ -211,7 +212,7 @@ fn state_is_there_and_right_or_nothing_else_is_looked_at() {
         stored["state"] = right.as_str().into();
         let pending: PendingLogin = serde_json::from_value(stored).unwrap();
         let callback = parse(&format!("code=abc&state={wrong}")).unwrap();
-        assert_eq!(pending.verify(callback, &side.expected(), now()).unwrap_err(), VerifyError::StateUnknown);
+        assert_eq!(pending.verify(callback, &side.expected(), now()).watched().unwrap_err(), VerifyError::StateUnknown);
     }
 }
 
@@ -295,8 +296,8 @@ fn a_pending_login_belongs_to_one_integration_and_one_callback_url() {
     let finish = |begun: &Side, finished: &Side, path: &str| {
         let pending = begun.begin();
         let query = format!("code=abc&state={}", stored(&pending, "state"));
-        let callback = Callback::from_uri(&format!("{path}?{query}").parse().unwrap()).unwrap();
-        pending.verify(callback, &finished.expected(), now()).map(|grant| grant.integration().to_string())
+        let callback = Callback::from_uri(&format!("{path}?{query}").parse().unwrap()).watched().unwrap();
+        pending.verify(callback, &finished.expected(), now()).watched().map(|grant| grant.integration().to_string())
     };
     // Whichever integration the host takes the callback for, and wherever it arrived.
     assert_eq!(finish(&demo, &other, "/oauth/callback/gitlab/other"), Err(VerifyError::OtherIntegration));
@@ -368,8 +369,8 @@ fn the_checks_run_in_one_order() {
         let at = if fault <= 4 { now() + Duration::from_secs(3600) } else { now() };
         let issuer = if fault <= 5 { "https://evil.test" } else { ISSUER };
         let uri = format!("{path}?error=access_denied&iss={issuer}&state={state}");
-        let callback = Callback::from_uri(&uri.parse().unwrap()).unwrap();
-        assert_eq!(pending.verify(callback, &side.expected(), at).unwrap_err(), expected, "fault {fault}");
+        let callback = Callback::from_uri(&uri.parse().unwrap()).watched().unwrap();
+        assert_eq!(pending.verify(callback, &side.expected(), at).watched().unwrap_err(), expected, "fault {fault}");
     }
 }
 
@@ -423,8 +424,22 @@ fn what_a_hostile_code_host_says_stays_one_bounded_line() {
         assert!(!text.sanitized().contains(['\u{202E}', '\u{2028}', '\u{FEFF}', '\r', '\n']));
         assert!(!text.escaped_html().contains('<'));
     }
+    // As do a megabyte, which no callback can bring but a token endpoint could, and every mark that turns text around.
+    let megabyte = UntrustedText::new(&"<b>\r\n".repeat(1 << 18));
+    assert_eq!(megabyte.sanitized().chars().count(), 512);
+    assert!(megabyte.sanitized().lines().count() == 1 && !megabyte.escaped_html().contains('<'));
+    let marks = ('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}').chain(['\u{200E}', '\u{200F}', '\u{061C}']);
+    for mark in marks {
+        let error = verify(&format!("state=STATE&error=odd&error_description=a{}b", encoded(mark))).unwrap_err();
+        let VerifyError::Refused { description: Some(text), .. } = error else { panic!("{error:?}") };
+        assert_eq!(text.sanitized(), "a\u{FFFD}b", "{mark:?}");
+    }
     // Line breaks and escape sequences do not even get that far.
     for description in ["a%0d%0aSet-Cookie:x", "%1b%5B2J"] {
         assert_eq!(parse(&format!("error=x&error_description={description}")).unwrap_err(), CallbackError::Encoding);
     }
+}
+
+fn encoded(mark: char) -> String {
+    url::form_urlencoded::byte_serialize(mark.to_string().as_bytes()).collect()
 }

@@ -9,8 +9,9 @@ use codehost_oauth::error::{AnswerError, Error, TransportError};
 use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
-use crate::scripted::Bench;
+use crate::scripted::{Bench, outcome};
 use crate::stub::{self, Stub};
+use crate::watch::Watched as _;
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -198,6 +199,49 @@ async fn each_answer_has_its_cause_and_its_audience() {
     }
 }
 
+/// R7, R8: a good answer is one only with status 200 and as JSON, however that is spelled.
+#[tokio::test]
+async fn a_good_answer_is_json_with_status_200() {
+    let token = r#"{"access_token":"abcdefgh","token_type":"bearer"}"#;
+    let user = r#"{"id":42,"username":"jane","state":"active"}"#;
+    let answer = async |status: u16, media: &[&str]| {
+        let headers: Vec<_> = media.iter().map(|media| ("content-type", *media)).collect();
+        let of = |body: &str| {
+            let bench = bench("gitlab");
+            bench.answer_all(status, &headers, body);
+            bench
+        };
+        [outcome(&of(token).refresh().await), outcome(&of(user).user().await)]
+    };
+    for media in ["application/json", "Application/JSON; charset=utf-8", "application/json;x=y", "APPLICATION/JSON"] {
+        assert_eq!(answer(200, &[media]).await, ["ok"; 2], "{media}");
+    }
+    for media in [
+        &[][..],
+        &[""],
+        &["text/plain"],
+        &["text/json"],
+        &["text/javascript"],
+        &["application/jsonp"],
+        &["application/json-patch+json"],
+        &["application/problem+json"],
+        &["application/json, text/html"],
+        &["application/json", "text/html"],
+        &["application/json", "application/json"],
+        &["application/x-www-form-urlencoded"],
+        &["multipart/mixed; boundary=application/json"],
+    ] {
+        assert_eq!(answer(200, media).await, ["not_json"; 2], "{media:?}");
+    }
+    for media in ["text/html", "application/xhtml+xml"] {
+        let found = answer(200, &[media]).await;
+        assert!(found == ["html"; 2] || found == ["not_json"; 2], "{media}: {found:?}");
+    }
+    for status in [201, 202, 203, 204, 205, 206, 207, 226, 299] {
+        assert_eq!(answer(status, &["application/json"]).await, ["unexpected_status"; 2], "{status}");
+    }
+}
+
 /// Nothing came, so there is no answer to look at; and strangers learn nothing of the network behind the host.
 #[tokio::test]
 async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
@@ -326,7 +370,7 @@ fn each_callback_has_its_cause_and_its_audience() {
     let begin = || {
         let bench = bench("gitlab");
         let integration = bench.integration();
-        let pending = integration.begin_login(None).unwrap().pending;
+        let pending = integration.begin_login(None).watched().unwrap().pending;
         let stored: serde_json::Value = serde_json::to_value(&pending).unwrap();
         let state = stored["state"].as_str().unwrap().to_owned();
         (integration, pending, state)
@@ -334,8 +378,8 @@ fn each_callback_has_its_cause_and_its_audience() {
     let verify = |path: &str, query: &str, now: SystemTime| -> Error {
         let (integration, pending, state) = begin();
         let uri = format!("{path}?{}", query.replace("STATE", &state)).parse().unwrap();
-        match Callback::from_uri(&uri) {
-            Ok(callback) => pending.verify(callback, &integration.expected(), now).unwrap_err().into(),
+        match Callback::from_uri(&uri).watched() {
+            Ok(callback) => pending.verify(callback, &integration.expected(), now).watched().unwrap_err().into(),
             Err(error) => error.into(),
         }
     };
@@ -454,7 +498,7 @@ fn shown(error: &Error) -> String {
 #[test]
 fn a_pending_login_is_silent() {
     let integration = bench("gitlab").integration();
-    let pending: PendingLogin = integration.begin_login(None).unwrap().pending;
+    let pending: PendingLogin = integration.begin_login(None).watched().unwrap().pending;
     let stored = serde_json::to_value(&pending).unwrap();
     for member in ["state", "verifier"] {
         assert!(!format!("{pending:?} {pending:#?}").contains(stored[member].as_str().unwrap()), "{member}");

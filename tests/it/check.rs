@@ -12,6 +12,7 @@ use codehost_oauth::transport::Network;
 use codehost_oauth::{Access, BaseUrl, ClientCredentials, OAuthProvider};
 
 use crate::stub::{self, Stub, answer, html, json};
+use crate::watch;
 
 const GITLAB: &str = "https://git.example.com/gitlab";
 const BITBUCKET: &str = "https://bitbucket.org";
@@ -24,7 +25,16 @@ fn codes(report: &CheckReport) -> Vec<(&str, Level)> {
 }
 
 async fn check(platform: &str, base_url: &str, http: &Stub) -> CheckReport {
-    stub::builder(platform, base_url, "my-secret").transport(http.clone()).build().unwrap().check().await
+    let integration = stub::builder(platform, base_url, "canary-my-secret").transport(http.clone()).build().unwrap();
+    checked(&integration).await
+}
+
+/// The report, none of whose renderings shows a secret.
+async fn checked(integration: &codehost_oauth::Integration) -> CheckReport {
+    let report = integration.check().await;
+    watch::shown("a report", &report);
+    watch::said("a report", &report);
+    report
 }
 
 async fn gitlab(react: impl Fn(&str) -> stub::Answer + Send + Sync + 'static) -> (CheckReport, Stub) {
@@ -228,7 +238,7 @@ async fn one_deadline_bounds_all_of_it() {
     let base_url = BaseUrl::parse(gitlab.base_url(), &stub::network()).unwrap();
     // Nothing is saved yet: a provider, what was typed, and a client are enough.
     let provider = GitLab::new(base_url.clone()).unwrap();
-    let client = ClientCredentials::new(&base_url, "my-id", "my-secret").unwrap();
+    let client = ClientCredentials::new(&base_url, "my-id", "canary-my-secret").unwrap();
     let callback_url =
         provider.callback_url(&"https://packages.example.com".parse().unwrap(), &"demo".parse().unwrap());
     let request = CheckRequest::new(callback_url, provider.required_scopes(&Access::SignIn));
@@ -246,16 +256,16 @@ async fn one_deadline_bounds_all_of_it() {
 #[tokio::test]
 async fn both_fakes_are_checked_over_a_socket() {
     let callback = |platform: &str| format!("http://127.0.0.1:9000/oauth/callback/{platform}/demo");
-    let app = FakeApplication::new("my-id", "right", &callback("gitlab"), "read_api read_user");
+    let app = FakeApplication::new("my-id", "canary-right", &callback("gitlab"), "read_api read_user");
     let gitlab = FakeGitLab::builder().application(app).start().await.unwrap();
-    let app = FakeApplication::new("my-id", "right", &callback("bitbucket-cloud"), "account email");
+    let app = FakeApplication::new("my-id", "canary-right", &callback("bitbucket-cloud"), "account email");
     let bitbucket = FakeBitbucket::builder().application(app).start().await.unwrap();
     for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
-        let report = stub::live(platform, base_url, "right").build().unwrap().check().await;
+        let report = checked(&stub::live(platform, base_url, "canary-right").build().unwrap()).await;
         assert_eq!(report.verdict(), Verdict::AllRight, "{report}");
-        for (id, secret) in [("my-id", "wrong"), ("other-id", "right")] {
+        for (id, secret) in [("my-id", "canary-wrong"), ("other-id", "canary-right")] {
             let integration = stub::live(platform, base_url, secret).client(id, secret).build().unwrap();
-            let report = integration.check().await;
+            let report = checked(&integration).await;
             assert_eq!(report.verdict(), Verdict::Wrong);
             assert_eq!(report.finding("client_rejected").unwrap().level, Level::Problem);
             assert_eq!(report.public(), report, "a wrong secret is the tenant's own business");
@@ -265,10 +275,10 @@ async fn both_fakes_are_checked_over_a_socket() {
     assert_eq!(bitbucket.count("/site/oauth2/access_token"), 3);
     // The usual sub-path is found without being typed.
     let root = gitlab.base_url().trim_end_matches("/gitlab");
-    let report = stub::live("gitlab", root, "right").build().unwrap().check().await;
+    let report = checked(&stub::live("gitlab", root, "canary-right").build().unwrap()).await;
     assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
     let wrong = format!("{root}/gitlab/deeper/still");
-    let report = stub::live("gitlab", &wrong, "right").build().unwrap().check().await;
+    let report = checked(&stub::live("gitlab", &wrong, "canary-right").build().unwrap()).await;
     assert!(report.finding("base_path").unwrap().fix.as_deref().unwrap().contains(gitlab.base_url()));
 }
 
@@ -317,7 +327,7 @@ async fn the_public_report_does_not_name_the_url_inside() {
             "/oauth/token" | "/site/oauth2/access_token" => json(400, GOOD),
             _ => json(status, DISCOVERY),
         });
-        let client = ClientCredentials::new(provider.base_url(), "my-client", "my-secret").unwrap();
+        let client = ClientCredentials::new(provider.base_url(), "my-client", "canary-my-secret").unwrap();
         let callback_url = provider.callback_url(&"https://host.example".parse().unwrap(), &"demo".parse().unwrap());
         let request = CheckRequest::new(callback_url, provider.required_scopes(&Access::SignIn));
         let report = provider.check(&http, &client, &request).await.public();
@@ -375,7 +385,7 @@ async fn a_report_shows_no_secret_and_no_markup() {
     let report = gitlab_saying(hostile, 401, r#"{"error":"<b>my-secret</b>"}"#).await;
     let shown = [report.to_string(), report.to_html(), serde_json::to_string(&report).unwrap(), format!("{report:?}")];
     for text in shown {
-        assert!(!text.contains("my-secret") && !text.contains("<script"), "{text}");
+        assert!(!text.contains("canary-my-secret") && !text.contains("<script"), "{text}");
     }
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["verdict"], "wrong");

@@ -31,15 +31,18 @@ async fn run(base_url: &str, secret: Option<&str>, more: &[&str]) -> Output {
 }
 
 fn texts(output: &Output) -> (String, String) {
-    (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8(text.clone()).unwrap());
+    crate::watch::text("what an example prints", &format!("{stdout} {stderr}"));
+    (stdout, stderr)
 }
 
 #[tokio::test]
 async fn status_and_report_tell_what_was_found() {
-    let app = FakeApplication::new("my-id", "right", "http://127.0.0.1:9000/oauth/callback/gitlab/demo", "read_user");
+    let app =
+        FakeApplication::new("my-id", "canary-right", "http://127.0.0.1:9000/oauth/callback/gitlab/demo", "read_user");
     let gitlab = FakeGitLab::builder().application(app).start().await.unwrap();
 
-    let output = run(gitlab.base_url(), Some("right"), &[]).await;
+    let output = run(gitlab.base_url(), Some("canary-right"), &[]).await;
     let (stdout, stderr) = texts(&output);
     assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
     assert!(stdout.contains("All right") && stdout.contains("[credentials]") && stdout.contains("Not checked:"));
@@ -55,7 +58,7 @@ async fn status_and_report_tell_what_was_found() {
     assert!(!stdout.contains("wrong-secret") && !stderr.contains("wrong-secret"));
 
     let closed = format!("http://{}", free_address());
-    let output = run(&closed, Some("right"), &[]).await;
+    let output = run(&closed, Some("canary-right"), &[]).await;
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout.contains("[unreachable]") && stderr.starts_with("error[unreachable]: "), "{stdout}{stderr}");
@@ -64,6 +67,6 @@ async fn status_and_report_tell_what_was_found() {
     assert_eq!(output.status.code(), Some(1));
     assert!(texts(&output).1.starts_with("error[client_secret_missing]: "));
 
-    let output = run(gitlab.base_url(), Some("right"), &["--format", "yaml"]).await;
+    let output = run(gitlab.base_url(), Some("canary-right"), &["--format", "yaml"]).await;
     assert_eq!((output.status.code(), texts(&output).0.as_str()), (Some(2), ""));
 }

@@ -76,7 +76,7 @@ async fn check(base_url: &str, pem: Option<&str>) -> CheckReport {
     if let Some(pem) = pem {
         http = http.with_root_certificates(pem).unwrap();
     }
-    stub::builder("gitlab", base_url, "secret").transport(http).build().unwrap().check().await
+    stub::builder("gitlab", base_url, "canary-secret").transport(http).build().unwrap().check().await
 }
 
 #[tokio::test]

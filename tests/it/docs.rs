@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 const PAGES: [&str; 2] = ["docs/security.md", "docs/vendor-changes.md"];
 
@@ -69,5 +71,50 @@ fn no_row_is_left_out() {
     for number in 1..=30 {
         let rows = page.lines().filter(|line| line.starts_with(&format!("| {number} | "))).count();
         assert_eq!(rows, 1, "test {number}");
+    }
+}
+
+/// `scripts/threat` finds at least one test of this binary or of the library for each, or the page says why there is none.
+/// Elsewhere bash may be too old for the scripts.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_number_and_row_has_its_tests() {
+    let said = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let own = said(Command::new(std::env::current_exe().unwrap()).arg("--list"));
+    let own: BTreeSet<&str> = own.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let threat = root().join("scripts/threat");
+    let list = said(Command::new(&threat).arg("--list"));
+    let mut with_tests = BTreeSet::new();
+    let mut without = Vec::new();
+    for line in list.lines() {
+        let (of, what) = line.split_once(' ').unwrap();
+        match (what.strip_prefix("src::"), what.strip_prefix("no test: ")) {
+            (Some(unit), _) => {
+                let (file, test) = unit.rsplit_once("::").unwrap();
+                let modules: Vec<&str> = std::iter::once("src").chain(file.split("::")).collect();
+                let file = files(&modules).into_iter().find(|file| file.exists()).unwrap();
+                let text = fs::read_to_string(file).unwrap();
+                let tests = text.split_once("\nmod tests {").unwrap_or_else(|| panic!("{unit} is in no `mod tests`")).1;
+                assert!(tests.contains(&format!("fn {test}(")), "{unit}");
+                with_tests.insert(of);
+            }
+            (None, Some(reason)) => without.push((of.trim_end_matches(':'), reason)),
+            (None, None) => {
+                assert!(own.contains(what), "{of}: there is no test {what}");
+                with_tests.insert(of);
+            }
+        }
+    }
+    assert_eq!(with_tests.len() + without.len(), 30 + 105);
+    let reasons = ["does not apply", "by type", "secrets have no `PartialEq`", "`cargo deny check advisories` by hand"];
+    for (of, reason) in without {
+        assert!(reasons.iter().any(|start| reason.starts_with(start)), "{of}: {reason}");
+    }
+    for unknown in ["31", "S99", "X1", "tests", ""] {
+        assert!(!Command::new(&threat).args(["--list", unknown]).output().unwrap().status.success(), "{unknown}");
     }
 }

@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::free_address;
+use crate::watch;
 
-const SECRET: &str = "example-client-secret-77";
+const SECRET: &str = "canary-example-secret-77";
 
 /// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
 fn examples() -> &'static Path {
@@ -59,11 +60,18 @@ async fn run(name: &str, flags: &[&str]) -> Output {
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    printed(output.stdout.clone())
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    printed(output.stderr.clone())
+}
+
+/// What a program has printed, which shows no secret.
+fn printed(text: Vec<u8>) -> String {
+    let text = String::from_utf8(text).unwrap();
+    watch::text("what an example prints", &text);
+    text
 }
 
 /// `error[CODE]: message`, `hint: …`, exit status 1, nothing else.
@@ -133,6 +141,7 @@ impl Running {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
+        watch::text("a page of an example", &answer);
         answer
     }
 
@@ -144,7 +153,7 @@ impl Running {
         }
         let output = tokio::time::timeout(Duration::from_secs(20), self.child.wait_with_output()).await;
         let output = output.unwrap().unwrap();
-        Ended { status: output.status.code(), stdout: out, stderr: String::from_utf8(output.stderr).unwrap() }
+        Ended { status: output.status.code(), stdout: printed(out.into_bytes()), stderr: printed(output.stderr) }
     }
 
     async fn come_back(self, url: &str) -> Ended {
@@ -319,7 +328,7 @@ async fn login_tells_why_nobody_logged_in() {
 
 #[tokio::test]
 async fn login_tells_of_a_wrong_secret_and_does_not_print_it() {
-    let wrong = "wrong-client-secret-99";
+    let wrong = "canary-wrong-secret-99";
     let (gitlab, address) = at_gitlab().await;
     let mut start = Start::new("gitlab", gitlab.base_url(), address);
     start.secret = wrong;
@@ -392,7 +401,7 @@ async fn login_refuses_wrong_values_before_it_listens() {
         (&[("--base-url", "http://git.example.com")][..], "base_url_plain_http"),
         (&[("--base-url", "git.example.com")], "base_url_no_scheme"),
         (&[("--base-url", "https://10.0.0.5")], "base_url_address"),
-        (&[("--base-url", "https://user:example-client-secret-77@git.example.com")], "base_url_user_info"),
+        (&[("--base-url", "https://user:canary-example-secret-77@git.example.com")], "base_url_user_info"),
         (&[("--base-url", "https://bitbucket.org")], "base_url_other_platform"),
         (&[("--platform", "bitbucket-cloud"), ("--base-url", "https://git.example.com")], "base_url_other_platform"),
         (&[("--api-url", "http://10.0.0.5")], "base_url_address"),
@@ -430,7 +439,7 @@ async fn wrong_usage_is_exit_status_2_and_help_is_not() {
         ("login", &["--platform"][..]),
         ("login", &["--platform", "gitlab"]),
         ("login", &["--platform", "github"]),
-        ("login", &["--client-secret", "example-client-secret-77"]),
+        ("login", &["--client-secret", "canary-example-secret-77"]),
         ("login", &["--nonsense"]),
         ("setup_guide", &[]),
         ("setup_guide", &["--platform", "gitlab", "--host", "https://h.example", "--name", "x", "--access", "sign-in"]),

@@ -71,7 +71,7 @@ async fn a_refresh_sends_exactly_this() {
         requests[0].form(),
         form(&[
             ("grant_type", "refresh_token"),
-            ("refresh_token", "old-refresh"),
+            ("refresh_token", "canary-old-refresh"),
             ("client_id", CLIENT_ID),
             ("client_secret", SECRET),
         ])
@@ -85,7 +85,7 @@ async fn token_answers_with_and_without_their_members() {
     // Answer · refresh token · scopes · seconds.
     for (answer, refresh, scopes, seconds) in [
         (TOKENS, "rt", None, Some(7200)),
-        (r#"{"access_token":"at","token_type":"bearer"}"#, "old-refresh", None, None),
+        (r#"{"access_token":"at","token_type":"bearer"}"#, "canary-old-refresh", None, None),
         (
             r#"{"access_token":"at","token_type":"BEARER","refresh_token":"rt","scope":"api","created_at":1522861703}"#,
             "rt",
@@ -94,25 +94,30 @@ async fn token_answers_with_and_without_their_members() {
         ),
         (
             r#"{"access_token":"at","token_type":"bearer","scope":"openid read_user","id_token":"a.b.c"}"#,
-            "old-refresh",
+            "canary-old-refresh",
             Some("read_user openid"),
             None,
         ),
-        (r#"{"access_token":"at","token_type":"bearer","scope":"","expires_in":1}"#, "old-refresh", Some(""), Some(1)),
-        (r#"{"access_token":"at","token_type":"bearer","scopes":"api"}"#, "old-refresh", Some("api"), None),
+        (
+            r#"{"access_token":"at","token_type":"bearer","scope":"","expires_in":1}"#,
+            "canary-old-refresh",
+            Some(""),
+            Some(1),
+        ),
+        (r#"{"access_token":"at","token_type":"bearer","scopes":"api"}"#, "canary-old-refresh", Some("api"), None),
         (
             r#"{"access_token":"at","token_type":"bearer","scope":"read_user","scopes":"api"}"#,
-            "old-refresh",
+            "canary-old-refresh",
             Some("read_user"),
             None,
         ),
         (
             r#"{"access_token":"at","token_type":"bearer","scope":null,"expires_in":null,"refresh_token":null,"error":null}"#,
-            "old-refresh",
+            "canary-old-refresh",
             None,
             None,
         ),
-        (&with_jwt, "old-refresh", None, None),
+        (&with_jwt, "canary-old-refresh", None, None),
     ] {
         let bench = bench();
         let tokens = bench.token_json(answer).refresh().await.unwrap();

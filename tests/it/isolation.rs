@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::stub::{self, Answer, json};
 use crate::support::{Raw, get, network};
+use crate::watch::{self, Watched as _};
 
 const USER: &str = r#"{"id":42,"username":"jane","state":"active"}"#;
 
@@ -33,7 +34,8 @@ impl Slow {
 
 #[async_trait::async_trait]
 impl Transport for Slow {
-    async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Answer {
+    async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Answer {
+        watch::sent(&request);
         self.asked.fetch_add(1, Ordering::SeqCst);
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -44,7 +46,8 @@ impl Transport for Slow {
 }
 
 fn builder(id: usize) -> IntegrationBuilder {
-    stub::builder("gitlab", &format!("https://git{id}.example.com"), "secret").id(format!("t{id}").parse().unwrap())
+    stub::builder("gitlab", &format!("https://git{id}.example.com"), "canary-secret")
+        .id(format!("t{id}").parse().unwrap())
 }
 
 fn over(id: usize, transport: impl Transport + 'static) -> Integration {
@@ -53,7 +56,7 @@ fn over(id: usize, transport: impl Transport + 'static) -> Integration {
 
 async fn ask(integration: &Integration) -> Result<(), Error> {
     let origin = Origin::new(integration.id().clone(), integration.provider().base_url().clone());
-    integration.user(&AccessToken::new("token".to_owned(), &origin).unwrap()).await.map(drop)
+    integration.user(&AccessToken::new("canary-token".to_owned(), &origin).unwrap()).await.watched().map(drop)
 }
 
 fn code(outcome: &Result<(), Error>) -> &'static str {
@@ -178,7 +181,7 @@ async fn a_check_asks_in_spite_of_the_breaker_and_closes_it() {
 async fn a_tenant_that_names_anothers_code_host_uses_up_its_own_room_only() {
     let shared = Slow::new(Duration::from_secs(4), false);
     let [hostile, honest] = ["evil", "honest"].map(|id| {
-        let builder = stub::builder("gitlab", "https://git.example.com", "secret").id(id.parse().unwrap());
+        let builder = stub::builder("gitlab", "https://git.example.com", "canary-secret").id(id.parse().unwrap());
         builder.transport(shared.clone()).build().unwrap()
     });
     let flood = async { join_all((0..200).map(|_| ask(&hostile))).await };
@@ -245,7 +248,7 @@ async fn stalled_sockets_leave_room_for_the_others() {
     let healthy = Raw::saying(answer).await;
     let http = HttpClient::builder(network()).build().unwrap();
     let at = |raw: &Raw, id: &str| {
-        let builder = stub::builder("gitlab", raw.url().trim_end_matches('/'), "secret").id(id.parse().unwrap());
+        let builder = stub::builder("gitlab", raw.url().trim_end_matches('/'), "canary-secret").id(id.parse().unwrap());
         builder.transport(http.clone()).build().unwrap()
     };
     let dead = Arc::new(at(&silent, "dead"));

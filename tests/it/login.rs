@@ -16,6 +16,7 @@ use crate::support::{
     CLIENT_ID, CLIENT_SECRET, HOST, Wanted, application, at_bitbucket, at_gitlab, bitbucket, callback, callback_url,
     gitlab, log_in, stored,
 };
+use crate::watch::Watched as _;
 
 type Outcome = Result<Login, Error>;
 
@@ -37,12 +38,12 @@ fn code(outcome: Outcome) -> &'static str {
 async fn a_login_at_gitlab_is_two_requests() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
-    let start = integration.begin_login(Some("/projects".parse().unwrap())).unwrap();
+    let start = integration.begin_login(Some("/projects".parse().unwrap())).watched().unwrap();
     assert!(gitlab.requests().is_empty(), "beginning sends nothing");
     let verifier = stored(&start.pending, "verifier");
     let callback_uri = gitlab.authorize(start.redirect_to.as_str(), "alice").unwrap();
     let callback = callback(&callback_uri).unwrap();
-    let login = integration.finish_login(start.pending, callback).await.unwrap();
+    let login = integration.finish_login(start.pending, callback).await.watched().unwrap();
 
     assert_eq!(login.user.key.to_string(), "gitlab:demo:2");
     assert_eq!(login.user.username.as_deref(), Some("alice"));
@@ -132,13 +133,13 @@ async fn a_login_costs_two_network_legs() {
 async fn a_callback_works_once() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
-    let start = integration.begin_login(None).unwrap();
+    let start = integration.begin_login(None).watched().unwrap();
     let uri = gitlab.authorize(start.redirect_to.as_str(), "alice").unwrap();
     let mut session = PendingLogins::default();
     session.insert(start.pending);
     let first = callback(&uri).unwrap();
     let pending = session.take(&first).unwrap();
-    integration.finish_login(pending, first).await.unwrap();
+    integration.finish_login(pending, first).await.watched().unwrap();
     assert_eq!(session.take(&callback(&uri).unwrap()).unwrap_err(), VerifyError::StateUnknown);
     assert_eq!(gitlab.requests().len(), 2);
 }
@@ -148,7 +149,7 @@ async fn fifty_replays_at_once_give_one_exchange() {
     let gitlab = gitlab().await;
     gitlab.set_latency(Duration::from_millis(20));
     let integration = Arc::new(at_gitlab(&gitlab));
-    let start = integration.begin_login(None).unwrap();
+    let start = integration.begin_login(None).watched().unwrap();
     let uri = gitlab.authorize(start.redirect_to.as_str(), "alice").unwrap();
     let session = Arc::new(Mutex::new(PendingLogins::default()));
     session.lock().unwrap().insert(start.pending);
@@ -158,7 +159,7 @@ async fn fifty_replays_at_once_give_one_exchange() {
             tokio::spawn(async move {
                 let callback = callback(&uri)?;
                 let pending = session.lock().unwrap().take(&callback)?;
-                integration.finish_login(pending, callback).await
+                integration.finish_login(pending, callback).await.watched()
             })
         })
         .collect();
@@ -181,12 +182,12 @@ async fn a_spent_code_is_refused_by_the_code_host() {
     };
     let (gitlab, bitbucket) = (gitlab().await, bitbucket().await);
     for (integration, person) in [(at_gitlab(&gitlab), "alice"), (at_bitbucket(&bitbucket), "jane")] {
-        let start = integration.begin_login(None).unwrap();
+        let start = integration.begin_login(None).watched().unwrap();
         let url = start.redirect_to.as_str();
         let uri = gitlab.authorize(url, person).or_else(|_| bitbucket.authorize(url, person)).unwrap();
         let again = copy(&start.pending);
-        integration.finish_login(start.pending, callback(&uri).unwrap()).await.unwrap();
-        let error = integration.finish_login(again, callback(&uri).unwrap()).await.unwrap_err();
+        integration.finish_login(start.pending, callback(&uri).unwrap()).await.watched().unwrap();
+        let error = integration.finish_login(again, callback(&uri).unwrap()).await.watched().unwrap_err();
         assert_eq!(error.code(), "code_rejected");
         assert_eq!(error.audience(), Audience::User);
     }
@@ -197,7 +198,7 @@ async fn a_code_is_of_no_use_in_another_flow() {
     let (gitlab, bitbucket) = (gitlab().await, bitbucket().await);
     for (integration, people) in [(at_gitlab(&gitlab), ["alice", "root"]), (at_bitbucket(&bitbucket), ["jane", "una"])]
     {
-        let [first, second] = [(); 2].map(|()| integration.begin_login(None).unwrap());
+        let [first, second] = [(); 2].map(|()| integration.begin_login(None).watched().unwrap());
         let code =
             |url: &str, person| gitlab.authorize(url, person).or_else(|_| bitbucket.authorize(url, person)).unwrap();
         // The thief's own code, in the victim's callback: the state is right, the verifier is not.
@@ -206,16 +207,16 @@ async fn a_code_is_of_no_use_in_another_flow() {
         let stolen = stolen.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
         let path = integration.callback_url().as_str();
         let injected = format!("{path}?code={stolen}&state={}", stored(&second.pending, "state"));
-        let error = integration.finish_login(second.pending, callback(&injected).unwrap()).await.unwrap_err();
+        let error = integration.finish_login(second.pending, callback(&injected).unwrap()).await.watched().unwrap_err();
         assert_eq!(error.code(), "code_rejected");
 
         // Verifiers of two flows swapped.
-        let [third, fourth] = [(); 2].map(|()| integration.begin_login(None).unwrap());
+        let [third, fourth] = [(); 2].map(|()| integration.begin_login(None).watched().unwrap());
         let uri = code(third.redirect_to.as_str(), people[0]);
         let mut swapped = serde_json::to_value(&third.pending).unwrap();
         swapped["verifier"] = stored(&fourth.pending, "verifier").into();
         let swapped: PendingLogin = serde_json::from_value(swapped).unwrap();
-        let error = integration.finish_login(swapped, callback(&uri).unwrap()).await.unwrap_err();
+        let error = integration.finish_login(swapped, callback(&uri).unwrap()).await.watched().unwrap_err();
         assert_eq!(error.code(), "code_rejected");
     }
 }
@@ -236,8 +237,8 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
     let evil = wanted.build();
 
     let parsed = |start: &LoginStart| Url::parse(start.redirect_to.as_str()).unwrap();
-    let honest_url = parsed(&honest.begin_login(None).unwrap());
-    let start = |integration: &Integration| integration.begin_login(None).unwrap();
+    let honest_url = parsed(&honest.begin_login(None).watched().unwrap());
+    let start = |integration: &Integration| integration.begin_login(None).watched().unwrap();
     // What the evil host makes of the request that the browser brings: the honest one's, with its own state and
     // challenge.
     let forge = |url: &Url| {
@@ -265,7 +266,7 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
         let callback = callback(&uri).unwrap();
         let pending = session.take(&callback).unwrap();
         assert_eq!(pending.integration().as_str(), "evil");
-        let error = finisher.finish_login(pending, callback).await.unwrap_err();
+        let error = finisher.finish_login(pending, callback).await.watched().unwrap_err();
         assert!(matches!(error.code(), "other_integration" | "other_callback_url"), "{}", error.code());
         assert!(session.is_empty());
     }
@@ -286,10 +287,10 @@ async fn an_evil_code_host_never_gets_an_honest_code() {
 async fn a_callback_of_another_browser_is_refused() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
-    let attackers = integration.begin_login(None).unwrap();
+    let attackers = integration.begin_login(None).watched().unwrap();
     let uri = gitlab.authorize(attackers.redirect_to.as_str(), "root").unwrap();
     let mut victims = PendingLogins::default();
-    victims.insert(integration.begin_login(None).unwrap().pending);
+    victims.insert(integration.begin_login(None).watched().unwrap().pending);
     assert_eq!(victims.take(&callback(&uri).unwrap()).unwrap_err(), VerifyError::StateUnknown);
     assert_eq!(gitlab.count("/oauth/token"), 0);
 }
@@ -300,7 +301,7 @@ async fn wrong_settings_are_told_apart() {
     // A wrong secret.
     for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
         let mut wanted = Wanted::new(platform, base_url);
-        wanted.client = (CLIENT_ID, "wrong");
+        wanted.client = (CLIENT_ID, "canary-wrong");
         let integration = wanted.build();
         let person = |url: &str| gitlab.authorize(url, "alice").or_else(|_| bitbucket.authorize(url, "jane"));
         let error = log_in(&integration, person).await.unwrap_err();
@@ -316,7 +317,7 @@ async fn wrong_settings_are_told_apart() {
         let page = |url: &str| gitlab.authorize(url, "alice").or_else(|_| bitbucket.authorize(url, "jane"));
         let person = |url: &str| page(&url.replace("client_id=other", &format!("client_id={CLIENT_ID}")));
         assert_eq!(code(log_in(&integration, person).await), "client_rejected");
-        let url = integration.begin_login(None).unwrap().redirect_to;
+        let url = integration.begin_login(None).watched().unwrap().redirect_to;
         assert!(matches!(gitlab.authorize(url.as_str(), "alice"), Err(FakeError::Page(_) | FakeError::Url)));
         assert!(matches!(bitbucket.authorize(url.as_str(), "jane"), Err(FakeError::Page(_) | FakeError::Url)));
     }
@@ -327,7 +328,7 @@ async fn wrong_settings_are_told_apart() {
     for (platform, base_url) in [("gitlab", gitlab.base_url()), ("bitbucket-cloud", bitbucket.base_url())] {
         let mut wanted = Wanted::new(platform, base_url);
         wanted.client = ("elsewhere", "x");
-        let url = wanted.build().begin_login(None).unwrap().redirect_to;
+        let url = wanted.build().begin_login(None).watched().unwrap().redirect_to;
         let page = gitlab.authorize(url.as_str(), "alice").or_else(|error| match error {
             FakeError::Url => bitbucket.authorize(url.as_str(), "jane"),
             error => Err(error),
@@ -411,7 +412,7 @@ async fn missing_scopes_are_named_in_the_words_of_their_check_boxes() {
     let mut wanted = Wanted::new("gitlab", gitlab.base_url());
     wanted.access = Access::Read;
     let integration = wanted.build();
-    let url = integration.begin_login(None).unwrap().redirect_to;
+    let url = integration.begin_login(None).watched().unwrap().redirect_to;
     assert!(matches!(gitlab.authorize(url.as_str(), "alice"), Err(FakeError::Page(_))));
     let bitbucket = FakeBitbucket::builder().application(application("bitbucket-cloud", "demo", "account email"));
     let bitbucket = bitbucket.start().await.unwrap();
@@ -483,25 +484,25 @@ async fn a_refresh_ends_the_old_tokens_of_gitlab() {
     let old = log_in(&integration, |url| gitlab.authorize(url, "alice")).await.unwrap().tokens;
     let old_refresh = old.refresh_token.unwrap();
     gitlab.clear_requests();
-    let new = integration.refresh(&old_refresh).await.unwrap();
+    let new = integration.refresh(&old_refresh).await.watched().unwrap();
     assert_eq!(gitlab.requests().len(), 1);
-    assert_eq!(integration.user(&new.access_token).await.unwrap().key.subject(), "2");
+    assert_eq!(integration.user(&new.access_token).await.watched().unwrap().key.subject(), "2");
 
-    let dead = integration.user(&old.access_token).await.unwrap_err();
+    let dead = integration.user(&old.access_token).await.watched().unwrap_err();
     assert_eq!((dead.code(), dead.needs_login()), ("token_revoked", true));
-    let dead = integration.refresh(&old_refresh).await.unwrap_err();
+    let dead = integration.refresh(&old_refresh).await.watched().unwrap_err();
     assert!(matches!(&dead, Error::Token { cause: TokenError::RefreshRejected, .. }));
     assert!(dead.needs_login());
     // That did not hurt the new ones.
-    let newer = integration.refresh(new.refresh_token.as_ref().unwrap()).await.unwrap();
+    let newer = integration.refresh(new.refresh_token.as_ref().unwrap()).await.watched().unwrap();
     gitlab.expire_all_tokens();
-    let expired = integration.user(&newer.access_token).await.unwrap_err();
+    let expired = integration.user(&newer.access_token).await.watched().unwrap_err();
     assert_eq!((expired.code(), expired.needs_login()), ("token_expired", false));
-    let newest = integration.refresh(newer.refresh_token.as_ref().unwrap()).await.unwrap();
+    let newest = integration.refresh(newer.refresh_token.as_ref().unwrap()).await.watched().unwrap();
     gitlab.revoke_all();
-    assert_eq!(integration.user(&newest.access_token).await.unwrap_err().code(), "token_revoked");
+    assert_eq!(integration.user(&newest.access_token).await.watched().unwrap_err().code(), "token_revoked");
     assert_eq!(
-        integration.refresh(newest.refresh_token.as_ref().unwrap()).await.unwrap_err().code(),
+        integration.refresh(newest.refresh_token.as_ref().unwrap()).await.watched().unwrap_err().code(),
         "refresh_rejected"
     );
 }
@@ -514,18 +515,18 @@ async fn bitbucket_rotates_refresh_tokens_or_does_not() {
         let integration = at_bitbucket(&bitbucket);
         let old = log_in(&integration, |url| bitbucket.authorize(url, "jane")).await.unwrap().tokens;
         let old_refresh = old.refresh_token.unwrap();
-        let new = integration.refresh(&old_refresh).await.unwrap();
-        integration.user(&new.access_token).await.unwrap();
+        let new = integration.refresh(&old_refresh).await.watched().unwrap();
+        integration.user(&new.access_token).await.watched().unwrap();
         // The old access token lives on to its end.
-        integration.user(&old.access_token).await.unwrap();
-        let again = integration.refresh(&old_refresh).await;
+        integration.user(&old.access_token).await.watched().unwrap();
+        let again = integration.refresh(&old_refresh).await.watched();
         match rotation {
             RefreshRotation::Old => drop(again.unwrap()),
             _ => assert_eq!(again.unwrap_err().code(), "refresh_rejected"),
         }
-        integration.refresh(new.refresh_token.as_ref().unwrap()).await.unwrap();
+        integration.refresh(new.refresh_token.as_ref().unwrap()).await.watched().unwrap();
         bitbucket.expire_all_tokens();
-        assert_eq!(integration.user(&new.access_token).await.unwrap_err().code(), "token_expired");
+        assert_eq!(integration.user(&new.access_token).await.watched().unwrap_err().code(), "token_expired");
     }
 }
 
@@ -538,24 +539,25 @@ async fn tokens_of_another_integration_go_nowhere() {
     sibling.id = "sibling";
     // Another URL under the same id, another id at the same URL, another platform.
     for other in [at_gitlab(&there), sibling.build(), at_bitbucket(&elsewhere)] {
-        let by_access = other.user(&login.tokens.access_token).await.unwrap_err();
-        let by_refresh = other.refresh(login.tokens.refresh_token.as_ref().unwrap()).await.unwrap_err();
+        let by_access = other.user(&login.tokens.access_token).await.watched().unwrap_err();
+        let by_refresh = other.refresh(login.tokens.refresh_token.as_ref().unwrap()).await.watched().unwrap_err();
         for error in [by_access, by_refresh] {
             assert!(matches!(&error, Error::Config(_)) && error.code() == "other_instance", "{error:?}");
         }
     }
     assert_eq!((there.connections(), elsewhere.connections()), (0, 0));
     assert_eq!(here.requests().len(), before);
-    at_gitlab(&here).user(&login.tokens.access_token).await.unwrap();
+    at_gitlab(&here).user(&login.tokens.access_token).await.watched().unwrap();
 }
 
 #[tokio::test]
 async fn a_code_of_another_instance_goes_nowhere() {
     let (here, there) = (gitlab().await, gitlab().await);
-    let start = at_gitlab(&here).begin_login(None).unwrap();
+    let start = at_gitlab(&here).begin_login(None).watched().unwrap();
     let callback = callback(&here.authorize(start.redirect_to.as_str(), "alice").unwrap()).unwrap();
     let integration = at_gitlab(&here);
-    let grant = start.pending.verify(callback, &integration.expected(), std::time::SystemTime::now()).unwrap();
+    let grant =
+        start.pending.verify(callback, &integration.expected(), std::time::SystemTime::now()).watched().unwrap();
     let other = at_gitlab(&there);
     let client = codehost_oauth::ClientCredentials::new(other.provider().base_url(), CLIENT_ID, CLIENT_SECRET).unwrap();
     let error = other.provider().exchange_code(&crate::support::http(), &client, grant).await.unwrap_err();

@@ -7,6 +7,7 @@ use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, bitbuc
 use codehost_oauth::{Access, Group, Integration, Membership};
 
 use crate::stub::{self, Stub, answer, html, json};
+use crate::watch::Watched as _;
 
 const WORKSPACE: &str = "a15fb181-db1f-48f7-b41f-e1eff06929d6";
 
@@ -16,13 +17,13 @@ fn path(path: &str) -> Group {
 
 fn integration(platform: &str, http: &Stub) -> Integration {
     let base_url = if platform == "gitlab" { "https://git.example.com" } else { "https://bitbucket.org" };
-    stub::builder(platform, base_url, "secret").transport(http.clone()).build().unwrap()
+    stub::builder(platform, base_url, "canary-secret").transport(http.clone()).build().unwrap()
 }
 
 /// The membership in one word, as a test compares it.
 async fn ask(platform: &str, http: &Stub, group: &Group) -> String {
     let integration = integration(platform, http);
-    match integration.membership(&stub::tokens(&integration, false).access_token, group).await {
+    match integration.membership(&stub::tokens(&integration, false).access_token, group).await.watched() {
         Ok(Membership::Member { role }) => format!("member: {role}"),
         Ok(Membership::NotMember) => "no".to_owned(),
         Ok(Membership::ScopeMissing { scope }) => format!("scope: {scope}"),
@@ -190,7 +191,7 @@ async fn whatever_is_unclear_denies() {
 }
 
 async fn fake_gitlab(scopes: &str) -> FakeGitLab {
-    let app = FakeApplication::new("my-id", "right", "http://127.0.0.1:9000/oauth/callback/gitlab/demo", scopes);
+    let app = FakeApplication::new("my-id", "canary-right", "http://127.0.0.1:9000/oauth/callback/gitlab/demo", scopes);
     let mut alice = gitlab::FakePerson::alice();
     alice.groups = vec![
         gitlab::FakeGroup::new(10, "acme", 20),
@@ -211,7 +212,7 @@ async fn only_members_log_in_at_gitlab() {
         // What is wrong with the account comes first.
         (path("acme"), "carol", Err("account_blocked")),
     ] {
-        let builder = stub::live("gitlab", fake.base_url(), "right").require_group(group);
+        let builder = stub::live("gitlab", fake.base_url(), "canary-right").require_group(group);
         let outcome = stub::log_in(&builder.build().unwrap(), |url| fake.authorize(url, person).unwrap()).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected, "{person}");
     }
@@ -220,7 +221,7 @@ async fn only_members_log_in_at_gitlab() {
 #[tokio::test]
 async fn a_gate_without_its_scope_is_refused_early_or_closed() {
     let fake = fake_gitlab("read_user").await;
-    let builder = || stub::live("gitlab", fake.base_url(), "right").access(Access::SignIn);
+    let builder = || stub::live("gitlab", fake.base_url(), "canary-right").access(Access::SignIn);
     let error = builder().require_group(path("acme")).build().unwrap_err();
     assert_eq!(error.code(), "group_scope");
     assert!(builder().require_group(path("acme")).access(Access::Integration).build().is_ok());
@@ -231,7 +232,7 @@ async fn a_gate_without_its_scope_is_refused_early_or_closed() {
     // The application lost its check box afterwards.
     let integration = builder().build().unwrap();
     let login = stub::log_in(&integration, |url| fake.authorize(url, "alice").unwrap()).await.unwrap();
-    let membership = integration.membership(&login.tokens.access_token, &path("acme")).await.unwrap();
+    let membership = integration.membership(&login.tokens.access_token, &path("acme")).await.watched().unwrap();
     assert!(!membership.is_member());
     assert_eq!(membership.require().unwrap_err().code(), "membership_scope");
 
@@ -243,12 +244,12 @@ async fn a_gate_without_its_scope_is_refused_early_or_closed() {
 #[tokio::test]
 async fn a_gated_login_at_bitbucket_costs_two_legs() {
     let callback = "http://127.0.0.1:9000/oauth/callback/bitbucket-cloud/demo";
-    let app = FakeApplication::new("my-id", "right", callback, "account email");
+    let app = FakeApplication::new("my-id", "canary-right", callback, "account email");
     let mut jane = bitbucket::FakePerson::jane();
     jane.workspaces = vec![bitbucket::FakeWorkspace::new(WORKSPACE, "acme", "member")];
     let fake = FakeBitbucket::builder().application(app).person(jane).start().await.unwrap();
     let gated = |group: Group| {
-        let builder = stub::live("bitbucket-cloud", fake.base_url(), "right").access(Access::SignIn);
+        let builder = stub::live("bitbucket-cloud", fake.base_url(), "canary-right").access(Access::SignIn);
         builder.require_group(group).build().unwrap()
     };
     for (group, expected) in [

@@ -13,7 +13,7 @@ async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
     let (log, _guard) = watch();
 
     let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
-    let application = FakeApplication::new("id", "client-secret-marker", callback, "read_user");
+    let application = FakeApplication::new("id", "canary-observed-secret", callback, "read_user");
     let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
     let network = Network::public_only().allow_loopback_http();
     let provider = Platform::find("gitlab").unwrap().at(BaseUrl::parse(gitlab.base_url(), &network).unwrap()).unwrap();
@@ -21,13 +21,13 @@ async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
         .id("demo".parse().unwrap())
         .name("GitLab")
         .host("http://127.0.0.1:9000".parse().unwrap())
-        .client("id", "client-secret-marker")
+        .client("id", "canary-observed-secret")
         .access(Access::SignIn)
         .transport(HttpClient::builder(network).build().unwrap())
         .build()
         .unwrap();
 
-    let mut secrets = vec!["client-secret-marker".to_owned()];
+    let mut secrets = vec!["canary-observed-secret".to_owned()];
     for person in ["alice", "carol"] {
         let mut session = PendingLogins::default();
         let start = integration.begin_login(None).unwrap();
@@ -94,6 +94,7 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        crate::watch::text("a log record", &String::from_utf8_lossy(bytes));
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }

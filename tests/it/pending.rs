@@ -7,10 +7,10 @@ use codehost_oauth::error::VerifyError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::transport::Network;
 use codehost_oauth::{BaseUrl, Callback, CallbackUrl, Expected, Integration, Origin, PendingLogin, PendingLogins};
-
 use url::Url;
 
 use crate::support::{Wanted, callback, http, stored};
+use crate::watch::Watched as _;
 
 const LONG_HOST: &str = "https://packages.a-rather-long-company-name.example.com/packages";
 
@@ -19,7 +19,7 @@ fn integration() -> Integration {
 }
 
 fn begin(integration: &Integration) -> PendingLogin {
-    integration.begin_login(None).unwrap().pending
+    integration.begin_login(None).watched().unwrap().pending
 }
 
 fn back(pending: &PendingLogin) -> Callback {
@@ -70,7 +70,7 @@ fn two_tabs_work_in_any_order() {
     session.insert(second);
     for callback in [second_back, first_back] {
         let pending = session.take(&callback).unwrap();
-        pending.verify(callback, &integration.expected(), SystemTime::now()).unwrap();
+        pending.verify(callback, &integration.expected(), SystemTime::now()).watched().unwrap();
     }
 }
 
@@ -84,7 +84,7 @@ fn a_pending_login_is_spent_by_a_failure_too() {
         session.insert(pending);
         let again = || callback(&format!("/oauth/callback/gitlab/demo?state={state}&{outcome}")).unwrap();
         let pending = session.take(&again()).unwrap();
-        pending.verify(again(), &integration.expected(), SystemTime::now()).unwrap_err();
+        pending.verify(again(), &integration.expected(), SystemTime::now()).watched().unwrap_err();
         assert_eq!(session.take(&again()).unwrap_err(), VerifyError::StateUnknown);
         let right = callback(&format!("/oauth/callback/gitlab/demo?state={state}&code=abc")).unwrap();
         assert_eq!(session.take(&right).unwrap_err(), VerifyError::StateUnknown);
@@ -115,7 +115,7 @@ fn a_wrong_state_takes_nothing() {
 #[test]
 fn it_survives_a_store() {
     let integration = integration();
-    let start = integration.begin_login(Some("/projects?tab=1".parse().unwrap())).unwrap();
+    let start = integration.begin_login(Some("/projects?tab=1".parse().unwrap())).watched().unwrap();
     let mut session = PendingLogins::default();
     let callback = back(&start.pending);
     session.insert(start.pending);
@@ -126,7 +126,7 @@ fn it_survives_a_store() {
     let pending = session.take(&callback).unwrap();
     assert_eq!(pending.return_to().unwrap().as_str(), "/projects?tab=1");
     assert_eq!(pending.integration().as_str(), "demo");
-    pending.verify(callback, &integration.expected(), SystemTime::now()).unwrap();
+    pending.verify(callback, &integration.expected(), SystemTime::now()).watched().unwrap();
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn it_is_small() {
     let callback_url = CallbackUrl::new(&LONG_HOST.parse().unwrap(), "bitbucket-cloud", &id);
     let origin = Origin::new(id, base_url);
     let expected = Expected::new(&origin, &callback_url, "https://git.example.com");
-    let pending = PendingLogin::begin(&expected, None, SystemTime::now()).unwrap();
+    let pending = PendingLogin::begin(&expected, None, SystemTime::now()).watched().unwrap();
     let pending = serde_json::to_string(&pending).unwrap();
     assert!(pending.len() < 400, "{}", pending.len());
 }
@@ -242,7 +242,7 @@ fn ten_thousand_states_and_verifiers_differ() {
 #[test]
 fn the_authorization_url_asks_for_a_code_with_s256_and_nothing_else() {
     for (platform, base_url) in [("gitlab", "https://git.example.com"), ("bitbucket-cloud", "https://bitbucket.org")] {
-        let start = Wanted::new(platform, base_url).build().begin_login(None).unwrap();
+        let start = Wanted::new(platform, base_url).build().begin_login(None).watched().unwrap();
         let query: Vec<(String, String)> =
             Url::parse(start.redirect_to.as_str()).unwrap().query_pairs().into_owned().collect();
         let names: Vec<&str> = query.iter().map(|(name, _)| name.as_str()).collect();

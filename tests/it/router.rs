@@ -60,7 +60,8 @@ struct World {
 }
 
 async fn world(in_session: bool) -> World {
-    let application = FakeApplication::new("id", "secret", CALLBACK, "read_user");
+    crate::watch::on();
+    let application = FakeApplication::new("id", "canary-router-secret", CALLBACK, "read_user");
     let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
     let network = Network::public_only().allow_loopback_http();
     let integration = |id: &str| {
@@ -70,7 +71,7 @@ async fn world(in_session: bool) -> World {
             .id(id.parse().unwrap())
             .name("Our <GitLab>")
             .host(PUBLIC.parse().unwrap())
-            .client("id", "secret")
+            .client("id", "canary-router-secret")
             .access(Access::SignIn)
             .transport(HttpClient::builder(network.clone()).build().unwrap())
             .build();
@@ -133,6 +134,7 @@ impl Browser {
             }
         }
         let body = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        crate::watch::answer("a page of the router", &head.headers, &body);
         Answer { head, body }
     }
 

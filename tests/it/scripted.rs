@@ -10,11 +10,12 @@ use codehost_oauth::{
 };
 
 use crate::fixture::Fixture;
+use crate::watch::{self, Watched as _};
 
 /// Credentials in which every byte that an encoder could get wrong stands.
 pub(crate) const CLIENT_ID: &str = "my%id";
-pub(crate) const SECRET: &str = "a:b%+x";
-pub(crate) const CODE: &str = "c0de/+=";
+pub(crate) const SECRET: &str = "canary-a:b%+x";
+pub(crate) const CODE: &str = "canary-c0de/+=";
 pub(crate) const CALLBACK: &str = "https://packages.example.com/app/oauth/callback";
 
 /// One provider with the answers that it will get.
@@ -27,6 +28,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn gitlab(base_url: &str) -> Self {
+        watch::on();
         let base = BaseUrl::parse(base_url, &Network::public_only()).unwrap();
         let provider = GitLab::new(base).unwrap();
         let path = provider.base_url().path().to_owned();
@@ -35,6 +37,7 @@ impl Bench {
     }
 
     pub(crate) fn bitbucket() -> Self {
+        watch::on();
         Self {
             provider: Arc::new(BitbucketCloud::new()),
             http: ScriptedTransport::new(),
@@ -79,14 +82,17 @@ impl Bench {
 
     pub(crate) async fn log_in(&self) -> Result<Login, Error> {
         let integration = self.integration();
-        let start = integration.begin_login(None).unwrap();
+        let start = integration.begin_login(None).watched().unwrap();
         let url = url::Url::parse(start.redirect_to.as_str()).unwrap();
         let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("code", CODE), ("state", state.as_str())])
             .finish();
         let path = format!("/app/oauth/callback/{}/demo?{query}", self.provider.platform().id());
-        integration.finish_login(start.pending, Callback::from_uri(&path.parse().unwrap()).unwrap()).await
+        integration
+            .finish_login(start.pending, Callback::from_uri(&path.parse().unwrap()).watched().unwrap())
+            .await
+            .watched()
     }
 
     /// The error of an exchange.
@@ -96,13 +102,13 @@ impl Bench {
 
     pub(crate) async fn refresh(&self) -> Result<TokenSet, Error> {
         let client = ClientCredentials::new(self.provider.base_url(), CLIENT_ID, SECRET).unwrap();
-        let token = RefreshToken::new("old-refresh".to_owned(), &self.origin()).unwrap();
-        self.provider.refresh(&self.http, &client, &token).await
+        let token = RefreshToken::new("canary-old-refresh".to_owned(), &self.origin()).unwrap();
+        self.provider.refresh(&self.http, &client, &token).await.watched()
     }
 
     pub(crate) async fn user(&self) -> Result<User, Error> {
-        let token = AccessToken::new("the-token".to_owned(), &self.origin()).unwrap();
-        self.provider.user(&self.http, &token).await
+        let token = AccessToken::new("canary-the-token".to_owned(), &self.origin()).unwrap();
+        self.provider.user(&self.http, &token).await.watched()
     }
 
     pub(crate) fn requests(&self) -> Vec<SentRequest> {

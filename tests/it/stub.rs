@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use crate::watch::{self, Watched as _};
 use codehost_oauth::error::TransportError;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
@@ -45,6 +46,7 @@ impl fmt::Debug for Stub {
 #[async_trait::async_trait]
 impl Transport for Stub {
     async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Answer {
+        watch::sent(&request);
         let line = format!("{} {}", request.method(), request.uri());
         let body = String::from_utf8_lossy(request.body()).into_owned();
         self.seen.lock().unwrap().push((line, body));
@@ -87,6 +89,7 @@ pub(crate) fn builder(platform: &str, base_url: &str, secret: &str) -> Integrati
 }
 
 pub(crate) fn network() -> Network {
+    watch::on();
     Network::public_only().allow_loopback_http()
 }
 
@@ -97,8 +100,8 @@ pub(crate) fn client() -> HttpClient {
 /// Tokens of an integration that [`builder`] made.
 pub(crate) fn tokens(integration: &Integration, refresh: bool) -> TokenSet {
     let origin = Origin::new(integration.id().clone(), integration.provider().base_url().clone());
-    let mut tokens = TokenSet::new(AccessToken::new("access-secret".to_owned(), &origin).unwrap());
-    tokens.refresh_token = refresh.then(|| RefreshToken::new("refresh-secret".to_owned(), &origin).unwrap());
+    let mut tokens = TokenSet::new(AccessToken::new("canary-access-secret".to_owned(), &origin).unwrap());
+    tokens.refresh_token = refresh.then(|| RefreshToken::new("canary-refresh-secret".to_owned(), &origin).unwrap());
     tokens
 }
 
@@ -107,11 +110,11 @@ pub(crate) async fn log_in(
     integration: &Integration,
     person: impl FnOnce(&str) -> String,
 ) -> Result<Login, codehost_oauth::error::Error> {
-    let start = integration.begin_login(None)?;
+    let start = integration.begin_login(None).watched()?;
     let mut session = PendingLogins::default();
     session.insert(start.pending);
     let uri = person(start.redirect_to.as_str()).parse().unwrap();
-    let callback = Callback::from_uri(&uri)?;
+    let callback = Callback::from_uri(&uri).watched()?;
     let pending = session.take(&callback)?;
-    integration.finish_login(pending, callback).await
+    integration.finish_login(pending, callback).await.watched()
 }

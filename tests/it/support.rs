@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::watch::{self, Watched as _};
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network, Transport};
@@ -15,9 +16,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const HOST: &str = "http://127.0.0.1:9000";
 pub(crate) const CLIENT_ID: &str = "demo-client";
-pub(crate) const CLIENT_SECRET: &str = "demo-secret";
+pub(crate) const CLIENT_SECRET: &str = "canary-demo-secret";
 
 pub(crate) fn network() -> Network {
+    watch::on();
     Network::public_only().allow_loopback_http()
 }
 
@@ -101,22 +103,28 @@ pub(crate) async fn log_in<E: std::fmt::Debug>(
     integration: &Integration,
     person: impl FnOnce(&str) -> Result<String, E>,
 ) -> Result<Login, Error> {
-    let start = integration.begin_login(None)?;
+    let start = integration.begin_login(None).watched()?;
     let mut session = PendingLogins::default();
     session.insert(start.pending);
     let callback = callback(&person(start.redirect_to.as_str()).unwrap())?;
     let pending = session.take(&callback)?;
-    integration.finish_login(pending, callback).await
+    integration.finish_login(pending, callback).await.watched()
 }
 
 /// The callback of a whole URL or of a path with its query.
 pub(crate) fn callback(url: &str) -> Result<Callback, Error> {
-    Ok(Callback::from_uri(&url.parse().unwrap())?)
+    Callback::from_uri(&url.parse().unwrap()).watched().map_err(Error::from)
 }
 
 /// A member of a pending login as it is stored: the only way to see what it holds.
 pub(crate) fn stored(pending: &PendingLogin, member: &str) -> String {
-    serde_json::to_value(pending).unwrap()[member].as_str().unwrap().to_owned()
+    let text = serde_json::to_value(pending).unwrap()[member].as_str().unwrap().to_owned();
+    match member {
+        "state" => watch::learn("state", &text),
+        "verifier" => watch::learn("verifier", &text),
+        _ => {}
+    }
+    text
 }
 
 /// A server on a raw socket that counts what reaches it.
@@ -202,5 +210,5 @@ pub(crate) async fn get(
     url: &str,
     max_body: usize,
 ) -> Result<http::Response<Vec<u8>>, TransportError> {
-    http.send(http::Request::get(url).body(Vec::new()).unwrap(), max_body).await
+    http.send(http::Request::get(url).body(Vec::new()).unwrap(), max_body).await.watched()
 }

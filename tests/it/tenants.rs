@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use crate::watch::{self, Watched as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codehost_oauth::error::TransportError;
@@ -126,13 +127,13 @@ fn client_id(tenant: usize) -> String {
 }
 
 fn secret(tenant: usize) -> String {
-    format!("secret-of-{tenant}-only")
+    format!("canary-secret-of-{tenant}-only")
 }
 
 impl Ledger {
     fn fresh(&mut self, what: &str) -> String {
         self.counter += 1;
-        format!("{what}-{:06}", self.counter)
+        format!("canary-{what}-{:06}", self.counter)
     }
 
     fn breach(&mut self, what: String) {
@@ -252,7 +253,7 @@ impl Ledger {
         self.learnt.push(everything);
         if uri.contains("token") {
             let mut words = self.learnt.iter().flat_map(|text| text.split(['=', '&', ' ', '"']));
-            let stolen = words.rfind(|word| word.starts_with("code-") || word.starts_with("access-"));
+            let stolen = words.rfind(|word| word.starts_with("canary-code-") || word.starts_with("canary-access-"));
             let token = stolen.map_or_else(|| "evil-token".to_owned(), str::to_owned);
             return (200, json!({"access_token": token, "token_type": "Bearer", "refresh_token": "evil-refresh"}));
         }
@@ -265,6 +266,7 @@ impl Ledger {
 #[async_trait::async_trait]
 impl Transport for World {
     async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
+        watch::sent(&request);
         let (status, body) = self.0.lock().unwrap().answer(&request);
         let response = http::Response::builder().status(status).header("content-type", "application/json");
         Ok(response.body(body.to_string().into_bytes()).unwrap())
@@ -316,7 +318,7 @@ impl Model {
     }
 
     fn begin(&mut self, browser: usize, tenant: usize, trick: Trick) {
-        let start = self.integrations[tenant].begin_login(None).unwrap();
+        let start = self.integrations[tenant].begin_login(None).watched().unwrap();
         let stored = serde_json::to_value(&start.pending).unwrap();
         let member = |name: &str| stored[name].as_str().unwrap().to_owned();
         self.begun.insert(member("state"), (browser, member("verifier")));
@@ -386,10 +388,10 @@ impl Model {
         let Some(tenant) = self.integrations.iter().position(|known| known.callback_url().is_at(uri.path())) else {
             return;
         };
-        let (Ok(parsed), state) = (Callback::from_uri(&uri), query_state(query)) else { return };
+        let (Ok(parsed), state) = (Callback::from_uri(&uri).watched(), query_state(query)) else { return };
         let Ok(pending) = self.browsers[browser].take(&parsed) else { return };
         let requests = self.world.0.lock().unwrap().requests;
-        let result = self.integrations[tenant].finish_login(pending, parsed).await;
+        let result = self.integrations[tenant].finish_login(pending, parsed).await.watched();
         let mut ledger = self.world.0.lock().unwrap();
         if self.begun[&state].0 != browser {
             ledger.breach(format!("browser {browser} finished a login of {}", self.begun[&state].0));

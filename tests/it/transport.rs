@@ -1,12 +1,13 @@
 //! The real HTTP client against servers that misbehave: rows S2, S3, S6, S7, S16–S18, R1–R4 and R16 of the threat model.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use codehost_oauth::custom::Reply;
 use codehost_oauth::error::{Error, TransportError};
-use codehost_oauth::transport::{HttpClient, Network, Transport as _};
+use codehost_oauth::transport::{HttpClient, Network, Resolve, Transport as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -112,6 +113,16 @@ async fn a_request_ends_in_time_wherever_the_server_stalls() {
         assert!(code == "timed_out" || (name == "status" && code == "not_http"), "{name}: {code}");
         assert!(begun.elapsed() < Duration::from_secs(3), "{name}: {:?}", begun.elapsed());
     }
+}
+
+/// Unless a host sets another one. The clock runs by itself.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_is_fifteen_seconds() {
+    let silent = Raw::silent().await;
+    let http = http();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(refused(&http, &silent.url()).await, "timed_out");
+    assert!((14.0..=16.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -458,6 +469,35 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     // The network policy still holds.
     let public = HttpClient::builder(Network::public_only()).build().unwrap().with_root_certificates(&ours.pem());
     assert_eq!(refused(&public.unwrap(), &url).await, "address_not_allowed");
+}
+
+/// Sends every name to this machine.
+#[derive(Debug)]
+struct Here;
+
+#[async_trait::async_trait]
+impl Resolve for Here {
+    async fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+    }
+}
+
+/// A tenant's authority that signs for Bitbucket, and a name server that sends Bitbucket's name to the tenant's server.
+#[tokio::test]
+async fn what_a_tenants_authority_signs_for_others_is_believed_by_that_tenant_only() {
+    let evil = Authority::new();
+    let url = evil.serve(certificate_for(&["api.bitbucket.org", "bitbucket.org"])).await;
+    let shared = HttpClient::builder(Network::any()).resolver(Here).build().unwrap();
+    let tenant = shared.with_root_certificates(&evil.pem()).unwrap();
+    let other = shared.with_root_certificates(&Authority::new().pem()).unwrap();
+    for name in ["api.bitbucket.org", "bitbucket.org"] {
+        let url = url.replace("localhost", name);
+        assert_eq!(get(&tenant, &url, CAP).await.unwrap().body(), b"{}");
+        // After that too, though the name is known and a connection is open.
+        for http in [&shared, &other] {
+            assert_eq!(refused(http, &url).await, "tls_untrusted", "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -361,12 +361,12 @@ fn what_no_secret_may_hold() {
 #[test]
 fn secrets_belong_to_one_base_url() {
     let here = origin("https://git.example.com/gitlab");
-    let client = ClientCredentials::new(here.base_url(), "id", "client-secret").unwrap();
+    let client = ClientCredentials::new(here.base_url(), "id", "canary-client-secret").unwrap();
     let access = AccessToken::new("access".to_owned(), &here).unwrap();
     let refresh = RefreshToken::new("refresh".to_owned(), &here).unwrap();
     for same in ["https://git.example.com/gitlab", "https://GIT.example.com:443/gitlab/"] {
         let same = base(same);
-        assert_eq!(client.secret_for(&same).unwrap(), "client-secret");
+        assert_eq!(client.secret_for(&same).unwrap(), "canary-client-secret");
         assert_eq!(access.expose_for(&same).unwrap(), "access");
         assert_eq!(refresh.expose_for(&same).unwrap(), "refresh");
         assert_eq!(access.duplicate().expose_for(&same).unwrap(), "access");

@@ -166,7 +166,7 @@ impl Revision {
 
     pub(super) fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|_| SealError::Random)?;
+        crate::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
         Ok(Self(i64::from_le_bytes(bytes)))
     }
 
@@ -195,7 +195,7 @@ impl LeaseOwner {
     /// [`SealError::Random`] if the system gives no random bytes.
     pub fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| SealError::Random)?;
+        crate::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
     }
 

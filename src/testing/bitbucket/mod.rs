@@ -30,6 +30,7 @@ use super::application::{FakeApplication, FakeError};
 use super::journal::{Journal, journal_methods};
 use super::server::{Handler, Listener, Server};
 use super::wire::{FakeRequest, FakeResponse, Params, respond};
+use super::witness::shown_callback;
 
 /// A Bitbucket Cloud that runs in this process until it is dropped.
 pub struct FakeBitbucket {
@@ -79,7 +80,7 @@ impl FakeBitbucket {
     /// [`FakeError`] if the page shows an error instead.
     pub fn authorize(&self, url: &str, person: &str) -> Result<String, FakeError> {
         let params = self.authorization_params(url)?;
-        authorize::grant(&mut self.lock(), &params, person)
+        shown_callback(authorize::grant(&mut self.lock(), &params, person))
     }
 
     /// Cancels at this authorization URL: returns the callback URL.
@@ -89,7 +90,7 @@ impl FakeBitbucket {
     /// [`FakeError`] if the page shows an error instead.
     pub fn deny(&self, url: &str) -> Result<String, FakeError> {
         let params = self.authorization_params(url)?;
-        authorize::denied(&self.lock(), &params)
+        shown_callback(authorize::denied(&self.lock(), &params))
     }
 
     /// Revokes every token.

@@ -18,14 +18,16 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
     let provider = suite.provider;
     let flow = Flow::new(provider)?;
     let scopes = provider.required_scopes(&Access::Read);
-    let challenge = oauth::challenge(flow.pending.verifier());
+    let mut challenge = String::new();
+    oauth::push_challenge(&mut challenge, flow.pending.verifier());
     let url = provider.authorization_url(&AuthorizationRequest {
         client_id: CLIENT_ID,
         callback_url: &flow.callback_url,
         scopes: &scopes,
     });
     ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;
-    let url = AuthorizationUrl::for_one_login(&AuthorizationUrl::beginning(&url), flow.pending.state(), &challenge);
+    let (state, verifier) = (flow.pending.state(), flow.pending.verifier());
+    let url = oauth::authorization_url(&AuthorizationUrl::beginning(&url), state, verifier);
     let url = Url::parse(url.as_str()).map_err(said)?;
     let base = provider.base_url();
     ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || format!("it is not below {}", base.as_str()))?;

@@ -30,6 +30,7 @@ use super::application::{FakeApplication, FakeError};
 use super::journal::{Journal, journal_methods};
 use super::server::{Listener, Server};
 use super::wire::Params;
+use super::witness::shown_callback;
 
 /// A GitLab that runs in this process until it is dropped.
 pub struct FakeGitLab {
@@ -74,7 +75,7 @@ impl FakeGitLab {
         let params = self.authorization_params(url)?;
         let mut state = self.lock();
         authorize::check(&state, &params).map_err(FakeError::Page)?;
-        authorize::grant(&mut state, &params, person)
+        shown_callback(authorize::grant(&mut state, &params, person))
     }
 
     /// Presses "Deny" at this authorization URL: returns the callback URL.
@@ -85,7 +86,7 @@ impl FakeGitLab {
     pub fn deny(&self, url: &str) -> Result<String, FakeError> {
         let params = self.authorization_params(url)?;
         authorize::check(&self.lock(), &params).map_err(FakeError::Page)?;
-        Ok(authorize::denied(&params))
+        shown_callback(Ok(authorize::denied(&params)))
     }
 
     /// Revokes every token.

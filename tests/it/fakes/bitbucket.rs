@@ -6,7 +6,7 @@ use super::{Answer, CALLBACK, CHALLENGE, VERIFIER, client, encoded, form, get, g
 use crate::fixture::text;
 
 const ID: &str = "key";
-const SECRET: &str = "s/e+c r%et";
+const SECRET: &str = "canary-s/e+c r%et";
 
 async fn start(rotation: RefreshRotation) -> FakeBitbucket {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "account email team");

@@ -5,11 +5,11 @@ use codehost_oauth::testing::{FakeApplication, FakeError, FakeGitLab, gitlab::Fa
 use super::{Answer, CALLBACK, CHALLENGE, VERIFIER, client, encoded, form, get, get_with_token, param, send, with};
 
 const ID: &str = "peer-client-id";
-const SECRET: &str = "gloas-peer-client-secret";
+const SECRET: &str = "canary-peer-client-secret";
 
 async fn start() -> FakeGitLab {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "read_user openid");
-    let other = FakeApplication::new("second", "other-secret", CALLBACK, "read_user");
+    let other = FakeApplication::new("second", "canary-other-secret", CALLBACK, "read_user");
     FakeGitLab::builder().application(app).application(other).start().await.unwrap()
 }
 
@@ -71,7 +71,7 @@ async fn a_failed_exchange_does_not_spend_the_code() {
         (with(&right, "client_secret", "wrong"), "token_invalid_client"),
         (with(&right, "client_secret", ""), "token_invalid_client"),
         (with(&right, "client_id", "nobody"), "token_invalid_client"),
-        (with(&with(&right, "client_id", "second"), "client_secret", "other-secret"), "token_invalid_grant"),
+        (with(&with(&right, "client_id", "second"), "client_secret", "canary-other-secret"), "token_invalid_grant"),
         (with(&right, "redirect_uri", "http://127.0.0.1:9000/callback/"), "token_invalid_grant"),
         (with(&right, "redirect_uri", ""), "token_missing_redirect_uri"),
         (with(&right, "code", ""), "token_missing_code"),
@@ -131,7 +131,10 @@ async fn a_refresh_kills_the_old_pair_at_once() {
     let (access, first) = log_in(&fake, "alice").await;
     for (params, fixture) in [
         (with(&refresh(&first), "client_secret", "wrong"), "token_invalid_client"),
-        (with(&with(&refresh(&first), "client_secret", "other-secret"), "client_id", "second"), "token_invalid_grant"),
+        (
+            with(&with(&refresh(&first), "client_secret", "canary-other-secret"), "client_id", "second"),
+            "token_invalid_grant",
+        ),
         // The grant is looked at before the client.
         (with(&refresh("0000"), "client_secret", "wrong"), "token_invalid_grant"),
         (with(&with(&refresh(&first), "client_secret", ""), "client_id", ""), "token_invalid_grant"),
@@ -242,7 +245,7 @@ async fn revocation() {
     for params in [
         vec![("token", access.as_str())],
         vec![("token", &access), ("client_id", ID), ("client_secret", "wrong")],
-        vec![("token", &access), ("client_id", "second"), ("client_secret", "other-secret")],
+        vec![("token", &access), ("client_id", "second"), ("client_secret", "canary-other-secret")],
     ] {
         send(form(&url, &params)).await.assert_like("gitlab/revoke_unauthorized.http", fake.base_url());
     }

@@ -61,7 +61,7 @@ async fn killed_in_the_middle_of_a_save_the_old_state_or_the_new_is_there() {
                 ("base_url", &program.gitlab),
                 ("access", "sign-in"),
                 ("client_id", &format!("client-{round}")),
-                ("client_secret", &format!("secret-{round}")),
+                ("client_secret", &format!("canary-secret-{round}")),
                 ("timeout", &timeout),
                 ("act", "save-anyway"),
             ])

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use crate::watch;
 
 /// The program while it runs; dropped, it is killed.
 pub(super) struct Program {
@@ -32,10 +34,12 @@ impl Program {
         if let Some(database) = database {
             command.arg("--database").arg(database);
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut url, mut token, mut gitlab, mut bitbucket) = Default::default();
+        watch_errors(child.stderr.take().unwrap());
         while let Some(line) = lines.next_line().await.unwrap() {
+            watch::page("what the host prints", &line);
             if let Some(rest) = line.strip_prefix("fake GitLab: ") {
                 gitlab = rest.to_owned();
             } else if let Some(rest) = line.strip_prefix("fake Bitbucket: ") {
@@ -54,8 +58,20 @@ impl Program {
     /// As `kill -9` does it.
     pub(super) async fn kill(mut self) {
         self.child.kill().await.unwrap();
-        while self.lines.next_line().await.unwrap().is_some() {}
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            watch::page("what the host prints", &line);
+        }
     }
+}
+
+/// For as long as the program runs: a full pipe would stop it.
+fn watch_errors(errors: ChildStderr) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(errors).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            watch::page("the errors of the host", &line);
+        }
+    });
 }
 
 fn program() -> PathBuf {

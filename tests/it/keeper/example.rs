@@ -9,6 +9,7 @@ use codehost_oauth::{Callback, PendingLogins};
 
 use super::scenario::{Result, integration};
 use super::servers::Server;
+use crate::watch::Watched as _;
 
 const KEYS: &str = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
@@ -16,7 +17,7 @@ const KEYS: &str = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 async fn several_programs_renew_once() -> Result {
     build()?;
     let callback = "https://app.example.com/oauth/callback/gitlab/demo";
-    let app = FakeApplication::new("id", "secret", callback, "read_user");
+    let app = FakeApplication::new("id", "canary-keeper-secret", callback, "read_user");
     let gitlab = FakeGitLab::builder().application(app).token_lifetime(Some(Duration::from_secs(2))).start().await?;
     let server = Server::sqlite()?;
     let flags = Flags { gitlab: &gitlab, store: &server.url };
@@ -72,7 +73,7 @@ impl Flags<'_> {
         command.args([action, "--platform", "gitlab", "--base-url", self.gitlab.base_url(), "--allow-http"]);
         command.args(["--host", "https://app.example.com", "--id", "demo", "--client-id", "id", "--access", "sign-in"]);
         command.args(["--store", self.store, "--connection", "gitlab:demo:1"]);
-        command.env("CODEHOST_CLIENT_SECRET", "secret").env("CODEHOST_SEAL_KEYS", KEYS);
+        command.env("CODEHOST_CLIENT_SECRET", "canary-keeper-secret").env("CODEHOST_SEAL_KEYS", KEYS);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -84,17 +85,20 @@ impl Flags<'_> {
     fn run(&self, action: &str, stdin: &str) -> Result<Output> {
         let mut child = self.start(action)?;
         child.stdin.take().expect("piped").write_all(stdin.as_bytes())?;
-        Ok(child.wait_with_output()?)
+        let output = child.wait_with_output()?;
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        crate::watch::text("what an example prints", &String::from_utf8_lossy(&said));
+        Ok(output)
     }
 }
 
 async fn answer_of_the_token_endpoint(gitlab: &FakeGitLab) -> Result<String> {
     let integration = integration(gitlab.base_url(), "demo")?;
-    let start = integration.begin_login(None)?;
+    let start = integration.begin_login(None).watched()?;
     let mut session = PendingLogins::default();
     session.insert(start.pending);
-    let callback = Callback::from_uri(&gitlab.authorize(start.redirect_to.as_str(), "alice")?.parse()?)?;
-    let tokens = integration.finish_login(session.take(&callback)?, callback).await?.tokens;
+    let callback = Callback::from_uri(&gitlab.authorize(start.redirect_to.as_str(), "alice")?.parse()?).watched()?;
+    let tokens = integration.finish_login(session.take(&callback)?, callback).await.watched()?.tokens;
     let base = integration.provider().base_url();
     let refresh = tokens.refresh_token.as_ref().unwrap().expose_for(base)?;
     Ok(format!(

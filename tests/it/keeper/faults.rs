@@ -8,6 +8,7 @@ use codehost_oauth::keeper::{MemoryStore, Outcome, TokenStore};
 use codehost_oauth::testing::{Fault, FaultyStore};
 
 use super::scenario::{Result, Scenario};
+use crate::watch::Watched as _;
 
 #[tokio::test]
 async fn no_fault_of_the_store_loses_tokens() -> Result {
@@ -16,17 +17,17 @@ async fn no_fault_of_the_store_loses_tokens() -> Result {
             let mut scenario = Scenario::start().await?;
             let tokens = scenario.log_in().await?;
             let store = Arc::new(MemoryStore::default());
-            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await?;
+            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await.watched()?;
             scenario.expire();
 
             let faulty = FaultyStore::new(Arc::clone(&store));
             faulty.fail(call, fault.clone());
-            let first = scenario.keeper(faulty).access_token(&scenario.connection).await;
+            let first = scenario.keeper(faulty).access_token(&scenario.connection).await.watched();
             assert!(!first.as_ref().is_err_and(KeeperError::needs_login), "{fault:?} {call}: {first:?}");
 
             // Whatever happened to the first node, the second one has living tokens, and nothing was used twice.
-            let token = scenario.keeper(store).access_token(&scenario.connection).await?;
-            assert!(scenario.integration.user(&token).await.is_ok(), "{fault:?} {call}");
+            let token = scenario.keeper(store).access_token(&scenario.connection).await.watched()?;
+            assert!(scenario.integration.user(&token).await.watched().is_ok(), "{fault:?} {call}");
             scenario.assert_refreshes(1);
             if let Ok(first) = first {
                 assert_eq!(scenario.text(&first), scenario.text(&token));
@@ -43,7 +44,7 @@ async fn several_failing_writes_are_outlasted() -> Result {
     let store = Arc::new(MemoryStore::default());
     let faulty = FaultyStore::new(Arc::clone(&store));
     let keeper = scenario.keeper(faulty.clone());
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     scenario.expire();
     // Load, lease, load, mark; then the writes of the new tokens, each followed by the lease's extension.
     let write = faulty.calls() + 4;
@@ -51,7 +52,7 @@ async fn several_failing_writes_are_outlasted() -> Result {
         faulty.fail(write + n * 2, if n == 1 { Fault::LostAnswer } else { Fault::Error });
         faulty.fail(write + n * 2 + 1, Fault::Error);
     }
-    assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::Renewed(_)));
+    assert!(matches!(keeper.ask(&scenario.connection).await.watched()?, Outcome::Renewed(_)));
     scenario.assert_refreshes(1);
     Ok(())
 }
@@ -65,8 +66,8 @@ async fn a_failing_import_is_repeated() -> Result {
             let store = Arc::new(MemoryStore::default());
             let faulty = FaultyStore::new(Arc::clone(&store));
             faulty.fail(call, fault.clone());
-            scenario.keeper(faulty).import(&scenario.connection, tokens).await?;
-            assert!(scenario.keeper(store).access_token(&scenario.connection).await.is_ok());
+            scenario.keeper(faulty).import(&scenario.connection, tokens).await.watched()?;
+            assert!(scenario.keeper(store).access_token(&scenario.connection).await.watched().is_ok());
         }
     }
     Ok(())
@@ -81,11 +82,11 @@ async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
         let store = Arc::new(MemoryStore::default());
         let faulty = FaultyStore::new(Arc::clone(&store));
         let slow = scenario.keeper(faulty.clone());
-        slow.import(&scenario.connection, tokens).await?;
+        slow.import(&scenario.connection, tokens).await.watched()?;
         scenario.expire();
         faulty.fail(faulty.calls() + 4, Fault::Delay(Duration::from_millis(400)));
         let (waiting, connection) = (slow.clone(), scenario.connection.clone());
-        let refresh = tokio::spawn(async move { waiting.ask(&connection).await });
+        let refresh = tokio::spawn(async move { waiting.ask(&connection).await.watched() });
         tokio::time::sleep(Duration::from_millis(200)).await;
 
         scenario.clock.advance(-7200);
@@ -96,10 +97,10 @@ async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
             assert!(matches!(refresh.await??, Outcome::NeedsLogin(_)));
             assert!(store.load(&scenario.connection).await?.is_none());
         } else {
-            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, newer).await?;
+            scenario.keeper(Arc::clone(&store)).import(&scenario.connection, newer).await.watched()?;
             let adopted = refresh.await??.into_token()?;
             assert_eq!(scenario.text(&adopted), expected);
-            let stored = scenario.keeper(store).access_token(&scenario.connection).await?;
+            let stored = scenario.keeper(store).access_token(&scenario.connection).await.watched()?;
             assert_eq!(scenario.text(&stored), expected);
         }
     }
@@ -115,15 +116,15 @@ async fn a_slow_holder_is_overtaken_and_still_wins() -> Result {
     let store = Arc::new(MemoryStore::default());
     let faulty = FaultyStore::new(Arc::clone(&store));
     let stuck = scenario.builder(faulty.clone()).lease(Duration::from_secs(1)).build();
-    stuck.import(&scenario.connection, tokens).await?;
+    stuck.import(&scenario.connection, tokens).await.watched()?;
     scenario.expire();
     faulty.fail(faulty.calls() + 4, Fault::Delay(Duration::from_secs(4)));
     let (waiting, connection) = (stuck.clone(), scenario.connection.clone());
-    let refresh = tokio::spawn(async move { waiting.access_token(&connection).await });
+    let refresh = tokio::spawn(async move { waiting.access_token(&connection).await.watched() });
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    let second = scenario.keeper(Arc::clone(&store)).access_token(&scenario.connection).await?;
+    let second = scenario.keeper(Arc::clone(&store)).access_token(&scenario.connection).await.watched()?;
     let first = refresh.await??;
     assert_eq!(scenario.text(&first), scenario.text(&second));
-    assert!(scenario.integration.user(&second).await.is_ok());
+    assert!(scenario.integration.user(&second).await.watched().is_ok());
     Ok(())
 }

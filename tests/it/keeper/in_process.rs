@@ -9,14 +9,15 @@ use codehost_oauth::keeper::{CallError, LoginReason, MemoryStore, Outcome, Token
 use codehost_oauth::{AccessToken, Origin, RefreshToken, Revocation, TokenSet};
 
 use super::scenario::{Collected, Result, Scenario, integration};
+use crate::watch::Watched as _;
 
 #[tokio::test]
 async fn a_hundred_tasks_refresh_once() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let keeper = scenario.keeper(MemoryStore::default());
-    keeper.import(&scenario.connection, tokens).await?;
-    assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::StillValid(_)));
+    keeper.import(&scenario.connection, tokens).await.watched()?;
+    assert!(matches!(keeper.ask(&scenario.connection).await.watched()?, Outcome::StillValid(_)));
 
     for round in 1..=3 {
         scenario.expire();
@@ -27,7 +28,7 @@ async fn a_hundred_tasks_refresh_once() -> Result {
             let (keeper, connection, collected) = (keeper.clone(), scenario.connection.clone(), collected.clone());
             let base = scenario.integration.provider().base_url().clone();
             tasks.spawn(async move {
-                let token = keeper.access_token(&connection).await.unwrap();
+                let token = keeper.access_token(&connection).await.watched().unwrap();
                 collected.push(token.expose_for(&base).unwrap().to_owned());
             });
         }
@@ -46,7 +47,7 @@ async fn several_nodes_refresh_once() -> Result {
     let tokens = scenario.log_in().await?;
     let store = Arc::new(MemoryStore::default());
     let keepers: Vec<_> = (0..8).map(|_| scenario.keeper(Arc::clone(&store))).collect();
-    keepers[0].import(&scenario.connection, tokens).await?;
+    keepers[0].import(&scenario.connection, tokens).await.watched()?;
     scenario.expire();
     scenario.gitlab.set_latency(Duration::from_millis(300));
     let outcomes = futures_util::future::join_all(keepers.iter().map(|keeper| keeper.ask(&scenario.connection))).await;
@@ -73,15 +74,15 @@ async fn a_dropped_caller_loses_nothing() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let keeper = scenario.keeper(MemoryStore::default());
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     scenario.gitlab.set_latency(Duration::from_millis(40));
     for cut in 0..16 {
         scenario.expire();
         let _ = tokio::time::timeout(Duration::from_millis(cut * 5), keeper.access_token(&scenario.connection)).await;
         tokio::time::sleep(Duration::from_millis(80)).await;
         // Whatever was cut off, the stored pair is alive.
-        let token = keeper.access_token(&scenario.connection).await?;
-        assert!(scenario.integration.user(&token).await.is_ok(), "cut at {cut}");
+        let token = keeper.access_token(&scenario.connection).await.watched()?;
+        assert!(scenario.integration.user(&token).await.watched().is_ok(), "cut at {cut}");
     }
     let refreshes = scenario.spent().len();
     assert!(refreshes <= 16);
@@ -112,27 +113,27 @@ async fn an_outage_is_no_log_out() -> Result {
         let tokens = scenario.log_in().await?;
         let store = Arc::new(MemoryStore::default());
         let keeper = scenario.keeper(Arc::clone(&store));
-        keeper.import(&scenario.connection, tokens).await?;
+        keeper.import(&scenario.connection, tokens).await.watched()?;
 
         // Due, and still good: the outage goes unnoticed.
         scenario.clock.advance(7200 - 30);
         scenario.gitlab.respond_next("/oauth/token", status, headers, body);
-        let outcome = keeper.ask(&scenario.connection).await?;
+        let outcome = keeper.ask(&scenario.connection).await.watched()?;
         assert!(matches!(outcome, Outcome::StillValid(_)), "{status} {body}: {outcome:?}");
         // Nobody asks again within the pause.
-        assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::StillValid(_)));
+        assert!(matches!(keeper.ask(&scenario.connection).await.watched()?, Outcome::StillValid(_)));
         assert_eq!(scenario.spent().len(), 1);
 
         // Expired: another node, which has no pause, hears the same.
         let node = scenario.keeper(Arc::clone(&store));
         scenario.expire();
         scenario.gitlab.respond_next("/oauth/token", status, headers, body);
-        let error = node.access_token(&scenario.connection).await.unwrap_err();
+        let error = node.access_token(&scenario.connection).await.watched().unwrap_err();
         assert!(!error.needs_login(), "{status} {body}: {error:?}");
 
         // It is over.
-        let token = scenario.keeper(store).access_token(&scenario.connection).await?;
-        assert!(scenario.integration.user(&token).await.is_ok());
+        let token = scenario.keeper(store).access_token(&scenario.connection).await.watched()?;
+        assert!(scenario.integration.user(&token).await.watched().is_ok());
     }
     Ok(())
 }
@@ -143,19 +144,19 @@ async fn only_the_platforms_word_is_a_log_out() -> Result {
     let tokens = scenario.log_in().await?;
     let store = Arc::new(MemoryStore::default());
     let keeper = scenario.keeper(Arc::clone(&store));
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     scenario.expire();
     scenario.gitlab.revoke_all();
-    assert!(matches!(keeper.ask(&scenario.connection).await?, Outcome::NeedsLogin(LoginReason::Refused)));
+    assert!(matches!(keeper.ask(&scenario.connection).await.watched()?, Outcome::NeedsLogin(LoginReason::Refused)));
     // It is remembered, on every node, and asked once.
     let node = scenario.keeper(store);
-    assert!(matches!(node.ask(&scenario.connection).await?, Outcome::NeedsLogin(LoginReason::Refused)));
+    assert!(matches!(node.ask(&scenario.connection).await.watched()?, Outcome::NeedsLogin(LoginReason::Refused)));
     assert_eq!(scenario.spent().len(), 1);
     // A new login is the way back.
     let tokens = scenario.log_in().await?;
-    node.import(&scenario.connection, tokens).await?;
-    let token = keeper.access_token(&scenario.connection).await?;
-    assert!(scenario.integration.user(&token).await.is_ok());
+    node.import(&scenario.connection, tokens).await.watched()?;
+    let token = keeper.access_token(&scenario.connection).await.watched()?;
+    assert!(scenario.integration.user(&token).await.watched().is_ok());
     Ok(())
 }
 
@@ -165,12 +166,12 @@ async fn a_lost_answer_is_told_apart() -> Result {
     let tokens = scenario.log_in().await?;
     let store = Arc::new(MemoryStore::default());
     let keeper = scenario.keeper(Arc::clone(&store));
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     scenario.expire();
     scenario.gitlab.lose_next_answer("/oauth/token");
-    assert!(keeper.access_token(&scenario.connection).await.unwrap_err().is_transient());
+    assert!(keeper.access_token(&scenario.connection).await.watched().unwrap_err().is_transient());
     let node = scenario.keeper(store);
-    assert!(matches!(node.ask(&scenario.connection).await?, Outcome::NeedsLogin(LoginReason::AnswerLost)));
+    assert!(matches!(node.ask(&scenario.connection).await.watched()?, Outcome::NeedsLogin(LoginReason::AnswerLost)));
     Ok(())
 }
 
@@ -180,7 +181,7 @@ async fn a_401_is_answered_once() -> Result {
     let tokens = scenario.log_in().await?;
     let store = Arc::new(MemoryStore::default());
     let (keeper, node) = (scenario.keeper(Arc::clone(&store)), scenario.keeper(store));
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     scenario.clock.advance(60);
     let calls = AtomicUsize::new(0);
 
@@ -189,9 +190,9 @@ async fn a_401_is_answered_once() -> Result {
         .with_token(&scenario.connection, async |token: AccessToken| {
             if calls.fetch_add(1, Ordering::SeqCst) == 0 {
                 scenario.expire();
-                node.access_token(&scenario.connection).await.map_err(CallError::Keeper)?;
+                node.access_token(&scenario.connection).await.watched().map_err(CallError::Keeper)?;
             }
-            scenario.integration.user(&token).await.map_err(CallError::<Error>::from)
+            scenario.integration.user(&token).await.watched().map_err(CallError::<Error>::from)
         })
         .await?;
     assert_eq!((who.key.to_string(), calls.load(Ordering::SeqCst)), (scenario.connection.to_string(), 2));
@@ -200,7 +201,8 @@ async fn a_401_is_answered_once() -> Result {
     // The access token died early: one refresh, one more call.
     scenario.clock.advance(60);
     scenario.gitlab.expire_all_tokens();
-    let call = async |token: AccessToken| scenario.integration.user(&token).await.map_err(CallError::<Error>::from);
+    let call =
+        async |token: AccessToken| scenario.integration.user(&token).await.watched().map_err(CallError::<Error>::from);
     keeper.with_token(&scenario.connection, call).await?;
     scenario.assert_refreshes(2);
 
@@ -235,14 +237,14 @@ async fn tokens_of_another_integration_go_nowhere() -> Result {
         ),
     ] {
         let foreign = AccessToken::new("a".to_owned(), &origin).unwrap();
-        let refused = keeper.import(&scenario.connection, TokenSet::new(foreign)).await.unwrap_err();
+        let refused = keeper.import(&scenario.connection, TokenSet::new(foreign)).await.watched().unwrap_err();
         assert!(matches!(refused, KeeperError::Config(_)));
         let own = AccessToken::new("a".to_owned(), scenario.integration.expected().origin).unwrap();
         let mut mixed = TokenSet::new(own);
         mixed.refresh_token = RefreshToken::new("r".to_owned(), &origin);
-        assert!(matches!(keeper.import(&scenario.connection, mixed).await, Err(KeeperError::Config(_))));
+        assert!(matches!(keeper.import(&scenario.connection, mixed).await.watched(), Err(KeeperError::Config(_))));
     }
-    let unknown = keeper.access_token(&"gitlab:gone:1".parse()?).await.unwrap_err();
+    let unknown = keeper.access_token(&"gitlab:gone:1".parse()?).await.watched().unwrap_err();
     assert!(matches!(unknown, KeeperError::UnknownIntegration));
     assert_eq!(scenario.gitlab.connections(), connections);
     Ok(())
@@ -253,11 +255,11 @@ async fn a_changed_base_url_opens_nothing() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let store = Arc::new(MemoryStore::default());
-    scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await?;
+    scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await.watched()?;
     let elsewhere = Scenario::start().await?;
     scenario.expire();
     let moved = elsewhere.keeper(store);
-    assert!(matches!(moved.access_token(&scenario.connection).await, Err(KeeperError::Config(_))));
+    assert!(matches!(moved.access_token(&scenario.connection).await.watched(), Err(KeeperError::Config(_))));
     assert_eq!(elsewhere.gitlab.connections(), 0);
     Ok(())
 }
@@ -267,11 +269,11 @@ async fn jumping_clocks_cause_no_storm() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let keeper = scenario.keeper(MemoryStore::default());
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     for (jump, refreshes) in [(-3600, 0), (3600, 0), (86400, 1), (-86400, 1), (0, 1)] {
         scenario.clock.advance(jump);
         for _ in 0..20 {
-            keeper.access_token(&scenario.connection).await?;
+            keeper.access_token(&scenario.connection).await.watched()?;
         }
         scenario.assert_refreshes(refreshes);
     }
@@ -286,17 +288,17 @@ async fn a_disconnect_revokes_and_deletes() -> Result {
         let access = tokens.access_token.duplicate();
         let store = Arc::new(MemoryStore::default());
         let keeper = scenario.keeper(Arc::clone(&store));
-        keeper.import(&scenario.connection, tokens).await?;
+        keeper.import(&scenario.connection, tokens).await.watched()?;
         if down {
             scenario.gitlab.respond_next("/oauth/revoke", 503, &[("Content-Type", "text/html")], "<html>");
         }
-        let gone = keeper.disconnect(&scenario.connection).await?;
+        let gone = keeper.disconnect(&scenario.connection).await.watched()?;
         let revoked = matches!(gone.revocation, Some(Ok(Revocation::Revoked)));
         assert!(gone.deleted && revoked != down, "{gone:?}");
-        assert_eq!(scenario.integration.user(&access).await.is_err(), !down);
+        assert_eq!(scenario.integration.user(&access).await.watched().is_err(), !down);
         assert!(store.load(&scenario.connection).await?.is_none());
-        assert!(!keeper.disconnect(&scenario.connection).await?.deleted);
-        let outcome = keeper.ask(&scenario.connection).await?;
+        assert!(!keeper.disconnect(&scenario.connection).await.watched()?.deleted);
+        let outcome = keeper.ask(&scenario.connection).await.watched()?;
         assert!(matches!(outcome, Outcome::NeedsLogin(LoginReason::NotConnected)));
     }
     Ok(())

@@ -13,6 +13,7 @@ use codehost_oauth::transport::{HttpClient, Network, Transport};
 
 use super::scenario::{Collected, Result, Scenario, TestClock, integration_over, ring};
 use super::servers::{Server, open};
+use crate::watch::Watched as _;
 
 const PROCESSES: usize = 8;
 const TASKS: usize = 32;
@@ -38,7 +39,7 @@ async fn race(server: Server) -> Result {
     let rounds = std::env::var("CODEHOST_OAUTH_TEST_ROUNDS").ok().map_or(Ok(20), |text| text.parse())?;
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    scenario.keeper(open(&server.url).await?).import(&scenario.connection, tokens).await?;
+    scenario.keeper(open(&server.url).await?).import(&scenario.connection, tokens).await.watched()?;
     scenario.gitlab.set_latency(Duration::from_millis(300));
     let mut nodes = (0..PROCESSES).map(|_| Node::start(&server, &scenario, "")).collect::<Result<Vec<_>>>()?;
     let mut slowest = Duration::ZERO;
@@ -97,15 +98,15 @@ async fn killed(server: Server) -> Result {
         let mut scenario = Scenario::start().await?;
         let tokens = scenario.log_in().await?;
         let survivor = scenario.builder(open(&server.url).await?).lease(LEASE).build();
-        survivor.import(&scenario.connection, tokens).await?;
+        survivor.import(&scenario.connection, tokens).await.watched()?;
         let mut victim = Node::start(&server, &scenario, point)?;
         victim.begin(ROUND)?;
         assert_eq!(victim.answer()?, None, "{point}: the process should have been killed");
         scenario.clock.advance(ROUND);
-        let outcome = survivor.ask(&scenario.connection).await?;
+        let outcome = survivor.ask(&scenario.connection).await.watched()?;
         match outcome {
             Outcome::Renewed(token) | Outcome::RenewedElsewhere(token) | Outcome::StillValid(token) if !spent => {
-                assert!(scenario.integration.user(&token).await.is_ok(), "{point}");
+                assert!(scenario.integration.user(&token).await.watched().is_ok(), "{point}");
                 scenario.assert_refreshes(1);
             }
             Outcome::NeedsLogin(LoginReason::AnswerLost) if spent => {}
@@ -202,7 +203,7 @@ async fn child() -> Result {
             // On a busy machine a store or a turn can take too long; a host asks again then.
             let mut tries = 0;
             answers.push(loop {
-                match keeper.access_token(&connection).await {
+                match keeper.access_token(&connection).await.watched() {
                     Ok(token) => {
                         break format!("token {}", token.expose_for(integration.provider().base_url()).unwrap());
                     }

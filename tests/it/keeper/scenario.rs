@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use crate::watch::{self, Watched as _};
 use codehost_oauth::keeper::{Clock, ConnectionId, TokenKeeper, TokenKeeperBuilder, TokenStore};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
@@ -22,8 +23,9 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) async fn start() -> Result<Self> {
+        watch::on();
         let callback = "https://app.example.com/oauth/callback/gitlab/demo";
-        let app = FakeApplication::new("id", "secret", callback, "read_user api");
+        let app = FakeApplication::new("id", "canary-keeper-secret", callback, "read_user api");
         let gitlab = FakeGitLab::builder().application(app).start().await?;
         let integration = Arc::new(integration(gitlab.base_url(), "demo")?);
         let connection = "gitlab:demo:1".parse()?;
@@ -32,12 +34,12 @@ impl Scenario {
 
     /// Logs alice in.
     pub(crate) async fn log_in(&mut self) -> Result<TokenSet> {
-        let start = self.integration.begin_login(None)?;
+        let start = self.integration.begin_login(None).watched()?;
         let mut session = PendingLogins::default();
         session.insert(start.pending);
         let uri = self.gitlab.authorize(start.redirect_to.as_str(), "alice")?;
-        let callback = Callback::from_uri(&uri.parse()?)?;
-        let login = self.integration.finish_login(session.take(&callback)?, callback).await?;
+        let callback = Callback::from_uri(&uri.parse()?).watched()?;
+        let login = self.integration.finish_login(session.take(&callback)?, callback).await.watched()?;
         self.connection = ConnectionId::from(&login.user.key);
         Ok(login.tokens)
     }
@@ -79,6 +81,7 @@ impl Scenario {
 }
 
 pub(crate) fn ring() -> KeyRing {
+    watch::on();
     KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
 }
 
@@ -94,7 +97,7 @@ pub(crate) fn integration_over(http: impl Transport + 'static, base_url: &str, i
         .id(id.parse()?)
         .name("GitLab")
         .host("https://app.example.com".parse()?)
-        .client("id", "secret")
+        .client("id", "canary-keeper-secret")
         .access(Access::SignIn)
         .transport(http)
         .build()?)

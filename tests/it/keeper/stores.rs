@@ -8,6 +8,7 @@ use codehost_oauth::testing::{FaultyStore, store_conformance};
 
 use super::scenario::Result;
 use super::servers::{Server, open};
+use crate::watch::Watched as _;
 
 #[tokio::test]
 async fn memory_conforms() -> Result {
@@ -95,16 +96,16 @@ async fn a_store_shows_nothing_of_a_token() -> Result {
     let access = scenario.text(&tokens.access_token);
     let store = Arc::new(MemoryStore::default());
     let keeper = scenario.keeper(Arc::clone(&store));
-    keeper.import(&scenario.connection, tokens).await?;
+    keeper.import(&scenario.connection, tokens).await.watched()?;
     let stored = store.load(&scenario.connection).await?.unwrap();
     assert!(!String::from_utf8_lossy(&stored.sealed).contains(&access));
-    let outcome = keeper.ask(&scenario.connection).await?;
+    let outcome = keeper.ask(&scenario.connection).await.watched()?;
     let shown = format!("{outcome:?} {keeper:?} {stored:?}");
     assert!(!shown.contains(&access) && !shown.contains("7, 7, 7"), "{shown}");
 
     // A row that was moved to somebody else opens nowhere.
     let thief = "gitlab:demo:99999".parse()?;
     assert!(store.compare_and_swap(&thief, None, &stored).await?);
-    assert_eq!(keeper.access_token(&thief).await.unwrap_err().code(), "seal_rejected");
+    assert_eq!(keeper.access_token(&thief).await.watched().unwrap_err().code(), "seal_rejected");
     Ok(())
 }

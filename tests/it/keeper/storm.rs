@@ -13,6 +13,7 @@ use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use tokio::time::Instant;
 
 use super::scenario::{Result, integration_over, ring};
+use crate::watch::{self, Watched as _};
 
 const MANY: usize = 10_000;
 
@@ -25,9 +26,9 @@ async fn ten_thousand_connections_are_renewed_in_good_order() -> Result {
     let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), HashMap::from(integrations));
     let keeper = keeper.clock(clock.clone()).build();
     for n in 0..MANY {
-        keeper.import(&large.connection(n), large.tokens(n, clock.now())).await?;
+        keeper.import(&large.connection(n), large.tokens(n, clock.now())).await.watched()?;
     }
-    keeper.import(&small.connection(0), small.tokens(0, clock.now())).await?;
+    keeper.import(&small.connection(0), small.tokens(0, clock.now())).await.watched()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
 
     let begun = Instant::now();
@@ -36,7 +37,7 @@ async fn ten_thousand_connections_are_renewed_in_good_order() -> Result {
         let (keeper, connection) = (keeper.clone(), large.connection(n));
         tasks.spawn(async move {
             loop {
-                match keeper.ask(&connection).await.unwrap() {
+                match keeper.ask(&connection).await.watched().unwrap() {
                     Outcome::Retry { after, .. } => tokio::time::sleep(after * 4).await,
                     outcome => return assert!(outcome.into_token().is_ok()),
                 }
@@ -45,7 +46,7 @@ async fn ten_thousand_connections_are_renewed_in_good_order() -> Result {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = Instant::now();
-    keeper.access_token(&small.connection(0)).await?;
+    keeper.access_token(&small.connection(0)).await.watched()?;
     assert!(asked.elapsed() < Duration::from_millis(200), "another integration starved: {:?}", asked.elapsed());
 
     while let Some(ended) = tasks.join_next().await {
@@ -65,7 +66,7 @@ async fn due_connections_that_are_valid_do_not_queue() -> Result {
     let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
     let keeper = keeper.clock(clock.clone()).build();
     for n in 0..100 {
-        keeper.import(&host.connection(n), host.tokens(n, clock.now())).await?;
+        keeper.import(&host.connection(n), host.tokens(n, clock.now())).await.watched()?;
     }
     tokio::time::advance(Duration::from_secs(7200 - 50)).await;
     let connections: Vec<_> = (0..100).map(|n| host.connection(n)).collect();
@@ -88,24 +89,24 @@ async fn failures_are_asked_about_less_and_less() -> Result {
     let clock = VirtualClock::start();
     let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
     let keeper = keeper.clock(clock.clone()).build();
-    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await?;
+    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await.watched()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
     host.wire.down.store(1, Ordering::SeqCst);
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        let error = keeper.access_token(&host.connection(0)).await.unwrap_err();
+        let error = keeper.access_token(&host.connection(0)).await.watched().unwrap_err();
         let KeeperError::Retry { after, .. } = error else { panic!("{error:?}") };
         pauses.push(after.as_secs());
         // Within it nobody asks.
         tokio::time::advance(after / 2).await;
         let before = host.wire.requests.load(Ordering::SeqCst);
-        assert!(keeper.access_token(&host.connection(0)).await.is_err());
+        assert!(keeper.access_token(&host.connection(0)).await.watched().is_err());
         assert_eq!(host.wire.requests.load(Ordering::SeqCst), before);
         tokio::time::advance(after / 2 + Duration::from_millis(1)).await;
     }
     assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
     host.wire.down.store(0, Ordering::SeqCst);
-    assert!(keeper.access_token(&host.connection(0)).await.is_ok());
+    assert!(keeper.access_token(&host.connection(0)).await.watched().is_ok());
     Ok(())
 }
 
@@ -116,12 +117,12 @@ async fn a_store_that_never_comes_back_is_told_of() -> Result {
     let store = FaultyStore::new(MemoryStore::default());
     let keeper = TokenKeeper::builder(store.clone(), ring(), Arc::clone(&host.integration));
     let keeper = keeper.clock(clock.clone()).patience(Duration::from_secs(3600)).build();
-    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await?;
+    keeper.import(&host.connection(0), host.tokens(0, clock.now())).await.watched()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
     let write = store.calls() + 4;
     (write..write + 1000).for_each(|call| store.fail(call, Fault::Error));
     let begun = Instant::now();
-    let error = keeper.access_token(&host.connection(0)).await.unwrap_err();
+    let error = keeper.access_token(&host.connection(0)).await.watched().unwrap_err();
     assert!(matches!(error, KeeperError::Unsaved { .. }), "{error:?}");
     assert!(begun.elapsed() >= Duration::from_secs(600));
     assert!(!format!("{error:?} {error}").contains("access-"));
@@ -139,10 +140,10 @@ async fn tokens_of_another_person_or_with_more_scopes_are_refused() -> Result {
         let clock = VirtualClock::start();
         let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&host.integration));
         let keeper = keeper.clock(clock.clone()).verify_identity(true).build();
-        keeper.import(&host.connection(1), host.tokens(1, clock.now())).await?;
+        keeper.import(&host.connection(1), host.tokens(1, clock.now())).await.watched()?;
         tokio::time::advance(Duration::from_secs(7200)).await;
         *host.wire.answer.lock().unwrap() = (subject.to_owned(), scopes.to_owned());
-        let code = keeper.access_token(&host.connection(1)).await.err().map(|error| error.code());
+        let code = keeper.access_token(&host.connection(1)).await.watched().err().map(|error| error.code());
         assert_eq!(code, reason);
     }
     Ok(())
@@ -185,8 +186,8 @@ impl Host {
 
     fn tokens(&self, n: usize, now: SystemTime) -> TokenSet {
         let expected = self.integration.expected();
-        let mut tokens = TokenSet::new(AccessToken::new(format!("access-{n}"), expected.origin).unwrap());
-        tokens.refresh_token = RefreshToken::new(format!("refresh-{n}"), expected.origin);
+        let mut tokens = TokenSet::new(AccessToken::new(format!("canary-access-{n}"), expected.origin).unwrap());
+        tokens.refresh_token = RefreshToken::new(format!("canary-refresh-{n}"), expected.origin);
         tokens.expires_in = Some(Duration::from_secs(7200));
         tokens.scopes = Some("read_user".parse().unwrap());
         tokens.received_at = now;
@@ -201,6 +202,7 @@ impl Transport for Wire {
         request: http::Request<Vec<u8>>,
         _: usize,
     ) -> std::result::Result<http::Response<Vec<u8>>, TransportError> {
+        watch::sent(&request);
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
         self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         tokio::time::sleep(self.latency).await;
@@ -211,7 +213,7 @@ impl Transport for Wire {
         let (subject, scopes) = self.answer.lock().unwrap().clone();
         let body = if request.uri().path().ends_with("/oauth/token") {
             format!(
-                "{{\"access_token\":\"access-new-{n}\",\"token_type\":\"Bearer\",\"refresh_token\":\"refresh-new-{n}\",\
+                "{{\"access_token\":\"canary-access-new-{n}\",\"token_type\":\"Bearer\",\"refresh_token\":\"canary-refresh-new-{n}\",\
                  \"expires_in\":7200,\"scope\":\"{scopes}\"}}"
             )
         } else {

@@ -1,0 +1,76 @@
+//! What 100,000 integrations hold: row O2 of the threat model. Bytes are counted, so nothing here depends on the machine.
+
+use std::alloc::System;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::{Access, BaseUrl, Host, Integration, IntegrationId, Platform};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const MANY: usize = 100_000;
+/// All that an integration holds before its first login, with its place in the host's map: among it an id of 64 digits
+/// and a secret of 70 characters.
+const BEFORE: usize = 1024;
+/// What its first login adds for good: the authorization URL without what is new for each login.
+const FIRST_LOGIN: usize = 384;
+
+/// In a process of its own, since all tests of one share the allocator.
+#[test]
+fn a_hundred_thousand_integrations_are_small_and_do_not_grow() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "memory::what_integrations_hold", "--nocapture"]).env("CHILD_COUNTS", "1");
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("bytes each"), "{said}");
+}
+
+/// The test above runs it once more, as a process that does nothing else; as one of many it cannot count.
+#[test]
+fn what_integrations_hold() {
+    if std::env::var("CHILD_COUNTS").is_err() {
+        return;
+    }
+    let network = Network::public_only();
+    let http = HttpClient::builder(network.clone()).build().unwrap();
+    let host: Host = "https://packages.example.com".parse().unwrap();
+    let before = live();
+    let mut all: HashMap<IntegrationId, Arc<Integration>> = HashMap::with_capacity(MANY);
+    for n in 0..MANY {
+        let base_url = BaseUrl::parse(&format!("https://gitlab.tenant-{n}.example.com"), &network).unwrap();
+        let integration = Integration::builder(Platform::find("gitlab").unwrap().at(base_url).unwrap())
+            .id(format!("tenant-{n}").parse().unwrap())
+            .name(&format!("GitLab of tenant {n}"))
+            .host(host.clone())
+            .client(&format!("{n:064x}"), &format!("gloas-{n:064x}"))
+            .access(Access::Read)
+            .transport(http.clone())
+            .build()
+            .unwrap();
+        all.insert(integration.id().clone(), Arc::new(integration));
+    }
+    let idle = (live() - before) / MANY;
+
+    let log_in_everywhere = || {
+        for integration in all.values() {
+            drop(integration.begin_login(None).unwrap());
+        }
+        (live() - before) / MANY
+    };
+    let begun = log_in_everywhere();
+    let again = log_in_everywhere();
+    println!("{idle} bytes each, {begun} after a login was begun at each, {again} after a second one");
+    assert!(idle <= BEFORE, "{idle} bytes each");
+    assert!(begun <= idle + FIRST_LOGIN, "{idle} bytes each became {begun}");
+    assert_eq!(again, begun, "a login that nobody finished leaves something behind");
+}
+
+/// The bytes that are allocated and not freed.
+fn live() -> usize {
+    let all = ALLOCATOR.stats();
+    all.bytes_allocated - all.bytes_deallocated
+}
