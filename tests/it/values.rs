@@ -304,10 +304,11 @@ proptest! {
 fn a_value_is_shown_as_its_text_and_a_secret_as_none() {
     let base = base("https://git.example.com/gitlab");
     let client = ClientCredentials::new(&base, "my-id", "client-secret").unwrap();
-    assert_eq!(
-        format!("{client:?}"),
-        r#"ClientCredentials { base_url: BaseUrl(https://git.example.com/gitlab), client_id: "my-id", client_secret: [redacted] }"#
-    );
+    for part in
+        ["base_url: BaseUrl(https://git.example.com/gitlab)", r#"client_id: "my-id""#, "client_secret: [redacted]"]
+    {
+        assert!(format!("{client:?}").contains(part), "{client:?}");
+    }
     let access = AccessToken::new("access".to_owned(), &origin("https://git.example.com")).unwrap();
     assert_eq!(format!("{access:?} {:?}", access.duplicate()), "AccessToken([redacted]) AccessToken([redacted])");
 
