@@ -119,6 +119,36 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_of_the_greatest_length_opens_and_a_longer_one_is_not_looked_at() {
+        let now = SystemTime::now();
+        // A quotation mark is two characters of JSON, so that one login is as long as a cookie can be.
+        let seal = |quotes: usize, letters: usize| {
+            let mut logins = PendingLogins::default();
+            logins.insert(pending(&format!("/{}{}", "\"".repeat(quotes), "x".repeat(letters))));
+            logins.seal(&ring(), now)
+        };
+        let longest = (600..900).find_map(|letters| seal(900, letters).ok().filter(|text| text.len() == MAX_TEXT));
+        assert_eq!(PendingLogins::open(&longest.unwrap(), &ring(), now).unwrap().len(), 1);
+        // The login that has just begun is not lost without a word.
+        assert_eq!(seal(2000, 0).unwrap_err(), SealError::TooLarge);
+        assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 1), &ring(), now).unwrap_err(), SealError::TooLarge);
+        assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 100), &ring(), now).unwrap_err(), SealError::TooLarge);
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_ten_minutes() {
+        let now = SystemTime::now();
+        let mut logins = PendingLogins::default();
+        logins.insert(pending("/"));
+        let text = logins.seal(&ring(), now).unwrap();
+        let open = |seconds| PendingLogins::open(&text, &ring(), now + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 599].map(|seconds| open(seconds).unwrap().len()), [1, 1, 1]);
+        for seconds in [600, 601, 86_400] {
+            assert_eq!(open(seconds).unwrap_err(), SealError::Expired);
+        }
+    }
+
+    #[test]
     fn every_character_counts() {
         let mut logins = PendingLogins::default();
         logins.insert(pending("/"));

@@ -1,6 +1,5 @@
 //! Keeps one code host's trouble from everybody else's logins.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::error::TransportError;
 ///
 /// After [`MAX_FAILURES`] transient failures in a row the last one is given again at once, without a request, for
 /// [`PAUSE`]. Then one request finds out whether the code host is back.
+#[derive(Debug)]
 pub(crate) struct Bulkhead {
     inner: Arc<dyn Transport>,
     slots: Semaphore,
@@ -79,12 +79,6 @@ impl Transport for Bulkhead {
     }
 }
 
-impl fmt::Debug for Bulkhead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
 #[derive(Debug)]
 struct Checking<'a>(&'a Bulkhead);
 
@@ -123,7 +117,7 @@ const MAX_FAILURES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(30);
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Breaker {
     failures: u32,
     /// What is repeated until when, once there were too many failures.

@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_system_knows_this_machine() {
+        let found = System.lookup("localhost").await.unwrap();
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[tokio::test]
     async fn sites_that_nobody_asks_about_are_forgotten() {
         let lookups = Lookups::new(Arc::new(System));
         let held = lookups.places("held.example").await.unwrap();
@@ -176,5 +182,13 @@ mod tests {
         assert!(lookups.sites.lock().unwrap().len() <= MAX_IDLE_SITES);
         assert!(lookups.sites.lock().unwrap().get("held.example").is_some_and(|places| places.strong_count() > 0));
         drop(held);
+
+        // Many at once are kept, and forgotten when they are over.
+        let held: Vec<_> = (0..1000).map(|count| lookups.places_of(&format!("example{count}.test"))).collect();
+        assert!(lookups.sites.lock().unwrap().len() >= held.len());
+        assert!(Arc::ptr_eq(&held[7], &lookups.places_of("example7.test")));
+        drop(held);
+        lookups.places_of("example.test");
+        assert_eq!(lookups.sites.lock().unwrap().len(), 1);
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use codehost_oauth::error::{Audience, Error, TokenError};
-use codehost_oauth::{EmailEvidence, EmailTrust, Scopes, UserState};
+use codehost_oauth::transport::Network;
+use codehost_oauth::{BaseUrl, EmailEvidence, EmailTrust, Platform, Scopes, UserState};
 use http::Method;
 
 use crate::fixture;
@@ -17,6 +18,34 @@ const USER: &str = r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"u
 const EMAILS: &str = "/2.0/user/emails";
 const NO_EMAILS: &str = r#"{"values":[]}"#;
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// A tenant's server is not taken for Bitbucket, at which every tenant's codes would be exchanged.
+#[test]
+fn it_is_at_its_own_address_or_on_this_machine_and_nowhere_else() {
+    let network = Network::any().danger_allow_http();
+    let at = |text: &str| {
+        let provider = Platform::find("bitbucket-cloud").unwrap().at(BaseUrl::parse(text, &network).unwrap());
+        provider.map(|provider| provider.base_url().to_string()).map_err(|error| error.code())
+    };
+    for own in ["https://bitbucket.org", "http://127.0.0.1:3000", "http://localhost:3000", "http://[::1]:3000/x"] {
+        assert_eq!(at(own), Ok(own.to_owned()));
+    }
+    for other in [
+        "https://git.example.com",
+        "https://bitbucket.example.com",
+        "https://bitbucket.org.evil.test",
+        "https://evil.test/bitbucket.org",
+        "https://bitbucket.org:8443",
+        "https://bitbucket.org/team",
+        "https://www.bitbucket.org",
+        "http://bitbucket.org",
+        "https://10.0.0.5",
+        "http://192.168.0.1:7990",
+        "https://127.0.0.1.evil.test",
+    ] {
+        assert_eq!(at(other), Err("base_url_other_platform"), "{other}");
+    }
+}
 
 #[tokio::test]
 async fn a_login_sends_exactly_this() {

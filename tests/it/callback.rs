@@ -83,6 +83,13 @@ fn repeated_parameters_are_refused() {
 }
 
 #[test]
+fn a_callback_shows_its_path_and_nothing_of_its_query() {
+    let callback = parse("code=abc&state=xyz&iss=https://evil.test").unwrap();
+    assert_eq!(callback.path(), PATH);
+    assert_eq!(format!("{callback:?}"), format!("Callback {{ path: {PATH:?}, .. }}"));
+}
+
+#[test]
 fn what_is_not_text_is_refused() {
     for value in [
         "%FF",

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use codehost_oauth::custom::Reply;
 use codehost_oauth::error::Audience::{self, Administrator, CodeHost, Operator, User};
-use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::error::{AnswerError, Error, TransportError};
 use codehost_oauth::{Callback, PendingLogin};
 
 use crate::fixture;
 use crate::scripted::{Bench, outcome};
+use crate::stub::{self, Stub};
 use crate::watch::Watched as _;
 
 const JSON: &str = "application/json";
@@ -298,6 +300,67 @@ async fn retry_after_is_read_in_seconds_and_bounded() {
                 assert!(error.is_transient());
             }
         }
+    }
+}
+
+/// What a provider of the host's own has to work with.
+#[tokio::test]
+async fn a_reply_is_read_strictly_and_shows_its_status() {
+    let headers = [("content-type", JSON), ("x-once", "a b"), ("x-twice", "a"), ("x-twice", "a"), ("x-odd", "\u{e9}")];
+    let http = Stub::new(move |_| stub::answer(200, &headers, r#"{"id":7}"#));
+    let request = || http::Request::get("https://git.example.com/x").body(Vec::new()).unwrap();
+    let reply = Reply::fetch(&http, request(), 64).await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.text()), (200, r#"{"id":7}"#));
+    let found = ["x-once", "X-ONCE", "x-twice", "x-odd", "x-none"].map(|name| reply.header(name));
+    assert_eq!(found, [Some("a b"), Some("a b"), None, None, None]);
+    assert_eq!(reply.json::<serde_json::Value>().unwrap()["id"], 7);
+    assert_eq!(format!("{reply:?}"), "Reply { status: 200, .. }");
+
+    let http = Stub::new(move |_| stub::answer(400, &[("content-type", JSON)], r#"{"id":7}"#));
+    let reply = Reply::fetch(&http, request(), 64).await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.refusal::<serde_json::Value>()["id"].as_u64()), (400, Some(7)));
+
+    // What is no text.
+    let bytes = |status: u16, media: &'static str| {
+        Stub::new(move |_| {
+            Ok(http::Response::builder().status(status).header("content-type", media).body(vec![0xff]).unwrap())
+        })
+    };
+    for (status, media, code) in [(200, JSON, "malformed"), (401, TEXT, "not_json"), (503, JSON, "code_host_down")] {
+        assert_eq!(
+            Reply::fetch(&bytes(status, media), request(), 64).await.unwrap_err().code(),
+            code,
+            "{status} {media}"
+        );
+    }
+    for media in [JSON, TEXT] {
+        let reply = Reply::fetch(&bytes(400, media), request(), 64).await.unwrap();
+        assert_eq!((reply.text(), reply.refusal::<serde_json::Value>()), ("", serde_json::Value::Null));
+    }
+}
+
+/// An administrator must know where to, and nobody what was sent along.
+#[tokio::test]
+async fn of_a_redirect_the_origin_is_told() {
+    for (location, expected) in [
+        (Some("https://login.example.com/x?code=abc#y"), Some("https://login.example.com")),
+        (Some("HTTP://10.0.0.5:8080/"), Some("http://10.0.0.5:8080")),
+        (Some("https://user:abc@login.example.com/"), Some("https://login.example.com")),
+        (Some("/elsewhere?code=abc"), None),
+        (Some("javascript:abc"), None),
+        (Some("ftp://login.example.com/"), None),
+        (Some("\u{e9}"), None),
+        (None, None),
+    ] {
+        let http = Stub::new(move |_| {
+            let headers: Vec<_> = location.map(|location| ("location", location)).into_iter().collect();
+            stub::answer(302, &headers, "")
+        });
+        let request = http::Request::get("https://git.example.com/x").body(Vec::new()).unwrap();
+        let error = Reply::fetch(&http, request, 64).await.unwrap_err();
+        assert!(!shown(&error).contains("abc"), "{error:?}");
+        let Error::Answer { cause: AnswerError::Redirect { to }, .. } = error else { panic!("{error:?}") };
+        assert_eq!(to.as_deref(), expected, "{location:?}");
     }
 }
 

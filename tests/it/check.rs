@@ -337,6 +337,34 @@ async fn the_public_report_does_not_name_the_url_inside() {
     }
 }
 
+/// The connection is not encrypted, which matters if it leaves this machine.
+#[tokio::test]
+async fn plain_http_is_a_note_on_this_machine_and_a_warning_elsewhere() {
+    let network = Network::any().danger_allow_http();
+    for (base_url, expected) in [
+        ("http://127.0.0.1:3000/gitlab", ("no_encryption", Level::Note)),
+        ("http://localhost/gitlab", ("no_encryption", Level::Note)),
+        ("http://[::1]:3000/gitlab", ("no_encryption", Level::Note)),
+        ("http://git.example.com/gitlab", ("no_encryption", Level::Warning)),
+        ("http://10.0.0.5/gitlab", ("no_encryption", Level::Warning)),
+        ("https://127.0.0.1:3000/gitlab", ("tls", Level::Ok)),
+        ("https://git.example.com/gitlab", ("tls", Level::Ok)),
+    ] {
+        let gitlab = GitLab::new(BaseUrl::parse(base_url, &network).unwrap()).unwrap();
+        let http = Stub::new(|request| match request.uri().path() {
+            "/gitlab/oauth/token" => json(400, GOOD),
+            _ => json(200, DISCOVERY),
+        });
+        let client = ClientCredentials::new(gitlab.base_url(), "my-client", "my-secret").unwrap();
+        let callback_url = gitlab.callback_url(&"https://host.example".parse().unwrap(), &"demo".parse().unwrap());
+        let request = CheckRequest::new(callback_url, gitlab.required_scopes(&Access::SignIn));
+        let report = gitlab.check(&http, &client, &request).await;
+        let found: Vec<_> =
+            codes(&report).into_iter().filter(|(code, _)| ["tls", "no_encryption"].contains(code)).collect();
+        assert_eq!(found, [expected], "{base_url}");
+    }
+}
+
 /// A provider of somebody else may put into a finding what a peer said.
 #[test]
 fn a_finding_controls_no_terminal() {

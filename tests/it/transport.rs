@@ -210,6 +210,11 @@ async fn the_platforms_answers_have_caps_of_their_own() {
         let error = log_in(&at_gitlab(&gitlab), |url| gitlab.authorize(url, "alice")).await.unwrap_err();
         assert_eq!(error.code(), "too_large");
     }
+    // What is not larger is read.
+    let gitlab = gitlab().await;
+    let user = format!(r#"{{"id":2,"username":"alice","state":"active","x":"{}"}}"#, "a".repeat(511 * 1024));
+    gitlab.respond_next("/api/v4/user", 200, &json, user);
+    log_in(&at_gitlab(&gitlab), |url| gitlab.authorize(url, "alice")).await.unwrap();
 }
 
 #[tokio::test]

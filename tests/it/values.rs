@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::{ConfigError, UntrustedText};
@@ -60,6 +61,15 @@ fn integration_ids() {
     for name in ["", "---", "日本語", "ü", &"x".repeat(64)] {
         assert!(IntegrationId::from_name(name).is_err(), "{name:?}");
     }
+    for (one, other, overlap) in
+        [("git", "git-2", true), ("git", "git", true), ("git", "gi2", false), ("git", "2-git", false)]
+    {
+        assert_eq!((id(one).overlaps(&id(other)), id(other).overlaps(&id(one))), (overlap, overlap), "{one} {other}");
+    }
+    // Random ids use every letter that there is for them: 26 of 32 cannot be guessed.
+    let letters: BTreeSet<char> =
+        (0..200).map(|_| IntegrationId::random().unwrap().to_string()).collect::<String>().chars().collect();
+    assert_eq!(letters, "abcdefghijklmnopqrstuvwxyz234567".chars().collect());
 }
 
 /// The callback URL is what the setup guide shows and what the router compares with, so only the very path is "at" it.
@@ -287,6 +297,38 @@ proptest! {
         set.expires_in = Some(Duration::new(seconds, nanos));
         prop_assert_eq!(set.expires_at(), set.received_at.checked_add(Duration::new(seconds, nanos)));
     }
+}
+
+/// A log says what stands there, or that it is hidden.
+#[test]
+fn a_value_is_shown_as_its_text_and_a_secret_as_none() {
+    let base = base("https://git.example.com/gitlab");
+    let client = ClientCredentials::new(&base, "my-id", "client-secret").unwrap();
+    for part in
+        ["base_url: BaseUrl(https://git.example.com/gitlab)", r#"client_id: "my-id""#, "client_secret: [redacted]"]
+    {
+        assert!(format!("{client:?}").contains(part), "{client:?}");
+    }
+    let access = AccessToken::new("access".to_owned(), &origin("https://git.example.com")).unwrap();
+    assert_eq!(format!("{access:?} {:?}", access.duplicate()), "AccessToken([redacted]) AccessToken([redacted])");
+
+    let host: Host = "https://app.example.com/sub/".parse().unwrap();
+    let callback_url = CallbackUrl::new(&host, "gitlab", &id("demo"));
+    for (debug, display, json, text) in [
+        (format!("{base:?}"), base.to_string(), serde_json::to_value(&base), "https://git.example.com/gitlab"),
+        (format!("{host:?}"), host.to_string(), serde_json::to_value(&host), "https://app.example.com/sub"),
+        (format!("{:?}", id("demo")), id("demo").to_string(), serde_json::to_value(id("demo")), "demo"),
+        (
+            format!("{callback_url:?}"),
+            callback_url.to_string(),
+            serde_json::to_value(&callback_url),
+            "https://app.example.com/sub/oauth/callback/gitlab/demo",
+        ),
+    ] {
+        assert!(debug.contains(text), "{debug}");
+        assert_eq!((display.as_str(), json.unwrap()), (text, text.into()));
+    }
+    assert_eq!(base.as_ref(), base.as_str());
 }
 
 #[test]
