@@ -18,16 +18,19 @@ mod support;
 
 use std::alloc::System;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use codehost_oauth::error::TransportError;
+use codehost_oauth::keeper::MemoryStore;
+use codehost_oauth::seal::SealContext;
 use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, AccessToken, Callback, Integration, Origin};
+use codehost_oauth::{Access, AccessToken, Callback, Integration, Origin, PendingLogins};
 use oauth2::basic::BasicTokenResponse;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::answers::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
+use support::connections::{Connections, ring};
 use support::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Client, KINDS, Kind, WAYS, browser, network, provider};
 use support::measure::{has_valgrind, instructions, median};
 use support::plain_oauth2::PlainOauth2;
@@ -75,7 +78,7 @@ fn steps() -> Vec<Step> {
                 let start = verified.begin_login(None).unwrap();
                 let uri = browser(start.redirect_to.as_str(), CALLBACK);
                 let callback = Callback::from_uri(&uri).unwrap();
-                let grant = start.pending.verify(callback, &verified.expected(), std::time::SystemTime::now());
+                let grant = start.pending.verify(callback, &verified.expected(), SystemTime::now());
                 drop(black_box(grant.unwrap()));
             }),
         ),
@@ -96,6 +99,12 @@ fn steps() -> Vec<Step> {
         ),
         ("user without a network, GitLab", user(Kind::GitLab, GITLAB_USER)),
         ("user without a network, Bitbucket (and no addresses)", user(Kind::Bitbucket, BITBUCKET_USER)),
+        ("pending logins, sealed for a cookie", seal_pending()),
+        ("the cookie, opened", open_pending()),
+        ("a token record of 400 bytes, `KeyRing::seal`", seal_record()),
+        ("the same, `KeyRing::open`", open_record()),
+        ("fresh token, read from a MemoryStore", fresh_token(Duration::ZERO)),
+        ("fresh token, remembered", fresh_token(Duration::from_secs(60))),
         ("setup guide", Box::new(move || drop(black_box(guide.setup_guide(&request))))),
         ("network policy, one address", Box::new(move || assert!(black_box(policy.permits(black_box(address)))))),
     ]
@@ -167,7 +176,7 @@ fn exchange(kind: Kind) -> Box<dyn FnMut()> {
         let start = integration.begin_login(None).unwrap();
         let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
         let callback = Callback::from_uri(&uri).unwrap();
-        let grant = start.pending.verify(callback, &integration.expected(), std::time::SystemTime::now()).unwrap();
+        let grant = start.pending.verify(callback, &integration.expected(), SystemTime::now()).unwrap();
         drop(black_box(now(provider.exchange_code(&answer, &client, grant)).unwrap()));
     })
 }
@@ -178,6 +187,50 @@ fn user(kind: Kind, answer: &'static str) -> Box<dyn FnMut()> {
     let token = AccessToken::new("0123456789abcdef".repeat(4), &origin).unwrap();
     let answer = Fixed(answer);
     Box::new(move || drop(black_box(now(provider.user(&answer, &token)).unwrap())))
+}
+
+fn pending() -> PendingLogins {
+    let mut pending = PendingLogins::default();
+    pending.insert(fixed(Kind::GitLab, GITLAB_TOKEN).begin_login(None).unwrap().pending);
+    pending
+}
+
+fn seal_pending() -> Box<dyn FnMut()> {
+    let (pending, ring) = (pending(), ring());
+    Box::new(move || drop(black_box(pending.seal(&ring, SystemTime::now()).unwrap())))
+}
+
+fn open_pending() -> Box<dyn FnMut()> {
+    let ring = ring();
+    let begun = SystemTime::now();
+    let cookie = pending().seal(&ring, begun).unwrap();
+    Box::new(move || drop(black_box(PendingLogins::open(&cookie, &ring, begun).unwrap())))
+}
+
+const RECORD: SealContext<'_> = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
+
+fn seal_record() -> Box<dyn FnMut()> {
+    let ring = ring();
+    Box::new(move || drop(black_box(ring.seal(&RECORD, black_box(&[b'x'; 400])).unwrap())))
+}
+
+fn open_record() -> Box<dyn FnMut()> {
+    let ring = ring();
+    let sealed = ring.seal(&RECORD, &[b'x'; 400]).unwrap();
+    Box::new(move || drop(black_box(ring.open(&RECORD, black_box(&sealed)).unwrap())))
+}
+
+fn fresh_token(fresh_for: Duration) -> Box<dyn FnMut()> {
+    let connections = Connections::new();
+    let keeper = connections.keeper(MemoryStore::default()).fresh_for(fresh_for).build();
+    let id = Connections::id(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(keeper.import(&id, connections.tokens(0))).unwrap();
+    Box::new(move || {
+        // The store's time-out wants a runtime, which must not be what is measured.
+        let _guard = runtime.enter();
+        drop(black_box(now(keeper.access_token(&id)).unwrap()));
+    })
 }
 
 fn fixed(kind: Kind, answer: &'static str) -> Integration {

@@ -19,9 +19,11 @@
 )]
 
 pub mod answers;
+pub mod connections;
 pub mod floor;
 pub mod logins;
 pub mod measure;
 pub mod plain_oauth2;
+pub mod plot;
 pub mod server;
 pub mod table;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::clock::{Clock, SystemClock};
 use super::inner::Inner;
+use super::remembered::Remembered;
 use super::store::TokenStore;
 use super::{TokenKeeper, flights::Flights};
 use crate::error::KeeperError;
@@ -84,6 +85,7 @@ pub struct TokenKeeperBuilder {
     lease: Duration,
     patience: Duration,
     in_flight: usize,
+    fresh_for: Duration,
     verify_identity: bool,
 }
 
@@ -97,6 +99,7 @@ impl TokenKeeperBuilder {
             lease: Duration::from_secs(45),
             patience: Duration::from_secs(20),
             in_flight: 4,
+            fresh_for: Duration::ZERO,
             verify_identity: false,
         }
     }
@@ -118,6 +121,17 @@ impl TokenKeeperBuilder {
     /// How many refreshes of one integration this process has under way at a time: 4 unless set, at least 1.
     pub fn in_flight_per_integration(mut self, count: usize) -> Self {
         self.in_flight = count.clamp(1, 1024);
+        self
+    }
+
+    /// For how long a token that was read and is not due is given out again without another read of the store: not at all
+    /// unless set, at most a minute. Each process keeps up to 65,536 such access tokens in its memory.
+    ///
+    /// What this process does is seen at once, whatever is set. What another node does is seen so much later: until then a
+    /// person who disconnected there still gets the token here, and a renewal there may cost a 401 here, which
+    /// [`with_token`](TokenKeeper::with_token) puts right.
+    pub fn fresh_for(mut self, freshness: Duration) -> Self {
+        self.fresh_for = freshness.min(Duration::from_secs(60));
         self
     }
 
@@ -146,6 +160,7 @@ impl TokenKeeperBuilder {
                 patience: self.patience,
                 verify_identity: self.verify_identity,
                 flights: Arc::new(Flights::new(self.in_flight)),
+                remembered: Remembered::new(self.fresh_for),
             }),
         }
     }

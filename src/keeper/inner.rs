@@ -13,6 +13,7 @@ use super::flight::Flight;
 use super::flights::{Entry, Flights};
 use super::outcome::{LoginReason, Outcome};
 use super::record::Record;
+use super::remembered::Remembered;
 use super::store::{LeaseOwner, Revision, TokenStore};
 use crate::error::{KeeperError, StoreError};
 use crate::integration::Integration;
@@ -28,6 +29,7 @@ pub(super) struct Inner {
     pub(super) patience: Duration,
     pub(super) verify_identity: bool,
     pub(super) flights: Arc<Flights>,
+    pub(super) remembered: Remembered,
 }
 
 /// What became of a write.
@@ -100,7 +102,9 @@ impl Inner {
         record: &Record,
     ) -> Result<Written, KeeperError> {
         let sealed = record.seal(&self.ring, connection)?;
-        if in_time(self.store.compare_and_swap(connection, expected, &sealed)).await? {
+        let written = in_time(self.store.compare_and_swap(connection, expected, &sealed)).await;
+        self.remembered.forget(connection);
+        if written? {
             return Ok(Written::Yes);
         }
         let found = self.load(connection, origin).await?;
@@ -123,7 +127,9 @@ impl Inner {
                 let done = expected == Some(record.revision);
                 Ok(done || in_time(self.store.compare_and_swap(connection, expected, &sealed)).await?)
             };
-            match written.await {
+            let written = written.await;
+            self.remembered.forget(connection);
+            match written {
                 Ok(true) => {
                     self.flights.resume(connection);
                     return Ok(());
@@ -157,7 +163,9 @@ impl Inner {
             },
             Err(_) => None,
         };
-        let deleted = in_time(self.store.delete(connection)).await?;
+        let deleted = in_time(self.store.delete(connection)).await;
+        self.remembered.forget(connection);
+        let deleted = deleted?;
         self.flights.resume(connection);
         Ok(Disconnected { deleted, revocation })
     }

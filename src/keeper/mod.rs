@@ -17,6 +17,7 @@ mod flights;
 mod inner;
 mod outcome;
 mod record;
+mod remembered;
 mod store;
 
 use std::fmt;
@@ -113,7 +114,8 @@ impl TokenKeeper {
         TokenKeeperBuilder::new(Arc::new(store), ring, Arc::new(integrations))
     }
 
-    /// A valid access token: one read of the store, and a refresh if the token is about to end.
+    /// A valid access token: one read of the store, and a refresh if the token is about to end. Within
+    /// [`fresh_for`](TokenKeeperBuilder::fresh_for), if that is set, not even the read.
     ///
     /// It may be dropped at any point, for example by a time-out: a refresh that has begun goes on.
     ///
@@ -222,10 +224,24 @@ impl TokenKeeper {
     /// `unwanted` is a token that the API has refused.
     async fn ask_for(&self, connection: &ConnectionId, unwanted: Option<&AccessToken>) -> Result<Outcome, KeeperError> {
         let integration = self.inner.integration(connection).await?;
-        let Some(record) = self.inner.load(connection, integration.expected().origin).await? else {
+        let origin = integration.expected().origin;
+        match unwanted {
+            None => {
+                if let Some(token) = self.inner.remembered.token(connection, origin, &*self.inner.clock) {
+                    return Ok(Outcome::StillValid(token));
+                }
+            }
+            Some(_) => self.inner.remembered.forget(connection),
+        }
+        let reading = self.inner.remembered.begin();
+        let Some(record) = self.inner.load(connection, origin).await? else {
+            self.inner.remembered.forget(connection);
             return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
         };
         if let Some(outcome) = self.inner.settle(&record, unwanted) {
+            if let (Some(reading), None, Outcome::StillValid(_)) = (reading, unwanted, &outcome) {
+                self.inner.remembered.keep(connection, &reading, record);
+            }
             return Ok(match outcome {
                 Outcome::StillValid(token) if unwanted.is_some_and(|unwanted| !unwanted.matches(&token)) => {
                     Outcome::RenewedElsewhere(token)

@@ -117,8 +117,7 @@ impl Record {
     /// When the access token ends. A token from the future is one from a clock that has since been set back: how old it
     /// is cannot be known, so the API says when it ends.
     fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
-        let future = self.tokens.received_at.duration_since(now).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE);
-        if future { None } else { self.tokens.expires_at() }
+        if is_future(self.tokens.received_at, now) { None } else { self.tokens.expires_at() }
     }
 
     /// Whether the access token can still be used.
@@ -131,11 +130,16 @@ impl Record {
     /// Whether it is time to renew: 60 to 120 s before the end, and never before half of the life. Every node computes
     /// the same moment, since what spreads connections is the random revision.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
+        self.dead.is_some() || self.unverified || self.due().is_at(now)
+    }
+
+    pub(super) fn due(&self) -> Due {
         let part = MARGIN.min(self.part_of_life(4));
-        let jitter = part.mul_f64(self.revision.fraction());
-        self.dead.is_some()
-            || self.unverified
-            || self.expires_at(now).is_some_and(|end| left(end, now) <= part.saturating_add(jitter))
+        let margin = part.saturating_add(part.mul_f64(self.revision.fraction()));
+        Due {
+            received_at: self.tokens.received_at,
+            at: self.tokens.expires_at().map(|end| end.checked_sub(margin).unwrap_or(UNIX_EPOCH)),
+        }
     }
 
     /// Received so shortly ago that a 401 has another cause than its age.
@@ -146,6 +150,22 @@ impl Record {
     fn part_of_life(&self, divisor: u32) -> Duration {
         self.tokens.expires_in.unwrap_or(Duration::MAX).checked_div(divisor).unwrap_or_default()
     }
+}
+
+/// When it is time to renew, and all that it takes to know.
+pub(super) struct Due {
+    received_at: SystemTime,
+    at: Option<SystemTime>,
+}
+
+impl Due {
+    pub(super) fn is_at(&self, now: SystemTime) -> bool {
+        self.at.is_some_and(|at| at <= now) && !is_future(self.received_at, now)
+    }
+}
+
+fn is_future(received_at: SystemTime, now: SystemTime) -> bool {
+    received_at.duration_since(now).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE)
 }
 
 pub(super) fn duplicate(tokens: &TokenSet) -> TokenSet {

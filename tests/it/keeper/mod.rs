@@ -4,6 +4,7 @@ mod example;
 mod faults;
 mod in_process;
 mod processes;
+mod remembered;
 mod scenario;
 mod servers;
 mod stores;

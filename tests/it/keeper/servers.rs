@@ -30,7 +30,7 @@ impl Server {
     }
 
     pub(crate) async fn postgres_without_tables() -> Result<Self> {
-        let bin = postgres_binaries();
+        let bin = postgres_binaries()?;
         let folder = folder("postgres")?;
         let data = folder.join("data");
         let mut initdb = unprivileged(&folder, &bin.join("initdb"))?;
@@ -53,7 +53,7 @@ impl Server {
             server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         let server = server.arg("--dir").arg(&folder).arg("--port").arg(port.to_string());
         let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("redis-server is missing; run: apt-get install -y redis-server");
+        let child = child.map_err(|_| "redis-server is missing; run: apt-get install -y redis-server")?;
         Self { url: format!("redis://127.0.0.1:{port}"), child: Some(child), folder }.ready().await
     }
 
@@ -105,12 +105,12 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// Debian keeps them out of the path.
-fn postgres_binaries() -> PathBuf {
+fn postgres_binaries() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
     found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     found.retain(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
-    found.pop().expect("PostgreSQL is missing; run: apt-get install -y postgresql")
+    found.pop().ok_or_else(|| "PostgreSQL is missing; run: apt-get install -y postgresql".into())
 }
 
 /// PostgreSQL refuses to run as root, so it then runs as the user that its package has made, which gets the folder.

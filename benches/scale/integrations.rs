@@ -1,21 +1,5 @@
-//! 1, 1,000 and 100,000 integrations in one process: what each of them holds, and whether any step grows with their
-//! number. See docs/performance.md.
-//!
-//!     cargo bench --bench scale
-//!     cargo bench --bench scale -- --quick     at most 1,000
+//! Integrations: what each of them holds, and whether any step of a login grows with their number.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::print_stdout,
-    reason = "a bench stops at what it did not expect"
-)]
-
-mod support;
-
-use std::alloc::System;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,38 +7,46 @@ use std::time::{Instant, SystemTime};
 
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{Access, BaseUrl, Callback, Host, Integration, IntegrationId, Platform};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use support::logins::{KINDS, Kind, browser};
-use support::measure::median;
-use support::table::{Table, grouped};
+use stats_alloc::Region;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::support::logins::{KINDS, Kind, browser};
+use crate::support::measure::median;
+use crate::support::plot::{Curve, Panel};
+use crate::support::table::{Table, grouped};
+use crate::{ALLOCATOR, held};
 
-fn main() {
-    let quick = std::env::args().any(|arg| arg == "--quick");
+pub(crate) fn measure(quick: bool) -> Panel {
     let columns =
         ["", "bytes each", "after a begun login", "look-up, ns", "begin_login, ns", "callback and verify, ns"];
     let table = Table::new("Integrations in one process", &columns);
     let sizes: &[usize] = if quick { &[1, 1000] } else { &[1, 1000, 100_000] };
+    let mut curves = Vec::new();
     for kind in KINDS {
+        let mut steps =
+            ["look-up", "begin_login", "verify"].map(|name| Curve { name: name.to_owned(), points: vec![] });
         for size in sizes {
-            let figures = measure(kind, *size);
+            let figures = one_size(kind, *size);
             let mut row = vec![format!("{} {}", kind.name(), grouped(*size as f64))];
             row.extend(figures.map(grouped));
             table.row(&row);
+            steps.iter_mut().zip(&figures[2..]).for_each(|(step, nanos)| step.points.push((*size as f64, *nanos)));
+        }
+        // The platforms' curves lie on each other.
+        if kind == Kind::GitLab {
+            curves.extend(steps);
         }
     }
+    Panel { title: "A GitLab login, without its network", x: "integrations", y: "time for each step", curves }
 }
 
-fn measure(kind: Kind, size: usize) -> [f64; 5] {
+fn one_size(kind: Kind, size: usize) -> [f64; 5] {
     let network = Network::public_only();
     let http = HttpClient::builder(network.clone()).build().unwrap();
     let host: Host = "https://packages.example.com".parse().unwrap();
     let platform = Platform::find(if kind == Kind::GitLab { "gitlab" } else { "bitbucket-cloud" }).unwrap();
     let ids: Vec<IntegrationId> = (0..size).map(|n| format!("tenant-{n}").parse().unwrap()).collect();
 
-    let before = ALLOCATOR.stats();
+    let region = Region::new(ALLOCATOR);
     let mut all = HashMap::with_capacity(size);
     for (n, id) in ids.iter().enumerate() {
         let base_url = match kind {
@@ -73,10 +65,7 @@ fn measure(kind: Kind, size: usize) -> [f64; 5] {
             .unwrap();
         all.insert(integration.id().clone(), Arc::new(integration));
     }
-    let each = || {
-        let held = ALLOCATOR.stats() - before;
-        (held.bytes_allocated - held.bytes_deallocated) as f64 / size as f64
-    };
+    let each = || held(&region) / size as f64;
     let idle = each();
     for integration in all.values() {
         drop(black_box(integration.begin_login(None).unwrap()));

@@ -1,0 +1,61 @@
+//! What one process holds and how fast it stays: 1, 1,000 and 100,000 integrations; 100,000 pending logins in cookies;
+//! 10,000 connections of a `TokenKeeper` on each store. See docs/performance.md.
+//!
+//!     cargo bench --bench scale                writes docs/images/scale.svg too
+//!     cargo bench --bench scale -- --quick     a hundredth of it, and no picture
+//!
+//! The stores of servers need PostgreSQL and Redis, which `scripts/test` installs. Each runs on loopback, with a port and
+//! a folder of its own, and ends with the bench.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::future_not_send,
+    reason = "a bench stops at what it did not expect; its futures stay on one thread"
+)]
+
+mod integrations;
+mod keeper;
+mod pending;
+#[path = "../../tests/it/port.rs"]
+mod port;
+#[path = "../../tests/it/keeper/servers.rs"]
+mod servers;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use support::plot::svg;
+
+/// What `servers` shares with the tests.
+mod scenario {
+    pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let quick = std::env::args().any(|arg| arg == "--quick");
+    let mut panels = vec![integrations::measure(quick)];
+    pending::measure(quick);
+    panels.push(keeper::measure(quick));
+    if !quick {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images/scale.svg");
+        std::fs::write(path, svg(&panels)).unwrap();
+        println!("\nThe curves are in docs/images/scale.svg.");
+    }
+}
+
+/// The bytes that are held since the region began.
+fn held(region: &Region<'_, System>) -> f64 {
+    let change = region.change();
+    change.bytes_allocated as f64 - change.bytes_deallocated as f64
+}

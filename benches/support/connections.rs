@@ -1,0 +1,96 @@
+//! Connections at a code host that answers at once and without sockets: keeper and store are what is measured.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use codehost_oauth::error::TransportError;
+use codehost_oauth::keeper::{Clock, ConnectionId, TokenKeeper, TokenKeeperBuilder, TokenStore};
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::transport::Transport;
+use codehost_oauth::{Access, AccessToken, Integration, RefreshToken, TokenSet};
+
+use super::logins::{CLIENT_ID, CLIENT_SECRET, Kind, provider};
+use super::server::Place;
+
+pub struct Connections {
+    pub integration: Arc<Integration>,
+    pub clock: MovedClock,
+}
+
+impl Connections {
+    pub fn new() -> Self {
+        let site = "http://localhost:1234".to_owned();
+        let place = Place { api: site.clone(), site, control: 0, ca: None };
+        let integration = Integration::builder(provider(Kind::GitLab, &place))
+            .id("demo".parse().unwrap())
+            .name("Demo")
+            .host("https://packages.example.com".parse().unwrap())
+            .client(CLIENT_ID, CLIENT_SECRET)
+            .access(Access::SignIn)
+            .transport(AtOnce::default())
+            .max_in_flight(256)
+            .build()
+            .unwrap();
+        Self { integration: Arc::new(integration), clock: MovedClock::default() }
+    }
+
+    pub fn keeper(&self, store: impl TokenStore + 'static) -> TokenKeeperBuilder {
+        TokenKeeper::builder(store, ring(), Arc::clone(&self.integration)).clock(self.clock.clone())
+    }
+
+    pub fn id(n: usize) -> ConnectionId {
+        format!("gitlab:demo:{n}").parse().unwrap()
+    }
+
+    /// Tokens of GitLab's length, as of now.
+    pub fn tokens(&self, n: usize) -> TokenSet {
+        let origin = self.integration.expected().origin;
+        let mut tokens = TokenSet::new(AccessToken::new(format!("{n:064x}"), origin).unwrap());
+        tokens.refresh_token = RefreshToken::new(format!("{:064x}", usize::MAX - n), origin);
+        tokens.expires_in = Some(LIFETIME);
+        tokens.scopes = Some("read_user".parse().unwrap());
+        tokens.received_at = self.clock.now();
+        tokens
+    }
+}
+
+pub fn ring() -> KeyRing {
+    KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
+}
+
+pub const LIFETIME: Duration = Duration::from_secs(7200);
+
+/// The system's clock, set forward.
+#[derive(Clone, Debug, Default)]
+pub struct MovedClock(Arc<AtomicU64>);
+
+impl MovedClock {
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_secs(), Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now() + Duration::from_secs(self.0.load(Relaxed))
+    }
+}
+
+/// A new pair for every refresh.
+#[derive(Debug, Default)]
+struct AtOnce(AtomicU64);
+
+#[async_trait]
+impl Transport for AtOnce {
+    async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let n = self.0.fetch_add(1, Relaxed);
+        let body = format!(
+            r#"{{"access_token":"a{n:063x}","token_type":"Bearer","expires_in":7200,"refresh_token":"b{n:063x}","scope":"read_user","created_at":1795303695}}"#
+        );
+        let mut response = http::Response::new(body.into_bytes());
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
