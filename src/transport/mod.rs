@@ -36,6 +36,7 @@ pub use crate::network::{Cidr, Network};
 /// # Contract
 ///
 /// - It follows no redirect, retries nothing and decompresses nothing: codes and refresh tokens work once.
+/// - It sends nothing before the future is polled: an integration makes one and lets it out when there is room for it.
 /// - It ends within a time of its own, and reads no more than `max_body` bytes of the body.
 /// - It connects only where the host's policy allows, checked for the address that is really dialled.
 /// - It logs neither headers nor bodies: they hold secrets.
