@@ -91,6 +91,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Says that so many requests to the host of `url` follow at once, as soon as something else is known. A transport may
     /// open connections for them meanwhile; it sends nothing on them. The default does nothing.
+    ///
+    /// ```
+    /// use codehost_oauth::testing::ScriptedTransport;
+    /// use codehost_oauth::transport::Transport;
+    ///
+    /// let http = ScriptedTransport::new();
+    /// http.prepare(&"https://api.example.com/user".parse()?, 2);
+    /// assert!(http.requests().is_empty());
+    /// # Ok::<(), url::ParseError>(())
+    /// ```
     fn prepare(&self, _url: &Url, _requests: usize) {}
 }
 
