@@ -3,9 +3,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use super::sql::{SCHEMA, failed, known, millis, stored};
+use super::sql::{self, SCHEMA, known, millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::error::StoreError;
 use crate::keeper::ConnectionId;
@@ -44,13 +44,26 @@ impl SqliteStore {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(4));
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(4));
+            .busy_timeout(PATIENCE);
+        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
         let store = Self { pool: pool.connect_with(options).await.map_err(failed)? };
+        store.write_ahead().await?;
         store.create().await?;
         Ok(store)
+    }
+
+    /// The file remembers its journal. To change it SQLite wants to be alone, and does not wait for that by itself.
+    async fn write_ahead(&self) -> Result<(), StoreError> {
+        let changed = async {
+            loop {
+                match sqlx::query("PRAGMA journal_mode = WAL").execute(&self.pool).await {
+                    Err(error) if is_locked(&error) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    done => return done.map(drop).map_err(failed),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, changed).await.unwrap_or(Err(StoreError::TimedOut))
     }
 
     /// Creates the tables, each step harmless if another process is first.
@@ -135,6 +148,19 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteStore")
     }
+}
+
+/// How long a call waits for other writers.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+fn failed(error: sqlx::Error) -> StoreError {
+    if is_locked(&error) { StoreError::TimedOut } else { sql::failed(error) }
+}
+
+/// `SQLITE_BUSY`, of which the extended codes keep the lowest byte.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 const CREATE: [&str; 2] = [

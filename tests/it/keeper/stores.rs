@@ -1,6 +1,7 @@
 //! The conformance suite on all four stores, and what is true of their tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
@@ -65,6 +66,36 @@ async fn nodes_that_start_together_create_the_tables_once() -> Result {
             assert!(store?.load(&"gitlab:demo:1".parse()?).await?.is_none());
         }
     }
+    Ok(())
+}
+
+/// SQLite answers "locked" at once to whoever changes the journal of a file that another process is writing to.
+#[tokio::test]
+async fn a_file_that_another_process_writes_to_is_opened_when_that_is_done() -> Result {
+    let server = Server::sqlite()?;
+    let other = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
+    let mut writing = other.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut *writing).await?;
+    let finish = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        writing.commit().await
+    };
+    let (store, finished) = tokio::join!(open(&server.url), finish);
+    finished?;
+    assert!(store?.load(&"gitlab:demo:1".parse()?).await?.is_none());
+    let file = std::fs::read(server.url.trim_start_matches("sqlite:"))?;
+    assert_eq!(file[18..20], [2, 2], "the file's header says that it has a write-ahead log");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_stays_locked_is_a_store_that_is_late() -> Result {
+    let server = Server::sqlite()?;
+    let store = open(&server.url).await?;
+    let other = sqlx::SqlitePool::connect(&server.url).await?;
+    let _writing = other.begin_with("BEGIN IMMEDIATE").await?;
+    assert_eq!(store.delete(&"gitlab:demo:1".parse()?).await, Err(StoreError::TimedOut));
+    assert_eq!(open(&server.url).await.err().map(|error| error.to_string()), Some(StoreError::TimedOut.to_string()));
     Ok(())
 }
 
