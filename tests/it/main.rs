@@ -12,6 +12,7 @@
     reason = "a test stops at what it did not expect, and may speak HTTP by itself; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod advice;
 mod base_url;
 mod bitbucket;
 mod callback;
@@ -21,6 +22,7 @@ mod check;
 mod check_example;
 mod check_tls;
 mod conformance;
+mod conformance_requests;
 mod corpora;
 mod dns;
 mod docs;
@@ -37,6 +39,7 @@ mod keeper;
 mod login;
 mod membership;
 mod memory;
+mod minimal;
 mod needles;
 mod network;
 mod observe;
@@ -49,8 +52,10 @@ mod revoke;
 mod router;
 mod scripted;
 mod second_opinion;
+mod settings;
 mod setup;
 mod setup_guides;
+mod shown;
 mod stub;
 mod support;
 mod tenants;

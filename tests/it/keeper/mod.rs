@@ -1,5 +1,6 @@
 //! Tokens that stay alive.
 
+mod ends;
 mod example;
 mod faults;
 mod in_process;
@@ -9,3 +10,5 @@ mod scenario;
 mod servers;
 mod stores;
 mod storm;
+mod unverified;
+mod wire;

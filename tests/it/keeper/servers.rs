@@ -57,6 +57,14 @@ impl Server {
         Self { url: format!("redis://127.0.0.1:{port}"), child: Some(child), folder }.ready().await
     }
 
+    /// Ends it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     async fn ready(self) -> Result<Self> {
         for _ in 0..200 {
             let ready = match self.url.starts_with("postgres:") {
@@ -74,11 +82,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // The process that was started is the server itself, so nothing else is ended.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // The process that was started is the server itself, so nothing else is ended.
+        self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

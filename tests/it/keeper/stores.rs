@@ -100,6 +100,41 @@ async fn a_file_that_stays_locked_is_a_store_that_is_late() -> Result {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_away_is_out_of_reach_and_no_refusal() -> Result {
+    for mut server in [Server::postgres().await?, Server::redis().await?] {
+        let store = open(&server.url).await?;
+        assert_eq!(format!("{store:?}"), if server.url.starts_with("redis") { "RedisStore" } else { "PostgresStore" });
+        server.kill();
+        let connection = "gitlab:demo:1".parse()?;
+        for _ in 0..2 {
+            let error = store.load(&connection).await.unwrap_err();
+            assert!(matches!(error, StoreError::Unreachable { .. } | StoreError::TimedOut), "{error:?}");
+            assert!(error.is_transient());
+        }
+    }
+    Ok(())
+}
+
+/// Something else has written to our keys.
+#[tokio::test]
+async fn foreign_values_in_redis_are_refused() -> Result {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::redis().await?;
+    let store = open(&server.url).await?;
+    let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("redis://")).await?;
+    for (id, command) in [("gitlab:demo:1", "HSET KEY r seven d x"), ("gitlab:demo:2", "SET KEY x")] {
+        let command = command.replace("KEY", &format!("codehost-oauth:1:{{{id}}}:tokens"));
+        socket.write_all(format!("{command}\r\n").as_bytes()).await?;
+        let mut answer = [0; 64];
+        let length = socket.read(&mut answer).await?;
+        assert!(matches!(answer[..length], [b':' | b'+', ..]), "{:?}", String::from_utf8_lossy(&answer[..length]));
+        let error = store.load(&id.parse()?).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_documented_tables_are_the_right_ones() -> Result {
     let docs = include_str!("../../../docs/stores.md");
     let sql: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

@@ -1,19 +1,18 @@
 //! Thousands of connections that end in one moment, on a clock that runs by itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use codehost_oauth::error::{KeeperError, TransportError};
-use codehost_oauth::keeper::{Clock, ConnectionId, MemoryStore, Outcome, TokenKeeper};
+use codehost_oauth::error::KeeperError;
+use codehost_oauth::keeper::{Clock as _, MemoryStore, Outcome, TokenKeeper};
 use codehost_oauth::testing::{Fault, FaultyStore};
-use codehost_oauth::transport::Transport;
-use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use tokio::time::Instant;
 
-use super::scenario::{Result, integration_over, ring};
-use crate::watch::{self, Watched as _};
+use super::scenario::{Result, ring};
+use super::wire::{Host, VirtualClock};
+use crate::watch::Watched as _;
 
 const MANY: usize = 10_000;
 
@@ -91,7 +90,7 @@ async fn failures_are_asked_about_less_and_less() -> Result {
     let keeper = keeper.clock(clock.clone()).build();
     keeper.import(&host.connection(0), host.tokens(0, clock.now())).await.watched()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
-    host.wire.down.store(1, Ordering::SeqCst);
+    host.wire.down.store(true, Ordering::SeqCst);
     let mut pauses = Vec::new();
     for _ in 0..8 {
         let error = keeper.access_token(&host.connection(0)).await.watched().unwrap_err();
@@ -105,7 +104,7 @@ async fn failures_are_asked_about_less_and_less() -> Result {
         tokio::time::advance(after / 2 + Duration::from_millis(1)).await;
     }
     assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
-    host.wire.down.store(0, Ordering::SeqCst);
+    host.wire.down.store(false, Ordering::SeqCst);
     assert!(keeper.access_token(&host.connection(0)).await.watched().is_ok());
     Ok(())
 }
@@ -142,100 +141,14 @@ async fn tokens_of_another_person_or_with_more_scopes_are_refused() -> Result {
         let keeper = keeper.clock(clock.clone()).verify_identity(true).build();
         keeper.import(&host.connection(1), host.tokens(1, clock.now())).await.watched()?;
         tokio::time::advance(Duration::from_secs(7200)).await;
-        *host.wire.answer.lock().unwrap() = (subject.to_owned(), scopes.to_owned());
+        host.wire.answers("user", 200, &format!(r#"{{"id":{subject},"username":"x","state":"active"}}"#));
+        host.wire.answers(
+            "token",
+            200,
+            &format!(r#"{{"access_token":"canary-access-new","token_type":"Bearer","scope":"{scopes}"}}"#),
+        );
         let code = keeper.access_token(&host.connection(1)).await.watched().err().map(|error| error.code());
         assert_eq!(code, reason);
     }
     Ok(())
-}
-
-/// A code host without sockets.
-struct Host {
-    integration: Arc<Integration>,
-    wire: Arc<Wire>,
-}
-
-#[derive(Debug)]
-struct Wire {
-    latency: Duration,
-    requests: AtomicUsize,
-    now: AtomicUsize,
-    most: AtomicUsize,
-    down: AtomicUsize,
-    /// Whose the new tokens are, and their scopes.
-    answer: Mutex<(String, String)>,
-}
-
-impl Host {
-    fn new(id: &str, latency: Duration) -> Result<Self> {
-        let wire = Arc::new(Wire {
-            latency,
-            requests: AtomicUsize::default(),
-            now: AtomicUsize::default(),
-            most: AtomicUsize::default(),
-            down: AtomicUsize::default(),
-            answer: Mutex::new(("0".to_owned(), "read_user".to_owned())),
-        });
-        let integration = integration_over(Arc::clone(&wire), "https://git.example.com", id)?;
-        Ok(Self { integration: Arc::new(integration), wire })
-    }
-
-    fn connection(&self, n: usize) -> ConnectionId {
-        format!("gitlab:{}:{n}", self.integration.id()).parse().unwrap()
-    }
-
-    fn tokens(&self, n: usize, now: SystemTime) -> TokenSet {
-        let expected = self.integration.expected();
-        let mut tokens = TokenSet::new(AccessToken::new(format!("canary-access-{n}"), expected.origin).unwrap());
-        tokens.refresh_token = RefreshToken::new(format!("canary-refresh-{n}"), expected.origin);
-        tokens.expires_in = Some(Duration::from_secs(7200));
-        tokens.scopes = Some("read_user".parse().unwrap());
-        tokens.received_at = now;
-        tokens
-    }
-}
-
-#[async_trait::async_trait]
-impl Transport for Wire {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        _: usize,
-    ) -> std::result::Result<http::Response<Vec<u8>>, TransportError> {
-        watch::sent(&request);
-        let n = self.requests.fetch_add(1, Ordering::SeqCst);
-        self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        tokio::time::sleep(self.latency).await;
-        self.now.fetch_sub(1, Ordering::SeqCst);
-        if self.down.load(Ordering::SeqCst) > 0 {
-            return Err(TransportError::Refused);
-        }
-        let (subject, scopes) = self.answer.lock().unwrap().clone();
-        let body = if request.uri().path().ends_with("/oauth/token") {
-            format!(
-                "{{\"access_token\":\"canary-access-new-{n}\",\"token_type\":\"Bearer\",\"refresh_token\":\"canary-refresh-new-{n}\",\
-                 \"expires_in\":7200,\"scope\":\"{scopes}\"}}"
-            )
-        } else {
-            format!("{{\"id\":{subject},\"username\":\"x\",\"state\":\"active\"}}")
-        };
-        let answer = http::Response::builder().header("content-type", "application/json");
-        Ok(answer.body(body.into_bytes()).unwrap())
-    }
-}
-
-/// Follows tokio's clock.
-#[derive(Clone, Debug)]
-struct VirtualClock(Instant, SystemTime);
-
-impl VirtualClock {
-    fn start() -> Self {
-        Self(Instant::now(), SystemTime::now())
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> SystemTime {
-        self.1 + self.0.elapsed()
-    }
 }

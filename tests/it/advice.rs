@@ -1,0 +1,101 @@
+//! What the host's own mistakes are called and who mends them; the causes that a code host tells are in `causes`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehost_oauth::error::Audience::{self, Administrator, Operator, User};
+use codehost_oauth::error::{BaseUrlError, ConfigError, KeeperError, SealError, StoreError, UntrustedText};
+use codehost_oauth::keeper::LoginReason;
+
+/// Asserts the code and the audience, and that there is something to say to everybody.
+macro_rules! assert_advice {
+    ($seen:ident, $($error:expr => $code:literal, $audience:expr, $transient:literal;)*) => {$({
+        let error = $error;
+        let found: (&str, Audience, bool) = (error.code(), error.audience(), error.is_transient());
+        assert_eq!(found, ($code, $audience, $transient), "{error:?}");
+        for text in [error.hint(), error.public_message(), error.to_string().into()] {
+            assert!(!text.is_empty() && text.len() < 300 && !text.contains('\n'), "{error:?}: {text}");
+        }
+        assert!(error.hint().ends_with('.') && error.public_message().ends_with('.'), "{error:?}");
+        assert!($seen.insert($code), "{} is the code of two causes", $code);
+    })*};
+}
+
+fn detail() -> UntrustedText {
+    UntrustedText::new("what the driver says")
+}
+
+#[test]
+fn each_mistake_of_the_host_has_its_code_and_somebody_who_mends_it() {
+    let mut seen = BTreeSet::new();
+    assert_advice! { seen,
+        ConfigError::Host(BaseUrlError::Empty) => "host_url", Operator, false;
+        ConfigError::IntegrationId => "integration_id", Administrator, false;
+        ConfigError::ConnectionId => "connection_id", Operator, false;
+        ConfigError::NoSlug => "no_slug", Administrator, false;
+        ConfigError::Name => "integration_name", Administrator, false;
+        ConfigError::Scope => "scope", Administrator, false;
+        ConfigError::NoScopes => "no_scopes", Operator, false;
+        ConfigError::ClientId => "client_id", Administrator, false;
+        ConfigError::ClientSecret => "client_secret", Administrator, false;
+        ConfigError::OtherInstance { what: "tokens" } => "other_instance", Administrator, false;
+        ConfigError::Platform => "platform", Administrator, false;
+        ConfigError::Missing { what: "name" } => "missing_part", Operator, false;
+        ConfigError::Cidr => "network", Operator, false;
+        ConfigError::Certificates => "certificates", Administrator, false;
+        ConfigError::HttpClient => "http_client", Operator, false;
+        ConfigError::Random => "random", Operator, false;
+        ConfigError::UserId => "user_id", Operator, false;
+        ConfigError::Group => "group", Administrator, false;
+        ConfigError::Role => "role", Administrator, false;
+        ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
+        ConfigError::NoGroups => "no_groups", Operator, false;
+        ConfigError::ReturnTo => "return_to", User, false;
+        SealError::NoKey => "seal_no_key", Operator, false;
+        SealError::KeyLength { id: 1 } => "seal_key_length", Operator, false;
+        SealError::DuplicateKey { id: 1 } => "seal_duplicate_key", Operator, false;
+        SealError::KeyText => "seal_key_text", Operator, false;
+        SealError::UnknownKey { id: 1 } => "seal_unknown_key", Operator, false;
+        SealError::Rejected => "seal_rejected", Operator, false;
+        SealError::Malformed => "seal_malformed", Operator, false;
+        SealError::Expired => "seal_expired", User, false;
+        SealError::TooLarge => "seal_too_large", Operator, false;
+        StoreError::TimedOut => "store_timed_out", Operator, true;
+        StoreError::Unreachable { detail: detail() } => "store_unreachable", Operator, true;
+        StoreError::Refused { detail: detail() } => "store_refused", Operator, true;
+        StoreError::Schema { found: 2 } => "store_schema", Operator, false;
+        StoreError::Address { detail: detail() } => "store_address", Operator, false;
+        KeeperError::Unsaved { cause: StoreError::TimedOut } => "tokens_unsaved", Operator, false;
+        KeeperError::UnknownIntegration => "unknown_integration", Operator, false;
+        KeeperError::Interrupted => "interrupted_refresh", Operator, true;
+        KeeperError::Retry { after: Duration::from_secs(1), cause: None } => "busy", Operator, true;
+        KeeperError::NeedsLogin(LoginReason::NotConnected) => "not_connected", User, false;
+        KeeperError::NeedsLogin(LoginReason::NoRefreshToken) => "no_refresh_token", User, false;
+        KeeperError::NeedsLogin(LoginReason::Refused) => "refresh_rejected", User, false;
+        KeeperError::NeedsLogin(LoginReason::AnswerLost) => "refresh_answer_lost", User, false;
+        KeeperError::NeedsLogin(LoginReason::SubjectChanged) => "refresh_subject_changed", User, false;
+        KeeperError::NeedsLogin(LoginReason::ScopesGrew) => "refresh_scopes_grew", User, false;
+    }
+    assert_eq!(SealError::Random.code(), ConfigError::Random.code(), "one failure of the system");
+}
+
+/// What goes wrong underneath keeps its name, so that one table of an operator is enough.
+#[test]
+fn an_error_that_only_wraps_another_says_what_it_says() {
+    let cause = SealError::Rejected;
+    let error = KeeperError::from(cause.clone());
+    assert_eq!((error.code(), error.hint()), (cause.code(), cause.hint()));
+    let cause = StoreError::Schema { found: 2 };
+    let error = KeeperError::from(cause.clone());
+    assert_eq!((error.code(), error.to_string()), (cause.code(), cause.to_string()));
+    let cause = ConfigError::OtherInstance { what: "tokens" };
+    assert_eq!(KeeperError::from(cause.clone()).to_string(), cause.to_string());
+
+    let down = Arc::new(codehost_oauth::error::Error::from(codehost_oauth::error::TransportError::TimedOut));
+    let after = Duration::from_secs(30);
+    let error = KeeperError::Retry { after, cause: Some(Arc::clone(&down)) };
+    assert_eq!((error.code(), error.retry_after()), ("timed_out", Some(after)));
+    let error = KeeperError::Refused { after, cause: down };
+    assert_eq!((error.code(), error.audience()), ("timed_out", Administrator));
+}

@@ -1,0 +1,194 @@
+//! What a refresh ends with when others, the store or the code host do what is rarely done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehost_oauth::error::KeeperError;
+use codehost_oauth::keeper::{CallError, Clock as _, LeaseOwner, LoginReason, MemoryStore, Outcome, TokenStore as _};
+use codehost_oauth::testing::{Fault, FaultyStore};
+use tokio::time::Instant;
+
+use super::scenario::Result;
+use super::wire::{Host, delete};
+use crate::watch::Watched as _;
+
+const BRIEFLY: Duration = Duration::from_millis(20);
+
+fn assert_needs_login(outcome: &Outcome, reason: LoginReason) {
+    assert!(matches!(outcome, Outcome::NeedsLogin(found) if *found == reason), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_refresh_token_a_connection_lives_as_long_as_its_access_token() -> Result {
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.builder(MemoryStore::default()).build();
+    let mut tokens = host.tokens(1, host.clock.now());
+    tokens.refresh_token = None;
+    keeper.import(&host.connection(1), tokens).await?;
+    for second in [0, 7150] {
+        tokio::time::advance(Duration::from_secs(second)).await;
+        let outcome = keeper.ask(&host.connection(1)).await.watched()?;
+        assert!(matches!(outcome, Outcome::StillValid(_)), "{outcome:?}");
+    }
+    let call = async |_| Err::<(), CallError<()>>(CallError::Unauthorized);
+    let refused = keeper.with_token(&host.connection(1), call).await.unwrap_err();
+    let CallError::Keeper(KeeperError::NeedsLogin(reason)) = refused else { panic!("{refused:?}") };
+    assert_eq!(reason, LoginReason::NoRefreshToken);
+    tokio::time::advance(Duration::from_secs(50)).await;
+    assert_needs_login(&keeper.ask(&host.connection(1)).await.watched()?, LoginReason::NoRefreshToken);
+    assert_eq!(host.wire.spent(), [""; 0]);
+    Ok(())
+}
+
+/// RFC 6749 sections 5.1 and 6: what the answer does not name is as it was.
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_leaves_out_is_as_before() -> Result {
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.due(host.builder(MemoryStore::default()).verify_identity(true)).await?;
+    host.wire.answers("token", 200, r#"{"access_token":"canary-access-{n}","token_type":"Bearer","expires_in":7200}"#);
+    for renewal in 1..=3 {
+        let outcome = keeper.ask(&host.connection(1)).await.watched()?;
+        assert!(matches!(outcome, Outcome::Renewed(_)), "{outcome:?}");
+        assert_eq!(host.wire.spent(), vec!["canary-refresh-1"; renewal]);
+        tokio::time::advance(Duration::from_secs(7200)).await;
+    }
+    // Neither has it forgotten which scopes were granted.
+    let wider = r#"{"access_token":"canary-access-{n}","token_type":"Bearer","scope":"read_user api"}"#;
+    host.wire.answers("token", 200, wider);
+    assert_needs_login(&keeper.ask(&host.connection(1)).await.watched()?, LoginReason::ScopesGrew);
+    Ok(())
+}
+
+/// At each call of the store in turn: whoever asks learns that the connection is gone, or got in before, and it stays gone.
+#[tokio::test(start_paused = true)]
+async fn a_connection_deleted_during_its_refresh_does_not_come_back() -> Result {
+    let mut told = 0;
+    for call in 0..12 {
+        let memory = Arc::new(MemoryStore::default());
+        let store = FaultyStore::new(Arc::clone(&memory));
+        let host = Host::new("demo", BRIEFLY)?;
+        let keeper = host.due(host.builder(store.clone())).await?;
+        let (there, connection) = (Arc::clone(&memory), host.connection(1));
+        let first = store.calls();
+        store.fail(first + call, Fault::Before(Arc::new(move || delete(&there, &connection))));
+        let outcome = keeper.ask(&host.connection(1)).await.watched()?;
+        if store.calls() <= first + call {
+            assert!(matches!(outcome, Outcome::Renewed(_)), "call {call} never came: {outcome:?}");
+            continue;
+        }
+        match outcome {
+            Outcome::Renewed(_) => assert!(call >= 5, "the tokens were stored in call {call}"),
+            outcome => {
+                assert_needs_login(&outcome, LoginReason::NotConnected);
+                told += 1;
+            }
+        }
+        assert!(memory.load(&host.connection(1)).await?.is_none(), "after call {call} it is back");
+    }
+    assert_eq!(told, 5, "read, leased, read again, marked, stored");
+    Ok(())
+}
+
+/// The code host says that the token is dead, and then there is nothing to mark as dead.
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_deleted_meanwhile_is_not_connected() -> Result {
+    let memory = Arc::new(MemoryStore::default());
+    let store = FaultyStore::new(Arc::clone(&memory));
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.due(host.builder(store.clone())).await?;
+    host.wire.answers("token", 400, r#"{"error":"invalid_grant"}"#);
+    // Read, leased, read, marked; then it is read again.
+    let (there, connection) = (Arc::clone(&memory), host.connection(1));
+    store.fail(store.calls() + 4, Fault::Before(Arc::new(move || delete(&there, &connection))));
+    assert_needs_login(&keeper.ask(&host.connection(1)).await.watched()?, LoginReason::NotConnected);
+    // And one that goes away just before it is marked as dead.
+    let keeper = host.due(host.builder(store.clone())).await?;
+    let (there, connection) = (Arc::clone(&memory), host.connection(1));
+    store.fail(store.calls() + 5, Fault::Before(Arc::new(move || delete(&there, &connection))));
+    assert_needs_login(&keeper.ask(&host.connection(1)).await.watched()?, LoginReason::NotConnected);
+    assert!(memory.load(&host.connection(1)).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_node_goes_away_when_patience_ends() -> Result {
+    let store = Arc::new(MemoryStore::default());
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.due(host.builder(Arc::clone(&store)).patience(Duration::from_secs(3))).await?;
+    assert!(store.lease(&host.connection(1), &LeaseOwner::random()?, Duration::from_secs(45)).await?);
+    let begun = Instant::now();
+    let outcome = keeper.ask(&host.connection(1)).await.watched()?;
+    assert!(matches!(outcome, Outcome::Retry { cause: None, .. }), "{outcome:?}");
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(3) && waited < Duration::from_secs(4), "{waited:?}");
+    keeper.finish().await;
+    assert_eq!(host.wire.spent(), [""; 0], "nobody goes on without the lease");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_its_turn_goes_away_when_patience_ends() -> Result {
+    let host = Host::new("demo", Duration::from_secs(30))?;
+    let builder = host.builder(MemoryStore::default()).in_flight_per_integration(1).patience(Duration::from_secs(3));
+    let keeper = builder.build();
+    for n in 1..=3 {
+        keeper.import(&host.connection(n), host.tokens(n, host.clock.now())).await?;
+    }
+    tokio::time::advance(Duration::from_secs(7200)).await;
+    let connections = [1, 2, 3].map(|n| host.connection(n));
+    let outcomes = futures_util::future::join_all(connections.iter().map(|connection| keeper.ask(connection))).await;
+    for outcome in outcomes {
+        assert!(matches!(outcome?, Outcome::Retry { cause: None, .. }));
+    }
+    keeper.finish().await;
+    assert_eq!(host.wire.spent().len(), 1, "one at a time, and the others gave up");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_takes_long_keeps_its_lease() -> Result {
+    let store = Arc::new(MemoryStore::default());
+    let host = Host::new("demo", Duration::from_secs(600))?;
+    let builder = host.builder(Arc::clone(&store)).patience(Duration::from_secs(3600));
+    let keeper = host.due(builder).await?;
+    let connection = host.connection(1);
+    let asking = tokio::spawn(async move { keeper.ask(&connection).await });
+    for _ in 0..11 {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        let other = LeaseOwner::random()?;
+        assert!(!store.lease(&host.connection(1), &other, Duration::from_secs(1)).await?, "its lease ended");
+    }
+    assert!(matches!(asking.await??, Outcome::Renewed(_)));
+    assert!(store.lease(&host.connection(1), &LeaseOwner::random()?, Duration::from_secs(1)).await?);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_interrupts_one_refresh_and_no_other() -> Result {
+    let store = FaultyStore::new(MemoryStore::default());
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.due(host.builder(store.clone())).await?;
+    store.fail(store.calls() + 1, Fault::Before(Arc::new(|| panic!("a bug in a store"))));
+    let error = keeper.ask(&host.connection(1)).await.watched().unwrap_err();
+    assert!(matches!(error, KeeperError::Interrupted), "{error:?}");
+    assert!(matches!(keeper.ask(&host.connection(1)).await.watched()?, Outcome::Renewed(_)));
+    Ok(())
+}
+
+/// A refresh on another node may be about to store tokens that a disconnect would then leave behind.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_waits_for_a_refresh_but_not_for_ever() -> Result {
+    for holds_for in [2, 45] {
+        let store = Arc::new(MemoryStore::default());
+        let host = Host::new("demo", BRIEFLY)?;
+        host.wire.answers("revoke", 200, "{}");
+        let keeper = host.due(host.builder(Arc::clone(&store))).await?;
+        assert!(store.lease(&host.connection(1), &LeaseOwner::random()?, Duration::from_secs(holds_for)).await?);
+        let begun = Instant::now();
+        assert!(keeper.disconnect(&host.connection(1)).await.watched()?.deleted);
+        let waited = begun.elapsed().as_secs();
+        assert_eq!(waited, holds_for.min(5), "with a lease of {holds_for} s");
+        assert!(store.load(&host.connection(1)).await?.is_none());
+    }
+    Ok(())
+}

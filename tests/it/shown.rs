@@ -1,0 +1,91 @@
+//! What `Debug` shows of what is no secret itself but is full of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehost_oauth::keeper::{ConnectionId, MemoryStore, SqliteStore, TokenKeeper};
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::testing::{
+    FakeApplication, FakeBitbucket, FakeGitLab, Fault, FaultyStore, ScriptedTransport, Seen,
+};
+use codehost_oauth::{Access, WebUrl};
+
+use crate::{stub, support};
+
+fn application() -> FakeApplication {
+    FakeApplication::new("my-id", "canary-shown-secret", "http://127.0.0.1:9000/cb", "read_user")
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
+}
+
+#[tokio::test]
+async fn fakes_show_where_they_are_and_not_what_they_know() {
+    let text = format!("{:?}", application());
+    assert!(text.contains("\"my-id\"") && text.contains("read_user") && !text.contains("shown-secret"), "{text}");
+    let builder = format!("{:?}", FakeGitLab::builder().application(application()));
+    assert!(builder.starts_with("FakeGitLabBuilder") && !builder.contains("shown-secret"), "{builder}");
+    let builder = format!("{:?}", FakeBitbucket::builder().application(application()));
+    assert!(builder.starts_with("FakeBitbucketBuilder") && !builder.contains("shown-secret"), "{builder}");
+    let gitlab = FakeGitLab::builder().application(application()).start().await.unwrap();
+    assert_eq!(format!("{gitlab:?}"), format!("FakeGitLab({})", gitlab.base_url()));
+    let bitbucket = FakeBitbucket::builder().application(application()).start().await.unwrap();
+    let urls = format!("{}, {}", bitbucket.base_url(), bitbucket.api_url());
+    assert_eq!(format!("{bitbucket:?}"), format!("FakeBitbucket({urls})"));
+    assert_eq!(format!("{:?}", Seen::Callback("http://127.0.0.1/?code=canary")), "Callback");
+    let scripted = ScriptedTransport::new();
+    scripted.otherwise(200, &[], "canary-answer");
+    assert_eq!(format!("{scripted:?}"), "ScriptedTransport(0 requests, 0 answers left)");
+}
+
+#[tokio::test]
+async fn stores_and_keepers_show_their_kind() {
+    let folder = std::env::temp_dir().join(format!("codehost-oauth-shown-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let sqlite = SqliteStore::open(folder.join("canary-tokens.db")).await.unwrap();
+    assert_eq!(format!("{sqlite:?}"), "SqliteStore");
+    drop(sqlite);
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    let faulty = FaultyStore::new(MemoryStore::default());
+    assert!(format!("{faulty:?}").starts_with("FaultyStore(MemoryStore"), "{faulty:?}");
+    let nothing = || Arc::new(|| {}) as Arc<dyn Fn() + Send + Sync>;
+    let faults = [
+        Fault::Error,
+        Fault::LostAnswer,
+        Fault::Delay(Duration::ZERO),
+        Fault::Before(nothing()),
+        Fault::After(nothing()),
+    ];
+    assert_eq!(format!("{faults:?}"), "[Error, LostAnswer, Delay, Before, After]");
+
+    let integration =
+        Arc::new(stub::builder("gitlab", "https://git.example.com", "canary-shown-secret").build().unwrap());
+    let builder = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&integration));
+    let text =
+        format!("{builder:?} {:?} {integration:?}", TokenKeeper::builder(faulty, ring(), integration.clone()).build());
+    assert!(text.contains("KeyRing([1])") && text.contains("lease: 45s"), "{text}");
+    assert!(!text.contains("shown-secret") && !text.contains("7, 7"), "{text}");
+    let connection: ConnectionId = "gitlab:demo:1".parse().unwrap();
+    assert_eq!(format!("{connection:?}"), "ConnectionId(gitlab:demo:1)");
+    assert_eq!((integration.name(), integration.access()), ("Demo", &Access::Read));
+}
+
+#[test]
+fn a_link_is_shown_as_it_is() {
+    let link = WebUrl::parse("https://git.example.com/alice").unwrap();
+    assert_eq!(format!("{link} {link:?}"), "https://git.example.com/alice WebUrl(https://git.example.com/alice)");
+    assert_eq!(serde_json::to_string(&link).unwrap(), "\"https://git.example.com/alice\"");
+    assert_eq!(link.as_ref() as &str, link.as_str());
+}
+
+/// The URL as a text for a redirect, which is the only way to get at it.
+#[tokio::test]
+async fn an_authorization_url_is_a_text_once_it_is_asked_for() {
+    let gitlab = support::gitlab().await;
+    let start = support::at_gitlab(&gitlab).begin_login(None).unwrap();
+    let shown = start.redirect_to.as_str().to_owned();
+    assert!(!format!("{start:?}").contains("state="), "{start:?}");
+    assert_eq!(String::from(start.redirect_to), shown);
+}
