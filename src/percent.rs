@@ -49,3 +49,25 @@ pub(crate) fn push_encoded(to: &mut Vec<u8>, text: &str, plain: &Plain) {
 fn digit(nibble: u8) -> u8 {
     b"0123456789ABCDEF".get(usize::from(nibble)).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3986 section 2.3, and nothing beside it.
+    #[test]
+    fn letters_digits_and_the_others_are_plain() {
+        let unreserved = Plain::new(b"-._~");
+        for byte in 0..=u8::MAX {
+            let plain = matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~');
+            assert_eq!(unreserved.has(byte), plain, "{byte}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_two_digits() {
+        let mut to = b"x=".to_vec();
+        push_encoded(&mut to, "aZ09-/ \u{e4}\n", &Plain::new(b"-"));
+        assert_eq!(to, b"x=aZ09-%2F%20%C3%A4%0A");
+    }
+}

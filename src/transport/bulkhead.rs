@@ -90,14 +90,6 @@ impl Transport for Checking<'_> {
     {
         Box::pin(self.0.attempt(self.0.inner.send(request, max_body)))
     }
-
-    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(self.0.attempt(self.0.inner.send_to(url, request, max_body)))
-    }
 }
 
 /// Waits a little for a free slot. A timer is made only if there is none.

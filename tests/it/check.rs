@@ -393,3 +393,24 @@ async fn a_report_shows_no_secret_and_no_markup() {
     assert_eq!(json["findings"][0]["level"], "ok");
     assert!(json["findings"][0].get("network").is_none());
 }
+
+/// A report is for whoever reads it, and says who is to do something.
+#[test]
+fn everybody_is_named_who_must_act() {
+    let mut report = CheckReport::new(&BitbucketCloud::default());
+    let everybody = [
+        (Audience::User, "For the person who logs in"),
+        (Audience::Administrator, "For the administrator"),
+        (Audience::Operator, "For the operator of this host"),
+        (Audience::CodeHost, "For whoever runs the code host"),
+    ];
+    for (audience, _) in everybody {
+        report.push(Finding::problem("x", "Something is wrong.").fix(audience, "Look."));
+    }
+    for shown in [report.to_string(), report.to_html()] {
+        for (_, named) in everybody {
+            assert_eq!(shown.matches(&format!("{named}: Look.")).count(), 1, "{shown}");
+        }
+    }
+    assert_eq!(report.verdict(), Verdict::Wrong);
+}

@@ -267,3 +267,20 @@ async fn a_gated_login_at_bitbucket_costs_two_legs() {
     // Three legs would take more than two seconds.
     assert!(begun.elapsed() < Duration::from_millis(2050), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn what_no_platform_has_as_an_id_is_refused() {
+    for id in ["", " ", "{}", "acme", "12 34", "1/2", "{1234", &"1".repeat(1025)] {
+        assert_eq!(Group::id(id).unwrap_err().code(), "group", "{id:?}");
+    }
+    assert_eq!(Group::id(" 42 ").unwrap().to_string(), "42");
+    assert_eq!(Group::path("acme/tools").unwrap().to_string(), "acme/tools");
+}
+
+/// Whatever kept the code host from answering is what the person is told of.
+#[test]
+fn an_outage_is_its_own_cause() {
+    let cause = codehost_oauth::error::Error::from(TransportError::TimedOut);
+    let membership = Membership::Unavailable { cause: Some(Box::new(cause)) };
+    assert_eq!(membership.require().unwrap_err().code(), "timed_out");
+}

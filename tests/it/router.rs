@@ -480,3 +480,123 @@ async fn without_a_session_layer_nothing_is_pretended() {
     let failure = Failure::from(codehost_oauth::router::FailureCause::UnknownIntegration);
     assert_eq!(failure.cause.to_string(), "there is no such integration");
 }
+
+/// A form of the host's own, such as the one that logs out.
+#[tokio::test]
+async fn a_form_of_the_host_is_checked_with_the_same_token() {
+    for in_session in [true, false] {
+        let logins = Logins::in_session(TestHost(Vec::new()));
+        let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
+        let logins =
+            if in_session { logins } else { Logins::in_cookie(TestHost(Vec::new()), &PUBLIC.parse().unwrap(), keys) };
+        let kept = if in_session { "in_session" } else { "in_cookie" };
+        assert_eq!(format!("{logins:?}"), format!("Logins({kept})"));
+        let checks = logins.clone();
+        let check = async move |request: Request<Body>| {
+            let (head, body) = request.into_parts();
+            let token = String::from_utf8(to_bytes(body, 1024).await.unwrap().to_vec()).unwrap();
+            match checks.verify_csrf(&head, &token).await {
+                Ok(()) => StatusCode::OK,
+                Err(failure) => failure.cause.status(),
+            }
+        };
+        let app = form(&logins).route("/logout", axum::routing::post(check));
+        let app = app.layer(SessionManagerLayer::new(MemoryStore::default()));
+        let send = async |request: http::request::Builder, body: &str| {
+            let response = app.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+            let cookies: Vec<_> = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
+            let status = response.status();
+            (status, cookies, String::from_utf8(to_bytes(response.into_body(), 1024).await.unwrap().to_vec()).unwrap())
+        };
+        let (_, cookies, token) = send(Request::get("/form"), "").await;
+        let cookie = cookies
+            .iter()
+            .map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap())
+            .collect::<Vec<_>>()
+            .join("; ");
+        for (cookie, token, expected) in [
+            (cookie.as_str(), token.as_str(), StatusCode::OK),
+            (&cookie, "", StatusCode::FORBIDDEN),
+            (&cookie, &token[1..], StatusCode::FORBIDDEN),
+            ("", &token, StatusCode::FORBIDDEN),
+        ] {
+            let (status, ..) = send(Request::post("/logout").header(COOKIE, cookie), token).await;
+            assert_eq!(status, expected, "{kept}: {token:?}");
+        }
+    }
+}
+
+/// What a host gets that implements nothing but what it must.
+#[tokio::test]
+async fn a_host_that_knows_nobody_connects_nobody() {
+    struct Plain(TestHost);
+
+    #[async_trait]
+    impl LoginHost for Plain {
+        async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, HostError> {
+            self.0.integration(id).await
+        }
+
+        async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response {
+            self.0.logged_in(request, integration, login).await
+        }
+    }
+
+    let mut world = world(true).await;
+    let logins = Logins::in_session(Plain(TestHost(vec![Arc::clone(&world.integration)])));
+    let layer = SessionManagerLayer::new(MemoryStore::default()).with_same_site(tower_sessions::cookie::SameSite::Lax);
+    world.app = Router::new().merge(logins.router()).merge(form(&logins)).layer(layer);
+    let mut browser = Browser::default();
+    let token = browser.token(&world).await;
+    let fields = [("csrf_token", token.as_str()), ("return_to", "/account")];
+    browser.post(&world, "/connect/demo", &fields).await.failed(403, "not_signed_in");
+}
+
+/// Whose fault it is, is in the status: what watches a host from outside sees nothing else.
+#[tokio::test]
+async fn a_failure_has_the_status_of_who_must_act() {
+    let world = world(true).await;
+    let html: &[(&str, &str)] = &[("Content-Type", "text/html")];
+    let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
+    for (status, headers, body, expected, code) in [
+        (503, html, "<html>", 502, "code_host_down"),
+        (401, json, r#"{"error":"invalid_client"}"#, 500, "client_rejected"),
+        (400, json, r#"{"error":"invalid_grant"}"#, 400, "code_rejected"),
+    ] {
+        let mut browser = Browser::default();
+        let url = browser.begin(&world, "/login/demo", "/").await;
+        let callback = world.gitlab.authorize(&url, "alice").unwrap();
+        world.gitlab.respond_next("/oauth/token", status, headers, body);
+        browser.get(&world, path(&callback)).await.failed(expected, code);
+    }
+}
+
+/// A session store that is gone is the host's own outage, and nothing of it is shown.
+#[tokio::test]
+async fn a_session_store_that_fails_is_no_login() {
+    #[derive(Clone, Debug)]
+    struct Broken;
+
+    #[async_trait]
+    impl tower_sessions::SessionStore for Broken {
+        async fn save(&self, _: &tower_sessions::session::Record) -> tower_sessions::session_store::Result<()> {
+            Err(tower_sessions::session_store::Error::Backend("the-database: password=x".to_owned()))
+        }
+        async fn load(
+            &self,
+            _: &tower_sessions::session::Id,
+        ) -> tower_sessions::session_store::Result<Option<tower_sessions::session::Record>> {
+            Ok(None)
+        }
+        async fn delete(&self, _: &tower_sessions::session::Id) -> tower_sessions::session_store::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut world = world(true).await;
+    let logins = Logins::in_session(TestHost(vec![Arc::clone(&world.integration)]));
+    world.app = Router::new().merge(logins.router()).layer(SessionManagerLayer::new(Broken));
+    let page = Browser::default().get(&world, "/login/demo").await;
+    assert_eq!(page.head.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!page.body.contains("the-database"), "{}", page.body);
+}

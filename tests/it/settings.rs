@@ -63,6 +63,14 @@ async fn an_address_is_trusted_as_far_as_the_host_trusts_the_code_host() {
         let login = stub::log_in(&gitlab(user).email_trust(trust).build().unwrap(), agrees).await.unwrap();
         let found = login.trusted_email();
         assert_eq!(found, trusted.then_some("jane@example.com"), "{trust:?} of {user}");
+        // Whether the person or the host has to do something.
+        let expected = match trusted {
+            true => "",
+            false if user == PERSON => "email_not_trusted",
+            false => "no_trusted_email",
+        };
+        let code = login.require_trusted_email().err().map(|error| error.code());
+        assert_eq!(code.unwrap_or_default(), expected, "{trust:?} of {user}");
     }
 }
 

@@ -34,6 +34,12 @@ async fn fakes_show_where_they_are_and_not_what_they_know() {
     let urls = format!("{}, {}", bitbucket.base_url(), bitbucket.api_url());
     assert_eq!(format!("{bitbucket:?}"), format!("FakeBitbucket({urls})"));
     assert_eq!(format!("{:?}", Seen::Callback("http://127.0.0.1/?code=canary")), "Callback");
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = Arc::clone(&seen);
+    codehost_oauth::testing::witness(move |passing| keep.lock().unwrap().push(format!("{passing:?}")));
+    support::get(&support::http(), bitbucket.base_url(), 4096).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(["Request", "Answer"].iter().all(|what| seen.iter().any(|seen| seen == what)), "{seen:?}");
     let scripted = ScriptedTransport::new();
     scripted.otherwise(200, &[], "canary-answer");
     assert_eq!(format!("{scripted:?}"), "ScriptedTransport(0 requests, 0 answers left)");

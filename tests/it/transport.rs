@@ -643,3 +643,23 @@ async fn a_second_login_opens_no_connection() {
         assert_eq!(bitbucket.connections(), 2);
     }
 }
+
+/// Whoever brings requests of their own may bring any URL.
+#[tokio::test]
+async fn what_is_no_url_of_a_server_is_refused_unsent() {
+    let open = HttpClient::builder(Network::any().danger_allow_http().allow_loopback_http()).build().unwrap();
+    for uri in ["/path/only", "*", "ftp://127.0.0.1/x", "git.example.com:443"] {
+        let request = http::Request::get(uri).body(Vec::new()).unwrap();
+        assert_eq!(open.send(request, CAP).await.unwrap_err(), TransportError::Protocol, "{uri}");
+    }
+    // The wider permission stays, in whatever order they are given.
+    let server = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert!(get(&open, &server.url(), CAP).await.is_ok());
+    assert!(
+        codehost_oauth::BaseUrl::parse(
+            "http://git.example.com",
+            &Network::any().danger_allow_http().allow_loopback_http()
+        )
+        .is_ok()
+    );
+}

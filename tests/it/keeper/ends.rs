@@ -192,3 +192,62 @@ async fn a_disconnect_waits_for_a_refresh_but_not_for_ever() -> Result {
     }
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_ends_otherwise_is_made_once() -> Result {
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.builder(MemoryStore::default()).build();
+    keeper.import(&host.connection(1), host.tokens(1, host.clock.now())).await?;
+    let found = keeper.with_token(&host.connection(1), async |token| Ok::<_, CallError<()>>(host.text(&token))).await;
+    assert_eq!(found.unwrap(), "canary-access-1");
+    let failed = keeper.with_token(&host.connection(1), async |_| Err::<(), _>(CallError::Failed("no"))).await;
+    assert!(matches!(failed, Err(CallError::Failed("no"))), "{failed:?}");
+    // A call of the integration itself: what is no 401 stays what it is.
+    let down = codehost_oauth::error::Error::from(codehost_oauth::error::TransportError::TimedOut);
+    assert!(matches!(CallError::from(down), CallError::Failed(_)));
+    assert_eq!(host.wire.spent(), [""; 0]);
+    Ok(())
+}
+
+/// Two nodes take in a new login at once: one of them writes over the other, and neither fails.
+#[tokio::test(start_paused = true)]
+async fn two_logins_at_once_are_both_taken_in() -> Result {
+    let memory = Arc::new(MemoryStore::default());
+    let store = FaultyStore::new(Arc::clone(&memory));
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.builder(store.clone()).build();
+    keeper.import(&host.connection(1), host.tokens(1, host.clock.now())).await?;
+    // Between the read and the write of one, the other is done.
+    let (there, connection) = (Arc::clone(&memory), host.connection(1));
+    store.fail(store.calls() + 1, Fault::Before(Arc::new(move || delete(&there, &connection))));
+    keeper.import(&host.connection(1), host.tokens(2, host.clock.now())).await?;
+    let token = keeper.access_token(&host.connection(1)).await.watched()?;
+    assert_eq!(host.text(&token), "canary-access-2");
+    Ok(())
+}
+
+/// Its integration is gone, so nobody can tell the code host; the tokens go all the same.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_works_without_an_integration() -> Result {
+    let store = Arc::new(MemoryStore::default());
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.builder(Arc::clone(&store)).build();
+    keeper.import(&host.connection(1), host.tokens(1, host.clock.now())).await?;
+    let none = std::collections::HashMap::new();
+    let keeper =
+        codehost_oauth::keeper::TokenKeeper::builder(Arc::clone(&store), super::scenario::ring(), none).build();
+    let gone = keeper.disconnect(&host.connection(1)).await.watched()?;
+    assert!(gone.deleted && gone.revocation.is_none(), "{gone:?}");
+    assert!(store.load(&host.connection(1)).await?.is_none());
+    Ok(())
+}
+
+#[test]
+fn what_is_no_account_key_is_no_connection() {
+    for text in
+        ["", "gitlab", "gitlab:demo", "gitlab:demo:1:2", ":demo:1", "gitlab:demo:", "GitLab:demo:1", "gitlab:demo:a b"]
+    {
+        let error = text.parse::<codehost_oauth::keeper::ConnectionId>().unwrap_err();
+        assert_eq!(error.code(), "connection_id", "{text:?}");
+    }
+}

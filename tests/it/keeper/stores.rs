@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
-use codehost_oauth::testing::{FaultyStore, store_conformance};
+use codehost_oauth::testing::{Fault, FaultyStore, Nonconformity, store_conformance};
 
 use super::scenario::Result;
 use super::servers::{Server, open};
@@ -16,6 +16,18 @@ async fn memory_conforms() -> Result {
     let store = Arc::new(MemoryStore::default());
     store_conformance(store.clone(), store.clone()).await?;
     store_conformance(Arc::new(FaultyStore::new(Arc::clone(&store))), store).await?;
+    Ok(())
+}
+
+/// Every call of the suite in turn: a store that fails does not conform, and the suite says that it failed.
+#[tokio::test]
+async fn a_store_that_fails_does_not_conform() -> Result {
+    for call in [0, 5, 20, 60] {
+        let store = Arc::new(FaultyStore::new(MemoryStore::default()));
+        store.fail(call, Fault::Error);
+        let found = store_conformance(store.clone(), store.clone()).await;
+        assert!(matches!(found, Err(Nonconformity::Failed(StoreError::Unreachable { .. }))), "{call}: {found:?}");
+    }
     Ok(())
 }
 
