@@ -1,30 +1,47 @@
-"""Prints each line of source that no test reached, from a report of llvm-cov as JSON."""
+"""Prints the lines of source that no test reached, from a report of llvm-cov as JSON, and fails if docs/coverage.md lacks the
+sentence that says why. A run of lines is known by its file and its first line."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 report = json.loads(Path(sys.argv[1]).read_text())["data"][0]
-lines = {"count": 0, "covered": 0}
+rows = re.findall(r"^\| `(src/[^`]+)` \| `` ?(.+?) ?`` \| .+ \|$", Path("docs/coverage.md").read_text(), re.MULTILINE)
+explained = set(rows)
+count = covered = 0
+found, missing = set(), []
+
 for file in report["files"]:
-    for key in lines:
-        lines[key] += file["summary"]["lines"][key]
+    summary = file["summary"]["lines"]
+    count, covered = count + summary["count"], covered + summary["covered"]
     path = Path(file["filename"])
-    source = path.read_text().splitlines()
+    name = str(path.relative_to(Path.cwd()))
 
     # A segment is (line, column, count, has a count, begins a region, is a gap) and holds until the next one.
     by_line = {}
     for segment in file["segments"]:
         by_line.setdefault(segment[0], []).append(segment)
-    before = None
-    for number, text in enumerate(source, 1):
+    before, in_run = None, False
+    for number, text in enumerate(path.read_text().splitlines(), 1):
         here = by_line.get(number, [])
-        counts = [count for _, _, count, counted, begins, gap in here if counted and begins and not gap]
+        counts = [hits for _, _, hits, counted, begins, gap in here if counted and begins and not gap]
         if before and before[3]:
             counts.append(before[2])
-        if counts and max(counts) == 0:
-            print(f"{path.relative_to(Path.cwd())}:{number}: {text.strip()}")
+        reached = not counts or max(counts) > 0
+        if not reached:
+            print(f"{name}:{number}: {text.strip()}")
+            row = (name, text.strip())
+            if not in_run:
+                found.add(row)
+                if row not in explained:
+                    missing.append(f"{name}:{number}")
+        in_run = not reached
         if here:
             before = here[-1]
 
-print(f"{lines['covered']} of {lines['count']} lines are covered: {100 * lines['covered'] / lines['count']:.2f} %")
+print(f"{covered} of {count} lines are covered: {100 * covered / count:.2f} %")
+for row in sorted(explained - found):
+    print(f"docs/coverage.md speaks of a line that is reached or gone: {row[0]}: {row[1]}")
+if missing:
+    sys.exit(f"without a sentence in docs/coverage.md: {', '.join(missing)}")
