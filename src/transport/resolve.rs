@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::TransportError;
 
@@ -71,56 +71,80 @@ impl Resolve for System {
 /// The system's resolver blocks a thread for each look-up and cannot be cancelled, so a look-up keeps its place until it
 /// really ends, even if nobody waits for it any more. Otherwise a tenant whose name server never answers would take the
 /// threads of all others.
+///
+/// Those who ask for one name while it is looked up get the same answer. Nothing is kept beyond that: whoever asks later
+/// asks anew.
 #[derive(Clone)]
 pub(super) struct Lookups {
     resolver: Arc<dyn Resolve>,
     all: Arc<Semaphore>,
-    /// Places by site; those that nobody uses any more are forgotten.
-    sites: Arc<Mutex<HashMap<Box<str>, Weak<Semaphore>>>>,
+    sites: Held<Semaphore>,
+    names: Held<OnceCell<Option<Vec<IpAddr>>>>,
 }
 
 impl Lookups {
     pub(super) fn new(resolver: Arc<dyn Resolve>) -> Self {
-        Self { resolver, all: Arc::new(Semaphore::new(MAX_LOOKUPS)), sites: Arc::default() }
+        let all = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Self { resolver, all, sites: Held::default(), names: Held::default() }
     }
 
     pub(super) async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, TransportError> {
-        let bounded = async {
-            let places = self.places(name).await?;
-            let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
-            let lookup = tokio::spawn(async move {
-                let found = resolver.lookup(&name).await;
-                drop(places);
-                found
-            });
-            // A resolver that panics has found nothing.
-            lookup.await.ok()?.ok()
-        };
-        match tokio::time::timeout(LOOKUP_TIMEOUT, bounded).await {
-            Ok(Some(addresses)) if !addresses.is_empty() => Ok(addresses),
+        let answer = self.names.get(name, OnceCell::new);
+        // If who began gives up, the next one begins.
+        match tokio::time::timeout(LOOKUP_TIMEOUT, answer.get_or_init(|| self.ask(name))).await {
+            Ok(Some(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
             Ok(_) => Err(TransportError::NameNotFound),
             Err(_) => Err(TransportError::TimedOut),
         }
     }
 
+    async fn ask(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let places = self.places(name).await?;
+        let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
+        let lookup = tokio::spawn(async move {
+            let found = resolver.lookup(&name).await;
+            drop(places);
+            found
+        });
+        // A resolver that panics has found nothing.
+        lookup.await.ok()?.ok()
+    }
+
     /// One place of the site, then one of all: who waits for the first keeps none of the second.
     async fn places(&self, name: &str) -> Option<[OwnedSemaphorePermit; 2]> {
-        let of_site = self.places_of(site(name)).acquire_owned().await.ok()?;
+        let of_site = self.sites.get(site(name), || Semaphore::new(MAX_LOOKUPS_OF_SITE)).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some([of_site, of_all])
     }
+}
 
-    fn places_of(&self, site: &str) -> Arc<Semaphore> {
-        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = sites.get(site).and_then(Weak::upgrade) {
-            return places;
+/// Values by name, each for as long as somebody has it.
+struct Held<T>(Arc<Mutex<HashMap<Box<str>, Weak<T>>>>);
+
+impl<T> Held<T> {
+    fn get(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = held.get(name).and_then(Weak::upgrade) {
+            return value;
         }
-        if sites.len() >= MAX_IDLE_SITES {
-            sites.retain(|_, places| places.strong_count() > 0);
+        if held.len() >= MAX_FORGOTTEN {
+            held.retain(|_, value| value.strong_count() > 0);
         }
-        let places = Arc::new(Semaphore::new(MAX_LOOKUPS_OF_SITE));
-        sites.insert(site.into(), Arc::downgrade(&places));
-        places
+        let value = Arc::new(make());
+        held.insert(name.into(), Arc::downgrade(&value));
+        value
+    }
+}
+
+impl<T> Clone for Held<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(Arc::default())
     }
 }
 
@@ -138,7 +162,7 @@ fn site(name: &str) -> &str {
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_LOOKUPS: usize = 64;
 const MAX_LOOKUPS_OF_SITE: usize = 4;
-const MAX_IDLE_SITES: usize = 256;
+const MAX_FORGOTTEN: usize = 256;
 /// Of a dot and a label of three letters, as in `.com.au`.
 const MAX_SUFFIX_LABEL: usize = 4;
 
@@ -179,16 +203,54 @@ mod tests {
         for count in 0..10_000 {
             drop(lookups.places(&format!("git.example{count}.test")).await.unwrap());
         }
-        assert!(lookups.sites.lock().unwrap().len() <= MAX_IDLE_SITES);
-        assert!(lookups.sites.lock().unwrap().get("held.example").is_some_and(|places| places.strong_count() > 0));
+        let sites = &lookups.sites.0;
+        assert!(sites.lock().unwrap().len() <= MAX_FORGOTTEN);
+        assert!(sites.lock().unwrap().get("held.example").is_some_and(|places| places.strong_count() > 0));
         drop(held);
 
         // Many at once are kept, and forgotten when they are over.
-        let held: Vec<_> = (0..1000).map(|count| lookups.places_of(&format!("example{count}.test"))).collect();
-        assert!(lookups.sites.lock().unwrap().len() >= held.len());
-        assert!(Arc::ptr_eq(&held[7], &lookups.places_of("example7.test")));
+        let places_of = |site: &str| lookups.sites.get(site, || Semaphore::new(MAX_LOOKUPS_OF_SITE));
+        let held: Vec<_> = (0..1000).map(|count| places_of(&format!("example{count}.test"))).collect();
+        assert!(sites.lock().unwrap().len() >= held.len());
+        assert!(Arc::ptr_eq(&held[7], &places_of("example7.test")));
         drop(held);
-        lookups.places_of("example.test");
-        assert_eq!(lookups.sites.lock().unwrap().len(), 1);
+        places_of("example.test");
+        assert_eq!(sites.lock().unwrap().len(), 1);
+    }
+
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicU8);
+
+    #[async_trait]
+    impl Resolve for Counting {
+        async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+            let count = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::time::sleep(if name == "stuck" { LOOKUP_TIMEOUT * 4 } else { Duration::from_secs(1) }).await;
+            Ok(vec![IpAddr::from([10, 0, 0, count])])
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_ask_at_once_share_an_answer_and_nobody_later_does() {
+        let lookups = Lookups::new(Arc::new(Counting::default()));
+        for round in 0..3 {
+            let asked = (0..100).map(|_| lookups.lookup("git.example.com"));
+            let answers = futures_util::future::join_all(asked).await;
+            assert!(answers.iter().all(|answer| answer == &Ok(vec![IpAddr::from([10, 0, 0, round])])), "{answers:?}");
+        }
+        assert_ne!(lookups.lookup("a.example.com").await, lookups.lookup("b.example.com").await);
+    }
+
+    /// Whoever waits behind a look-up that never ends waits no longer than five seconds, and the next one asks anew.
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_lookup_keeps_nobody_for_longer() {
+        let lookups = Lookups::new(Arc::new(Counting::default()));
+        for _ in 0..3 {
+            let begun = tokio::time::Instant::now();
+            let asked = (0..10).map(|_| lookups.lookup("stuck"));
+            let answers = futures_util::future::join_all(asked).await;
+            assert!(answers.iter().all(|answer| answer == &Err(TransportError::TimedOut)), "{answers:?}");
+            assert_eq!(begun.elapsed(), LOOKUP_TIMEOUT);
+        }
     }
 }
