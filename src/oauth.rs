@@ -86,23 +86,31 @@ impl TokenRefusal<'_> {
     }
 }
 
-impl TokenEndpoint<'_> {
+impl<'e> TokenEndpoint<'e> {
+    // Not `async`, so that what a request is made of is made before the future, which then has only what it is needed for.
+
     /// Exchanges a code for tokens.
     ///
     /// # Errors
     ///
     /// What `refused` makes of a refusal; [`Error::Transport`] and [`Error::Answer`] as for every call.
-    pub async fn exchange(
+    pub fn exchange<'a>(
         self,
-        http: &dyn Transport,
+        http: &'a dyn Transport,
         client: &ClientCredentials,
         grant: VerifiedGrant,
-    ) -> Result<TokenSet, Error> {
-        let origin = grant.origin_for(self.base_url)?;
-        let callback_url = grant.callback_url.as_str();
-        let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
-        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(origin);
-        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), tokens).await
+    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e> {
+        let request = match grant.origin_for(self.base_url) {
+            Ok(_) => {
+                let (code, verifier) = (grant.code.expose(), grant.verifier.expose());
+                self.exchange_request(client, code, verifier, grant.callback_url.as_str())
+            }
+            Err(error) => Err(error.into()),
+        };
+        let (origin, callback_url) = (grant.origin, grant.callback_url);
+        let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::AuthorizationCode };
+        let reply = Reply::fetch_from(http, self.url, request, MAX_TOKEN_BODY);
+        async move { reading.read(&reply.await?, Some(callback_url.as_str()), |answer| answer.into_tokens(&origin)) }
     }
 
     /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
@@ -110,20 +118,24 @@ impl TokenEndpoint<'_> {
     /// # Errors
     ///
     /// As [`exchange`](Self::exchange).
-    pub async fn refresh(
+    pub fn refresh<'a>(
         self,
-        http: &dyn Transport,
+        http: &'a dyn Transport,
         client: &ClientCredentials,
-        token: &RefreshToken,
-    ) -> Result<TokenSet, Error> {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
-        let request = self.request(client, &fields)?;
-        let tokens = |answer: TokenAnswer<'_>| answer.into_tokens(token.origin());
-        let mut tokens = self.send(http, request, Grant::RefreshToken, None, tokens).await?;
-        if tokens.refresh_token.is_none() {
-            tokens.refresh_token = Some(token.duplicate());
+        token: &'a RefreshToken,
+    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e> {
+        let request = token.expose_for(self.base_url).map_err(Error::from);
+        let request = request
+            .and_then(|token| self.request(client, &[("grant_type", "refresh_token"), ("refresh_token", token)]));
+        let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::RefreshToken };
+        let reply = Reply::fetch_from(http, self.url, request, MAX_TOKEN_BODY);
+        async move {
+            let mut tokens = reading.read(&reply.await?, None, |answer| answer.into_tokens(token.origin()))?;
+            if tokens.refresh_token.is_none() {
+                tokens.refresh_token = Some(token.duplicate());
+            }
+            Ok(tokens)
         }
-        Ok(tokens)
     }
 
     /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
@@ -136,8 +148,10 @@ impl TokenEndpoint<'_> {
     ) -> Result<(), Error> {
         let (code, verifier) = (Secret::random()?, Secret::random()?);
         let callback_url = callback_url.as_str();
-        let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
-        self.send(http, request, Grant::AuthorizationCode, Some(callback_url), |_| Ok(())).await
+        let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url);
+        let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::AuthorizationCode };
+        let reply = Reply::fetch_from(http, self.url, request, MAX_TOKEN_BODY).await?;
+        reading.read(&reply, Some(callback_url), |_| Ok(()))
     }
 
     fn exchange_request(
@@ -183,18 +197,23 @@ impl TokenEndpoint<'_> {
         }
         Ok(request)
     }
+}
 
-    /// Sends a request, and takes what `take` finds in a good answer. It names the member that is wrong.
-    async fn send<T>(
+/// What it takes to read an answer of the token endpoint.
+struct Reading<'a> {
+    base_url: &'a BaseUrl,
+    refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
+    grant: Grant,
+}
+
+impl Reading<'_> {
+    /// Takes what `take` finds in a good answer. It names the member that is wrong.
+    fn read<T>(
         self,
-        http: &dyn Transport,
-        request: http::Request<Vec<u8>>,
-        grant: Grant,
+        reply: &Reply,
         callback_url: Option<&str>,
-        take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str> + Send,
+        take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        let Self { base_url, url, refused, .. } = self;
-        let reply = Reply::fetch_from(http, url, request, MAX_TOKEN_BODY).await?;
         if reply.status() == http::StatusCode::OK {
             match reply.json::<TokenAnswer<'_>>() {
                 Ok(answer) if answer.error.is_none() => {
@@ -211,7 +230,7 @@ impl TokenEndpoint<'_> {
             read => read.unwrap_or_default(),
         };
         if success && refusal.error.is_none() {
-            return Err(reply.malformed(wrong_member(&reply)));
+            return Err(reply.malformed(wrong_member(reply)));
         }
         let text = |value: &'_ Option<serde_json::Value>| {
             value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
@@ -220,8 +239,8 @@ impl TokenEndpoint<'_> {
         if success && error.is_empty() {
             return Err(reply.malformed("error"));
         }
-        let refusal = TokenRefusal { grant, error: &error, description: &description, callback_url, reply: &reply };
-        Err(refused(base_url, &refusal))
+        let refusal = TokenRefusal { grant: self.grant, error: &error, description: &description, callback_url, reply };
+        Err((self.refused)(self.base_url, &refusal))
     }
 }
 

@@ -2,6 +2,7 @@ mod builder;
 
 use std::fmt;
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -140,7 +141,7 @@ impl Integration {
     /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`] if a group is required;
     /// [`Error::Transport`] and [`Error::Answer`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
-        self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
+        self.observe("finish_login", pin!(self.finish(Purpose::LogIn, pending, callback))).await
     }
 
     /// Finishes a connection that `user_id`, who is signed in now, must have begun. Connect the account by its key;
@@ -157,7 +158,7 @@ impl Integration {
         callback: Callback,
     ) -> Result<Login, Error> {
         let purpose = Purpose::connect(user_id)?;
-        self.observe("finish_connect", self.finish(purpose, pending, callback)).await
+        self.observe("finish_connect", pin!(self.finish(purpose, pending, callback))).await
     }
 
     /// Renews tokens; see [`OAuthProvider::refresh`].
@@ -167,7 +168,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.origin(), "refresh token")?;
-        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token)).await
+        self.observe("refresh", pin!((*self.provider).refresh(&self.http, &self.client, token))).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -178,7 +179,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("user", (*self.provider).user(&self.http, token)).await
+        self.observe("user", pin!((*self.provider).user(&self.http, token))).await
     }
 
     /// Whether the person is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
@@ -202,7 +203,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.origin(), "access token")?;
-        self.observe("membership", (*self.provider).membership(&self.http, token, group)).await
+        self.observe("membership", pin!((*self.provider).membership(&self.http, token, group))).await
     }
 
     /// Ends the person's grant at the code host, as far as the platform lets a host do it; see
@@ -216,7 +217,7 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.origin(), "refresh token")?;
         }
-        self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
+        self.observe("revoke", pin!((*self.provider).revoke(&self.http, &self.client, tokens))).await
     }
 
     /// Finds out what can be known about this integration without a person; see [`check`](crate::check). Building an
@@ -323,12 +324,12 @@ impl Integration {
     }
 
     /// Runs one operation in a span of its own, if the feature `tracing` is on.
-    async fn observe<T>(
-        &self,
+    fn observe<'a, T>(
+        &'a self,
         operation: &'static str,
-        work: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<T, Error> {
-        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
+        work: Pin<&'a mut (impl Future<Output = Result<T, Error>> + Send)>,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work)
     }
 
     fn ensure_own(&self, origin: &Origin, what: &'static str) -> Result<(), ConfigError> {

@@ -29,14 +29,17 @@ impl Reply {
         Self::settle(http.send(request, max_body).await?)
     }
 
-    /// The same, for an endpoint that is parsed already.
-    pub(crate) async fn fetch_from(
-        http: &dyn Transport,
+    // Neither this nor what follows is `async`: URL and request would be in the future, and not only what becomes of them.
+
+    /// The same, for an endpoint that is parsed already, and with a request that may not have come about.
+    pub(crate) fn fetch_from<'a>(
+        http: &'a dyn Transport,
         url: Url,
-        request: http::Request<Vec<u8>>,
+        request: Result<http::Request<Vec<u8>>, Error>,
         max_body: usize,
-    ) -> Result<Self, Error> {
-        Self::settle(http.send_to(url, request, max_body).await?)
+    ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
+        let sending = request.map(|request| http.send_to(url, request, max_body));
+        async move { Self::settle(sending?.await?) }
     }
 
     /// Asks the API as the person: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
@@ -45,20 +48,20 @@ impl Reply {
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
-    pub async fn get(http: &dyn Transport, url: Url, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
-        let token = token.expose_for(base_url)?;
-        let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
-        bearer.push_str(BEARER);
-        bearer.push_str(token);
-        // The header takes the text itself: there is no second copy to wipe.
-        let mut authorization =
-            HeaderValue::try_from(bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
-        authorization.set_sensitive(true);
-        let mut request = http::Request::new(Vec::new());
-        request.headers_mut().reserve(HEADERS);
-        request.headers_mut().insert(AUTHORIZATION, authorization);
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self::fetch_from(http, url, request, MAX_API_BODY).await
+    pub fn get<'a>(
+        http: &'a dyn Transport,
+        url: Url,
+        token: &AccessToken,
+        base_url: &BaseUrl,
+    ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
+        let request = bearer(token, base_url).map(|authorization| {
+            let mut request = http::Request::new(Vec::new());
+            request.headers_mut().reserve(HEADERS);
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+            request
+        });
+        Self::fetch_from(http, url, request, MAX_API_BODY)
     }
 
     /// Asks for what anybody may see: `GET`, without any secret.
@@ -66,10 +69,13 @@ impl Reply {
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch).
-    pub async fn get_public(http: &dyn Transport, url: Url) -> Result<Self, Error> {
+    pub fn get_public<'a>(
+        http: &'a dyn Transport,
+        url: Url,
+    ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
         let mut request = http::Request::new(Vec::new());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Self::fetch_from(http, url, request, MAX_API_BODY).await
+        Self::fetch_from(http, url, Ok(request), MAX_API_BODY)
     }
 
     /// A header's value, if it is there once and visible ASCII.
@@ -182,6 +188,18 @@ impl Reply {
 }
 
 /// The status only.
+fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error> {
+    let token = token.expose_for(base_url)?;
+    let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
+    bearer.push_str(BEARER);
+    bearer.push_str(token);
+    // The header takes the text itself: there is no second copy to wipe.
+    let authorization = HeaderValue::try_from(bearer);
+    let mut authorization = authorization.map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
+}
+
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("status", &self.parts.status.as_u16()).finish_non_exhaustive()
