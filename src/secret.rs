@@ -36,9 +36,15 @@ impl Secret {
 
     /// 32 random bytes as 43 characters of base64url.
     pub(crate) fn random() -> Result<Self, ConfigError> {
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        random::fill(bytes.as_mut()).map_err(|_| ConfigError::Random)?;
-        Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))))
+        let [secret] = Self::several()?;
+        Ok(secret)
+    }
+
+    /// Several of them. The system is asked once, which takes longer than everything else here.
+    pub(crate) fn several<const N: usize>() -> Result<[Self; N], ConfigError> {
+        let mut bytes = Zeroizing::new([[0_u8; 32]; N]);
+        random::fill(bytes.as_flattened_mut()).map_err(|_| ConfigError::Random)?;
+        Ok(bytes.each_ref().map(|bytes| Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes)))))
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -78,7 +84,8 @@ mod tests {
     fn a_million_random_secrets_differ() {
         let mut seen = HashSet::with_capacity(1_000_000);
         for round in 0..1_000_000 {
-            let secret = Secret::random().unwrap();
+            let [secret, other] = Secret::several().unwrap();
+            assert_ne!(secret.expose(), other.expose());
             assert_eq!(secret.expose().len(), 43);
             let head: [u8; 16] = secret.expose().as_bytes()[..16].try_into().unwrap();
             assert!(seen.insert(head), "{round}");

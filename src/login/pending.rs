@@ -80,11 +80,12 @@ impl PendingLogin {
     ///
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
+        let [state, verifier] = Secret::several()?;
         Ok(Self {
             whose: Whose::Begun(expected.origin.clone()),
             callback_url: expected.callback_url.text(),
-            state: Secret::random()?,
-            verifier: Secret::random()?,
+            state,
+            verifier,
             begun_at: seconds(now),
             purpose: expected.purpose.clone(),
             return_to,

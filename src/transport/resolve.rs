@@ -225,7 +225,8 @@ mod tests {
     impl Resolve for Counting {
         async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
             let count = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            tokio::time::sleep(if name == "stuck" { LOOKUP_TIMEOUT.saturating_mul(4) } else { Duration::from_secs(1) }).await;
+            tokio::time::sleep(if name == "stuck" { LOOKUP_TIMEOUT.saturating_mul(4) } else { Duration::from_secs(1) })
+                .await;
             Ok(vec![IpAddr::from([10, 0, 0, count])])
         }
     }
