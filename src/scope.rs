@@ -83,6 +83,12 @@ impl Scopes {
         self.0.iter()
     }
 
+    /// Whether all of these are in `other`. A code host names as many as it likes, so not each is compared with each.
+    pub(crate) fn is_subset(&self, other: &Self) -> bool {
+        let other: HashSet<&Scope> = other.iter().collect();
+        self.iter().all(|scope| other.contains(scope))
+    }
+
     /// Whether the set holds this very scope. Implied ones are the platform's matter.
     pub fn contains(&self, scope: &Scope) -> bool {
         self.0.contains(scope)
@@ -101,7 +107,7 @@ impl Scopes {
 
 impl PartialEq for Scopes {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|scope| other.contains(scope))
+        self.len() == other.len() && self.is_subset(other)
     }
 }
 

@@ -169,13 +169,11 @@ impl User {
     }
 }
 
-/// Everything but [`raw`](User::raw).
+/// What this crate has made of the answer: neither names, which are whatever somebody typed, nor [`raw`](User::raw).
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")
             .field("key", &self.key)
-            .field("username", &self.username)
-            .field("display_name", &self.display_name)
             .field("emails", &self.emails)
             .field("state", &self.state)
             .field("two_factor", &self.two_factor)

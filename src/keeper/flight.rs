@@ -98,7 +98,14 @@ impl Flight {
             return Ok(Some(by_others(outcome)));
         }
         if record.unverified {
-            return self.verify_stored(&record).await;
+            match self.is_ours(&record.tokens.access_token).await {
+                // Nobody can be asked with these any more. What comes instead of them is verified in its turn.
+                Err(Error::Api {
+                    cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected,
+                    ..
+                }) => {}
+                found => return self.verified(&record, found).await,
+            }
         }
         let Some(token) = &record.tokens.refresh_token else {
             return Ok(Some(Outcome::NeedsLogin(LoginReason::NoRefreshToken)));
@@ -146,10 +153,7 @@ impl Flight {
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = old.tokens.refresh_token.as_ref().map(RefreshToken::duplicate);
         }
-        let grew = match (old.scopes(), &tokens.scopes) {
-            (Some(old), Some(new)) => new.iter().any(|scope| !old.iter().any(|had| had == scope)),
-            _ => false,
-        };
+        let granted = tokens.scopes.clone();
         if tokens.scopes.is_none() {
             tokens.scopes = old.tokens.scopes.clone();
         }
@@ -157,6 +161,10 @@ impl Flight {
         if !self.inner.verify_identity {
             return Ok(new);
         }
+        let grew = match (old.scopes(), &granted) {
+            (Some(old), Some(new)) => !new.is_subset(old),
+            _ => false,
+        };
         let wrong = if grew { Some(LoginReason::ScopesGrew) } else { None };
         let wrong = match wrong {
             Some(reason) => Some(reason),
@@ -183,18 +191,13 @@ impl Flight {
         Ok(ConnectionId::from(&user.key) == self.connection)
     }
 
-    /// Finds out whose the tokens are that could not be verified when they came.
-    async fn verify_stored(&self, record: &Record) -> Result<Option<Outcome>, KeeperError> {
+    /// Whose the tokens are that could not be verified when they came.
+    async fn verified(&self, record: &Record, ours: Result<bool, Error>) -> Result<Option<Outcome>, KeeperError> {
         let mut known = record.successor()?;
         known.unverified = false;
-        match self.is_ours(&record.tokens.access_token).await {
+        match ours {
             Ok(true) => {}
             Ok(false) => known.dead = Some(LoginReason::SubjectChanged),
-            // Too old to be asked about; the next refresh is verified in its turn.
-            Err(Error::Api {
-                cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected,
-                ..
-            }) => {}
             Err(error) => return self.failed(record, error).map(Some),
         }
         match self.write(record, &known).await? {
@@ -210,7 +213,11 @@ impl Flight {
         loop {
             let error = match self.write(&over, &new).await {
                 Ok(Written::Yes) => break,
-                Ok(Written::Conflict(None)) => return Ok(Outcome::NeedsLogin(LoginReason::NotConnected)),
+                // Whoever disconnected knew the old pair only, so these would live on.
+                Ok(Written::Conflict(None)) => {
+                    let _ = self.integration.revoke(&new.tokens).await;
+                    return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
+                }
                 // Stored by an earlier try, and somebody has gone on from there.
                 Ok(Written::Conflict(Some(found))) if found.same_pair(&new) && new.dead.is_none() => break,
                 // Only a remark about the pair that these tokens replace.

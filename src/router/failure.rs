@@ -65,6 +65,7 @@ impl FailureCause {
     /// The status of a page about it.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Login(_) if self.is_hidden() => StatusCode::BAD_GATEWAY,
             Self::Login(error) => match error.audience() {
                 Audience::User => StatusCode::BAD_REQUEST,
                 Audience::CodeHost => StatusCode::BAD_GATEWAY,
@@ -74,6 +75,16 @@ impl FailureCause {
             Self::Csrf | Self::NotSignedIn => StatusCode::FORBIDDEN,
             Self::Session(_) | Self::Host(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// What strangers may read of [`code`](Self::code): one code for everything that went wrong on the way to the code
+    /// host. Which it was would tell them about the network behind this host.
+    pub fn public_code(&self) -> &'static str {
+        if self.is_hidden() { "instance_unreachable" } else { self.code() }
+    }
+
+    fn is_hidden(&self) -> bool {
+        matches!(self, Self::Login(Error::Transport(_) | Error::Answer { .. }))
     }
 
     fn advice(&self) -> Advice {

@@ -31,7 +31,7 @@ pub(super) fn failure(failure: &Failure) -> Response {
     let body = format!(
         "<h1>The login did not work</h1>\n<p>{}</p>\n<p><small>{}</small></p>{}",
         escape(&failure.cause.public_message()),
-        escape(failure.cause.code()),
+        escape(failure.cause.public_code()),
         again.unwrap_or_default(),
     );
     render(failure.cause.status(), "The login did not work", &body)

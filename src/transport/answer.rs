@@ -178,7 +178,8 @@ impl Reply {
     /// Scheme, host and port only: path and query may repeat what was sent.
     fn redirect_origin(&self) -> Option<String> {
         let target = Url::parse(self.parts.headers.get(LOCATION)?.to_str().ok()?).ok()?;
-        matches!(target.scheme(), "http" | "https").then(|| target.origin().ascii_serialization())
+        let origin = target.origin().ascii_serialization();
+        (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -212,6 +213,8 @@ pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
 pub(crate) const HEADERS: usize = 8;
 const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
+/// The longest name in DNS, a scheme and a port.
+const MAX_ORIGIN: usize = 253 + 8 + 6;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -321,6 +321,8 @@ impl HttpClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Of the addresses of a name. They are dialled until one answers, and a name server may name thousands of strangers.
+const MAX_DIALLED: usize = 8;
 const MAX_ROOM: usize = 16 * 1024;
 /// Origins, and connections to one.
 const MAX_PREPARED: usize = 8;
@@ -389,7 +391,7 @@ impl reqwest::dns::Resolve for Guard {
             if !permits_all(&network, name.as_str(), &addresses) {
                 return Err(TransportError::AddressNotAllowed.into());
             }
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            Ok(Box::new(addresses.into_iter().take(MAX_DIALLED).map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }

@@ -149,22 +149,24 @@ impl<T> Default for Held<T> {
 }
 
 /// What most likely has one owner: the last two labels of a name, or three behind a suffix like `co.uk`. The name
-/// servers of those below are the owner's choice, so they share their places.
+/// servers of those below are the owner's choice, so they share their places. Where this takes the names of many owners
+/// for one owner's they share places needlessly, which is the safe side.
 fn site(name: &str) -> &str {
     let name = name.trim_end_matches('.');
-    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
-    let (Some(last), Some(second)) = (dots.next(), dots.next()) else { return name };
-    let short = last.saturating_sub(second) <= MAX_SUFFIX_LABEL;
-    let at = if short { dots.next() } else { Some(second) };
-    at.and_then(|at| name.get(at.saturating_add(1)..)).unwrap_or(name)
+    let mut labels = name.rsplit('.');
+    let (country, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+    let shared = country.len() == 2 && SECOND_LEVEL.iter().any(|label| label.eq_ignore_ascii_case(second));
+    let dots = if shared { 2 } else { 1 };
+    name.rmatch_indices('.').nth(dots).and_then(|(at, _)| name.get(at.saturating_add(1)..)).unwrap_or(name)
 }
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_LOOKUPS: usize = 64;
 const MAX_LOOKUPS_OF_SITE: usize = 4;
 const MAX_FORGOTTEN: usize = 256;
-/// Of a dot and a label of three letters, as in `.com.au`.
-const MAX_SUFFIX_LABEL: usize = 4;
+/// Labels below which registries of countries sell names, as in `.com.au`.
+const SECOND_LEVEL: [&str; 14] =
+    ["ac", "co", "com", "edu", "go", "gob", "gov", "ltd", "mil", "ne", "net", "or", "org", "plc"];
 
 #[cfg(test)]
 mod tests {
@@ -181,7 +183,12 @@ mod tests {
             ("example.co.uk", "example.co.uk"),
             ("git.example.co.uk", "example.co.uk"),
             ("a.git.example.com.au", "example.com.au"),
-            ("a.b.ibm.com", "b.ibm.com"),
+            ("a.b.ibm.com", "ibm.com"),
+            ("git1.evl.io", "evl.io"),
+            ("git1.x7.test", "x7.test"),
+            ("git.co.example", "co.example"),
+            ("A.GIT.EXAMPLE.CO.UK", "EXAMPLE.CO.UK"),
+            ("co.uk", "co.uk"),
             ("", ""),
             (".", ""),
             ("..", ""),

@@ -78,6 +78,16 @@ async fn tokens_of_another_integration_are_refused_before_anything_is_sent() {
     let mut mixed = stub::tokens(&integration, false);
     mixed.refresh_token = stub::tokens(&other, true).refresh_token;
     assert_eq!(integration.revoke(&mixed).await.watched().unwrap_err().code(), "other_instance");
+
+    // At the same code host it is another integration all the same, with a client of its own.
+    let base_url = integration.provider().base_url().as_str();
+    let other = stub::builder("gitlab", base_url, "canary-secret").id("other".parse().unwrap()).build().unwrap();
+    assert_eq!(integration.revoke(&stub::tokens(&other, false)).await.watched().unwrap_err().code(), "other_instance");
+    mixed.refresh_token = stub::tokens(&other, true).refresh_token;
+    assert_eq!(integration.revoke(&mixed).await.watched().unwrap_err().code(), "other_instance");
+    let (token, group) = (stub::tokens(&other, false).access_token, codehost_oauth::Group::path("acme").unwrap());
+    assert_eq!(integration.membership(&token, &group).await.watched().unwrap_err().code(), "other_instance");
+    assert_eq!(integration.user(&token).await.watched().unwrap_err().code(), "other_instance");
 }
 
 #[tokio::test]

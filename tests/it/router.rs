@@ -40,6 +40,7 @@ impl LoginHost for TestHost {
 
     async fn logged_in(&self, request: &mut RequestHead, _: &Integration, login: Login) -> Response {
         assert_eq!(request.uri.query(), None, "the host never sees the code");
+        assert!(request.extensions.get::<axum::extract::OriginalUri>().is_none(), "nor here");
         if let Some(session) = request.extensions.get::<Session>() {
             session.insert("user", login.user.key.to_string()).await.unwrap();
         }
@@ -559,7 +560,10 @@ async fn a_failure_has_the_status_of_who_must_act() {
     let html: &[(&str, &str)] = &[("Content-Type", "text/html")];
     let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
     for (status, headers, body, expected, code) in [
-        (503, html, "<html>", 502, "code_host_down"),
+        // Neither the code nor the status tells a stranger what is behind the host.
+        (503, html, "<html>", 502, "instance_unreachable"),
+        (200, html, "<html>", 502, "instance_unreachable"),
+        (302, html, "", 502, "instance_unreachable"),
         (401, json, r#"{"error":"invalid_client"}"#, 500, "client_rejected"),
         (400, json, r#"{"error":"invalid_grant"}"#, 400, "code_rejected"),
     ] {

@@ -181,7 +181,6 @@ async fn a_disconnect_waits_for_a_refresh_but_not_for_ever() -> Result {
     for holds_for in [2, 45] {
         let store = Arc::new(MemoryStore::default());
         let host = Host::new("demo", BRIEFLY)?;
-        host.wire.answers("revoke", 200, "{}");
         let keeper = host.due(host.builder(Arc::clone(&store))).await?;
         assert!(store.lease(&host.connection(1), &LeaseOwner::random()?, Duration::from_secs(holds_for)).await?);
         let begun = Instant::now();
@@ -250,4 +249,44 @@ fn what_is_no_account_key_is_no_connection() {
         let error = text.parse::<codehost_oauth::keeper::ConnectionId>().unwrap_err();
         assert_eq!(error.code(), "connection_id", "{text:?}");
     }
+}
+
+/// The disconnect gives up waiting and revokes what it knows. What the refresh then brings must not live on unknown.
+#[tokio::test(start_paused = true)]
+async fn what_a_refresh_brings_after_a_disconnect_is_revoked() -> Result {
+    let store = Arc::new(MemoryStore::default());
+    let host = Host::new("demo", Duration::from_secs(12))?;
+    let keeper = host.due(host.builder(Arc::clone(&store))).await?;
+    let (asked, connection) = (keeper.clone(), host.connection(1));
+    let asking = tokio::spawn(async move { asked.ask(&connection).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(keeper.disconnect(&host.connection(1)).await.watched()?.deleted);
+    assert_needs_login(&asking.await?.watched()?, LoginReason::NotConnected);
+    let mut revoked = host.wire.revoked();
+    revoked.sort();
+    assert_eq!(revoked, ["canary-refresh-1", "canary-refresh-new-0"]);
+    assert!(store.load(&host.connection(1)).await?.is_none());
+    Ok(())
+}
+
+/// As many scopes as an answer has room for, in another order: comparing each with each would take minutes.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_scopes_is_compared_at_once() -> Result {
+    let host = Host::new("demo", BRIEFLY)?;
+    let keeper = host.due(host.builder(MemoryStore::default()).verify_identity(true)).await?;
+    let names: Vec<_> = (0..40_000).map(|n| format!("{n:x}")).collect();
+    let mut tokens = host.tokens(1, host.clock.now());
+    tokens.scopes = Some(names.join(" ").parse()?);
+    keeper.import(&host.connection(1), tokens).await?;
+    for (extra, expected) in [("", None), (" one-more", Some("refresh_scopes_grew"))] {
+        tokio::time::advance(Duration::from_secs(7200)).await;
+        let scopes = names.iter().rev().cloned().collect::<Vec<_>>().join(" ") + extra;
+        let answer = format!(
+            r#"{{"access_token":"canary-access-new","token_type":"Bearer","refresh_token":"canary-refresh-new","expires_in":7200,"scope":"{scopes}"}}"#
+        );
+        host.wire.answers("token", 200, &answer);
+        let code = keeper.access_token(&host.connection(1)).await.watched().err().map(|error| error.code());
+        assert_eq!(code, expected);
+    }
+    Ok(())
 }

@@ -79,6 +79,21 @@ async fn expired_ones_are_renewed_and_verified_again() -> Result {
     Ok(())
 }
 
+/// Nobody can be asked with what the code host does not accept, however new it is, so nobody gets it either.
+#[tokio::test(start_paused = true)]
+async fn refused_ones_are_renewed_and_not_handed_out() -> Result {
+    let (host, keeper) = unverified(MemoryStore::default()).await?;
+    host.wire.answers("user", 401, r#"{"message":"401 Unauthorized"}"#);
+    let outcome = keeper.ask(&host.connection(1)).await.watched()?;
+    assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+    assert_eq!(host.wire.spent(), ["canary-refresh-1", "canary-refresh-new-0"]);
+    host.wire.answers("user", 200, HER);
+    let token = keeper.access_token(&host.connection(1)).await.watched()?;
+    assert_eq!(host.wire.spent().len(), 2);
+    assert_ne!(host.text(&token), "canary-access-new-0");
+    Ok(())
+}
+
 /// Whatever another node does in the meantime counts.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_goes_away_meanwhile_stays_away() -> Result {

@@ -23,6 +23,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(id: &str, latency: Duration) -> Result<Self> {
         let wire = Arc::new(Wire { latency, ..Wire::default() });
+        wire.answers("revoke", 200, "{}");
         wire.answers("user", 200, r#"{"id":1,"username":"x","state":"active"}"#);
         wire.answers(
             "token",
@@ -73,14 +74,15 @@ pub(crate) fn delete(store: &MemoryStore, connection: &ConnectionId) {
 
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
+    /// Of everything but revocations.
     latency: Duration,
     pub(crate) requests: AtomicUsize,
     now: AtomicUsize,
     pub(crate) most: AtomicUsize,
     pub(crate) down: AtomicBool,
     answers: Mutex<HashMap<String, (u16, String)>>,
-    /// The forms that came to the token endpoint.
-    forms: Mutex<Vec<String>>,
+    /// What was posted, with the last part of its path.
+    forms: Mutex<Vec<(String, String)>>,
 }
 
 impl Wire {
@@ -91,9 +93,19 @@ impl Wire {
 
     /// The refresh tokens that were sent, in their order.
     pub(crate) fn spent(&self) -> Vec<String> {
+        self.posted("token", "refresh_token")
+    }
+
+    /// The tokens that were revoked.
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        self.posted("revoke", "token")
+    }
+
+    fn posted(&self, path: &str, field: &str) -> Vec<String> {
         let forms = self.forms.lock().unwrap();
-        let fields = forms.iter().flat_map(|form| url::form_urlencoded::parse(form.as_bytes()));
-        fields.filter(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned()).collect()
+        let forms = forms.iter().filter(|(to, _)| to == path);
+        let fields = forms.flat_map(|(_, form)| url::form_urlencoded::parse(form.as_bytes()));
+        fields.filter(|(name, _)| name == field).map(|(_, value)| value.into_owned()).collect()
     }
 }
 
@@ -107,15 +119,17 @@ impl Transport for Wire {
         watch::sent(&request);
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
         self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        tokio::time::sleep(self.latency).await;
+        if !request.uri().path().ends_with("/revoke") {
+            tokio::time::sleep(self.latency).await;
+        }
         self.now.fetch_sub(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return Err(TransportError::Refused);
         }
-        let path = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let (status, body) = self.answers.lock().unwrap()[path].clone();
-        if path == "token" {
-            self.forms.lock().unwrap().push(String::from_utf8(request.into_body()).unwrap());
+        let path = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let (status, body) = self.answers.lock().unwrap()[&path].clone();
+        if request.method() == http::Method::POST {
+            self.forms.lock().unwrap().push((path, String::from_utf8(request.into_body()).unwrap()));
         }
         let answer = http::Response::builder().status(status).header("content-type", "application/json");
         Ok(answer.body(body.replace("{n}", &n.to_string()).into_bytes()).unwrap())
