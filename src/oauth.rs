@@ -146,7 +146,7 @@ impl<'e> TokenEndpoint<'e> {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<(), Error> {
-        let [code, verifier] = Secret::several()?;
+        let [code, verifier] = Secret::random()?;
         let callback_url = callback_url.as_str();
         let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url);
         let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::AuthorizationCode };

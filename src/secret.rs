@@ -34,14 +34,9 @@ impl Secret {
         Self::parse(std::mem::take(&mut *self.0), max)
     }
 
-    /// 32 random bytes as 43 characters of base64url.
-    pub(crate) fn random() -> Result<Self, ConfigError> {
-        let [secret] = Self::several()?;
-        Ok(secret)
-    }
-
-    /// Several of them. The system is asked once, which takes longer than everything else here.
-    pub(crate) fn several<const N: usize>() -> Result<[Self; N], ConfigError> {
+    /// Each is 32 random bytes as 43 characters of base64url. The system is asked once, which takes longer than everything
+    /// else here.
+    pub(crate) fn random<const N: usize>() -> Result<[Self; N], ConfigError> {
         let mut bytes = Zeroizing::new([[0_u8; 32]; N]);
         random::fill(bytes.as_flattened_mut()).map_err(|_| ConfigError::Random)?;
         Ok(bytes.each_ref().map(|bytes| Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes)))))
@@ -84,7 +79,7 @@ mod tests {
     fn a_million_random_secrets_differ() {
         let mut seen = HashSet::with_capacity(1_000_000);
         for round in 0..1_000_000 {
-            let [secret, other] = Secret::several().unwrap();
+            let [secret, other] = Secret::random().unwrap();
             assert_ne!(secret.expose(), other.expose());
             assert_eq!(secret.expose().len(), 43);
             let head: [u8; 16] = secret.expose().as_bytes()[..16].try_into().unwrap();

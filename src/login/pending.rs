@@ -80,7 +80,7 @@ impl PendingLogin {
     ///
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
-        let [state, verifier] = Secret::several()?;
+        let [state, verifier] = Secret::random()?;
         Ok(Self {
             whose: Whose::Begun(expected.origin.clone()),
             callback_url: expected.callback_url.text(),

@@ -77,7 +77,8 @@ impl Browser {
     }
 
     pub(super) fn new_csrf_token(&mut self) -> Result<Secret, Failure> {
-        Ok(self.csrf.insert(Secret::random().map_err(Error::from)?).duplicate())
+        let [token] = Secret::random().map_err(Error::from)?;
+        Ok(self.csrf.insert(token).duplicate())
     }
 
     pub(super) fn verify_csrf(&self, given: &str) -> Result<(), Failure> {

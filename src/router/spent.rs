@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_state_is_spent_once() {
         let spent = Spent::default();
-        let [a, b] = [Secret::random().unwrap(), Secret::random().unwrap()];
+        let [a, b] = Secret::random().unwrap();
         assert!(spent.spend(&a) && spent.spend(&b));
         assert!(!spent.spend(&a) && !spent.spend(&b));
     }
