@@ -58,6 +58,8 @@
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library.
 //! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or a sealed cookie.
+//! - **`seal`**, **`sqlite`**, **`postgres`**, **`redis`**: [`keeper`], which keeps tokens alive, and stores for it; [`seal`] also puts
+//!   pending logins into a cookie.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration; never a URL, a
 //!   header or a body.
 //! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.

@@ -160,15 +160,33 @@ fn server_hello(version: [u8; 2]) -> Vec<u8> {
     record
 }
 
+/// The client says itself that it is the version: with the alert `protocol_version` (RFC 8446 section 6), and to TLS 1.2 it
+/// says something else.
 #[tokio::test]
 async fn tls_older_than_1_2_is_refused() {
+    const PROTOCOL_VERSION: [u8; 4] = [0, 2, 2, 70];
     let http = HttpClient::builder(Network::any()).timeout(Some(Duration::from_secs(5))).build().unwrap();
-    for (version, name) in [([3, 2], "1.1"), ([3, 1], "1.0"), ([3, 0], "SSL 3")] {
-        let server = Raw::saying(server_hello(version)).await;
-        let error = get(&http, &server.https_url(), CAP).await.unwrap_err();
+    for (version, name, refused) in
+        [([3, 3], "1.2", false), ([3, 2], "1.1", true), ([3, 1], "1.0", true), ([3, 0], "SSL 3", true)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut said = [0; 4096];
+            assert!(socket.read(&mut said).await.unwrap() > 0, "the ClientHello");
+            socket.write_all(&server_hello(version)).await.unwrap();
+            socket.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            let _ = socket.read_to_end(&mut answer).await;
+            answer
+        });
+        let error = get(&http, &url, CAP).await.unwrap_err();
         assert_eq!(error.code(), "tls_failed", "{name}");
-        // Nothing but handshakes was sent: the request was not.
-        assert!(server.received() < 4096, "{name}: {}", server.received());
+        let answer = serving.await.unwrap();
+        // An alert and nothing else: the request was not sent.
+        assert_eq!(answer.get(3..) == Some(&PROTOCOL_VERSION), refused, "{name}: {answer:?}");
+        assert!(answer.len() <= 7, "{name}: {answer:?}");
     }
 }
 

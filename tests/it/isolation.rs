@@ -282,13 +282,3 @@ async fn the_client_as_a_whole_has_a_bound_too() {
     let other = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     get(&http, &other.url(), 64).await.unwrap();
 }
-
-/// Bounded memory: an integration costs the same whatever was done with it.
-#[tokio::test(start_paused = true)]
-async fn what_is_remembered_of_a_code_host_does_not_grow() {
-    let integration = over(1, Slow::new(Duration::ZERO, true));
-    for _ in 0..20_000 {
-        ask(&integration).await.unwrap_err();
-    }
-    assert!(size_of::<Integration>() < 1024, "{}", size_of::<Integration>());
-}

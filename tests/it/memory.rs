@@ -3,10 +3,14 @@
 use std::alloc::System;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::error::TransportError;
+use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{Access, BaseUrl, Host, Integration, IntegrationId, Platform};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+use crate::stub;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -26,7 +30,7 @@ fn a_hundred_thousand_integrations_are_small_and_do_not_grow() {
     let output = child.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("bytes each"), "{said}");
+    assert!(said.contains("bytes each") && said.contains("20,000 more requests"), "{said}");
 }
 
 /// The test above runs it once more, as a process that does nothing else; as one of many it cannot count.
@@ -67,6 +71,36 @@ fn what_integrations_hold() {
     assert!(idle <= BEFORE, "{idle} bytes each");
     assert!(begun <= idle + FIRST_LOGIN, "{idle} bytes each became {begun}");
     assert_eq!(again, begun, "a login that nobody finished leaves something behind");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let integration = stub::builder("gitlab", "https://git.example.com", "canary-secret").transport(Moody::default());
+    let integration = integration.build().unwrap();
+    let token = stub::tokens(&integration, false).access_token;
+    let ask_a_lot = || {
+        for _ in 0..20_000 {
+            let _ = runtime.block_on(integration.user(&token));
+        }
+        live()
+    };
+    let (once, twice) = (ask_a_lot(), ask_a_lot());
+    println!("{} bytes of 20,000 more requests", twice.saturating_sub(once));
+    assert!(twice <= once + 1024, "20,000 requests left {} bytes behind", twice - once);
+}
+
+/// Answers, or fails in one of some ways, by turns: what a breaker, a bound or a pool could remember.
+#[derive(Debug, Default)]
+struct Moody(AtomicUsize);
+
+#[async_trait::async_trait]
+impl Transport for Moody {
+    async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> stub::Answer {
+        match self.0.fetch_add(1, Ordering::Relaxed) % 4 {
+            0 => stub::json(200, r#"{"id":42,"username":"jane","state":"active"}"#),
+            1 => Err(TransportError::TimedOut),
+            2 => stub::json(429, "{}"),
+            _ => stub::html(200),
+        }
+    }
 }
 
 /// The bytes that are allocated and not freed.
