@@ -173,6 +173,10 @@ token! {
     /// ```compile_fail
     /// fn print(token: codehost_oauth::AccessToken) -> String { token.to_string() }
     /// ```
+    ///
+    /// ```compile_fail
+    /// fn compare(one: codehost_oauth::AccessToken, other: codehost_oauth::AccessToken) -> bool { one == other }
+    /// ```
     AccessToken, "access token"
 }
 
