@@ -79,6 +79,13 @@ impl FailureCause {
 
     /// What strangers may read of [`code`](Self::code): one code for everything that went wrong on the way to the code
     /// host. Which it was would tell them about the network behind this host.
+    ///
+    /// ```
+    /// use codehost_oauth::{error::{Error, TransportError}, router::FailureCause};
+    ///
+    /// let cause = FailureCause::Login(Error::from(TransportError::NameNotFound));
+    /// assert_eq!((cause.code(), cause.public_code()), ("name_not_found", "instance_unreachable"));
+    /// ```
     pub fn public_code(&self) -> &'static str {
         if self.is_hidden() { "instance_unreachable" } else { self.code() }
     }
