@@ -190,10 +190,10 @@ impl<'e> TokenEndpoint<'e> {
         *request.method_mut() = http::Method::POST;
         let headers = request.headers_mut();
         headers.reserve(HEADERS);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.append(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization);
+            headers.append(AUTHORIZATION, authorization);
         }
         Ok(request)
     }

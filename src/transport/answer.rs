@@ -57,8 +57,8 @@ impl Reply {
         let request = bearer(token, base_url).map(|authorization| {
             let mut request = http::Request::new(Vec::new());
             request.headers_mut().reserve(HEADERS);
-            request.headers_mut().insert(AUTHORIZATION, authorization);
-            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+            request.headers_mut().append(AUTHORIZATION, authorization);
+            request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));
             request
         });
         Self::fetch_from(http, url, request, MAX_API_BODY)
@@ -74,7 +74,7 @@ impl Reply {
         url: Url,
     ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
         let mut request = http::Request::new(Vec::new());
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));
         Self::fetch_from(http, url, Ok(request), MAX_API_BODY)
     }
 

@@ -98,7 +98,7 @@ impl HttpClient {
         let (parts, body) = request.into_parts();
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request.headers_mut().append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
@@ -336,7 +336,8 @@ fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, C
     let guard = Guard { network: shared.network.clone(), lookups: shared.lookups.clone() };
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // Without the limit each request would be copied, only to find out that it may not be sent again.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         // Proxy variables of the environment are honoured unless this is called, and a proxy skips the resolver.
         .no_proxy()
