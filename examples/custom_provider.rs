@@ -28,19 +28,27 @@ use codehost_oauth::{
 use support::{Failure, exit, print};
 use url::Url;
 
-const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo { base_url })));
+const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo::new(base_url))));
 
 /// One Forgejo. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
 #[derive(Debug)]
 struct Forgejo {
     base_url: BaseUrl,
+    token: Url,
+    user: Url,
 }
 
 impl Forgejo {
+    fn new(base_url: BaseUrl) -> Self {
+        let token = base_url.endpoint(&["login", "oauth", "access_token"]);
+        let user = base_url.endpoint(&["api", "v1", "user"]);
+        Self { base_url, token, user }
+    }
+
     fn tokens(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.base_url.endpoint(&["login", "oauth", "access_token"]),
+            url: &self.token,
             authentication: ClientAuthentication::Body,
             refused,
         }
@@ -118,8 +126,7 @@ impl OAuthProvider for Forgejo {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let url = self.base_url.endpoint(&["api", "v1", "user"]);
-        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        let reply = Reply::get(http, &self.user, token, &self.base_url).await?;
         let cause = match reply.status().as_u16() {
             200 => return user(token, &reply),
             401 => ApiError::TokenRejected,

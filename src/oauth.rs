@@ -35,7 +35,7 @@ pub struct TokenEndpoint<'a> {
     /// Where the secrets belong.
     pub base_url: &'a BaseUrl,
     /// The endpoint.
-    pub url: Url,
+    pub url: &'a Url,
     /// How the client says who it is.
     pub authentication: ClientAuthentication,
     /// Reads the platform's refusals.
@@ -99,7 +99,10 @@ impl<'e> TokenEndpoint<'e> {
         http: &'a dyn Transport,
         client: &ClientCredentials,
         grant: VerifiedGrant,
-    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e> {
+    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e>
+    where
+        'e: 'a,
+    {
         let request = match grant.origin_for(self.base_url) {
             Ok(_) => {
                 let (code, verifier) = (grant.code.expose(), grant.verifier.expose());
@@ -123,7 +126,10 @@ impl<'e> TokenEndpoint<'e> {
         http: &'a dyn Transport,
         client: &ClientCredentials,
         token: &'a RefreshToken,
-    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e> {
+    ) -> impl Future<Output = Result<TokenSet, Error>> + Send + use<'a, 'e>
+    where
+        'e: 'a,
+    {
         let request = token.expose_for(self.base_url).map_err(Error::from);
         let request = request
             .and_then(|token| self.request(client, &[("grant_type", "refresh_token"), ("refresh_token", token)]));

@@ -151,13 +151,12 @@ impl TwoHosts {
         }
     }
 
-    fn place(&self, url: &Url) -> Url {
+    fn place(&self, url: &Url) -> &Url {
         match url.path() {
             "/2.0/user" => &self.user,
             "/2.0/user/emails" => &self.emails,
             _ => &self.token,
         }
-        .clone()
     }
 }
 
@@ -173,16 +172,17 @@ impl Transport for TwoHosts {
         self.http.send(request, max_body)
     }
 
-    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
     where
         'a: 'b,
+        'u: 'b,
         Self: 'b,
     {
-        self.http.send_to(self.place(&url), request, max_body)
+        self.http.send_to(self.place(url), request, max_body)
     }
 
     fn prepare(&self, url: &Url, requests: usize) {
-        self.http.prepare(&self.place(url), requests);
+        self.http.prepare(self.place(url), requests);
     }
 }
 

@@ -58,6 +58,6 @@ pub(super) async fn check(
 
 /// Whether the API answers at all. Without a token it refuses, which is an answer.
 async fn api(api_url: &BaseUrl, http: &Bounded<'_>) -> Result<(), Error> {
-    let reply = Reply::get_public(http, api_url.endpoint(&["2.0", "user"])).await?;
+    let reply = Reply::get_public(http, &api_url.endpoint(&["2.0", "user"])).await?;
     if matches!(reply.status().as_u16(), 401 | 403) { Ok(()) } else { Err(super::refusal::api(api_url, &reply)) }
 }

@@ -21,7 +21,7 @@ pub(super) async fn membership(
     let least = least(group)?;
     let workspace = identifier(group)?;
     let url = api_url.endpoint(&["2.0", "user", "workspaces", &workspace, "permission"]);
-    let reply = match Reply::get(http, url, token, base_url).await {
+    let reply = match Reply::get(http, &url, token, base_url).await {
         Ok(reply) => reply,
         Err(error) => return Membership::from_failure(error),
     };

@@ -112,7 +112,7 @@ impl BitbucketCloud {
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.endpoints.token.clone(),
+            url: &self.endpoints.token,
             authentication: ClientAuthentication::Basic,
             refused: refusal::token,
         }
@@ -122,7 +122,13 @@ impl BitbucketCloud {
     async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, bool), Error> {
         let mut emails = Vec::new();
         for page in 1..=MAX_PAGES {
-            let url = if page == 1 { self.endpoints.emails.clone() } else { emails_page(&self.api_url, page) };
+            let later;
+            let url = if page == 1 {
+                &self.endpoints.emails
+            } else {
+                later = emails_page(&self.api_url, page);
+                &later
+            };
             let reply = Reply::get(http, url, token, &self.base_url).await?;
             if reply.status() != http::StatusCode::OK {
                 return match refusal::api(&self.base_url, &reply) {
@@ -144,7 +150,7 @@ impl BitbucketCloud {
     }
 
     async fn account(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let reply = Reply::get(http, self.endpoints.user.clone(), token, &self.base_url).await?;
+        let reply = Reply::get(http, &self.endpoints.user, token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }

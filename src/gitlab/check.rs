@@ -66,7 +66,7 @@ pub(super) async fn check(
 /// Whether a GitLab answers, and its discovery document if it has one. If not, the one finding that says why.
 async fn recognize(gitlab: &GitLab, http: &Bounded<'_>) -> Result<Option<Discovery>, Finding> {
     let api_url = &gitlab.api_url;
-    let first = match Reply::get_public(http, discovery_url(api_url)).await {
+    let first = match Reply::get_public(http, &discovery_url(api_url)).await {
         Ok(reply) => match Discovery::of_gitlab(&reply) {
             Some(discovery) => return Ok(Some(discovery)),
             None => seen(&reply),
@@ -74,7 +74,7 @@ async fn recognize(gitlab: &GitLab, http: &Bounded<'_>) -> Result<Option<Discove
         Err(error) => other(api_url, http, error).await?,
     };
     // The document can be blocked or switched off; the API's refusal has a mark of its own.
-    let second = match Reply::get_public(http, api_url.endpoint(&["api", "v4", "version"])).await {
+    let second = match Reply::get_public(http, &api_url.endpoint(&["api", "v4", "version"])).await {
         Ok(reply) if is_gitlab_api(&reply) => return Ok(None),
         Ok(_) => None,
         Err(error) => Some(other(api_url, http, error).await?),
@@ -83,7 +83,7 @@ async fn recognize(gitlab: &GitLab, http: &Bounded<'_>) -> Result<Option<Discove
         return Err(tls_port(api_url));
     }
     for candidate in candidates(api_url) {
-        let reply = Reply::get_public(http, discovery_url(&candidate)).await;
+        let reply = Reply::get_public(http, &discovery_url(&candidate)).await;
         if reply.is_ok_and(|reply| Discovery::of_gitlab(&reply).is_some()) {
             let message = format!("There is no GitLab at {api_url}, but there is one at {candidate}.");
             let fix = format!("Enter {candidate} as the base URL.");
@@ -147,7 +147,7 @@ async fn speaks_tls(api_url: &BaseUrl, http: &Bounded<'_>) -> bool {
     if url.scheme() != "http" || url.set_scheme("https").is_err() || url.set_port(port).is_err() {
         return false;
     }
-    match Reply::get_public(http, url).await {
+    match Reply::get_public(http, &url).await {
         Ok(_) | Err(Error::Answer { .. } | Error::Transport(TransportError::TlsUntrusted)) => true,
         Err(_) => false,
     }

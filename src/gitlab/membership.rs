@@ -31,7 +31,7 @@ pub(super) async fn membership(
             .append_pair("min_access_level", level)
             .append_pair("per_page", "100")
             .append_pair("page", &page.to_string());
-        let reply = match Reply::get(http, url, token, base_url).await {
+        let reply = match Reply::get(http, &url, token, base_url).await {
             Ok(reply) => reply,
             Err(error) => return Membership::from_failure(error),
         };

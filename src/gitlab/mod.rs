@@ -113,7 +113,7 @@ impl GitLab {
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: self.endpoints().token.clone(),
+            url: &self.endpoints().token,
             // From Doorkeeper 5.9.5 on it must be one of the two, and Basic is not form-decoded there.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
@@ -187,7 +187,7 @@ impl OAuthProvider for GitLab {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let reply = Reply::get(http, self.endpoints().user.clone(), token, &self.base_url).await?;
+        let reply = Reply::get(http, &self.endpoints().user, token, &self.base_url).await?;
         if reply.status() != http::StatusCode::OK {
             return Err(refusal::api(&self.base_url, &reply));
         }

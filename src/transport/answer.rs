@@ -34,7 +34,7 @@ impl Reply {
     /// The same, for an endpoint that is parsed already, and with a request that may not have come about.
     pub(crate) fn fetch_from<'a>(
         http: &'a dyn Transport,
-        url: Url,
+        url: &'a Url,
         request: Result<http::Request<Vec<u8>>, Error>,
         max_body: usize,
     ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
@@ -50,7 +50,7 @@ impl Reply {
     /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
     pub fn get<'a>(
         http: &'a dyn Transport,
-        url: Url,
+        url: &'a Url,
         token: &AccessToken,
         base_url: &BaseUrl,
     ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
@@ -71,7 +71,7 @@ impl Reply {
     /// As [`fetch`](Self::fetch).
     pub fn get_public<'a>(
         http: &'a dyn Transport,
-        url: Url,
+        url: &'a Url,
     ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
         let mut request = http::Request::new(Vec::new());
         request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));

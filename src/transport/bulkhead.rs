@@ -63,9 +63,10 @@ impl Transport for Bulkhead {
         self.admit(self.inner.send(request, max_body))
     }
 
-    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
     where
         'a: 'b,
+        'u: 'b,
         Self: 'b,
     {
         self.admit(self.inner.send_to(url, request, max_body))

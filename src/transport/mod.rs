@@ -73,7 +73,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends `request` to `url`, whatever URI it has: providers keep their endpoints parsed. A transport gains by it only
     /// if it would parse the URI into a `Url` again.
     ///
-    /// Signature: `async fn send_to(&self, url: Url, request: http::Request<Vec<u8>>, max_body: usize)
+    /// Signature: `async fn send_to(&self, url: &Url, request: http::Request<Vec<u8>>, max_body: usize)
     /// -> Result<http::Response<Vec<u8>>, TransportError>`
     ///
     /// # Errors
@@ -81,7 +81,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// As [`send`](Self::send).
     async fn send_to(
         &self,
-        url: Url,
+        url: &Url,
         mut request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
@@ -117,9 +117,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         (**self).send(request, max_body)
     }
 
-    fn send_to<'a, 'b>(&'a self, url: Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
     where
         'a: 'b,
+        'u: 'b,
         Self: 'b,
     {
         (**self).send_to(url, request, max_body)

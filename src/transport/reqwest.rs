@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::{self, Future};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,21 +89,32 @@ impl HttpClient {
         Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
+    // Not `async`: URL and request would be in the future, which is moved twice, and not only what becomes of them.
+    fn exchange(&self, url: url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'_> {
+        let dispatched = self.dispatch(url, request);
+        Box::pin(async move {
+            let exchange = pin!(self.receive(dispatched?, max_body));
+            match self.timeout {
+                Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
+                None => exchange.await,
+            }
+        })
+    }
+
     /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
     fn dispatch(
         &self,
         url: url::Url,
-        request: http::Request<Vec<u8>>,
+        mut request: http::Request<Vec<u8>>,
     ) -> Result<impl Future<Output = reqwest::Result<reqwest::Response>> + Send + use<>, TransportError> {
         self.check(&url)?;
-        let (parts, body) = request.into_parts();
-        let mut request = reqwest::Request::new(parts.method, url);
-        *request.headers_mut() = parts.headers;
-        request.headers_mut().append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if !body.is_empty() {
-            *request.body_mut() = Some(body.into());
+        let mut outgoing = reqwest::Request::new(request.method().clone(), url);
+        *outgoing.headers_mut() = mem::take(request.headers_mut());
+        outgoing.headers_mut().append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !request.body().is_empty() {
+            *outgoing.body_mut() = Some(mem::take(request.body_mut()).into());
         }
-        Ok(self.connections.client.execute(request))
+        Ok(self.connections.client.execute(outgoing))
     }
 
     async fn receive(
@@ -135,7 +147,7 @@ impl HttpClient {
         }
         let mut answer = http::Response::new(body);
         *answer.status_mut() = response.status();
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        *answer.headers_mut() = mem::take(response.headers_mut());
         Ok(answer)
     }
 
@@ -167,25 +179,18 @@ impl Transport for HttpClient {
         Self: 'b,
     {
         match url::Url::parse(&request.uri().to_string()) {
-            Ok(url) => self.send_to(url, request, max_body),
+            Ok(url) => self.exchange(url, request, max_body),
             Err(_) => Box::pin(future::ready(Err(TransportError::Protocol))),
         }
     }
 
-    // Not `async`: URL and request would be in the future, which is moved twice, and not only what becomes of them.
-    fn send_to<'a, 'b>(&'a self, url: url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    fn send_to<'a, 'u, 'b>(&'a self, url: &'u url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
     where
         'a: 'b,
+        'u: 'b,
         Self: 'b,
     {
-        let dispatched = self.dispatch(url, request);
-        Box::pin(async move {
-            let exchange = pin!(self.receive(dispatched?, max_body));
-            match self.timeout {
-                Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
-                None => exchange.await,
-            }
-        })
+        self.exchange(url.clone(), request, max_body)
     }
 
     fn prepare(&self, url: &url::Url, requests: usize) {
@@ -219,7 +224,7 @@ impl Prepared {
     fn is_due(&self, origin: &str) -> bool {
         let (mut used, now) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         if let Some((_, last)) = used.iter_mut().find(|(known, _)| **known == *origin) {
-            return now.saturating_duration_since(std::mem::replace(last, now)) >= WARM;
+            return now.saturating_duration_since(mem::replace(last, now)) >= WARM;
         }
         if used.len() >= MAX_PREPARED {
             used.clear();

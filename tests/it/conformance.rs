@@ -260,13 +260,13 @@ impl OAuthProvider for Mistaken {
             _ => {}
         }
         if matches!(self.1, Mistake::TokenInUrl | Mistake::AsksElsewhere) {
-            let reply = Reply::get(http, url, token, self.base_url()).await?;
+            let reply = Reply::get(http, &url, token, self.base_url()).await?;
             let Answer { id } = reply.json()?;
             let id = id.ok_or_else(|| reply.malformed("id"))?;
             return Ok(User::new(AccountKey::new(token.origin().integration().clone(), "gitlab", id.to_string())));
         }
         if self.makes(Mistake::RepeatsThePeer) {
-            let reply = Reply::get(http, url, token, self.base_url()).await?;
+            let reply = Reply::get(http, &url, token, self.base_url()).await?;
             let said: Result<serde_json::Value, _> = serde_json::from_str(reply.text());
             if let Ok(serde_json::Value::String(said)) = said {
                 let cause = ApiError::ScopeMissing { missing: vec![said], setup_link: None };

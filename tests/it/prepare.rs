@@ -143,7 +143,7 @@ impl<T: Transport> Transport for TwoHosts<T> {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let url = self.place(&request.uri().to_string().parse().unwrap());
-        self.http.send_to(url, request, max_body).await
+        self.http.send_to(&url, request, max_body).await
     }
 
     fn prepare(&self, url: &Url, requests: usize) {
