@@ -20,7 +20,7 @@ use crate::host::CallbackUrl;
 use crate::percent::{Plain, push_encoded};
 use crate::secret::Secret;
 use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-use crate::transport::{HEADERS, MAX_TOKEN_BODY, Reply, Transport};
+use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
 use crate::wire::Text;
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
@@ -195,7 +195,6 @@ impl<'e> TokenEndpoint<'e> {
         let mut request = http::Request::new(form);
         *request.method_mut() = http::Method::POST;
         let headers = request.headers_mut();
-        headers.reserve(HEADERS);
         headers.append(ACCEPT, HeaderValue::from_static("application/json"));
         headers.append(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(authorization) = authorization {

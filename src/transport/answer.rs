@@ -56,7 +56,6 @@ impl Reply {
     ) -> impl Future<Output = Result<Self, Error>> + Send + use<'a> {
         let request = bearer(token, base_url).map(|authorization| {
             let mut request = http::Request::new(Vec::new());
-            request.headers_mut().reserve(HEADERS);
             request.headers_mut().append(AUTHORIZATION, authorization);
             request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));
             request
@@ -209,8 +208,6 @@ impl fmt::Debug for Reply {
 
 /// The largest answer of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
-/// Room for all headers of a request, those of the layers below included, so that the map never grows.
-pub(crate) const HEADERS: usize = 8;
 const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
