@@ -1,4 +1,4 @@
-use std::{fmt, mem};
+use std::fmt;
 
 use url::Url;
 
@@ -70,25 +70,28 @@ fn is_plain(text: &str) -> Option<bool> {
         Some(rest) => ("443", rest),
         None => ("80", text.strip_prefix("http://")?),
     };
-    let (authority, path) = rest.split_at_checked(rest.bytes().position(|byte| byte == b'/')?)?;
+    let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
     // A number at the end makes it an address, and `xn--` an international name: both have more than one spelling.
     let name = is_host_name(host)
         && host.bytes().rev().take_while(|byte| *byte != b'.').all(|byte| byte.is_ascii_lowercase())
-        && pairs(host).all(|(before, byte)| !byte.is_ascii_uppercase() && (before, byte) != (b'x', b'n'));
+        && host.bytes().fold(true, |all, byte| all & !byte.is_ascii_uppercase())
+        && !has_pair(host, b"xn");
     let port = port.is_none_or(|port| {
         let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
         digits && port != default_port && port.parse::<u16>().is_ok()
     });
     // `.` and `..`, also as `%2e`, are segments that a parser takes out.
-    let clean = pairs(path).all(|pair| PATH.has(pair.1) && !matches!(pair, (b'/', b'.') | (b'%', b'2')));
+    let clean =
+        path.bytes().fold(true, |all, byte| all & PATH.has(byte)) && !has_pair(path, b"/.") && !has_pair(path, b"%2");
     Some(name && port && clean)
 }
 
-/// Each byte with the one before it.
-fn pairs(text: &str) -> impl Iterator<Item = (u8, u8)> + '_ {
-    let mut before = 0;
-    text.bytes().map(move |byte| (mem::replace(&mut before, byte), byte))
+/// Whether the two bytes stand side by side. Without an early end, so that many are looked at at a time.
+fn has_pair(text: &str, [first, second]: &[u8; 2]) -> bool {
+    let text = text.as_bytes();
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    pairs.fold(false, |any, (left, right)| any | ((left == first) & (right == second)))
 }
 
 /// What a parser leaves as it is, in a path as in a query.
