@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::logins::{Client, KINDS, Kind, WAYS, Way};
-use support::measure::{cpu, has_valgrind, instructions, median, peak_memory};
+use support::measure::{Core, cpu, has_valgrind, instructions, median, peak_memory};
 use support::server::{Place, Server, serve};
 use support::table::{Table, grouped};
 
@@ -34,7 +34,7 @@ fn main() {
         Some("--quick") => Plan { rounds: 1, logins: 20, at_once: 64, legs: 3 }.all(),
         Some("--instructions") => count_instructions(),
         _ => {
-            Plan { rounds: 7, logins: 3000, at_once: 6400, legs: 10 }.all();
+            Plan { rounds: 31, logins: 500, at_once: 3200, legs: 10 }.all();
             count_instructions();
         }
     }
@@ -51,9 +51,12 @@ struct Plan {
 impl Plan {
     fn all(&self) {
         for tls in [false, true] {
-            let server = Server::start(tls, Duration::ZERO);
             let scheme = if tls { "HTTPS" } else { "HTTP" };
+            // Only one of the two works at any time. On a core of its own each would be woken from sleep for every leg, and
+            // that takes longer than a login.
+            let server = Server::start(tls, Duration::ZERO, Core::First);
             self.one_by_one(&server.place, &format!("{scheme}, one login after the other"));
+            let server = Server::start(tls, Duration::ZERO, Core::Last);
             self.at_once(&server.place, &format!("{scheme}, 64 logins at once"));
         }
         self.legs();
@@ -63,16 +66,15 @@ impl Plan {
         let columns = ["", "CPU, µs", "of floor", "wall, µs", "requests", "new connections"];
         let table = Table::new(title, &columns);
         for kind in KINDS {
-            let results = self.rounds(|way| Run { logins: self.logins, ..Run::new(way, kind, place) });
-            for (way, figures) in &results {
-                let floor = &results[0].1;
+            let rounds = self.rounds(|way| Run { logins: self.logins, ..Run::new(way, kind, place) });
+            for way in WAYS {
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),
-                    format!("{:.1}", figures.cpu),
-                    format!("{:.2}", figures.cpu / floor.cpu),
-                    format!("{:.1}", figures.wall),
-                    format!("{:.2}", figures.requests),
-                    format!("{:.2}", figures.connections),
+                    format!("{:.1}", rounds.median(way, |run| run.cpu)),
+                    format!("{:.3}", rounds.of_floor(way, |run| run.cpu)),
+                    format!("{:.1}", rounds.median(way, |run| run.wall)),
+                    format!("{:.2}", rounds.median(way, |run| run.requests)),
+                    format!("{:.2}", rounds.median(way, |run| run.connections)),
                 ]);
             }
         }
@@ -82,17 +84,16 @@ impl Plan {
         let columns = ["", "logins/s", "of floor", "CPU, µs", "of floor", "peak memory, MiB", "new connections"];
         let table = Table::new(title, &columns);
         for kind in KINDS {
-            let results = self.rounds(|way| Run { logins: self.at_once, at_once: 64, ..Run::new(way, kind, place) });
-            for (way, figures) in &results {
-                let floor = &results[0].1;
+            let rounds = self.rounds(|way| Run { logins: self.at_once, at_once: 64, ..Run::new(way, kind, place) });
+            for way in WAYS {
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),
-                    format!("{:.0}", 1e6 / figures.wall),
-                    format!("{:.2}", floor.wall / figures.wall),
-                    format!("{:.1}", figures.cpu),
-                    format!("{:.2}", figures.cpu / floor.cpu),
-                    format!("{:.1}", figures.memory / 1024.0),
-                    format!("{:.2}", figures.connections),
+                    format!("{:.0}", rounds.median(way, |run| 1e6 / run.wall)),
+                    format!("{:.3}", rounds.of_floor(way, |run| 1e6 / run.wall)),
+                    format!("{:.1}", rounds.median(way, |run| run.cpu)),
+                    format!("{:.3}", rounds.of_floor(way, |run| run.cpu)),
+                    format!("{:.1}", rounds.median(way, |run| run.memory / 1024.0)),
+                    format!("{:.2}", rounds.median(way, |run| run.connections)),
                 ]);
             }
         }
@@ -101,7 +102,7 @@ impl Plan {
     /// Time in units of an injected latency: 20 ms for a request, twice that for a new TLS connection.
     fn legs(&self) {
         let delay = Duration::from_millis(20);
-        let servers = [Server::start(false, delay), Server::start(true, delay)];
+        let servers = [false, true].map(|tls| Server::start(tls, delay, Core::Last));
         let table = Table::new("Legs per login at 20 ms", &["", "warm", "cold TLS"]);
         for kind in KINDS {
             for way in WAYS {
@@ -119,15 +120,32 @@ impl Plan {
         }
     }
 
-    /// The median of each way, the ways taking turns.
-    fn rounds<'a>(&self, run: impl Fn(Way) -> Run<'a>) -> Vec<(Way, Figures)> {
-        let mut all: Vec<(Way, Vec<Figures>)> = WAYS.map(|way| (way, Vec::new())).into();
-        for _ in 0..self.rounds {
-            for (way, figures) in &mut all {
-                figures.push(run(*way).start());
+    /// The ways take turns, another one first in each round.
+    fn rounds<'a>(&self, run: impl Fn(Way) -> Run<'a>) -> Rounds {
+        let round = |first: usize| {
+            let mut figures = [Figures::default(); WAYS.len()];
+            for turn in 0..WAYS.len() {
+                let way = (first + turn) % WAYS.len();
+                figures[way] = run(WAYS[way]).start();
             }
-        }
-        all.into_iter().map(|(way, figures)| (way, Figures::median(&figures))).collect()
+            figures
+        };
+        Rounds((0..self.rounds).map(round).collect())
+    }
+}
+
+/// The figures of each way, in the order of [`WAYS`].
+struct Rounds(Vec<[Figures; WAYS.len()]>);
+
+impl Rounds {
+    fn median(&self, way: Way, figure: impl Fn(&Figures) -> f64) -> f64 {
+        median(self.0.iter().map(|round| figure(&round[way as usize])).collect())
+    }
+
+    /// The median of what is compared within a round, so that a machine that is slow for a while does not count.
+    fn of_floor(&self, way: Way, figure: impl Fn(&Figures) -> f64) -> f64 {
+        let floor = Way::Floor as usize;
+        median(self.0.iter().map(|round| figure(&round[way as usize]) / figure(&round[floor])).collect())
     }
 }
 
@@ -138,7 +156,7 @@ fn count_instructions() {
         return;
     }
     let table = Table::new("Instructions per login", &["", "HTTP", "of floor", "HTTPS", "of floor"]);
-    let servers = [false, true].map(|tls| Server::start(tls, Duration::ZERO));
+    let servers = [false, true].map(|tls| Server::start(tls, Duration::ZERO, Core::Last));
     for kind in KINDS {
         let mut floor = [0.0; 2];
         for way in WAYS {
@@ -173,7 +191,7 @@ struct Run<'a> {
 }
 
 /// Per login, but for the memory.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Figures {
     cpu: f64,
     wall: f64,
@@ -215,6 +233,7 @@ impl<'a> Run<'a> {
     }
 
     fn run(&self) {
+        Core::First.take();
         let place = &self.place;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let figures = runtime
@@ -276,17 +295,4 @@ async fn measured(place: &Place, work: impl Future<Output = ()>) -> [f64; 4] {
     let count = |before: u64, after: u64| (after - before) as f64;
     let cpu = micros(cpu_after - cpu_before);
     [cpu, micros(wall_after), count(connections, connections_after), count(requests, requests_after)]
-}
-
-impl Figures {
-    fn median(all: &[Self]) -> Self {
-        let of = |field: fn(&Self) -> f64| median(all.iter().map(field).collect());
-        Self {
-            cpu: of(|one| one.cpu),
-            wall: of(|one| one.wall),
-            connections: of(|one| one.connections),
-            requests: of(|one| one.requests),
-            memory: of(|one| one.memory),
-        }
-    }
 }

@@ -32,7 +32,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::answers::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
 use support::connections::{Connections, ring};
 use support::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Client, KINDS, Kind, WAYS, browser, network, provider};
-use support::measure::{has_valgrind, instructions, median};
+use support::measure::{Core, has_valgrind, instructions, median};
 use support::plain_oauth2::PlainOauth2;
 use support::server::{Place, Server, serve};
 use support::table::{Table, grouped};
@@ -144,7 +144,7 @@ fn nanoseconds(step: &mut dyn FnMut()) -> f64 {
 /// What a login allocates in this process, connections being there.
 fn allocations() {
     let table = Table::new("Allocations per login", &["", "allocations", "KiB"]);
-    let server = Server::start(false, Duration::ZERO);
+    let server = Server::start(false, Duration::ZERO, Core::Last);
     let place = Place { api: server.place.site.clone(), ..server.place.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for kind in KINDS {

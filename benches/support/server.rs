@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::answers;
+use super::measure::Core;
 
 /// A running server. It ends with this value.
 pub struct Server {
@@ -36,9 +37,9 @@ pub struct Place {
 
 impl Server {
     /// Starts this program again as a server.
-    pub fn start(tls: bool, delay: Duration) -> Self {
+    pub fn start(tls: bool, delay: Duration, core: Core) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["serve", if tls { "tls" } else { "http" }, &delay.as_millis().to_string()])
+            .args(["serve", if tls { "tls" } else { "http" }, &delay.as_millis().to_string(), core.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -92,6 +93,7 @@ impl Place {
 pub fn serve(mut args: impl Iterator<Item = String>) {
     let tls = args.next().unwrap() == "tls";
     let delay = Duration::from_millis(args.next().unwrap().parse().unwrap());
+    Core::find(&args.next().unwrap()).take();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let (acceptor, ca) = if tls { certificates() } else { (None, None) };

@@ -17,8 +17,8 @@ use url::Url;
 
 use crate::error::TransportError;
 
-pub use self::answer::Reply;
 pub(crate) use self::answer::MAX_TOKEN_BODY;
+pub use self::answer::Reply;
 pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
