@@ -193,6 +193,7 @@ impl OAuthProvider for GitLab {
         }
         user::parse(&self.base_url, token.origin(), reply)
     }
+
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         membership::ensure(group, scopes)
     }

@@ -342,6 +342,10 @@ async fn a_reply_is_read_strictly_and_shows_its_status() {
 /// An administrator must know where to, and nobody what was sent along.
 #[tokio::test]
 async fn of_a_redirect_the_origin_is_told() {
+    // The longest name that DNS takes has 253 characters.
+    let [longest, too_long] =
+        [125, 126].map(|labels| format!("https://{}com:65535", "a.".repeat(labels)).leak() as &str);
+    assert_eq!(longest.len(), 267);
     for (location, expected) in [
         (Some("https://login.example.com/x?code=abc#y"), Some("https://login.example.com")),
         (Some("HTTP://10.0.0.5:8080/"), Some("http://10.0.0.5:8080")),
@@ -350,6 +354,8 @@ async fn of_a_redirect_the_origin_is_told() {
         (Some("javascript:abc"), None),
         (Some("ftp://login.example.com/"), None),
         (Some("\u{e9}"), None),
+        (Some(longest), Some(longest)),
+        (Some(too_long), None),
         (None, None),
     ] {
         let http = Stub::new(move |_| {
