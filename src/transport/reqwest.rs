@@ -110,7 +110,7 @@ impl HttpClient {
         self.check(&url)?;
         let mut outgoing = reqwest::Request::new(request.method().clone(), url);
         *outgoing.headers_mut() = mem::take(request.headers_mut());
-        outgoing.headers_mut().append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        outgoing.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !request.body().is_empty() {
             *outgoing.body_mut() = Some(mem::take(request.body_mut()).into());
         }

@@ -229,6 +229,14 @@ async fn encoded_bodies_are_refused_and_none_was_asked_for() {
     assert_eq!(refused(&http(), &Raw::saying(twice).await.url()).await, "encoded");
     get(&http(), &server("identity").await.url(), CAP).await.unwrap();
 
+    // Nor if a provider outside this crate asks for one.
+    let asked = MockServer::start().await;
+    let request = http::Request::get(asked.uri()).header("accept-encoding", "gzip").body(Vec::new()).unwrap();
+    http().send(request, CAP).await.unwrap();
+    let received = asked.received_requests().await.unwrap();
+    let sent: Vec<_> = received[0].headers.get_all("accept-encoding").iter().collect();
+    assert_eq!(sent, ["identity"]);
+
     let gitlab = gitlab().await;
     log_in(&at_gitlab(&gitlab), |url| gitlab.authorize(url, "alice")).await.unwrap();
     for request in gitlab.requests() {
