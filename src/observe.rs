@@ -26,10 +26,6 @@ pub(crate) async fn observed<T>(
         outcome = Empty,
         duration_ms = Empty,
     );
-    // Nobody listens.
-    if span.is_disabled() {
-        return work.await;
-    }
     let started = std::time::Instant::now();
     let result = work.instrument(span.clone()).await;
     span.record("outcome", result.as_ref().map_or_else(Error::code, |_| "ok"));
