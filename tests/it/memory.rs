@@ -30,7 +30,7 @@ fn a_hundred_thousand_integrations_are_small_and_do_not_grow() {
     let output = child.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("bytes each") && said.contains("20,000 more requests"), "{said}");
+    assert!(said.contains("bytes each") && said.contains("10,000 more requests"), "{said}");
 }
 
 /// The test above runs it once more, as a process that does nothing else; as one of many it cannot count.
@@ -76,15 +76,17 @@ fn what_integrations_hold() {
     let integration = stub::builder("gitlab", "https://git.example.com", "canary-secret").transport(Moody::default());
     let integration = integration.build().unwrap();
     let token = stub::tokens(&integration, false).access_token;
-    let ask_a_lot = || {
-        for _ in 0..20_000 {
+    let ask_a_lot = |_| {
+        for _ in 0..10_000 {
             let _ = runtime.block_on(integration.user(&token));
         }
         live()
     };
-    let (once, twice) = (ask_a_lot(), ask_a_lot());
-    println!("{} bytes of 20,000 more requests", twice.saturating_sub(once));
-    assert!(twice <= once + 1024, "20,000 requests left {} bytes behind", twice - once);
+    // What grows with requests grows in every round; the test harness's own thread allocates in one at most.
+    let rounds = [0; 5].map(ask_a_lot);
+    let grown = rounds.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min().unwrap();
+    println!("{grown} bytes of 10,000 more requests");
+    assert!(grown <= 1024, "10,000 requests leave {grown} bytes behind: {rounds:?}");
 }
 
 /// Answers, or fails in one of some ways, by turns: what a breaker, a bound or a pool could remember.
