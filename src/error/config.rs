@@ -182,6 +182,9 @@ pub enum ConfigError {
     /// The HTTP client could not start.
     #[error("the HTTP client cannot be built, most likely since the system has no trusted certificates")]
     HttpClient,
+    /// With the feature `rustls-no-provider`: no provider of cryptography is installed.
+    #[error("rustls has no crypto provider")]
+    CryptoProvider,
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
@@ -248,6 +251,10 @@ impl ConfigError {
             Self::HttpClient => {
                 Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
             }
+            Self::CryptoProvider => Advice::operator(
+                "crypto_provider",
+                "Install a rustls `CryptoProvider` before the HTTP client is built, or choose the feature `rustls`.",
+            ),
             Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
             Self::UserId => Advice::operator("user_id", "Pass the host's own id of the signed-in user."),
             Self::Group => Advice::administrator(

@@ -93,6 +93,7 @@ async fn answer(
     handler: &Handler,
 ) -> Result<hyper::Response<Full<Bytes>>, Lost> {
     let (head, body) = request.into_parts();
+    #[allow(clippy::disallowed_methods, reason = "within the limit")]
     let response = match Limited::new(body, MAX_BODY).collect().await {
         Err(_) => respond(413, &[("Content-Type", "text/plain")], "Payload Too Large"),
         Ok(body) => {

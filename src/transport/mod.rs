@@ -3,9 +3,13 @@
 mod answer;
 mod bulkhead;
 #[cfg(feature = "http-client")]
-mod reqwest;
+mod client;
+#[cfg(feature = "http-client")]
+mod connect;
 #[cfg(feature = "http-client")]
 mod resolve;
+#[cfg(feature = "http-client")]
+mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +26,7 @@ pub use self::answer::Reply;
 pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
-pub use self::reqwest::{HttpClient, HttpClientBuilder};
+pub use self::client::{HttpClient, HttpClientBuilder};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;

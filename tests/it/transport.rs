@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use codehost_oauth::custom::Reply;
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::transport::{HttpClient, Network, Resolve, Transport as _};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -409,7 +409,10 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        let key = KeyPair::generate().unwrap();
+        // OpenSSL finds issuers by their names, and takes a certificate that bears its issuer's for a self-signed one.
+        params.distinguished_name.push(DnType::CommonName, format!("{:?}", &key.public_key_raw()[1..9]));
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
     fn pem(&self) -> String {

@@ -1,20 +1,25 @@
-//! The only file that names reqwest.
+//! The HTTP client: hyper's, with what this crate owes about time, size and addresses.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::{self, Future};
+use std::io;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
-use reqwest::dns::{Addrs, Name, Resolving};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
 use super::bulkhead;
+use super::connect::Connector;
 use super::resolve::{Lookups, Resolve, System};
+use super::tls::HAS_TLS;
 use super::{Sending, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
@@ -42,7 +47,7 @@ pub struct HttpClient {
 
 /// What clients with other time-outs have in common.
 struct Connections {
-    client: reqwest::Client,
+    pool: legacy::Client<Connector, Full<Bytes>>,
     /// What is trusted besides the system's authorities.
     certificates: Vec<Vec<u8>>,
     prepared: Prepared,
@@ -89,8 +94,8 @@ impl HttpClient {
         Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
-    // Not `async`: URL and request would be in the future, which is moved twice, and not only what becomes of them.
-    fn exchange(&self, url: url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'_> {
+    // Not `async`: the request would be in the future, which is moved twice, and not only what becomes of it.
+    fn exchange(&self, url: &url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'_> {
         let dispatched = self.dispatch(url, request);
         Box::pin(async move {
             let exchange = pin!(self.receive(dispatched?, max_body));
@@ -101,37 +106,38 @@ impl HttpClient {
         })
     }
 
-    /// The request as reqwest takes it, and nothing sent yet: that begins when the result is polled.
+    /// The request as hyper takes it, and nothing sent yet: that begins when the result is polled.
     fn dispatch(
         &self,
-        url: url::Url,
+        url: &url::Url,
         mut request: http::Request<Vec<u8>>,
-    ) -> Result<impl Future<Output = reqwest::Result<reqwest::Response>> + Send + use<>, TransportError> {
-        self.check(&url)?;
-        let mut outgoing = reqwest::Request::new(request.method().clone(), url);
-        *outgoing.headers_mut() = mem::take(request.headers_mut());
-        outgoing.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if !request.body().is_empty() {
-            *outgoing.body_mut() = Some(mem::take(request.body_mut()).into());
+    ) -> Result<impl Future<Output = Result<http::Response<Incoming>, legacy::Error>> + Send + use<>, TransportError>
+    {
+        self.check(url)?;
+        let mut outgoing = http::Request::new(Full::new(mem::take(request.body_mut()).into()));
+        *outgoing.method_mut() = request.method().clone();
+        *outgoing.uri_mut() = uri(url)?;
+        let headers = outgoing.headers_mut();
+        *headers = mem::take(request.headers_mut());
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !headers.contains_key(USER_AGENT) {
+            headers.append(USER_AGENT, self.shared.user_agent.clone());
         }
-        Ok(self.connections.client.execute(outgoing))
+        Ok(self.connections.pool.request(outgoing))
     }
 
     async fn receive(
         &self,
-        dispatched: impl Future<Output = reqwest::Result<reqwest::Response>> + Send,
+        dispatched: impl Future<Output = Result<http::Response<Incoming>, legacy::Error>> + Send,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
-        let mut response = dispatched.await.map_err(classify)?;
-        if response.remote_addr().is_some_and(|peer| !self.shared.network.permits(peer.ip())) {
-            return Err(TransportError::AddressNotAllowed);
-        }
-        if response.headers().get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+        let (head, mut incoming) = dispatched.await.map_err(|error| cause(&error))?.into_parts();
+        if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
             return Err(TransportError::Encoded);
         }
         let too_large = TransportError::TooLarge { limit: max_body };
-        let announced = match response.content_length() {
+        let announced = match incoming.size_hint().exact() {
             Some(length) => {
                 usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?
             }
@@ -139,15 +145,17 @@ impl HttpClient {
         };
         // Room for what is announced, up to a size that costs nothing if it never comes.
         let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
-        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        while let Some(frame) = incoming.frame().await {
+            // What is no data are trailers, which nobody reads.
+            let Ok(chunk) = frame.map_err(|error| cause(&error))?.into_data() else { continue };
             if chunk.len() > max_body.saturating_sub(body.len()) {
                 return Err(too_large);
             }
             body.extend_from_slice(&chunk);
         }
         let mut answer = http::Response::new(body);
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = mem::take(response.headers_mut());
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = head.headers;
         Ok(answer)
     }
 
@@ -179,7 +187,7 @@ impl Transport for HttpClient {
         Self: 'b,
     {
         match url::Url::parse(&request.uri().to_string()) {
-            Ok(url) => self.exchange(url, request, max_body),
+            Ok(url) => self.exchange(&url, request, max_body),
             Err(_) => Box::pin(future::ready(Err(TransportError::Protocol))),
         }
     }
@@ -190,20 +198,22 @@ impl Transport for HttpClient {
         'u: 'b,
         Self: 'b,
     {
-        self.exchange(url.clone(), request, max_body)
+        self.exchange(url, request, max_body)
     }
 
     fn prepare(&self, url: &url::Url, requests: usize) {
         if !self.connections.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
             return;
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (Ok(runtime), Ok(uri)) = (tokio::runtime::Handle::try_current(), uri(url)) else { return };
         for _ in 0..requests.min(MAX_PREPARED) {
-            let mut request = reqwest::Request::new(http::Method::HEAD, url.clone());
+            let mut request = http::Request::new(Full::default());
+            *request.method_mut() = http::Method::HEAD;
+            *request.uri_mut() = uri.clone();
             // The connection speaks HTTP/1.1, so that the request cannot be sent, which is found out when there is one. It
             // goes to those that wait for use.
             *request.version_mut() = http::Version::HTTP_2;
-            let connecting = self.connections.client.execute(request);
+            let connecting = self.connections.pool.request(request);
             runtime.spawn(async move { drop(connecting.await) });
         }
     }
@@ -211,7 +221,15 @@ impl Transport for HttpClient {
 
 impl Connections {
     fn new(shared: &Shared, certificates: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
-        Ok(Self { client: build(shared, &certificates)?, certificates, prepared: Prepared::default() })
+        let connector = Connector::new(&shared.network, &shared.lookups, shared.connect_timeout, &certificates)?;
+        // There is no proxy, redirect, cookie, `Referer`, compression or cache in it that would have to be turned off. A
+        // request is given to another connection only if no byte of it was written: what is sent is sent once.
+        #[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Ok(Self { pool, certificates, prepared: Prepared::default() })
     }
 }
 
@@ -306,11 +324,8 @@ impl HttpClientBuilder {
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds none, or something that is none.
-    ///
-    /// # Panics
-    ///
-    /// With the feature `rustls-no-provider` only: if the host has not installed a crypto provider.
+    /// text holds none, or something that is none; [`ConfigError::CryptoProvider`], with the feature `rustls-no-provider`
+    /// only, if the host has not installed one.
     pub fn build(self) -> Result<HttpClient, ConfigError> {
         let shared = Shared {
             network: self.network,
@@ -326,169 +341,33 @@ impl HttpClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Of the addresses of a name. They are dialled until one answers, and a name server may name thousands of strangers.
-const MAX_DIALLED: usize = 8;
 const MAX_ROOM: usize = 16 * 1024;
 /// Origins, and connections to one.
 const MAX_PREPARED: usize = 8;
-/// The pool keeps connections for 90 seconds, code hosts not always.
+/// How long a connection waits for its next use.
+const IDLE: Duration = Duration::from_secs(90);
+/// Code hosts do not always keep them for as long.
 const WARM: Duration = Duration::from_secs(60);
 const MAX_IN_FLIGHT: usize = 64;
-const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
-#[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
-fn build(shared: &Shared, certificates: &[Vec<u8>]) -> Result<reqwest::Client, ConfigError> {
-    let guard = Guard { network: shared.network.clone(), lookups: shared.lookups.clone() };
-    let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        // Without the limit each request would be copied, only to find out that it may not be sent again.
-        .retry(reqwest::retry::never().max_retries_per_request(0))
-        .referer(false)
-        // Proxy variables of the environment are honoured unless this is called, and a proxy skips the resolver.
-        .no_proxy()
-        .http1_only()
-        .connect_timeout(shared.connect_timeout)
-        .user_agent(shared.user_agent.clone())
-        .dns_resolver(guard);
-    match add_certificates(builder, certificates)?.build() {
-        Ok(client) => Ok(client),
-        // What is in the PEM texts is read only here, and the error does not say whether it is to blame.
-        Err(_) if !certificates.is_empty() && build(shared, &[]).is_ok() => Err(ConfigError::Certificates),
-        Err(_) => Err(ConfigError::HttpClient),
-    }
+fn uri(url: &url::Url) -> Result<http::Uri, TransportError> {
+    url.as_str().parse().map_err(|_| TransportError::Protocol)
 }
 
-#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
-fn add_certificates(
-    builder: reqwest::ClientBuilder,
-    bundles: &[Vec<u8>],
-) -> Result<reqwest::ClientBuilder, ConfigError> {
-    let mut builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
-    for pem in bundles {
-        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| ConfigError::Certificates)?;
-        if certificates.is_empty() {
-            return Err(ConfigError::Certificates);
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    Ok(builder)
-}
-
-#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
-fn add_certificates(
-    builder: reqwest::ClientBuilder,
-    bundles: &[Vec<u8>],
-) -> Result<reqwest::ClientBuilder, ConfigError> {
-    if bundles.is_empty() { Ok(builder) } else { Err(ConfigError::Certificates) }
-}
-
-/// Resolves a name once and lets nothing through that the policy refuses.
-struct Guard {
-    network: Network,
-    lookups: Lookups,
-}
-
-impl reqwest::dns::Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let network = self.network.clone();
-        let lookups = self.lookups.clone();
-        Box::pin(async move {
-            let addresses = lookups.lookup(name.as_str()).await?;
-            if !permits_all(&network, name.as_str(), &addresses) {
-                return Err(TransportError::AddressNotAllowed.into());
-            }
-            Ok(Box::new(addresses.into_iter().take(MAX_DIALLED).map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
-    }
-}
-
-/// One refused address refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
-/// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
-fn permits_all(network: &Network, name: &str, addresses: &[IpAddr]) -> bool {
-    let local = crate::network::is_localhost(name);
-    addresses.iter().all(|ip| network.permits(*ip) && (!local || ip.is_loopback()))
-}
-
-/// The cause, and nothing of the text.
-fn classify(error: reqwest::Error) -> TransportError {
-    // A URL may hold the words that are looked for below: `https://tls.example.com`.
-    let error = error.without_url();
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-    let mut io_kind = None;
-    let mut tls = None;
+/// Why there is no complete answer; nothing of the text, which may hold a URL.
+fn cause(error: &(dyn StdError + 'static)) -> TransportError {
+    let mut cause = Some(error);
     while let Some(current) = cause {
-        if let Some(ours) = current.downcast_ref::<TransportError>() {
-            return ours.clone();
+        if let Some(no_connection) = current.downcast_ref::<TransportError>() {
+            return no_connection.clone();
         }
-        // The TLS libraries' errors have no common type; they all name the certificate where it is to blame.
-        let text = current.to_string().to_ascii_lowercase();
-        if text.contains("certificate") || text.contains("self-signed") || text.contains("self signed") {
-            tls = Some(TransportError::TlsUntrusted);
-        } else if tls.is_none() && (text.contains("tls") || text.contains("ssl") || text.contains("handshake")) {
-            tls = Some(TransportError::Tls);
-        }
-        cause = match current.downcast_ref::<std::io::Error>() {
-            Some(io) => {
-                io_kind = Some(io.kind());
-                // Its `source` is that of the error inside, which is often an I/O error again.
-                io.get_ref().map(|inner| inner as &(dyn StdError + 'static))
-            }
-            None => current.source(),
-        };
-    }
-    if error.is_timeout() || io_kind == Some(std::io::ErrorKind::TimedOut) {
-        return TransportError::TimedOut;
-    }
-    if error.is_connect() {
-        return match (tls, io_kind) {
-            (Some(tls), _) => tls,
-            // Something that is not TLS answered the handshake.
-            (None, Some(std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)) => TransportError::Tls,
-            _ => TransportError::Refused,
-        };
-    }
-    match io_kind {
-        Some(_) => TransportError::Interrupted,
-        None if error.is_body() || error.is_decode() => TransportError::Interrupted,
-        None => not_http(&error),
-    }
-}
-
-fn not_http(error: &reqwest::Error) -> TransportError {
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        let text = current.to_string();
-        // hyper's words for what a server sent; it has no other way to ask.
-        if text.ends_with("parsed") || text.contains("invalid HTTP") || text.contains("message head is too large") {
+        if current.downcast_ref().is_some_and(hyper::Error::is_parse) {
             return TransportError::Protocol;
+        }
+        if current.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
+            return TransportError::TimedOut;
         }
         cause = current.source();
     }
     TransportError::Interrupted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rows S3 of the threat model, and what no test can make the system's resolver answer.
-    #[test]
-    fn one_refused_address_refuses_the_name() {
-        let public = Network::public_only();
-        let loopback = Network::any().allow_loopback_http();
-        for (network, name, answer, expected) in [
-            (&public, "git.example.com", ["1.1.1.1", "2606:4700:4700::1111"], true),
-            (&public, "git.example.com", ["1.1.1.1", "10.0.0.1"], false),
-            (&public, "git.example.com", ["127.0.0.1", "1.1.1.1"], false),
-            (&public, "git.example.com", ["1.1.1.1", "::ffff:1.1.1.1"], false),
-            (&loopback, "git.example.com", ["1.1.1.1", "10.0.0.1"], true),
-            (&loopback, "git.example.com", ["1.1.1.1", "169.254.169.254"], false),
-            (&loopback, "localhost", ["127.0.0.1", "::1"], true),
-            (&loopback, "localhost", ["127.0.0.1", "1.1.1.1"], false),
-            (&loopback, "a.localhost", ["10.0.0.1", "10.0.0.1"], false),
-        ] {
-            let addresses = answer.map(|address| address.parse().unwrap());
-            assert_eq!(permits_all(network, name, &addresses), expected, "{name} {answer:?}");
-        }
-    }
 }
