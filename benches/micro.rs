@@ -31,7 +31,10 @@ use oauth2::basic::BasicTokenResponse;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::answers::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
 use support::connections::{Connections, ring};
-use support::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Client, KINDS, Kind, WAYS, browser, network, provider};
+use support::floor::Floor;
+use support::logins::{
+    CALLBACK, CLIENT_ID, CLIENT_SECRET, KINDS, Kind, Login, Ours, WAYS, Way, browser, network, provider,
+};
 use support::measure::{Core, has_valgrind, instructions, median};
 use support::plain_oauth2::PlainOauth2;
 use support::server::{Place, Server, serve};
@@ -50,6 +53,7 @@ fn main() {
             (0..times).for_each(|_| step());
         }
         quick => {
+            Core::First.take();
             all_steps(quick == Some("--quick"));
             allocations();
         }
@@ -115,6 +119,7 @@ const BROWSED: &str = "https://x.example/?a=b&state=0123456789012345678901234567
 fn all_steps(quick: bool) {
     let table = Table::new("Steps", &["step", "ns", "instructions", "allocations"]);
     let valgrind = has_valgrind() && !quick;
+    let program = std::env::current_exe().unwrap();
     for (name, mut step) in steps() {
         step();
         let before = ALLOCATOR.stats().allocations;
@@ -123,7 +128,7 @@ fn all_steps(quick: bool) {
         let batches = if quick { 1 } else { 9 };
         let nanos = median((0..batches).map(|_| nanoseconds(&mut step)).collect());
         let counted = if valgrind {
-            let count = |times: &str| instructions(&["step".to_owned(), name.to_owned(), times.to_owned()]);
+            let count = |times: &str| instructions(&program, &["step".to_owned(), name.to_owned(), times.to_owned()]);
             grouped((count("1100") - count("100")) / 1000.0)
         } else {
             "-".to_owned()
@@ -149,22 +154,30 @@ fn allocations() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for kind in KINDS {
         for way in WAYS {
-            let client = Client::new(way, kind, &place);
             let (count, bytes) = runtime.block_on(async {
-                for _ in 0..10 {
-                    client.login().await;
+                match way {
+                    Way::Floor => allocated(Floor::new(kind, &place)).await,
+                    Way::Ours => allocated(Ours::new(kind, &place)).await,
+                    Way::Oauth2 => allocated(PlainOauth2::new(kind, &place)).await,
                 }
-                let before = ALLOCATOR.stats();
-                for _ in 0..100 {
-                    client.login().await;
-                }
-                let spent = ALLOCATOR.stats() - before;
-                (spent.allocations + spent.reallocations, spent.bytes_allocated)
             });
             let name = format!("{} {}", kind.name(), way.name());
             table.row(&[name, format!("{:.1}", count as f64 / 100.0), format!("{:.1}", bytes as f64 / 102_400.0)]);
         }
     }
+}
+
+/// How often and how many bytes, in a hundred logins.
+async fn allocated(client: impl Login) -> (usize, usize) {
+    for _ in 0..10 {
+        client.login().await;
+    }
+    let before = ALLOCATOR.stats();
+    for _ in 0..100 {
+        client.login().await;
+    }
+    let spent = ALLOCATOR.stats() - before;
+    (spent.allocations + spent.reallocations, spent.bytes_allocated)
 }
 
 fn exchange(kind: Kind) -> Box<dyn FnMut()> {

@@ -10,17 +10,17 @@ use sha2::Digest as _;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, browser};
+use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, Login, browser};
 use super::server::Place;
 
 pub struct Floor {
     http: reqwest::Client,
     kind: Kind,
-    authorize: String,
+    authorize: Url,
     scope: &'static str,
-    token: String,
-    user: String,
-    emails: String,
+    token: Url,
+    user: Url,
+    emails: Url,
     basic: String,
 }
 
@@ -37,8 +37,8 @@ pub struct Person {
     pub refresh_token: String,
 }
 
-impl Floor {
-    pub fn new(kind: Kind, place: &Place) -> Self {
+impl Login for Floor {
+    fn new(kind: Kind, place: &Place) -> Self {
         let (site, api) = (&place.site, &place.api);
         let (authorize, token, user, emails, scope) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", "/api/v4/user", "", "read_user"),
@@ -54,22 +54,28 @@ impl Floor {
         Self {
             http: client(place),
             kind,
-            authorize: format!("{site}{authorize}"),
+            authorize: format!("{site}{authorize}").parse().unwrap(),
             scope,
-            token: format!("{site}{token}"),
-            user: format!("{api}{user}"),
-            emails: format!("{api}{emails}"),
+            token: format!("{site}{token}").parse().unwrap(),
+            user: format!("{api}{user}").parse().unwrap(),
+            emails: format!("{api}{emails}").parse().unwrap(),
             basic: format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"))),
         }
     }
 
-    pub async fn login(&self) -> Person {
+    async fn login(&self) {
+        assert!(!self.person().await.id.is_empty());
+    }
+}
+
+impl Floor {
+    pub async fn person(&self) -> Person {
         let start = self.begin();
         let uri = browser(start.url.as_str(), CALLBACK);
         let code = self.verify(&start, &uri);
         let request = match self.kind {
-            Kind::GitLab => self.http.post(&self.token),
-            Kind::Bitbucket => self.http.post(&self.token).header("authorization", &self.basic),
+            Kind::GitLab => self.http.post(self.token.clone()),
+            Kind::Bitbucket => self.http.post(self.token.clone()).header("authorization", &self.basic),
         };
         let form = self.form(&code, &start.verifier);
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
@@ -101,7 +107,9 @@ impl Floor {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
-        Start { url: Url::parse_with_params(&self.authorize, parameters).unwrap(), state, verifier }
+        let mut url = self.authorize.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        Start { url, state, verifier }
     }
 
     pub fn verify(&self, start: &Start, uri: &http::Uri) -> String {
@@ -130,8 +138,8 @@ impl Floor {
         form.finish()
     }
 
-    async fn get(&self, url: &str, token: &str) -> hyper::body::Bytes {
-        let request = self.http.get(url).header("authorization", format!("Bearer {token}"));
+    async fn get(&self, url: &Url, token: &str) -> hyper::body::Bytes {
+        let request = self.http.get(url.clone()).header("authorization", format!("Bearer {token}"));
         request.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap()
     }
 }
@@ -144,7 +152,11 @@ pub struct Start {
 }
 
 pub fn client(place: &Place) -> reqwest::Client {
-    let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        // Without the limit each request is copied for a retry that never comes.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
+        .no_proxy();
     if let Some(ca) = &place.ca {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(ca).unwrap()).unwrap();
         builder = builder.tls_certs_merge([ca]);

@@ -11,8 +11,6 @@ use codehost_oauth::{Access, BaseUrl, Callback, Integration, OAuthProvider};
 
 use url::Url;
 
-use super::floor::Floor;
-use super::plain_oauth2::PlainOauth2;
 use super::server::Place;
 
 pub const CLIENT_ID: &str = "6e5b1c2d3a4f5e6b7c8d9e0f1a2b3c4d";
@@ -58,39 +56,38 @@ impl Way {
         }
     }
 
-    pub fn find(name: &str) -> Self {
-        WAYS.into_iter().find(|way| way.name() == name).unwrap()
+    /// The bench target that logs in this way.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Floor => "login_floor",
+            Self::Ours => "login_ours",
+            Self::Oauth2 => "login_oauth2",
+        }
     }
 }
 
 /// A client that is ready to log people in.
-pub enum Client {
-    Floor(Floor),
-    Ours(Box<Integration>),
-    Oauth2(Box<PlainOauth2>),
+pub trait Login: Send + Sync + 'static {
+    fn new(kind: Kind, place: &Place) -> Self;
+
+    /// One whole login.
+    fn login(&self) -> impl Future<Output = ()> + Send;
 }
 
-impl Client {
-    pub fn new(way: Way, kind: Kind, place: &Place) -> Self {
-        match way {
-            Way::Floor => Self::Floor(Floor::new(kind, place)),
-            Way::Ours => Self::Ours(Box::new(integration(kind, place))),
-            Way::Oauth2 => Self::Oauth2(Box::new(PlainOauth2::new(kind, place))),
-        }
+/// This crate.
+pub struct Ours(Integration);
+
+impl Login for Ours {
+    fn new(kind: Kind, place: &Place) -> Self {
+        Self(integration(kind, place))
     }
 
-    pub async fn login(&self) {
-        match self {
-            Self::Floor(floor) => assert!(!floor.login().await.id.is_empty()),
-            Self::Oauth2(oauth2) => assert!(!oauth2.login().await.id.is_empty()),
-            Self::Ours(integration) => {
-                let start = integration.begin_login(None).unwrap();
-                let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
-                let callback = Callback::from_uri(&uri).unwrap();
-                let login = integration.finish_login(start.pending, callback).await.unwrap();
-                assert!(!login.user.key.subject().is_empty());
-            }
-        }
+    async fn login(&self) {
+        let start = self.0.begin_login(None).unwrap();
+        let uri = browser(start.redirect_to.as_str(), self.0.callback_url().as_str());
+        let callback = Callback::from_uri(&uri).unwrap();
+        let login = self.0.finish_login(start.pending, callback).await.unwrap();
+        assert!(!login.user.key.subject().is_empty());
     }
 }
 

@@ -1,11 +1,10 @@
 //! CPU, memory and instructions of a process, and the median of runs.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::unistd::Pid;
 
 /// One of the cores that a process may use.
 #[derive(Clone, Copy)]
@@ -26,8 +25,18 @@ impl Core {
         [Self::First, Self::Last].into_iter().find(|core| core.name() == name).unwrap()
     }
 
-    /// Ties this process to it. Figures of two processes that the system moves about differ by a tenth.
+    /// Ties this thread, and those that it makes, to it. Figures of two processes that the system moves about differ by a
+    /// tenth. Elsewhere than on Linux it does nothing.
     pub fn take(self) {
+        #[cfg(target_os = "linux")]
+        self.tie();
+    }
+
+    #[cfg(target_os = "linux")]
+    fn tie(self) {
+        use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+        use nix::unistd::Pid;
+
         let this = Pid::from_raw(0);
         let all = sched_getaffinity(this).unwrap();
         let mut cores = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap());
@@ -50,27 +59,35 @@ pub fn cpu() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
-/// The most memory that this process had, in KiB. Not `ru_maxrss`: that begins with what the parent has.
+/// The most memory that this process had, in KiB, where there is `/proc`. Not `ru_maxrss`: that begins with what the
+/// parent has.
 pub fn peak_memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return f64::NAN };
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// What this part of the values is below; between two of them, a mixture.
+pub fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let at = part * (values.len() - 1) as f64;
+    let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
+    low + (high - low) * at.fract()
 }
 
 pub fn has_valgrind() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// The instructions that this program executes with these arguments.
-pub fn instructions(args: &[String]) -> f64 {
+/// The instructions that a program executes with these arguments.
+pub fn instructions(program: &Path, args: &[String]) -> f64 {
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().unwrap())
+        .arg(program)
         .args(args)
         .stdout(Stdio::null())
         .output()

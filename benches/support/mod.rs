@@ -27,3 +27,4 @@ pub mod plain_oauth2;
 pub mod plot;
 pub mod server;
 pub mod table;
+pub mod worker;

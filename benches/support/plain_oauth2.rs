@@ -13,7 +13,7 @@ use oauth2::{
 use url::Url;
 
 use super::floor::{Person, bitbucket_user, client, gitlab_user};
-use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, browser};
+use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, Login, browser};
 use super::server::Place;
 
 pub struct PlainOauth2 {
@@ -23,8 +23,8 @@ pub struct PlainOauth2 {
     api: String,
 }
 
-impl PlainOauth2 {
-    pub fn new(kind: Kind, place: &Place) -> Self {
+impl Login for PlainOauth2 {
+    fn new(kind: Kind, place: &Place) -> Self {
         let site = &place.site;
         let (authorize, token, auth_type) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", AuthType::RequestBody),
@@ -40,7 +40,13 @@ impl PlainOauth2 {
         Self { http: Http(client(place)), oauth, kind, api: api.clone() }
     }
 
-    pub async fn login(&self) -> Person {
+    async fn login(&self) {
+        assert!(!self.person().await.id.is_empty());
+    }
+}
+
+impl PlainOauth2 {
+    pub async fn person(&self) -> Person {
         let (url, state, verifier) = self.begin();
         let uri = browser(url.as_str(), CALLBACK);
         let code = self.verify(&state, &uri);

@@ -1,0 +1,9 @@
+//! The floor's logins; `benches/login/main.rs` runs it.
+#![allow(missing_docs, reason = "a bench")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+fn main() {
+    support::worker::work::<support::floor::Floor>();
+}

@@ -1,0 +1,193 @@
+//! Whole logins, side by side: this crate, the floor, and the plain `oauth2` crate. See docs/performance.md.
+//!
+//!     cargo bench --bench login                       everything
+//!     cargo bench --bench login -- --quick            a smoke test: do all ways still log in?
+//!     cargo bench --bench login -- --instructions     what valgrind counts, and nothing else
+//!
+//! Every figure comes from a process of its own, of a program of its own, and the ways take turns.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a bench stops at what it did not expect"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use support::logins::{KINDS, WAYS, Way};
+use support::measure::{Core, has_valgrind, instructions, median, quantile};
+use support::server::{Place, Server, serve};
+use support::table::{Table, grouped};
+use support::worker::{Figures, Programs, Run};
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench").peekable();
+    match args.next().as_deref() {
+        Some("serve") => serve(args),
+        Some("--quick") => Plan { rounds: 1, logins: 20, at_once: 64, legs: 3 }.all(&Programs::build()),
+        Some("--instructions") => count_instructions(&Programs::build()),
+        _ => {
+            let programs = Programs::build();
+            Plan { rounds: 36, logins: 500, at_once: 3200, legs: 10 }.all(&programs);
+            count_instructions(&programs);
+        }
+    }
+}
+
+/// How much of everything.
+struct Plan {
+    rounds: usize,
+    logins: usize,
+    at_once: usize,
+    legs: usize,
+}
+
+impl Plan {
+    fn all(&self, programs: &Programs) {
+        for tls in [false, true] {
+            let scheme = if tls { "HTTPS" } else { "HTTP" };
+            // Only one of the two works at any time. On a core of its own each would be woken from sleep for every leg, and
+            // that takes longer than a login.
+            let server = Server::start(tls, Duration::ZERO, Core::First);
+            self.one_by_one(programs, &server.place, &format!("{scheme}, one login after the other"));
+            let server = Server::start(tls, Duration::ZERO, Core::Last);
+            self.at_once(programs, &server.place, &format!("{scheme}, 64 logins at once"));
+        }
+        self.legs(programs);
+    }
+
+    fn one_by_one(&self, programs: &Programs, place: &Place, title: &str) {
+        let columns = ["", "CPU, µs", "of floor", "wall, µs", "requests", "new connections"];
+        let table = Table::new(title, &columns);
+        for kind in KINDS {
+            let rounds = self.rounds(programs, &Run { logins: self.logins, ..Run::new(kind, place) });
+            for way in WAYS {
+                table.row(&[
+                    format!("{} {}", kind.name(), way.name()),
+                    format!("{:.1}", rounds.median(way, |run| run.cpu)),
+                    rounds.of_floor(way, |run| run.cpu),
+                    format!("{:.1}", rounds.median(way, |run| run.wall)),
+                    format!("{:.2}", rounds.median(way, |run| run.requests)),
+                    format!("{:.2}", rounds.median(way, |run| run.connections)),
+                ]);
+            }
+        }
+    }
+
+    fn at_once(&self, programs: &Programs, place: &Place, title: &str) {
+        let columns = ["", "logins/s", "of floor", "CPU, µs", "of floor", "peak memory, MiB", "new connections"];
+        let table = Table::new(title, &columns);
+        for kind in KINDS {
+            let rounds = self.rounds(programs, &Run { logins: self.at_once, at_once: 64, ..Run::new(kind, place) });
+            for way in WAYS {
+                table.row(&[
+                    format!("{} {}", kind.name(), way.name()),
+                    format!("{:.0}", rounds.median(way, |run| 1e6 / run.wall)),
+                    rounds.of_floor(way, |run| 1e6 / run.wall),
+                    format!("{:.1}", rounds.median(way, |run| run.cpu)),
+                    rounds.of_floor(way, |run| run.cpu),
+                    format!("{:.1}", rounds.median(way, |run| run.memory / 1024.0)),
+                    format!("{:.2}", rounds.median(way, |run| run.connections)),
+                ]);
+            }
+        }
+    }
+
+    /// Time in units of an injected latency: 20 ms for a request, twice that for a new TLS connection.
+    fn legs(&self, programs: &Programs) {
+        let delay = Duration::from_millis(20);
+        let servers = [false, true].map(|tls| Server::start(tls, delay, Core::Last));
+        let table = Table::new("Legs per login at 20 ms", &["", "warm", "cold TLS"]);
+        for kind in KINDS {
+            for way in WAYS {
+                let legs = |place: &Place, cold| {
+                    let run = Run { logins: self.legs, cold, ..Run::new(kind, place) };
+                    run.start(programs.of(way)).wall / place.leg()
+                };
+                table.row(&[
+                    format!("{} {}", kind.name(), way.name()),
+                    format!("{:.2}", legs(&servers[0].place, false)),
+                    format!("{:.2}", legs(&servers[1].place, true)),
+                ]);
+            }
+        }
+    }
+
+    /// The ways take turns, in each of the orders that there are.
+    fn rounds(&self, programs: &Programs, run: &Run<'_>) -> Rounds {
+        let round = |round: usize| {
+            let mut figures = [Figures::default(); WAYS.len()];
+            for way in ORDERS[round % ORDERS.len()] {
+                figures[way as usize] = run.start(programs.of(way));
+            }
+            figures
+        };
+        Rounds((0..self.rounds).map(round).collect())
+    }
+}
+
+const ORDERS: [[Way; WAYS.len()]; 6] = {
+    use Way::{Floor, Oauth2, Ours};
+    [
+        [Floor, Ours, Oauth2],
+        [Ours, Oauth2, Floor],
+        [Oauth2, Floor, Ours],
+        [Floor, Oauth2, Ours],
+        [Oauth2, Ours, Floor],
+        [Ours, Floor, Oauth2],
+    ]
+};
+
+/// The figures of each way, in the order of [`WAYS`].
+struct Rounds(Vec<[Figures; WAYS.len()]>);
+
+impl Rounds {
+    fn median(&self, way: Way, figure: impl Fn(&Figures) -> f64) -> f64 {
+        median(self.0.iter().map(|round| figure(&round[way as usize])).collect())
+    }
+
+    /// The median of what is compared within a round, so that a machine that is slow for a while does not count; and
+    /// between what half of the rounds are.
+    fn of_floor(&self, way: Way, figure: impl Fn(&Figures) -> f64) -> String {
+        let ratio = |round: &[Figures; WAYS.len()]| figure(&round[way as usize]) / figure(&round[Way::Floor as usize]);
+        let ratios: Vec<f64> = self.0.iter().map(ratio).collect();
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| quantile(ratios.clone(), part));
+        format!("{middle:.3} ({low:.3} to {high:.3})")
+    }
+}
+
+/// Instructions of one login: the difference between many and few, so that neither start nor warm-up counts.
+fn count_instructions(programs: &Programs) {
+    if !has_valgrind() {
+        println!("\nvalgrind is not installed: instructions are not counted.");
+        return;
+    }
+    let table = Table::new("Instructions per login", &["", "HTTP", "of floor", "HTTPS", "of floor"]);
+    let servers = [false, true].map(|tls| Server::start(tls, Duration::ZERO, Core::Last));
+    for kind in KINDS {
+        let mut floor = [0.0; 2];
+        for way in WAYS {
+            let counted = [0, 1].map(|at| {
+                let place = &servers[at].place;
+                let count = |logins| instructions(programs.of(way), &Run { logins, ..Run::new(kind, place) }.args());
+                (count(220) - count(20)) / 200.0
+            });
+            if way == Way::Floor {
+                floor = counted;
+            }
+            table.row(&[
+                format!("{} {}", kind.name(), way.name()),
+                grouped(counted[0]),
+                format!("{:.3}", counted[0] / floor[0]),
+                grouped(counted[1]),
+                format!("{:.3}", counted[1] / floor[1]),
+            ]);
+        }
+    }
+}
