@@ -45,6 +45,7 @@ fn each_mistake_of_the_host_has_its_code_and_somebody_who_mends_it() {
         ConfigError::Cidr => "network", Operator, false;
         ConfigError::Certificates => "certificates", Administrator, false;
         ConfigError::HttpClient => "http_client", Operator, false;
+        ConfigError::CryptoProvider => "crypto_provider", Operator, false;
         ConfigError::Random => "random", Operator, false;
         ConfigError::UserId => "user_id", Operator, false;
         ConfigError::Group => "group", Administrator, false;

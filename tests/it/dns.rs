@@ -13,6 +13,7 @@ use codehost_oauth::transport::{HttpClient, Network, Resolve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::hostile::full;
 use crate::support::{Raw, get};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
@@ -224,6 +225,24 @@ async fn no_more_than_eight_addresses_of_a_name_are_dialled() {
         assert_eq!(code(get(&http, &format!("http://git.example.com:{port}/"), 64).await), expected);
         serving.abort();
     }
+}
+
+/// Time is left for the next address where the first one is silent.
+#[tokio::test]
+async fn a_silent_address_is_not_the_last_one_tried() {
+    let (silent, _queue, _) = full().await;
+    let port = silent.local_addr().unwrap().port();
+    let second = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = second.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    });
+    let network = Network::allow_list(["127.0.0.0/8".parse().unwrap()]).danger_allow_http();
+    let both = Scripted::new([&["127.0.0.1", "127.0.0.2"]]);
+    let http = HttpClient::builder(network).resolver(both).connect_timeout(Duration::from_secs(2)).build().unwrap();
+    assert_eq!(code(get(&http, &format!("http://git.example.com:{port}/"), 64).await), "ok");
+    server.await.unwrap();
 }
 
 /// S20. The look-ups of one tenant never end; each has a name of its own, and each request was given up long ago.

@@ -48,7 +48,7 @@ async fn endless(head: &'static str, tail: impl Into<Vec<u8>>, pause: Duration) 
 }
 
 /// A listener that accepts nothing and whose queue is full: connecting does not end.
-async fn full() -> (TcpListener, Vec<TcpStream>, String) {
+pub(crate) async fn full() -> (TcpListener, Vec<TcpStream>, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();

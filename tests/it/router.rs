@@ -444,6 +444,16 @@ async fn a_login_renews_the_session() {
 }
 
 #[tokio::test]
+async fn a_code_host_without_time_is_a_bad_gateway() {
+    let world = world(true).await;
+    let mut browser = Browser::default();
+    let begun = browser.begin(&world, "/login/demo", "/").await;
+    let state = begun.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    let callback = format!("/oauth/callback/gitlab/demo?error=temporarily_unavailable&state={state}");
+    browser.get(&world, &callback).await.failed(502, "authorization_unavailable");
+}
+
+#[tokio::test]
 async fn cookies_say_no_more_than_they_must() {
     let world = world(false).await;
     let mut browser = Browser::default();
