@@ -124,7 +124,7 @@ fn cause(error: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     let mut io_kind = None;
     while let Some(current) = cause {
-        if let Some(known) = current.downcast_ref().cloned().or_else(|| tls::verdict(current)) {
+        if let Some(known) = current.downcast_ref::<TransportError>().cloned().or_else(|| tls::verdict(current)) {
             return known;
         }
         cause = match current.downcast_ref::<io::Error>() {
