@@ -56,7 +56,7 @@
 //! - **`rustls`** (default): TLS by rustls with aws-lc-rs, trusting the operating system's certificates.
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
-//! - **`native-tls`**: TLS by the operating system's library.
+//! - **`native-tls`**: TLS by the operating system's library, also if `rustls` is on.
 //! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or a sealed cookie.
 //! - **`seal`**, **`sqlite`**, **`postgres`**, **`redis`**: [`keeper`], which keeps tokens alive, and stores for it; [`seal`] also puts
 //!   pending logins into a cookie.

@@ -29,11 +29,11 @@ mod library {
     }
 
     /// What `error` means if it is TLS's. The systems' libraries have no common type for the cause; they all name the
-    /// certificate where it is to blame.
+    /// certificate where it is to blame. In an alert it is one of ours, which we have not got.
     pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
         let text = error.downcast_ref::<native_tls::Error>()?.to_string().to_ascii_lowercase();
         let untrusted = ["certificate", "self-signed", "self signed"].iter().any(|word| text.contains(word));
-        Some(if untrusted { TransportError::TlsUntrusted } else { TransportError::Tls })
+        Some(if untrusted && !text.contains("alert") { TransportError::TlsUntrusted } else { TransportError::Tls })
     }
 }
 
@@ -44,6 +44,7 @@ mod library {
 
     use rustls::ClientConfig;
     use rustls::crypto::CryptoProvider;
+    use rustls_pki_types::{CertificateDer, InvalidDnsNameError};
     use rustls_platform_verifier::Verifier;
 
     use super::authorities;
@@ -54,15 +55,13 @@ mod library {
     /// A layer that trusts the system's authorities and those in the PEM `bundles`.
     pub(in super::super) fn over<T>(http: T, bundles: &[Vec<u8>]) -> Result<Tls<T>, ConfigError> {
         let provider = provider()?;
-        // Without authorities of our own it is the system's store that cannot be read.
-        let at_fault = if bundles.is_empty() { ConfigError::HttpClient } else { ConfigError::Certificates };
-        let verifier = Verifier::new_with_extra_roots(authorities(bundles)?, Arc::clone(&provider));
+        let verifier = verifier(authorities(bundles)?, Arc::clone(&provider))?;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| ConfigError::HttpClient)?
             // Nothing is left out: this is how a verifier is given that also knows authorities of our own.
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier.map_err(|_| at_fault)?))
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok((http, config).into())
@@ -79,8 +78,26 @@ mod library {
         }
     }
 
+    fn verifier(
+        authorities: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Verifier, ConfigError> {
+        if authorities.is_empty() {
+            // It is the system's store that cannot be read.
+            return Verifier::new(provider).map_err(|_| ConfigError::HttpClient);
+        }
+        #[cfg(not(target_os = "android"))]
+        return Verifier::new_with_extra_roots(authorities, provider).map_err(|_| ConfigError::Certificates);
+        // There the system verifies, and takes no others.
+        #[cfg(target_os = "android")]
+        Err(ConfigError::Certificates)
+    }
+
     /// What `error` means if it is TLS's.
     pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
+        if error.is::<InvalidDnsNameError>() {
+            return Some(TransportError::NameNotFound);
+        }
         match error.downcast_ref()? {
             rustls::Error::InvalidCertificate(_) => Some(TransportError::TlsUntrusted),
             _ => Some(TransportError::Tls),

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use codehost_oauth::error::TransportError;
 use codehost_oauth::transport::{HttpClient, Network, Resolve};
@@ -166,8 +166,12 @@ async fn public_names_with_private_answers_are_refused() {
     let dev = client(Network::public_only().allow_loopback_http(), Scripted::new([&["127.0.0.1"]]));
     assert_eq!(code(get(&dev, &format!("http://git.example.com:{port}/"), 64).await), "plain_http");
     // And `localhost` is no other machine.
-    let dev = client(Network::public_only().allow_loopback_http(), Scripted::new([&["1.1.1.1"]]));
-    assert_eq!(code(get(&dev, &format!("http://localhost:{port}/"), 64).await), "address_not_allowed");
+    for url in
+        [format!("http://localhost:{port}/"), format!("https://localhost:{port}/"), "https://localhost.:9/".to_owned()]
+    {
+        let dev = client(Network::public_only().allow_loopback_http(), Scripted::new([&["1.1.1.1"]]));
+        assert_eq!(code(get(&dev, &url, 64).await), "address_not_allowed", "{url}");
+    }
     assert_eq!(server.connections(), 0);
 }
 
@@ -268,12 +272,11 @@ async fn stuck_lookups_do_not_stop_another_tenant(site: &'static str) {
         .collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
 
-    let begun = Instant::now();
+    // Without a place for its look-up each would give up after five seconds.
     for _ in 0..3 {
         let url = format!("http://git.example.com:{}/", server.address.port());
         assert_eq!(code(get(&http, &url, 64).await), "ok");
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(!attack.iter().any(tokio::task::JoinHandle::is_finished), "the attack was over before the test was");
     for attempt in attack {
         assert_eq!(attempt.await.unwrap(), "timed_out");

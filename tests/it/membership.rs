@@ -261,11 +261,11 @@ async fn a_gated_login_at_bitbucket_costs_two_legs() {
         let outcome = stub::log_in(&gated(group), |url| fake.authorize(url, "jane").unwrap()).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected);
     }
-    fake.set_latency(Duration::from_millis(700));
+    fake.set_latency(Duration::from_secs(2));
     let begun = Instant::now();
     stub::log_in(&gated(path("acme")), |url| fake.authorize(url, "jane").unwrap()).await.unwrap();
-    // Three legs would take more than two seconds.
-    assert!(begun.elapsed() < Duration::from_millis(2050), "{:?}", begun.elapsed());
+    // Three legs would take six seconds, and two leave two for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -562,6 +562,26 @@ async fn a_port_without_tls_is_not_an_untrusted_certificate() {
     assert_eq!(refused(&http, &closed.https_url()).await, "tls_failed");
     let ssh = Raw::saying("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").await;
     assert_eq!(refused(&http, &ssh.https_url()).await, "tls_failed");
+
+    // One that resets the connection in the middle of the handshake.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let resets = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1]).await;
+        stream.set_zero_linger().unwrap();
+    });
+    assert_eq!(refused(&http, &url).await, "tls_failed");
+    resets.await.unwrap();
+}
+
+/// Names that are none are not looked for at a code host.
+#[tokio::test]
+async fn a_name_that_cannot_be_is_not_found() {
+    let label = "a".repeat(64);
+    for name in ["a..b".to_owned(), format!("{label}.example.com")] {
+        assert_eq!(refused(&anywhere(), &format!("https://{name}/")).await, "name_not_found", "{name}");
+    }
 }
 
 #[tokio::test]
