@@ -122,9 +122,10 @@ fn all_steps(quick: bool) {
     let program = std::env::current_exe().unwrap();
     for (name, mut step) in steps() {
         step();
-        let before = ALLOCATOR.stats().allocations;
+        let before = ALLOCATOR.stats();
         step();
-        let allocations = ALLOCATOR.stats().allocations - before;
+        let spent = ALLOCATOR.stats() - before;
+        let allocations = spent.allocations + spent.reallocations;
         let batches = if quick { 1 } else { 9 };
         let nanos = median((0..batches).map(|_| nanoseconds(&mut step)).collect());
         let counted = if valgrind {
@@ -149,7 +150,7 @@ fn nanoseconds(step: &mut dyn FnMut()) -> f64 {
 /// What a login allocates in this process, connections being there.
 fn allocations() {
     let table = Table::new("Allocations per login", &["", "allocations", "KiB"]);
-    let server = Server::start(false, Duration::ZERO, Core::Last);
+    let server = Server::start(false, Duration::ZERO, Core::First);
     let place = Place { api: server.place.site.clone(), ..server.place.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for kind in KINDS {

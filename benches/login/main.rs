@@ -3,6 +3,7 @@
 //!     cargo bench --bench login                       everything
 //!     cargo bench --bench login -- --quick            a smoke test: do all ways still log in?
 //!     cargo bench --bench login -- --instructions     what valgrind counts, and nothing else
+//!     cargo bench --bench login -- --legs             what latency costs, and nothing else
 //!
 //! Every figure comes from a process of its own, of a program of its own, and the ways take turns.
 
@@ -30,15 +31,21 @@ fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench").peekable();
     match args.next().as_deref() {
         Some("serve") => serve(args),
-        Some("--quick") => Plan { rounds: 1, logins: 20, at_once: 64, legs: 3 }.all(&Programs::build()),
+        Some("--quick") => {
+            println!("A smoke test: the figures mean nothing.");
+            Plan { rounds: 1, logins: 20, at_once: 64, legs: 3 }.all(&Programs::build());
+        }
+        Some("--legs") => PLAN.legs(&Programs::build()),
         Some("--instructions") => count_instructions(&Programs::build()),
         _ => {
             let programs = Programs::build();
-            Plan { rounds: 36, logins: 500, at_once: 3200, legs: 10 }.all(&programs);
+            PLAN.all(&programs);
             count_instructions(&programs);
         }
     }
 }
+
+const PLAN: Plan = Plan { rounds: 36, logins: 500, at_once: 3200, legs: 30 };
 
 /// How much of everything.
 struct Plan {

@@ -16,8 +16,8 @@ use super::server::Place;
 pub struct Floor {
     http: reqwest::Client,
     kind: Kind,
+    /// Without what is new for each login.
     authorize: Url,
-    scope: &'static str,
     token: Url,
     user: Url,
     emails: Url,
@@ -51,11 +51,17 @@ impl Login for Floor {
             ),
         };
         let api = if kind == Kind::GitLab { site } else { api };
+        let always = [
+            ("client_id", CLIENT_ID),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("scope", scope),
+            ("code_challenge_method", "S256"),
+        ];
         Self {
             http: client(place),
             kind,
-            authorize: format!("{site}{authorize}").parse().unwrap(),
-            scope,
+            authorize: Url::parse_with_params(&format!("{site}{authorize}"), always).unwrap(),
             token: format!("{site}{token}").parse().unwrap(),
             user: format!("{api}{user}").parse().unwrap(),
             emails: format!("{api}{emails}").parse().unwrap(),
@@ -98,24 +104,14 @@ impl Floor {
     pub fn begin(&self) -> Start {
         let (state, verifier) = (random(), random());
         let challenge = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&verifier));
-        let parameters = [
-            ("client_id", CLIENT_ID),
-            ("redirect_uri", CALLBACK),
-            ("response_type", "code"),
-            ("scope", self.scope),
-            ("state", &state),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-        ];
         let mut url = self.authorize.clone();
-        url.query_pairs_mut().extend_pairs(parameters);
+        url.query_pairs_mut().append_pair("state", &state).append_pair("code_challenge", &challenge);
         Start { url, state, verifier }
     }
 
     pub fn verify(&self, start: &Start, uri: &http::Uri) -> String {
         let (mut code, mut state) = (None, None);
-        let url = Url::parse(&format!("https://packages.example.com{uri}")).unwrap();
-        for (name, value) in url.query_pairs() {
+        for (name, value) in url::form_urlencoded::parse(uri.query().unwrap().as_bytes()) {
             match &*name {
                 "code" => code = Some(value.into_owned()),
                 "state" => state = Some(value),

@@ -54,7 +54,8 @@ impl Core {
 pub fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
     let time = |value: nix::sys::time::TimeVal| {
-        Duration::from_micros(u64::try_from(value.tv_sec() * 1_000_000 + value.tv_usec()).unwrap())
+        Duration::from_secs(value.tv_sec().try_into().unwrap())
+            + Duration::from_micros(value.tv_usec().try_into().unwrap())
     };
     time(usage.user_time()) + time(usage.system_time())
 }

@@ -183,7 +183,7 @@ pub enum ConfigError {
     #[error("the HTTP client cannot be built, most likely since the system has no trusted certificates")]
     HttpClient,
     /// With the feature `rustls-no-provider`: no provider of cryptography is installed.
-    #[error("rustls has no crypto provider")]
+    #[error("no rustls crypto provider is installed")]
     CryptoProvider,
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]

@@ -69,7 +69,7 @@ impl TransportError {
                 "If the code host is in a private network, add that network to the allow list.",
             ),
             Self::PlainHttp => Advice::administrator("plain_http", "Use the https:// address of the code host."),
-            Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls` or `native-tls`."),
+            Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls`, or another one for TLS."),
             Self::NameNotFound => Advice::administrator(
                 "name_not_found",
                 "Check the spelling of the base URL, and that the host's name server knows it.",

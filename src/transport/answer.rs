@@ -187,7 +187,6 @@ impl Reply {
     }
 }
 
-/// The status only.
 fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error> {
     let token = token.expose_for(base_url)?;
     let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
@@ -200,6 +199,7 @@ fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error>
     Ok(authorization)
 }
 
+/// The status only.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("status", &self.parts.status.as_u16()).finish_non_exhaustive()

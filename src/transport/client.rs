@@ -30,6 +30,9 @@ use crate::network::Network;
 /// `Referer` or decompression; HTTP/1.1. Names are resolved once, every address is checked against the network policy,
 /// and the checked addresses are the ones dialled.
 ///
+/// Connections that [`Transport::prepare`] opens early are each logged by `hyper_util` at `WARN` ("Connection is HTTP/1, but
+/// request requires HTTP/2"), which means nothing.
+///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network};
 /// use std::time::Duration;
@@ -110,15 +113,16 @@ impl HttpClient {
     fn dispatch(
         &self,
         url: &url::Url,
-        mut request: http::Request<Vec<u8>>,
+        request: http::Request<Vec<u8>>,
     ) -> Result<impl Future<Output = Result<http::Response<Incoming>, legacy::Error>> + Send + use<>, TransportError>
     {
         self.check(url)?;
-        let mut outgoing = http::Request::new(Full::new(mem::take(request.body_mut()).into()));
-        *outgoing.method_mut() = request.method().clone();
+        let (head, body) = request.into_parts();
+        let mut outgoing = http::Request::new(Full::new(body.into()));
+        *outgoing.method_mut() = head.method;
         *outgoing.uri_mut() = uri(url)?;
         let headers = outgoing.headers_mut();
-        *headers = mem::take(request.headers_mut());
+        *headers = head.headers;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !headers.contains_key(USER_AGENT) {
             headers.append(USER_AGENT, self.shared.user_agent.clone());
@@ -281,7 +285,7 @@ impl HttpClientBuilder {
         self
     }
 
-    /// How long connecting may take, TLS included: 5 seconds unless set.
+    /// How long connecting may take, look-up and TLS included: 5 seconds unless set.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
