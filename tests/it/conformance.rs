@@ -109,7 +109,7 @@ async fn mistakes_of_a_provider_are_found_out() {
         (Mistake::PlainChallenge, &["authorization_url"]),
         (Mistake::AuthorizesElsewhere, &["authorization_url"]),
         (Mistake::RefreshesTwice, &["refresh", "lost_answers"]),
-        (Mistake::LosesOldToken, &["refresh"]),
+        (Mistake::LosesOldToken, &["refresh", "odd_tokens"]),
         (Mistake::TokenInUrl, &["user", "refusals"]),
         (Mistake::AsksElsewhere, &["user", "refusals"]),
         (Mistake::EveryFailureEndsTheLogin, &["junk_answers", "lost_answers", "refusals"]),

@@ -51,11 +51,11 @@ async fn a_new_token_that_is_refused_is_tried_again_and_not_renewed() -> Result 
         let keeper = host.builder(MemoryStore::default()).build();
         keeper.import(&host.connection(1), host.tokens(1, host.clock.now())).await?;
         let (calls, begun) = (AtomicUsize::new(0), Instant::now());
-        let called = keeper.with_token(&host.connection(1), async |_| {
+        let call = async |_| {
             let before = calls.fetch_add(1, Ordering::SeqCst);
             if before < refusals { Err(CallError::<()>::Unauthorized) } else { Ok(()) }
-        });
-        let called = called.await;
+        };
+        let called = keeper.with_token(&host.connection(1), call).await;
         assert_eq!(called.is_ok(), expected, "{refusals}: {called:?}");
         assert_eq!((calls.load(Ordering::SeqCst), begun.elapsed().as_secs()), (calls_made, seconds), "{refusals}");
         assert_eq!(host.wire.spent(), [""; 0]);
