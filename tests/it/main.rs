@@ -48,6 +48,7 @@ mod odd_responses;
 mod pending;
 mod port;
 mod prepare;
+mod programs;
 mod purpose;
 mod return_to;
 mod revoke;
