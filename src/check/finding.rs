@@ -117,7 +117,8 @@ impl Finding {
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Transport(cause) => {
-            matches!(cause, TransportError::TimedOut | TransportError::Interrupted | TransportError::Busy)
+            use TransportError::{Busy, Interrupted, NameLookupTimedOut, TimedOut};
+            matches!(cause, TimedOut | NameLookupTimedOut | Interrupted | Busy)
         }
         Error::Answer { cause, .. } => {
             matches!(cause, AnswerError::RateLimited { .. } | AnswerError::Unavailable { .. } | AnswerError::ReadOnly)

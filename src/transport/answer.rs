@@ -143,6 +143,8 @@ impl Reply {
             AnswerError::Redirect { to: reply.redirect_origin() }
         } else if status == StatusCode::TOO_MANY_REQUESTS {
             AnswerError::RateLimited { retry_after: reply.retry_after() }
+        } else if reply.is_bot_challenge(media) {
+            AnswerError::BotChallenge
         } else if status.is_server_error() {
             AnswerError::Unavailable { retry_after: reply.retry_after() }
         } else if status.is_success() && status != StatusCode::OK {
@@ -172,6 +174,15 @@ impl Reply {
         } else {
             Media::Other
         }
+    }
+
+    /// A bot protection says so in a header, or its page, which comes with 403 or 503, has one of the usual marks.
+    fn is_bot_challenge(&self, media: Media) -> bool {
+        if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
+            return true;
+        }
+        let is_refusal = matches!(self.parts.status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE);
+        is_refusal && media == Media::Html && CHALLENGE_MARKS.iter().any(|mark| self.text.contains(mark))
     }
 
     /// Scheme, host and port only: path and query may repeat what was sent.
@@ -213,6 +224,23 @@ const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// In the pages of bot protections: Cloudflare, AWS WAF, Imperva, Akamai, DataDome, PerimeterX, Anubis, and widgets.
+const CHALLENGE_MARKS: [&str; 13] = [
+    "/cdn-cgi/challenge-platform/",
+    "cf-chl-",
+    "cf_chl_",
+    "challenges.cloudflare.com",
+    "awsWafCookieDomainList",
+    "AwsWafIntegration",
+    "_Incapsula_Resource",
+    "/_sec/cp_challenge/",
+    "captcha-delivery.com",
+    "px-captcha",
+    "/.within.website/x/cmd/anubis/",
+    "g-recaptcha",
+    "h-captcha",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {
