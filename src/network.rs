@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub use self::address::AddressClass;
+pub use self::address::{AddressClass, RefusedAddress};
 use self::address::{embedded_v4, is_metadata, is_public, is_well_known_nat64, tunnelled};
 use crate::error::ConfigError;
 
@@ -158,15 +158,16 @@ impl Network {
         }
     }
 
-    /// What kind of address it is, for the operator who must know why it is refused.
-    pub(crate) fn class(&self, address: IpAddr) -> AddressClass {
-        if is_metadata(address) {
-            return AddressClass::Metadata;
-        }
-        if self.is_denied(address) {
-            return AddressClass::Denied;
-        }
-        AddressClass::of(self.translated(address).map_or(address.to_canonical(), IpAddr::V4))
+    /// The address with its kind, for the operator who must know why it is refused.
+    pub(crate) fn refused(&self, address: IpAddr) -> RefusedAddress {
+        let class = if is_metadata(address) {
+            AddressClass::Metadata
+        } else if self.is_denied(address) {
+            AddressClass::Denied
+        } else {
+            AddressClass::of(self.translated(address).map_or(address.to_canonical(), IpAddr::V4))
+        };
+        RefusedAddress::new(address, class)
     }
 
     /// Denied is also what leads to a denied IPv4 address.
@@ -186,15 +187,13 @@ impl Network {
         if is_well_known_nat64(v6) {
             return Some(last);
         }
-        self.nat64.iter().find(|prefix| prefix.contains(address)).map(|prefix| {
-            match prefix.0.prefix_len() {
-                32 => at_32,
-                40 => at_40,
-                48 => at_48,
-                56 => at_56,
-                64 => at_64,
-                _ => last,
-            }
+        self.nat64.iter().find(|prefix| prefix.contains(address)).map(|prefix| match prefix.0.prefix_len() {
+            32 => at_32,
+            40 => at_40,
+            48 => at_48,
+            56 => at_56,
+            64 => at_64,
+            _ => last,
         })
     }
 

@@ -76,7 +76,11 @@ impl Finding {
     /// assert_eq!(Finding::from_error(&TransportError::TimedOut.into()).level, Level::Unknown);
     /// ```
     pub fn from_error(error: &Error) -> Self {
-        let message = sentence(&error.to_string(), error.answer());
+        let mut message = sentence(&error.to_string(), error.answer());
+        if let Some(note) = error.operator_note() {
+            // The finding is one about the network, which only the full report shows.
+            message = format!("{message} {note}.");
+        }
         let finding =
             if may_pass(error) { Self::unknown(error.code(), message) } else { Self::problem(error.code(), message) };
         let finding = finding.fix(error.audience(), error.hint());

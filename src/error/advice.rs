@@ -105,8 +105,7 @@ macro_rules! advised {
             }
 
             /// What that person must do. May name set-up details; show it to administrators only, unless
-            /// [`audience`](Self::audience) is the user. One for the operator can name an address in the operator's
-            /// network; do not show it to an administrator who is not the operator.
+            /// [`audience`](Self::audience) is the user.
             pub fn hint(&self) -> std::borrow::Cow<'static, str> {
                 self.advice().hint
             }

@@ -1,8 +1,7 @@
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Advice, advised};
-use crate::network::AddressClass;
+use crate::network::RefusedAddress;
 
 /// Why a request got no answer.
 ///
@@ -22,15 +21,10 @@ pub enum TransportError {
     /// The network policy refuses the name, or an address that is not to be told.
     #[error("the code host's address is not allowed by the network policy")]
     AddressNotAllowed,
-    /// The network policy refuses an address: the one in the URL, or one of those that the name resolves to. Only the
-    /// [`hint`](Self::hint), which is for the operator, and `Debug` name it.
+    /// The network policy refuses an address: the one in the URL, or one of those that the name resolves to. It is named
+    /// by [`operator_note`](Self::operator_note) and nowhere else.
     #[error("the code host's address is not allowed by the network policy")]
-    AddressRefused {
-        /// The address.
-        address: IpAddr,
-        /// Why it is refused.
-        class: AddressClass,
-    },
+    AddressRefused(RefusedAddress),
     /// Plain HTTP, which was not asked for.
     #[error("plain HTTP is not allowed by the network policy")]
     PlainHttp,
@@ -50,7 +44,7 @@ pub enum TransportError {
     #[error("the code host's certificate is not trusted: its authority is unknown")]
     TlsUntrusted,
     /// The server sent only its own certificate, and the one that signed it is not known.
-    #[error("the code host's certificate is not trusted: a certificate between it and its authority is missing")]
+    #[error("the code host's certificate is not trusted: the server sent none that leads to a known authority")]
     TlsMissingIntermediate,
     /// The certificate is no longer valid.
     #[error("the code host's certificate has expired")]
@@ -94,6 +88,20 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// What only the operator may know, as it tells about the operator's network: the address that was refused, and why.
+    ///
+    /// ```
+    /// use codehost_oauth::error::TransportError;
+    ///
+    /// assert_eq!(TransportError::Refused.operator_note(), None);
+    /// ```
+    pub fn operator_note(&self) -> Option<String> {
+        match self {
+            Self::AddressRefused(refused) => Some(refused.to_string()),
+            _ => None,
+        }
+    }
+
     /// Whether TLS is spoken there, and only the certificate is not trusted.
     pub(crate) fn is_certificate(&self) -> bool {
         matches!(
@@ -110,13 +118,11 @@ impl TransportError {
 
     pub(crate) fn advice(&self) -> Advice {
         let advice = match self {
-            Self::AddressNotAllowed => Advice::operator(
+            Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
-                "If the code host is in a private network, add that network to the allow list.",
+                "Add the code host's network to the allow list, if it is a private one. The operator finds the refused \
+                 address in the full report of a check.",
             ),
-            Self::AddressRefused { address, class } => {
-                Advice::operator("address_not_allowed", format!("{} {address} is {class}.", class.advice()))
-            }
             Self::PlainHttp => Advice::administrator("plain_http", "Use the https:// address of the code host."),
             Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls`, or another one for TLS."),
             Self::NameNotFound => Advice::administrator(
@@ -132,7 +138,7 @@ impl TransportError {
             Self::TlsUntrusted => Advice::administrator(
                 "tls_untrusted",
                 "Add the certificate (PEM) of the private authority, or the code host's own if it signed itself, to the \
-                 integration.",
+                 integration. If a public authority signed it, let the code host send its whole chain (fullchain.pem).",
             ),
             Self::TlsMissingIntermediate => Advice::administrator(
                 "tls_missing_intermediate",

@@ -3,7 +3,59 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an address is refused. It tells about the network that this app is in, so it is for the operator only.
+/// An address that the network policy refuses, and what kind of address it is. It tells about the network that this app is
+/// in, so it is for the operator only: `Display` shows it, `Debug` does not.
+///
+/// ```
+/// use codehost_oauth::error::{Error, TransportError};
+/// use codehost_oauth::transport::{AddressClass, HttpClient, Network, Transport};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let http = HttpClient::builder(Network::public_only()).build().unwrap();
+/// let request = http::Request::get("https://10.0.0.5/").body(Vec::new()).unwrap();
+/// let Err(TransportError::AddressRefused(refused)) = http.send(request, 0).await else { panic!() };
+/// assert_eq!(refused.class(), AddressClass::Private);
+/// assert_eq!(refused.to_string(), "10.0.0.5 is a private address");
+/// assert_eq!(format!("{refused:?}"), "RefusedAddress(Private)");
+/// # });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RefusedAddress {
+    address: IpAddr,
+    class: AddressClass,
+}
+
+impl RefusedAddress {
+    pub(super) fn new(address: IpAddr, class: AddressClass) -> Self {
+        Self { address, class }
+    }
+
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// What kind of address it is.
+    pub fn class(&self) -> AddressClass {
+        self.class
+    }
+}
+
+impl fmt::Display for RefusedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}", self.address, self.class)
+    }
+}
+
+impl fmt::Debug for RefusedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RefusedAddress({:?})", self.class)
+    }
+}
+
+/// Why an address is refused.
 ///
 /// ```
 /// use codehost_oauth::transport::AddressClass;
@@ -48,16 +100,6 @@ impl AddressClass {
             () if multicast => Self::Multicast,
             () if is_public(address) => Self::Public,
             () => Self::Special,
-        }
-    }
-
-    /// What the operator can do.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
-            Self::Metadata => "Enter another base URL: such addresses are never reached.",
-            Self::Denied => "Take its network off the list of those that are never reached, if the code host is there.",
-            Self::Public => "Check the name servers of this app: `localhost` must be this machine.",
-            _ => "Add its network to the allow list, if the code host is there.",
         }
     }
 }

@@ -141,10 +141,10 @@ impl Reply {
         let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
             AnswerError::Redirect { to: reply.redirect_origin() }
-        } else if status == StatusCode::TOO_MANY_REQUESTS {
-            AnswerError::RateLimited { retry_after: reply.retry_after() }
         } else if reply.is_bot_challenge(media) {
             AnswerError::BotChallenge
+        } else if status == StatusCode::TOO_MANY_REQUESTS {
+            AnswerError::RateLimited { retry_after: reply.retry_after() }
         } else if status.is_server_error() {
             AnswerError::Unavailable { retry_after: reply.retry_after() }
         } else if status.is_success() && status != StatusCode::OK {
@@ -182,7 +182,11 @@ impl Reply {
             return true;
         }
         let is_refusal = matches!(self.parts.status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE);
-        is_refusal && media == Media::Html && CHALLENGE_MARKS.iter().any(|mark| self.text.contains(mark))
+        if !is_refusal || media != Media::Html {
+            return false;
+        }
+        let text = self.text.to_ascii_lowercase();
+        CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
     }
 
     /// Scheme, host and port only: path and query may repeat what was sent.
@@ -225,21 +229,29 @@ const MAX_API_BODY: usize = 512 * 1024;
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// In the pages of bot protections: Cloudflare, AWS WAF, Imperva, Akamai, DataDome, PerimeterX, Anubis, and widgets.
-const CHALLENGE_MARKS: [&str; 13] = [
+/// What stands in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard,
+/// Sucuri, Anubis, and widgets that each of them may use.
+const CHALLENGE_MARKS: [&str; 20] = [
     "/cdn-cgi/challenge-platform/",
     "cf-chl-",
     "cf_chl_",
     "challenges.cloudflare.com",
-    "awsWafCookieDomainList",
-    "AwsWafIntegration",
-    "_Incapsula_Resource",
+    "awswaf",
+    "_incapsula_resource",
     "/_sec/cp_challenge/",
     "captcha-delivery.com",
     "px-captcha",
+    "ddos-guard",
+    "sucuri_cloudproxy",
     "/.within.website/x/cmd/anubis/",
     "g-recaptcha",
     "h-captcha",
+    "hcaptcha.com",
+    "just a moment...",
+    "checking your browser",
+    "checking if the site connection is secure",
+    "enable javascript and cookies to continue",
+    "verify you are human",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -187,7 +187,7 @@ impl HttpClient {
             url::Host::Domain(_) => return Err(TransportError::AddressNotAllowed),
         };
         if let Some(address) = address.filter(|address| !network.permits(*address)) {
-            return Err(TransportError::AddressRefused { class: network.class(address), address });
+            return Err(TransportError::AddressRefused(network.refused(address)));
         }
         match url.scheme() {
             "http" if !network.permits_http(&host) => Err(TransportError::PlainHttp),

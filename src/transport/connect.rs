@@ -56,9 +56,9 @@ impl Connector {
         let now = Instant::now();
         let until = now.checked_add(self.timeout).unwrap_or(now);
         let addresses = match url.host() {
-            Some(url::Host::Domain(name)) => timeout_at(until, self.addresses(name))
-                .await
-                .unwrap_or(Err(TransportError::NameLookupTimedOut))?,
+            Some(url::Host::Domain(name)) => {
+                timeout_at(until, self.addresses(name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
+            }
             // Those that stand in the URL were checked before, and no resolver sees them.
             _ => Vec::new(),
         };
@@ -78,7 +78,7 @@ impl Connector {
         let name = name.strip_suffix('.').unwrap_or(name);
         let addresses = self.lookups.lookup(name).await?;
         if let Some(refused) = first_refused(&self.network, name, &addresses) {
-            return Err(TransportError::AddressRefused { class: self.network.class(refused), address: refused });
+            return Err(TransportError::AddressRefused(self.network.refused(refused)));
         }
         Ok(addresses.into_iter().take(MAX_DIALLED).map(|ip| SocketAddr::new(ip, 0)).collect())
     }
@@ -127,7 +127,7 @@ impl Service<Uri> for Tcp {
             // Defence in depth: the names' and the literal addresses were checked before.
             match connection.inner().peer_addr().map(|peer| peer.ip()) {
                 Ok(address) if network.permits(address) => Ok(Metered::new(connection, wire)),
-                Ok(address) => Err(TransportError::AddressRefused { class: network.class(address), address }),
+                Ok(address) => Err(TransportError::AddressRefused(network.refused(address))),
                 Err(_) => Err(TransportError::Refused),
             }
         })

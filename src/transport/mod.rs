@@ -36,7 +36,7 @@ pub use self::limits::RequestLimits;
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
-pub use crate::network::{AddressClass, Cidr, Network};
+pub use crate::network::{AddressClass, Cidr, Network, RefusedAddress};
 
 /// Sends one request and brings back one answer.
 ///

@@ -208,7 +208,9 @@ mod library {
         Some(match cause {
             Cause::Expired | Cause::ExpiredContext { .. } => TransportError::TlsExpired,
             Cause::NotValidYet | Cause::NotValidYetContext { .. } => TransportError::TlsNotYetValid,
-            Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => TransportError::TlsCommonNameOnly,
+            Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                TransportError::TlsCommonNameOnly
+            }
             Cause::NotValidForName | Cause::NotValidForNameContext { .. } => TransportError::TlsWrongName,
             Cause::UnknownIssuer => TransportError::TlsUntrusted,
             Cause::Other(other) if other.0.is::<OnlyTheLast>() => TransportError::TlsMissingIntermediate,
