@@ -264,7 +264,7 @@ mod tests {
         #[async_trait::async_trait]
         impl super::super::Resolve for Stuck {
             async fn lookup(&self, _: &str) -> io::Result<Vec<IpAddr>> {
-                std::future::pending().await
+                future::pending().await
             }
         }
         for timeout in [1, 5, 60].map(Duration::from_secs) {

@@ -135,3 +135,59 @@ impl<T: Connection> Connection for Metered<T> {
 
 /// Bytes of one read, and of all reads before other tasks run.
 const TURN: usize = 8 * 1024;
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A flood, of which `allowed` bytes may be read.
+    async fn read(allowed: usize) -> (usize, io::Result<usize>, Meter) {
+        let (client, mut server) = tokio::io::duplex(1 << 20);
+        let flood = tokio::spawn(async move { while server.write_all(&[b'a'; 4096]).await.is_ok() {} });
+        let meter = Meter::default();
+        meter.allow(allowed);
+        let mut metered = TokioIo::new(Metered::new(TokioIo::new(client), meter.clone()));
+        let (mut total, mut buffer) = (0, vec![0; 1 << 16]);
+        let last = loop {
+            match metered.read(&mut buffer).await {
+                Ok(count @ 1..) => total += count,
+                other => break other,
+            }
+            assert!(total <= allowed);
+        };
+        flood.abort();
+        (total, last, meter)
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_is_allowed() {
+        for allowed in [0, 1, TURN - 1, TURN, TURN + 1, 320 * 1024] {
+            let (total, last, meter) = read(allowed).await;
+            assert!(total <= allowed && allowed - total < TURN, "{total} of {allowed}");
+            assert!(last.is_err() && meter.is_exceeded());
+            assert!(meter.has_any());
+            meter.allow(1);
+            assert!(!meter.has_any());
+        }
+    }
+
+    /// Between two turns of a read that never has to wait, another task has one.
+    #[tokio::test]
+    async fn other_tasks_have_turns() {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counter.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        read(64 * TURN).await.1.unwrap_err();
+        other.abort();
+        assert!(turns.load(Ordering::Relaxed) >= 60, "{turns:?}");
+    }
+}
