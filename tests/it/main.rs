@@ -47,6 +47,7 @@ mod observe;
 mod pending;
 mod port;
 mod prepare;
+mod programs;
 mod purpose;
 mod return_to;
 mod revoke;
