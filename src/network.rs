@@ -158,8 +158,16 @@ impl Network {
         }
     }
 
-    /// The address with its kind, for the operator who must know why it is refused.
-    pub(crate) fn refused(&self, address: IpAddr) -> RefusedAddress {
+    /// The address with its kind, for the operator who must know why it is refused, and for a
+    /// [`Transport`](crate::transport::Transport) of your own that refuses it.
+    ///
+    /// ```
+    /// # use codehost_oauth::transport::Network;
+    /// let refused = Network::public_only().refused("64:ff9b::a00:1".parse()?);
+    /// assert_eq!(refused.to_string(), "64:ff9b::a00:1 is a private address");
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn refused(&self, address: IpAddr) -> RefusedAddress {
         let class = if is_metadata(address) {
             AddressClass::Metadata
         } else if self.is_denied(address) {
