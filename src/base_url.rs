@@ -42,14 +42,15 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses what an administrator typed.
+    /// Parses what an administrator typed. Blanks, tabs and line ends before and behind it are cut.
     ///
     /// # Errors
     ///
     /// [`BaseUrlError`] says what is wrong in words for the person who typed it. It never repeats user information
     /// or a query, which may hold a secret.
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
-        let url = read(text)?;
+        // What a copied text often has at its ends. Inside, they are refused.
+        let url = read(text.trim())?;
         let host = url.host().ok_or(BaseUrlError::Host)?;
         match &host {
             url::Host::Domain(name) if !network.permits_name(name) => return Err(BaseUrlError::LocalName),

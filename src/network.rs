@@ -1,8 +1,12 @@
+mod address;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use self::address::{AddressClass, RefusedAddress};
+use self::address::{embedded_v4, is_metadata, is_public, is_well_known_nat64, tunnelled};
 use crate::error::ConfigError;
 
 /// Where this crate may connect to: the egress policy of one host.
@@ -12,7 +16,8 @@ use crate::error::ConfigError;
 /// and [`HttpClient`](crate::transport::HttpClient) asks it again for every address that a name resolves to, right
 /// before it connects to exactly that address.
 ///
-/// Cloud metadata addresses (169.254.169.254 and its relatives) are refused under every policy.
+/// Cloud metadata addresses (169.254.169.254 and its relatives) are refused under every policy, and so is what
+/// [`deny`](Self::deny) names.
 ///
 /// Source: the IANA special-purpose address registries; OWASP's SSRF prevention cheat sheet, case 2.
 ///
@@ -33,6 +38,8 @@ use crate::error::ConfigError;
 pub struct Network {
     reach: Reach,
     plain_http: PlainHttp,
+    denied: Arc<[Cidr]>,
+    nat64: Arc<[Cidr]>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,22 +97,112 @@ impl Network {
         Self { plain_http: PlainHttp::Allowed, ..self }
     }
 
+    /// Networks that are never reached, whatever else is allowed: such as the operator's own servers at public addresses.
+    /// An address that leads to one of them by NAT64 or another spelling is not reached either.
+    ///
+    /// ```
+    /// # use codehost_oauth::transport::Network;
+    /// let network = Network::public_only().deny(["198.41.0.0/24".parse()?, "10.0.0.0/8".parse()?]);
+    /// assert!(!network.permits("198.41.0.4".parse()?));
+    /// assert!(!network.permits("64:ff9b::c629:4".parse()?));
+    /// assert!(network.permits("198.41.1.4".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn deny(mut self, networks: impl IntoIterator<Item = Cidr>) -> Self {
+        self.denied = self.denied.iter().copied().chain(networks).collect();
+        self
+    }
+
+    /// Another prefix of the operator's NAT64, besides `64:ff9b::/96`: its addresses are judged by the IPv4 address in them.
+    ///
+    /// ```
+    /// # use codehost_oauth::transport::Network;
+    /// let network = Network::public_only().nat64("2001:db8:64::/96".parse()?)?;
+    /// assert!(network.permits("2001:db8:64::101:101".parse()?), "1.1.1.1");
+    /// assert!(!network.permits("2001:db8:64::a00:1".parse()?), "10.0.0.1");
+    /// assert!(network.nat64("2001:db8::/80".parse()?).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Cidr`] unless it is an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits (RFC 6052 section 2.2).
+    pub fn nat64(mut self, prefix: Cidr) -> Result<Self, ConfigError> {
+        let is_prefix = prefix.0.addr().is_ipv6() && matches!(prefix.0.prefix_len(), 32 | 40 | 48 | 56 | 64 | 96);
+        if !is_prefix {
+            return Err(ConfigError::Cidr);
+        }
+        self.nat64 = self.nat64.iter().copied().chain([prefix]).collect();
+        Ok(self)
+    }
+
     /// Whether a connection to `address` is allowed.
     ///
-    /// No name honestly resolves to an IPv6 spelling of an IPv4 address (mapped, NAT64, 6to4, …), so none of them is
-    /// public, whichever IPv4 address it stands for.
+    /// An address behind NAT64 (`64:ff9b::/96`, and what [`nat64`](Self::nat64) names) is judged by its IPv4 address. No name
+    /// honestly resolves to another IPv6 spelling of an IPv4 address (mapped, 6to4, …), so none of them is public,
+    /// whichever IPv4 address it stands for.
     pub fn permits(&self, address: IpAddr) -> bool {
-        if is_metadata(address) {
+        if is_metadata(address) || self.is_denied(address) {
             return false;
         }
         if self.plain_http == PlainHttp::Loopback && address.to_canonical().is_loopback() {
             return true;
         }
+        // A translator sends it on to that address, so the prefix says nothing.
+        let address = self.translated(address).map_or(address, IpAddr::V4);
         match &self.reach {
             Reach::PublicOnly => is_public(address),
             Reach::AllowList(nets) => is_public(address) || nets.iter().any(|net| net.contains(address)),
             Reach::Any => true,
         }
+    }
+
+    /// The address with its kind, for the operator who must know why it is refused, and for a
+    /// [`Transport`](crate::transport::Transport) of your own that refuses it.
+    ///
+    /// ```
+    /// # use codehost_oauth::transport::Network;
+    /// let refused = Network::public_only().refused("64:ff9b::a00:1".parse()?);
+    /// assert_eq!(refused.to_string(), "64:ff9b::a00:1 is a private address");
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn refused(&self, address: IpAddr) -> RefusedAddress {
+        let class = if is_metadata(address) {
+            AddressClass::Metadata
+        } else if self.is_denied(address) {
+            AddressClass::Denied
+        } else {
+            AddressClass::of(self.translated(address).map_or(address.to_canonical(), IpAddr::V4))
+        };
+        RefusedAddress::new(address, class)
+    }
+
+    /// Denied is also what leads to a denied IPv4 address.
+    fn is_denied(&self, address: IpAddr) -> bool {
+        let is_denied = |address| self.denied.iter().any(|net| net.contains(address));
+        let behind = self.translated(address).or_else(|| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => tunnelled(v6),
+        });
+        is_denied(address) || behind.is_some_and(|v4| is_denied(v4.into()))
+    }
+
+    /// The IPv4 address that a NAT64 sends on to.
+    fn translated(&self, address: IpAddr) -> Option<Ipv4Addr> {
+        let IpAddr::V6(v6) = address else { return None };
+        let [last, at_64, at_56, at_48, at_40, at_32, ..] = embedded_v4(v6);
+        if is_well_known_nat64(v6) {
+            return Some(last);
+        }
+        self.nat64.iter().find(|prefix| prefix.contains(address)).map(|prefix| match prefix.0.prefix_len() {
+            32 => at_32,
+            40 => at_40,
+            48 => at_48,
+            56 => at_56,
+            64 => at_64,
+            _ => last,
+        })
     }
 
     /// Whether a host name may be looked up at all. The addresses that it resolves to are the wall; this refuses early,
@@ -137,7 +234,7 @@ impl Network {
     }
 
     fn new(reach: Reach) -> Self {
-        Self { reach, plain_http: PlainHttp::Refused }
+        Self { reach, plain_http: PlainHttp::Refused, denied: Arc::default(), nat64: Arc::default() }
     }
 }
 
@@ -205,100 +302,3 @@ const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 /// Kubernetes, old resolvers). A hint for the form; the addresses are the wall.
 const LOCAL_SUFFIXES: [&str; 11] =
     ["local", "internal", "svc", "home.arpa", "localdomain", "lan", "corp", "home", "intranet", "private", "onion"];
-
-const METADATA_V4: [Ipv4Addr; 8] = [
-    Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, OpenStack
-    Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
-    Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS pod identity
-    Ipv4Addr::new(169, 254, 42, 42),   // Scaleway
-    Ipv4Addr::new(169, 254, 0, 23),    // Tencent
-    Ipv4Addr::new(168, 63, 129, 16),   // Azure WireServer, a public address
-    Ipv4Addr::new(100, 100, 100, 200), // Alibaba
-    Ipv4Addr::new(192, 0, 0, 192),     // Oracle
-];
-
-/// Those that end in 169.254.169.254 (OpenStack, Oracle) are found by [`embedded_v4`].
-const METADATA_V6: [Ipv6Addr; 6] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),     // AWS
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),      // AWS EKS pod identity
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),      // Google
-    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),       // Scaleway
-    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x1), // Akamai
-    Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200), // Alibaba
-];
-
-/// IPv4 blocks that are not globally routable, and multicast.
-const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-];
-
-/// Blocks inside 2000::/3 that are not globally routable or that wrap an IPv4 address.
-const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // Teredo, ORCHID, benchmarking
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
-];
-
-const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !SPECIAL_V4.iter().any(|net| in_v4(v4, *net)) && !METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => {
-            in_v6(v6, GLOBAL_UNICAST_V6) && !SPECIAL_V6.iter().any(|net| in_v6(v6, *net)) && !is_isatap(v6)
-        }
-    }
-}
-
-/// Metadata addresses in every spelling that a translator on the way could turn back into IPv4.
-fn is_metadata(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => METADATA_V6.contains(&v6) || embedded_v4(v6).iter().any(|v4| METADATA_V4.contains(v4)),
-    }
-}
-
-/// The IPv4 addresses that an IPv6 address may stand for, whatever its prefix, since an operator can choose that.
-fn embedded_v4(v6: Ipv6Addr) -> [Ipv4Addr; 8] {
-    let [_, _, c, d, e, f, g, h, _, j, k, l, m, n, o, p] = v6.octets();
-    [
-        Ipv4Addr::new(m, n, o, p),     // mapped, compatible, ISATAP, NAT64 with a prefix of 96 bits
-        Ipv4Addr::new(j, k, l, m),     // NAT64 with 64 (RFC 6052 section 2.2: octet 8 is skipped)
-        Ipv4Addr::new(h, j, k, l),     // 56
-        Ipv4Addr::new(g, h, j, k),     // 48, as 64:ff9b:1::/48 may be used
-        Ipv4Addr::new(f, g, h, j),     // 40
-        Ipv4Addr::new(e, f, g, h),     // 32; a Teredo server
-        Ipv4Addr::new(c, d, e, f),     // 6to4
-        Ipv4Addr::new(!m, !n, !o, !p), // a Teredo client
-    ]
-}
-
-/// An interface id that wraps an IPv4 address behind any prefix (RFC 5214 section 6.1).
-fn is_isatap(v6: Ipv6Addr) -> bool {
-    matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _])
-}
-
-fn in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u32)) -> bool {
-    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
-    address.to_bits() & mask == net.to_bits()
-}
-
-fn in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u32)) -> bool {
-    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix)).unwrap_or(0);
-    address.to_bits() & mask == net.to_bits()
-}

@@ -102,7 +102,6 @@ impl App {
         }
         http = match row.timeout.map(u64::try_from) {
             None => http,
-            Some(Ok(0)) => http.with_timeout(None),
             Some(seconds) => http.with_timeout(Some(Duration::from_secs(seconds.unwrap_or(1)))),
         };
         let trust = if row.trust_emails { EmailTrust::WithoutVerification } else { EmailTrust::Vendor };

@@ -119,12 +119,12 @@ impl Typed {
         let timeout = match self.timeout.trim() {
             "" => None,
             text => match text.parse::<u32>() {
-                Ok(seconds) if seconds <= MAX_TIMEOUT => Some(i64::from(seconds)),
+                Ok(seconds) if (1..=MAX_TIMEOUT).contains(&seconds) => Some(i64::from(seconds)),
                 _ => {
                     draft.say(
                         "timeout",
-                        "The time-out is not a number of seconds up to 3600.",
-                        "Leave it empty for the default; 0 is no limit.",
+                        "The time-out is not a number of seconds from 1 to 60.",
+                        "Leave it empty for the default.",
                     );
                     None
                 }
@@ -216,4 +216,5 @@ impl Draft {
     }
 }
 
-const MAX_TIMEOUT: u32 = 3600;
+/// The most that the client allows.
+const MAX_TIMEOUT: u32 = 60;

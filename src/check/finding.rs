@@ -76,7 +76,11 @@ impl Finding {
     /// assert_eq!(Finding::from_error(&TransportError::TimedOut.into()).level, Level::Unknown);
     /// ```
     pub fn from_error(error: &Error) -> Self {
-        let message = sentence(&error.to_string(), error.answer());
+        let mut message = sentence(&error.to_string(), error.answer());
+        if let Some(note) = error.operator_note() {
+            // The finding is one about the network, which only the full report shows.
+            message = format!("{message} {note}.");
+        }
         let finding =
             if may_pass(error) { Self::unknown(error.code(), message) } else { Self::problem(error.code(), message) };
         let finding = finding.fix(error.audience(), error.hint());
@@ -117,7 +121,8 @@ impl Finding {
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Transport(cause) => {
-            matches!(cause, TransportError::TimedOut | TransportError::Interrupted | TransportError::Busy)
+            use TransportError::{Busy, Interrupted, NameLookupTimedOut, TimedOut};
+            matches!(cause, TimedOut | NameLookupTimedOut | Interrupted | Busy)
         }
         Error::Answer { cause, .. } => {
             matches!(cause, AnswerError::RateLimited { .. } | AnswerError::Unavailable { .. } | AnswerError::ReadOnly)

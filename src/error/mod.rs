@@ -113,6 +113,14 @@ impl Error {
         matches!(self, Self::Api { cause, .. } if refused(cause))
     }
 
+    /// What only the operator may know; see [`TransportError::operator_note`]. Log it, and show it to nobody else.
+    pub fn operator_note(&self) -> Option<String> {
+        match self {
+            Self::Transport(cause) => cause.operator_note(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn advice(&self) -> Advice {
         match self {
             Self::BaseUrl(cause) => cause.advice(),

@@ -148,7 +148,8 @@ async fn speaks_tls(api_url: &BaseUrl, http: &Bounded<'_>) -> bool {
         return false;
     }
     match Reply::get_public(http, &url).await {
-        Ok(_) | Err(Error::Answer { .. } | Error::Transport(TransportError::TlsUntrusted)) => true,
+        Ok(_) | Err(Error::Answer { .. }) => true,
+        Err(Error::Transport(cause)) => cause.is_certificate(),
         Err(_) => false,
     }
 }

@@ -168,17 +168,18 @@ impl IntegrationBuilder {
         if let Some(group) = &self.required_group {
             self.provider.ensure_group(group, &scopes)?;
         }
+        let origin = Origin::new(id.clone(), self.provider.base_url().clone());
         Ok(Integration {
             name: parse_name(&name)?.into(),
             callback_url: self.provider.callback_url(&host, &id),
             authorization_url: OnceLock::new(),
-            origin: Origin::new(id, self.provider.base_url().clone()),
+            http: Bulkhead::new(http, origin.clone(), self.max_in_flight),
+            origin,
             provider: self.provider,
             client,
             host,
             scopes,
             access,
-            http: Bulkhead::new(http, self.max_in_flight),
             login_deadline: self.login_deadline,
             email_trust: self.email_trust,
             allow_bots: self.allow_bots,

@@ -29,9 +29,9 @@ use crate::user::{EmailTrust, User};
 /// people in.
 ///
 /// There is no way to change one; build another when the settings change. Another code host is another integration, with an
-/// id of its own (see [`AccountKey`](crate::AccountKey)). Keep it in an `Arc`, one for each row of the host's table: it
-/// remembers how its code host does. At most four requests are under way at once, and after five in a row without an
-/// answer the next thirty seconds' worth of them fail at once with the same error, except those of
+/// id of its own (see [`AccountKey`](crate::AccountKey)). The client remembers by the id how its code host does: at most
+/// four requests are under way at once, and after five in a row without an answer the next thirty seconds' worth of
+/// them fail at once with the same error, except those of
 /// [`check`](Self::check). One code host that is down does not slow the logins at the others.
 ///
 /// ```

@@ -144,6 +144,8 @@ impl Reply {
         let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
             AnswerError::Redirect { to: reply.redirect_origin() }
+        } else if reply.is_bot_challenge(media) {
+            AnswerError::BotChallenge
         } else if status == StatusCode::TOO_MANY_REQUESTS {
             AnswerError::RateLimited { retry_after: reply.retry_after() }
         } else if status.is_server_error() {
@@ -175,6 +177,19 @@ impl Reply {
             found = Some(if is_json { Media::Json } else { Media::Other });
         }
         found.unwrap_or(Media::Other)
+    }
+
+    /// A bot protection says so in a header, or its page, which comes with 403 or 503, has one of the usual marks.
+    fn is_bot_challenge(&self, media: Media) -> bool {
+        if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
+            return true;
+        }
+        let is_refusal = matches!(self.parts.status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE);
+        if !is_refusal || media != Media::Html {
+            return false;
+        }
+        let text = self.text.to_ascii_lowercase();
+        CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
     }
 
     /// Scheme, host and port only: path and query may repeat what was sent.
@@ -225,6 +240,31 @@ const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
+
+/// What stands in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard,
+/// Sucuri, Anubis, and widgets that each of them may use.
+const CHALLENGE_MARKS: [&str; 20] = [
+    "/cdn-cgi/challenge-platform/",
+    "cf-chl-",
+    "cf_chl_",
+    "challenges.cloudflare.com",
+    "awswaf",
+    "_incapsula_resource",
+    "/_sec/cp_challenge/",
+    "captcha-delivery.com",
+    "px-captcha",
+    "ddos-guard",
+    "sucuri_cloudproxy",
+    "/.within.website/x/cmd/anubis/",
+    "g-recaptcha",
+    "h-captcha",
+    "hcaptcha.com",
+    "just a moment...",
+    "checking your browser",
+    "checking if the site connection is secure",
+    "enable javascript and cookies to continue",
+    "verify you are human",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {

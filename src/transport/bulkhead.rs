@@ -1,32 +1,32 @@
 //! Keeps one code host's trouble from everybody else's logins.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
 use url::Url;
 
+use super::limits::{Learnt, Limits, RequestLimits};
 use super::{Sending, Transport};
 use crate::error::TransportError;
+use crate::token::Origin;
 
 /// The transport of one integration: a bounded number of requests at once, and none for a while to a code host that
-/// does not answer. It belongs to the integration and not to an address, so a tenant that names somebody else's code
-/// host as its own can use up no slots but its own, and it costs a few words of memory for each integration.
-///
-/// After [`MAX_FAILURES`] transient failures in a row the last one is given again at once, without a request, for
-/// [`PAUSE`]. Then one request finds out whether the code host is back.
+/// does not answer. Both are kept by the integration's id in the shared client, so that a tenant that saves its settings
+/// again gets no more of them, and one that names somebody else's code host as its own can use up no slots but its own.
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
     inner: Arc<dyn Transport>,
-    slots: Semaphore,
-    breaker: Mutex<Breaker>,
+    limits: RequestLimits,
+    origin: Origin,
+    max_in_flight: usize,
 }
 
 impl Bulkhead {
-    pub(crate) fn new(inner: Arc<dyn Transport>, max_in_flight: usize) -> Self {
-        let slots = Semaphore::new(max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Self { inner, slots, breaker: Mutex::default() }
+    /// A transport that shares no limits gets some for this integration alone.
+    pub(crate) fn new(inner: Arc<dyn Transport>, origin: Origin, max_in_flight: usize) -> Self {
+        let limits = inner.limits().cloned().unwrap_or_default();
+        Self { inner, limits, origin, max_in_flight: max_in_flight.clamp(1, Semaphore::MAX_PERMITS) }
     }
 
     /// The same without the breaker's word: whoever asks for a check wants to know how things are now.
@@ -34,23 +34,44 @@ impl Bulkhead {
         Checking(self)
     }
 
-    fn admit<'a>(&'a self, request: Sending<'a>) -> Sending<'a> {
-        Box::pin(async {
-            self.lock().admit()?;
-            self.attempt(request).await
+    fn admit<'a>(&'a self, is_repeatable: bool, request: Sending<'a>) -> Sending<'a> {
+        Box::pin(async move {
+            let limits = self.limits();
+            limits.breaker().admit(self.origin.base_url())?;
+            self.attempt(&limits, is_repeatable, request).await
         })
     }
 
     /// Lets a request out when there is room for it. It is not polled before, so nothing of it is sent.
-    async fn attempt(&self, request: Sending<'_>) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let _slot = slot(&self.slots).await?;
-        let answer = request.await;
-        self.lock().learn(answer.as_ref().err());
-        answer
+    async fn attempt(
+        &self,
+        limits: &Limits,
+        is_repeatable: bool,
+        request: Sending<'_>,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let _slot = slot(limits.slots()).await?;
+        let response = request.await;
+        let base_url = self.origin.base_url();
+        let learnt = limits.breaker().learn(base_url, response.as_ref().err(), is_repeatable);
+        if let (Learnt::Doubtful, Err(error)) = (learnt, &response) {
+            // Somebody who has no account can have codes sent that nobody gave, and a firewall in front of the code host may
+            // cut such requests off. What is sent now holds nothing of theirs.
+            let alive = tokio::time::timeout(MAX_WAIT, self.inner.send(self.is_anybody_there(), MAX_PROBE)).await;
+            let dead = alive.map_or(true, |alive| alive.is_err_and(|error| error.is_transient()));
+            limits.breaker().decide(base_url, error, dead);
+        }
+        response
     }
 
-    fn lock(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_anybody_there(&self) -> http::Request<Vec<u8>> {
+        let mut request = http::Request::new(Vec::new());
+        *request.method_mut() = http::Method::HEAD;
+        *request.uri_mut() = self.origin.base_url().as_str().parse().unwrap_or_default();
+        request
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        self.limits.of(self.origin.integration(), self.max_in_flight)
     }
 }
 
@@ -60,7 +81,7 @@ impl Transport for Bulkhead {
         'a: 'b,
         Self: 'b,
     {
-        self.admit(self.inner.send(request, max_body))
+        self.admit(is_repeatable(request.method()), self.inner.send(request, max_body))
     }
 
     fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
@@ -69,12 +90,12 @@ impl Transport for Bulkhead {
         'u: 'b,
         Self: 'b,
     {
-        self.admit(self.inner.send_to(url, request, max_body))
+        self.admit(is_repeatable(request.method()), self.inner.send_to(url, request, max_body))
     }
 
     fn prepare(&self, url: &Url, requests: usize) {
-        let resting = self.lock().open.is_some();
-        if !resting {
+        let is_resting = self.limits().breaker().is_open(self.origin.base_url());
+        if !is_resting {
             self.inner.prepare(url, requests);
         }
     }
@@ -89,7 +110,9 @@ impl Transport for Checking<'_> {
         'a: 'b,
         Self: 'b,
     {
-        Box::pin(self.0.attempt(self.0.inner.send(request, max_body)))
+        let is_repeatable = is_repeatable(request.method());
+        let request = self.0.inner.send(request, max_body);
+        Box::pin(async move { self.0.attempt(&self.0.limits(), is_repeatable, request).await })
     }
 }
 
@@ -104,44 +127,12 @@ pub(super) async fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, Trans
     }
 }
 
+/// Whether a request may be sent again if nothing came back: it changes nothing at the server.
+pub(super) fn is_repeatable(method: &http::Method) -> bool {
+    method == http::Method::GET || method == http::Method::HEAD
+}
+
 /// Requests of one integration at once, unless it is built otherwise.
 pub(crate) const MAX_IN_FLIGHT: usize = 4;
-const MAX_FAILURES: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(30);
 const MAX_WAIT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Default)]
-struct Breaker {
-    failures: u32,
-    /// What is repeated until when, once there were too many failures.
-    open: Option<(TransportError, Instant)>,
-}
-
-impl Breaker {
-    fn admit(&mut self) -> Result<(), TransportError> {
-        let Some((error, until)) = &mut self.open else { return Ok(()) };
-        let now = Instant::now();
-        if now < *until {
-            return Err(error.clone());
-        }
-        // This request is the one that finds out; the others wait for another pause, whatever becomes of it.
-        *until = now.checked_add(PAUSE).unwrap_or(now);
-        Ok(())
-    }
-
-    fn learn(&mut self, error: Option<&TransportError>) {
-        match error {
-            // That was this host's own doing.
-            Some(TransportError::Busy) => {}
-            Some(error) if error.is_transient() => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= MAX_FAILURES {
-                    let now = Instant::now();
-                    self.open = Some((error.clone(), now.checked_add(PAUSE).unwrap_or(now)));
-                }
-            }
-            // Whatever it said, somebody is there.
-            Some(_) | None => *self = Self::default(),
-        }
-    }
-}
+const MAX_PROBE: usize = 64 * 1024;

@@ -1,37 +1,37 @@
 //! The HTTP client: hyper's, with what this crate owes about time, size and addresses.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::{self, Future};
+use std::future;
 use std::io;
-use std::mem;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Bytes, Incoming};
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
+use url::{Position, Url};
 
-use super::bulkhead;
+use super::bulkhead::{self, is_repeatable};
 use super::connect::Connector;
+use super::pool::{Connection, Outgoing, Pool};
 use super::resolve::{Lookups, Resolve, System};
 use super::tls::HAS_TLS;
-use super::{Sending, Transport};
+use super::{RequestLimits, Sending, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::network::Network;
 
 /// The hardened HTTP client, one for all integrations of a host. Cloning it is cheap and shares its connections.
 ///
-/// HTTPS only unless the [`Network`] says otherwise; no redirects, retries, proxies from the environment, cookies,
-/// `Referer` or decompression; HTTP/1.1. Names are resolved once, every address is checked against the network policy,
-/// and the checked addresses are the ones dialled.
+/// HTTPS only unless the [`Network`] says otherwise; no redirects, proxies from the environment, cookies, `Referer` or
+/// decompression; HTTP/1.1. Names are resolved once, every address is checked against the network policy, and the checked
+/// addresses are the ones dialled.
 ///
-/// Connections that [`Transport::prepare`] opens early are each logged by `hyper_util` at `WARN` ("Connection is HTTP/1, but
-/// request requires HTTP/2"), which means nothing.
+/// A `GET` is sent a second time, on a new connection, if a connection that was kept for it is closed without a byte. A `POST`
+/// is sent once, on a connection that is new or was used a moment ago.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network};
@@ -50,10 +50,9 @@ pub struct HttpClient {
 
 /// What clients with other time-outs have in common.
 struct Connections {
-    pool: legacy::Client<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
     /// What is trusted besides the system's authorities.
     certificates: Vec<Vec<u8>>,
-    prepared: Prepared,
 }
 
 /// What clients with other certificates have in common too.
@@ -63,6 +62,7 @@ struct Shared {
     user_agent: HeaderValue,
     lookups: Lookups,
     in_flight: Semaphore,
+    limits: RequestLimits,
 }
 
 impl HttpClient {
@@ -79,14 +79,28 @@ impl HttpClient {
         }
     }
 
-    /// The same client with another time for a whole request, from look-up to the last byte; `None` is no limit.
+    /// The same client with another time for a whole request, from look-up to the last byte: for one integration, whose
+    /// administrator may choose it. It is a minute at most, or what this client has if that is more; `None` is the most.
+    ///
+    /// ```
+    /// use codehost_oauth::transport::{HttpClient, Network};
+    /// use std::time::Duration;
+    ///
+    /// let http = HttpClient::builder(Network::public_only()).build()?;
+    /// let text = format!("{:?}", http.with_timeout(Some(Duration::from_secs(3600))));
+    /// assert!(text.contains("timeout: Some(60s)"));
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
-        Self { timeout, ..self.clone() }
+        let most = self.timeout.unwrap_or_default().max(MAX_TIMEOUT);
+        Self { timeout: Some(timeout.map_or(most, |timeout| timeout.min(most))), ..self.clone() }
     }
 
-    /// A client that also trusts the authorities in `pem`, besides those that this one trusts, for one integration: it
-    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host.
+    /// A client that also trusts the certificates in `pem`, besides those that this one trusts, for one integration: it
+    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host. The
+    /// certificates are those of authorities, or one that the code host made and signed itself, which is then trusted
+    /// for its own names and dates.
     ///
     /// # Errors
     ///
@@ -97,11 +111,10 @@ impl HttpClient {
         Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
-    // Not `async`: the request would be in the future, which is moved twice, and not only what becomes of it.
-    fn exchange(&self, url: &url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'_> {
-        let dispatched = self.dispatch(url, request);
+    fn exchange<'a>(&'a self, url: Cow<'a, Url>, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'a> {
+        let outgoing = self.outgoing(&url, request);
         Box::pin(async move {
-            let exchange = pin!(self.receive(dispatched?, max_body));
+            let exchange = pin!(self.receive(&url, outgoing?, max_body));
             match self.timeout {
                 Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
                 None => exchange.await,
@@ -109,71 +122,72 @@ impl HttpClient {
         })
     }
 
-    /// The request as hyper takes it, and nothing sent yet: that begins when the result is polled.
-    fn dispatch(
-        &self,
-        url: &url::Url,
-        request: http::Request<Vec<u8>>,
-    ) -> Result<impl Future<Output = Result<http::Response<Incoming>, legacy::Error>> + Send + use<>, TransportError>
-    {
+    /// The request as hyper takes it.
+    fn outgoing(&self, url: &Url, request: http::Request<Vec<u8>>) -> Result<Outgoing, TransportError> {
         self.check(url)?;
         let (head, body) = request.into_parts();
         let mut outgoing = http::Request::new(Full::new(body.into()));
         *outgoing.method_mut() = head.method;
-        *outgoing.uri_mut() = uri(url)?;
+        let target = &url[Position::BeforePath..Position::AfterQuery];
+        *outgoing.uri_mut() = target.parse().map_err(|_| TransportError::Protocol)?;
         let headers = outgoing.headers_mut();
         *headers = head.headers;
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        headers.insert(HOST, host.map_err(|_| TransportError::Protocol)?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !headers.contains_key(USER_AGENT) {
             headers.append(USER_AGENT, self.shared.user_agent.clone());
         }
-        Ok(self.connections.pool.request(outgoing))
+        Ok(outgoing)
     }
 
     async fn receive(
         &self,
-        dispatched: impl Future<Output = Result<http::Response<Incoming>, legacy::Error>> + Send,
+        url: &Url,
+        mut request: Outgoing,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
-        let (head, mut incoming) = dispatched.await.map_err(|error| cause(&error))?.into_parts();
-        if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding)) {
-            return Err(TransportError::Encoded);
+        let pool = &self.connections.pool;
+        let mut connection = pool.connection(url, request.method()).await?;
+        loop {
+            // A connection that was kept may have been closed meanwhile.
+            let again = (connection.is_kept() && is_repeatable(request.method())).then(|| request.clone());
+            let response = match connection.send(request, max_body).await {
+                Ok(response) => response,
+                Err(mut error) => match (error.take_message(), again) {
+                    (Some(unsent), _) if connection.is_kept() => {
+                        request = unsent;
+                        connection = pool.connection(url, request.method()).await?;
+                        continue;
+                    }
+                    (None, Some(again)) if !connection.has_answered() => {
+                        pool.closes_early(url);
+                        request = again;
+                        connection = pool.connect(url).await?;
+                        continue;
+                    }
+                    _ => return Err(cause(error.error(), &connection, max_body)),
+                },
+            };
+            let response = whole(response, &connection, max_body).await?;
+            pool.keep(url, connection);
+            return Ok(response);
         }
-        let too_large = TransportError::TooLarge { limit: max_body };
-        let announced = match incoming.size_hint().exact() {
-            Some(length) => {
-                usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?
-            }
-            None => 0,
-        };
-        // Room for what is announced, up to a size that costs nothing if it never comes.
-        let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
-        while let Some(frame) = incoming.frame().await {
-            // What is no data are trailers, which nobody reads.
-            let Ok(chunk) = frame.map_err(|error| cause(&error))?.into_data() else { continue };
-            if chunk.len() > max_body.saturating_sub(body.len()) {
-                return Err(too_large);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut answer = http::Response::new(body);
-        *answer.status_mut() = head.status;
-        *answer.headers_mut() = head.headers;
-        Ok(answer)
     }
 
     /// Literal addresses never reach a resolver, so they are checked here.
-    fn check(&self, url: &url::Url) -> Result<(), TransportError> {
+    fn check(&self, url: &Url) -> Result<(), TransportError> {
         let network = &self.shared.network;
         let host = url.host().ok_or(TransportError::Protocol)?;
-        let permitted = match host {
-            url::Host::Ipv4(v4) => network.permits(v4.into()),
-            url::Host::Ipv6(v6) => network.permits(v6.into()),
-            url::Host::Domain(name) => network.permits_name(name),
+        let address = match host {
+            url::Host::Ipv4(v4) => Some(v4.into()),
+            url::Host::Ipv6(v6) => Some(v6.into()),
+            url::Host::Domain(name) if network.permits_name(name) => None,
+            url::Host::Domain(_) => return Err(TransportError::AddressNotAllowed),
         };
-        if !permitted {
-            return Err(TransportError::AddressNotAllowed);
+        if let Some(address) = address.filter(|address| !network.permits(*address)) {
+            return Err(TransportError::AddressRefused(network.refused(address)));
         }
         match url.scheme() {
             "http" if !network.permits_http(&host) => Err(TransportError::PlainHttp),
@@ -190,69 +204,36 @@ impl Transport for HttpClient {
         'a: 'b,
         Self: 'b,
     {
-        match url::Url::parse(&request.uri().to_string()) {
-            Ok(url) => self.exchange(&url, request, max_body),
+        match Url::parse(&request.uri().to_string()) {
+            Ok(url) => self.exchange(Cow::Owned(url), request, max_body),
             Err(_) => Box::pin(future::ready(Err(TransportError::Protocol))),
         }
     }
 
-    fn send_to<'a, 'u, 'b>(&'a self, url: &'u url::Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
+    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
     where
         'a: 'b,
         'u: 'b,
         Self: 'b,
     {
-        self.exchange(url, request, max_body)
+        self.exchange(Cow::Borrowed(url), request, max_body)
     }
 
-    fn prepare(&self, url: &url::Url, requests: usize) {
-        if !self.connections.prepared.is_due(&url[..url::Position::BeforePath]) || self.check(url).is_err() {
-            return;
+    fn prepare(&self, url: &Url, requests: usize) {
+        if self.check(url).is_ok() {
+            self.connections.pool.prepare(url, requests.min(MAX_PREPARED));
         }
-        let (Ok(runtime), Ok(uri)) = (tokio::runtime::Handle::try_current(), uri(url)) else { return };
-        for _ in 0..requests.min(MAX_PREPARED) {
-            let mut request = http::Request::new(Full::default());
-            *request.method_mut() = http::Method::HEAD;
-            *request.uri_mut() = uri.clone();
-            // The connection speaks HTTP/1.1, so that the request cannot be sent, which is found out when there is one. It
-            // goes to those that wait for use.
-            *request.version_mut() = http::Version::HTTP_2;
-            let connecting = self.connections.pool.request(request);
-            runtime.spawn(async move { drop(connecting.await) });
-        }
+    }
+
+    fn limits(&self) -> Option<&RequestLimits> {
+        Some(&self.shared.limits)
     }
 }
 
 impl Connections {
     fn new(shared: &Shared, certificates: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
         let connector = Connector::new(&shared.network, &shared.lookups, shared.connect_timeout, &certificates)?;
-        // There is no proxy, redirect, cookie, `Referer`, compression or cache in it that would have to be turned off. A
-        // request is given to another connection only if no byte of it was written: what is sent is sent once.
-        #[allow(clippy::disallowed_methods, reason = "the one place that builds a client")]
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
-        Ok(Self { pool, certificates, prepared: Prepared::default() })
-    }
-}
-
-/// The origins that connections were opened for in advance, and when they were used last.
-#[derive(Default)]
-struct Prepared(Mutex<Vec<(Box<str>, Instant)>>);
-
-impl Prepared {
-    /// Whether there is most likely no open connection any more. Whoever asks is taken to use the origin next.
-    fn is_due(&self, origin: &str) -> bool {
-        let (mut used, now) = (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
-        if let Some((_, last)) = used.iter_mut().find(|(known, _)| **known == *origin) {
-            return now.saturating_duration_since(mem::replace(last, now)) >= WARM;
-        }
-        if used.len() >= MAX_PREPARED {
-            used.clear();
-        }
-        used.push((origin.into(), now));
-        true
+        Ok(Self { pool: Arc::new(Pool::new(connector)), certificates })
     }
 }
 
@@ -278,7 +259,8 @@ pub struct HttpClientBuilder {
 }
 
 impl HttpClientBuilder {
-    /// How long a whole request may take, from look-up to the last byte: 15 seconds unless set; `None` is no limit.
+    /// How long a whole request may take, from look-up to the last byte: 15 seconds unless set; `None` is no
+    /// limit, which is not for what tenants choose: see [`HttpClient::with_timeout`].
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
@@ -337,22 +319,12 @@ impl HttpClientBuilder {
             user_agent: self.user_agent,
             lookups: Lookups::new(self.resolver),
             in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            limits: RequestLimits::default(),
         };
         let connections = Arc::new(Connections::new(&shared, self.certificates)?);
         Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
     }
 }
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_ROOM: usize = 16 * 1024;
-/// Origins, and connections to one.
-const MAX_PREPARED: usize = 8;
-/// How long a connection waits for its next use.
-const IDLE: Duration = Duration::from_secs(90);
-/// Code hosts do not always keep them for as long.
-const WARM: Duration = Duration::from_secs(60);
-const MAX_IN_FLIGHT: usize = 64;
 
 /// Whether a `Content-Encoding` says that nothing was encoded. Some proxies spell that out (RFC 9110 section 8.4).
 fn is_identity(encoding: &HeaderValue) -> bool {
@@ -360,17 +332,44 @@ fn is_identity(encoding: &HeaderValue) -> bool {
     parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case(b"identity"))
 }
 
-fn uri(url: &url::Url) -> Result<http::Uri, TransportError> {
-    url.as_str().parse().map_err(|_| TransportError::Protocol)
+/// Reads a response to its end.
+async fn whole(
+    response: http::Response<Incoming>,
+    connection: &Connection,
+    max_body: usize,
+) -> Result<http::Response<Vec<u8>>, TransportError> {
+    let (head, mut incoming) = response.into_parts();
+    if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding)) {
+        return Err(TransportError::Encoded);
+    }
+    let too_large = TransportError::TooLarge { limit: max_body };
+    let announced = match incoming.size_hint().exact() {
+        Some(length) => usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?,
+        None => 0,
+    };
+    // Room for what is announced, up to a size that costs nothing if it never comes.
+    let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
+    while let Some(frame) = incoming.frame().await {
+        // Skip trailers.
+        let Ok(chunk) = frame.map_err(|error| cause(&error, connection, max_body))?.into_data() else { continue };
+        if chunk.len() > max_body.saturating_sub(body.len()) {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let mut whole = http::Response::new(body);
+    *whole.status_mut() = head.status;
+    *whole.headers_mut() = head.headers;
+    Ok(whole)
 }
 
-/// Why there is no complete answer; nothing of the text, which may hold a URL.
-fn cause(error: &(dyn StdError + 'static)) -> TransportError {
+/// Why there is no complete response; nothing of the text, which may hold a URL.
+fn cause(error: &(dyn StdError + 'static), connection: &Connection, max_body: usize) -> TransportError {
+    if connection.is_exceeded() {
+        return TransportError::TooLarge { limit: max_body };
+    }
     let mut cause = Some(error);
     while let Some(current) = cause {
-        if let Some(no_connection) = current.downcast_ref::<TransportError>() {
-            return no_connection.clone();
-        }
         if current.downcast_ref().is_some_and(hyper::Error::is_parse) {
             return TransportError::Protocol;
         }
@@ -381,3 +380,12 @@ fn cause(error: &(dyn StdError + 'static)) -> TransportError {
     }
     TransportError::Interrupted
 }
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest that an administrator can choose.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_ROOM: usize = 16 * 1024;
+/// Connections that are opened in advance.
+const MAX_PREPARED: usize = 8;
+const MAX_IN_FLIGHT: usize = 64;

@@ -6,6 +6,11 @@ mod bulkhead;
 mod client;
 #[cfg(feature = "http-client")]
 mod connect;
+mod limits;
+#[cfg(feature = "http-client")]
+mod meter;
+#[cfg(feature = "http-client")]
+mod pool;
 #[cfg(feature = "http-client")]
 mod resolve;
 #[cfg(feature = "http-client")]
@@ -27,10 +32,11 @@ pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::client::{HttpClient, HttpClientBuilder};
+pub use self::limits::RequestLimits;
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
-pub use crate::network::{Cidr, Network};
+pub use crate::network::{AddressClass, Cidr, Network, RefusedAddress};
 
 /// Sends one request and brings back one answer.
 ///
@@ -39,7 +45,7 @@ pub use crate::network::{Cidr, Network};
 ///
 /// # Contract
 ///
-/// - It follows no redirect, retries nothing and decompresses nothing: codes and refresh tokens work once.
+/// - It follows no redirect and decompresses nothing, and it sends a `POST` once: codes and refresh tokens work once.
 /// - It sends nothing before the future is polled: an integration makes one and lets it out when there is room for it.
 /// - It ends within a time of its own, and reads no more than `max_body` bytes of the body.
 /// - It connects only where the host's policy allows, checked for the address that is really dialled.
@@ -106,6 +112,35 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Ok::<(), url::ParseError>(())
     /// ```
     fn prepare(&self, _url: &Url, _requests: usize) {}
+
+    /// What the integrations that use this transport have in common: how many requests of each are under way. With the
+    /// default, `None`, each [`Integration`](crate::Integration) value counts for itself, and a tenant that saves its
+    /// settings again gets new slots.
+    ///
+    /// ```
+    /// use codehost_oauth::{error::TransportError, transport::{RequestLimits, Transport}};
+    ///
+    /// #[derive(Debug, Default)]
+    /// struct Own {
+    ///     limits: RequestLimits,
+    /// }
+    ///
+    /// #[async_trait::async_trait]
+    /// impl Transport for Own {
+    ///     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
+    ///         Err(TransportError::Refused)
+    ///     }
+    ///
+    ///     fn limits(&self) -> Option<&RequestLimits> {
+    ///         Some(&self.limits)
+    ///     }
+    /// }
+    ///
+    /// assert!(Own::default().limits().is_some());
+    /// ```
+    fn limits(&self) -> Option<&RequestLimits> {
+        None
+    }
 }
 
 /// What the methods of [`Transport`] give, written out. Those of the crate are on the way of every request: what they
@@ -132,5 +167,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     fn prepare(&self, url: &Url, requests: usize) {
         (**self).prepare(url, requests);
+    }
+
+    fn limits(&self) -> Option<&RequestLimits> {
+        (**self).limits()
     }
 }

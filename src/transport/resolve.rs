@@ -94,7 +94,7 @@ impl Lookups {
         match tokio::time::timeout(LOOKUP_TIMEOUT, answer.get_or_init(|| self.ask(name))).await {
             Ok(Some(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
             Ok(_) => Err(TransportError::NameNotFound),
-            Err(_) => Err(TransportError::TimedOut),
+            Err(_) => Err(TransportError::NameLookupTimedOut),
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
             let begun = tokio::time::Instant::now();
             let asked = (0..10).map(|_| lookups.lookup("stuck"));
             let answers = futures_util::future::join_all(asked).await;
-            assert!(answers.iter().all(|answer| answer == &Err(TransportError::TimedOut)), "{answers:?}");
+            assert!(answers.iter().all(|answer| answer == &Err(TransportError::NameLookupTimedOut)), "{answers:?}");
             assert_eq!(begun.elapsed(), LOOKUP_TIMEOUT);
         }
     }

@@ -1,7 +1,7 @@
 //! TLS by the library that the features choose, as a layer over plain connections. Where both are on it is the operating
 //! system's: rustls is the default, so it is the other one that somebody asked for.
 
-pub(super) use self::library::{Tls, over, verdict};
+pub(super) use self::library::{Layer, Tls, verdict};
 
 /// Whether `https` can be spoken.
 pub(super) const HAS_TLS: bool = cfg!(any(feature = "rustls-no-provider", feature = "native-tls"));
@@ -17,24 +17,48 @@ mod library {
 
     pub(in super::super) type Tls<T> = hyper_tls::HttpsConnector<T>;
 
-    /// A layer that trusts the system's authorities and those in the PEM `bundles`.
-    pub(in super::super) fn over<T>(http: T, bundles: &[Vec<u8>]) -> Result<Tls<T>, ConfigError> {
-        let mut builder = TlsConnector::builder();
-        builder.min_protocol_version(Some(Protocol::Tlsv12)).request_alpns(&["http/1.1"]);
-        for authority in authorities(bundles)? {
-            builder.add_root_certificate(Certificate::from_der(&authority).map_err(|_| ConfigError::Certificates)?);
+    /// A layer that trusts the system's authorities and the certificates in the PEM `bundles`.
+    #[derive(Clone)]
+    pub(in super::super) struct Layer(TlsConnector);
+
+    impl Layer {
+        pub(in super::super) fn new(bundles: &[Vec<u8>]) -> Result<Self, ConfigError> {
+            let mut builder = TlsConnector::builder();
+            builder.min_protocol_version(Some(Protocol::Tlsv12)).request_alpns(&["http/1.1"]);
+            for authority in authorities(bundles)? {
+                builder.add_root_certificate(Certificate::from_der(&authority).map_err(|_| ConfigError::Certificates)?);
+            }
+            builder.build().map(Self).map_err(|_| ConfigError::HttpClient)
         }
-        let connector = builder.build().map_err(|_| ConfigError::HttpClient)?;
-        Ok((http, connector.into()).into())
+
+        pub(in super::super) fn over<T>(&self, http: T) -> Tls<T> {
+            (http, self.0.clone().into()).into()
+        }
     }
 
     /// What `error` means if it is TLS's. The systems' libraries have no common type for the cause; they all name the
     /// certificate where it is to blame. In an alert it is one of ours, which we have not got.
     pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
         let text = error.downcast_ref::<native_tls::Error>()?.to_string().to_ascii_lowercase();
-        let untrusted = ["certificate", "self-signed", "self signed"].iter().any(|word| text.contains(word));
-        Some(if untrusted && !text.contains("alert") { TransportError::TlsUntrusted } else { TransportError::Tls })
+        if text.contains("alert") {
+            return Some(TransportError::Tls);
+        }
+        let named = CAUSES.iter().find(|(words, _)| text.contains(words));
+        Some(named.map_or(TransportError::Tls, |(_, cause)| cause.clone()))
     }
+
+    /// OpenSSL's words come first; the last ones are those of any library.
+    const CAUSES: [(&str, TransportError); 9] = [
+        ("certificate has expired", TransportError::TlsExpired),
+        ("certificate is not yet valid", TransportError::TlsNotYetValid),
+        ("hostname mismatch", TransportError::TlsWrongName),
+        ("ip address mismatch", TransportError::TlsWrongName),
+        ("unable to get local issuer", TransportError::TlsMissingIntermediate),
+        ("unable to verify the first", TransportError::TlsMissingIntermediate),
+        ("self-signed", TransportError::TlsUntrusted),
+        ("self signed", TransportError::TlsUntrusted),
+        ("certificate", TransportError::TlsCertificate),
+    ];
 }
 
 #[cfg(all(feature = "rustls-no-provider", not(feature = "native-tls")))]
@@ -42,29 +66,41 @@ mod library {
     use std::error::Error as StdError;
     use std::sync::Arc;
 
-    use rustls::ClientConfig;
+    use rustls::CertificateError as Cause;
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
     use rustls::crypto::CryptoProvider;
-    use rustls_pki_types::{CertificateDer, InvalidDnsNameError};
+    use rustls::{ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+    use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
     use rustls_platform_verifier::Verifier;
+    use webpki::EndEntityCert;
 
     use super::authorities;
     use crate::error::{ConfigError, TransportError};
 
     pub(in super::super) type Tls<T> = hyper_rustls::HttpsConnector<T>;
 
-    /// A layer that trusts the system's authorities and those in the PEM `bundles`.
-    pub(in super::super) fn over<T>(http: T, bundles: &[Vec<u8>]) -> Result<Tls<T>, ConfigError> {
-        let provider = provider()?;
-        let verifier = verifier(authorities(bundles)?, Arc::clone(&provider))?;
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|_| ConfigError::HttpClient)?
-            // Nothing is left out: this is how a verifier is given that also knows authorities of our own.
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((http, config).into())
+    /// A layer that trusts the system's authorities and the certificates in the PEM `bundles`.
+    #[derive(Clone)]
+    pub(in super::super) struct Layer(Arc<ClientConfig>);
+
+    impl Layer {
+        pub(in super::super) fn new(bundles: &[Vec<u8>]) -> Result<Self, ConfigError> {
+            let (provider, own) = (provider()?, authorities(bundles)?);
+            let verifier = verifier(own.clone(), Arc::clone(&provider))?;
+            let mut config = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|_| ConfigError::HttpClient)?
+                // Nothing is left out: this is how a verifier is given that also knows certificates of our own.
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(OwnOrTrusted { verifier, own }))
+                .with_no_client_auth();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Ok(Self(Arc::new(config)))
+        }
+
+        pub(in super::super) fn over<T>(&self, http: T) -> Tls<T> {
+            (http, Arc::clone(&self.0)).into()
+        }
     }
 
     /// The host's, or else ours.
@@ -93,15 +129,94 @@ mod library {
         Err(ConfigError::Certificates)
     }
 
+    /// The platform's verifier, which takes no certificate of an authority for that of a server. `openssl req -x509` makes
+    /// certificates that are both, and one that was given as our own is trusted for its names and dates.
+    #[derive(Debug)]
+    struct OwnOrTrusted {
+        verifier: Verifier,
+        own: Vec<CertificateDer<'static>>,
+    }
+
+    impl ServerCertVerifier for OwnOrTrusted {
+        fn verify_server_cert(
+            &self,
+            end_entity: &CertificateDer<'_>,
+            intermediates: &[CertificateDer<'_>],
+            name: &ServerName<'_>,
+            ocsp_response: &[u8],
+            now: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            let verified = self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+            let Err(rustls::Error::InvalidCertificate(cause)) = &verified else { return verified };
+            let is_self_made = |certificate: &EndEntityCert<'_>| certificate.issuer() == certificate.subject();
+            let certificate = EndEntityCert::try_from(end_entity).map_err(|_| Cause::BadEncoding)?;
+            match cause {
+                // The dates are right: they are looked at first.
+                Cause::Other(other) if is_authority(other) && self.own.contains(end_entity) => {
+                    if !is_self_made(&certificate) {
+                        return verified;
+                    }
+                    let parsed = rustls::server::ParsedCertificate::try_from(end_entity)?;
+                    rustls::client::verify_server_name(&parsed, name)?;
+                    Ok(ServerCertVerified::assertion())
+                }
+                Cause::UnknownIssuer if intermediates.is_empty() && !is_self_made(&certificate) => {
+                    Err(Cause::Other(OtherError(Arc::new(OnlyTheLast))).into())
+                }
+                _ => verified,
+            }
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.verifier.verify_tls12_signature(message, certificate, signed)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.verifier.verify_tls13_signature(message, certificate, signed)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.verifier.supported_verify_schemes()
+        }
+    }
+
+    fn is_authority(OtherError(error): &OtherError) -> bool {
+        error.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+    }
+
+    /// The server sent its own certificate, which an authority signed, and none that leads to an authority.
+    #[derive(Debug, thiserror::Error)]
+    #[error("the issuer of the only certificate is not known")]
+    struct OnlyTheLast;
+
     /// What `error` means if it is TLS's.
     pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
         if error.is::<InvalidDnsNameError>() {
             return Some(TransportError::NameNotFound);
         }
-        match error.downcast_ref()? {
-            rustls::Error::InvalidCertificate(_) => Some(TransportError::TlsUntrusted),
-            _ => Some(TransportError::Tls),
-        }
+        let rustls::Error::InvalidCertificate(cause) = error.downcast_ref()? else { return Some(TransportError::Tls) };
+        Some(match cause {
+            Cause::Expired | Cause::ExpiredContext { .. } => TransportError::TlsExpired,
+            Cause::NotValidYet | Cause::NotValidYetContext { .. } => TransportError::TlsNotYetValid,
+            Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                TransportError::TlsCommonNameOnly
+            }
+            Cause::NotValidForName | Cause::NotValidForNameContext { .. } => TransportError::TlsWrongName,
+            Cause::UnknownIssuer => TransportError::TlsUntrusted,
+            Cause::Other(other) if other.0.is::<OnlyTheLast>() => TransportError::TlsMissingIntermediate,
+            Cause::Other(other) if is_authority(other) => TransportError::TlsUntrusted,
+            _ => TransportError::TlsCertificate,
+        })
     }
 }
 
@@ -114,8 +229,17 @@ mod library {
     pub(in super::super) type Tls<T> = T;
 
     /// Nothing is laid over, and there is nobody to trust an authority.
-    pub(in super::super) fn over<T>(http: T, bundles: &[Vec<u8>]) -> Result<Tls<T>, ConfigError> {
-        if bundles.is_empty() { Ok(http) } else { Err(ConfigError::Certificates) }
+    #[derive(Clone)]
+    pub(in super::super) struct Layer;
+
+    impl Layer {
+        pub(in super::super) fn new(bundles: &[Vec<u8>]) -> Result<Self, ConfigError> {
+            if bundles.is_empty() { Ok(Self) } else { Err(ConfigError::Certificates) }
+        }
+
+        pub(in super::super) fn over<T>(&self, http: T) -> Tls<T> {
+            http
+        }
     }
 
     pub(in super::super) fn verdict(_: &(dyn StdError + 'static)) -> Option<TransportError> {

@@ -77,7 +77,7 @@ fn every_base_url_of_the_table() {
         count += 1;
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(count, 612, "the table has changed: was that meant?");
+    assert_eq!(count, 617, "the table has changed: was that meant?");
 }
 
 /// S10, T7: credentials are tied to the base URL, so two spellings of one address must be one value.
@@ -332,5 +332,5 @@ fn messages() {
         refused("https://a\u{1b}[2Jb").to_string(),
         "the URL holds the character '\\u{1b}', which a base URL cannot have"
     );
-    assert!(matches!(refused("https://x.example/\t"), BaseUrlError::Character { found: '\t' }));
+    assert!(matches!(refused("https://x.example/\tx"), BaseUrlError::Character { found: '\t' }));
 }

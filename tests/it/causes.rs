@@ -171,7 +171,7 @@ async fn each_answer_has_its_cause_and_its_audience() {
         ("bitbucket", Lookup, 410, JSON, bitbucket("error_gone"), "endpoint_removed", Operator, ""),
         // Not the platform at all.
         ("gitlab", Lookup, 200, HTML, "<html>Sign in</html>".to_owned(), "html", Administrator, ""),
-        ("gitlab", Exchange, 403, HTML, "<html>Checking your Browser</html>".to_owned(), "html", Administrator, ""),
+        ("gitlab", Exchange, 403, HTML, "<html>Sign in to continue</html>".to_owned(), "html", Administrator, ""),
         ("gitlab", Exchange, 404, HTML, "<html>Not found</html>".to_owned(), "html", Administrator, ""),
         ("gitlab", Exchange, 404, HTML, none(), "api_not_found", Administrator, ""),
         ("gitlab", Exchange, 301, HTML, none(), "redirect", Administrator, ""),
@@ -205,6 +205,13 @@ async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
     let mut public = BTreeSet::new();
     for (failure, code, audience, transient) in [
         (TransportError::TlsUntrusted, "tls_untrusted", Administrator, false),
+        (TransportError::TlsMissingIntermediate, "tls_missing_intermediate", Administrator, false),
+        (TransportError::TlsExpired, "tls_expired", Administrator, false),
+        (TransportError::TlsNotYetValid, "tls_not_yet_valid", Administrator, false),
+        (TransportError::TlsWrongName, "tls_wrong_name", Administrator, false),
+        (TransportError::TlsCommonNameOnly, "tls_common_name_only", Administrator, false),
+        (TransportError::TlsCertificate, "tls_certificate", Administrator, false),
+        (TransportError::NameLookupTimedOut, "name_lookup_timed_out", Operator, true),
         (TransportError::Tls, "tls_failed", Administrator, false),
         (TransportError::NameNotFound, "name_not_found", Administrator, true),
         (TransportError::Refused, "unreachable", Administrator, true),
@@ -229,6 +236,64 @@ async fn each_failure_of_the_network_has_its_cause_and_one_public_text() {
         }
     }
     assert_eq!(public.len(), 1, "{public:?}");
+}
+
+/// A hint that cannot help is none.
+#[test]
+fn hints_name_what_can_be_done() {
+    for (cause, words) in [
+        (TransportError::TimedOut, &["firewall", "port", "time-out"][..]),
+        (TransportError::Refused, &["firewall", "port"]),
+        (TransportError::NameLookupTimedOut, &["name servers"]),
+        (TransportError::TlsMissingIntermediate, &["fullchain.pem", "PEM"]),
+        (TransportError::TlsUntrusted, &["PEM"]),
+        (TransportError::TlsExpired, &["Renew"]),
+        (TransportError::TlsNotYetValid, &["clocks"]),
+        (TransportError::TlsWrongName, &["base URL"]),
+        (TransportError::TlsCommonNameOnly, &["subjectAltName"]),
+    ] {
+        let hint = cause.hint();
+        assert!(words.iter().all(|word| hint.contains(word)), "{cause:?}: {hint}");
+    }
+}
+
+/// The page of a bot protection is not an outage, and no page of the code host.
+#[tokio::test]
+async fn a_bot_challenge_is_its_own_cause() {
+    let cloudflare =
+        "<!DOCTYPE html><title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x></script>";
+    for (status, headers, body, expected) in [
+        (403, &[("content-type", HTML), ("cf-mitigated", "challenge")][..], "<html></html>", "bot_challenge"),
+        (503, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
+        (429, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
+        (200, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
+        (403, &[("content-type", HTML)], cloudflare, "bot_challenge"),
+        (503, &[("content-type", HTML)], cloudflare, "bot_challenge"),
+        (503, &[("content-type", HTML)], "<html>Checking your Browser before accessing</html>", "bot_challenge"),
+        (403, &[("content-type", HTML)], "<html><div class=\"g-recaptcha\"></div></html>", "bot_challenge"),
+        (
+            403,
+            &[("content-type", HTML)],
+            "<html><script src=https://ct.captcha-delivery.com/c.js></html>",
+            "bot_challenge",
+        ),
+        (503, &[("content-type", HTML)], "<html>Down for maintenance</html>", "code_host_down"),
+        (502, &[("content-type", HTML)], cloudflare, "code_host_down"),
+        (403, &[("content-type", HTML)], "<html>Forbidden</html>", "html"),
+        (200, &[("content-type", HTML)], cloudflare, "html"),
+    ] {
+        for (platform, at) in [("gitlab", Exchange), ("gitlab", Refresh), ("bitbucket", Refresh), ("bitbucket", Lookup)]
+        {
+            let bench = bench(platform);
+            bench.answer_all(status, headers, body);
+            let error = call(&bench, at).await;
+            assert_eq!(error.code(), expected, "{platform} {at:?} {status} {body}");
+            if expected == "bot_challenge" {
+                assert_eq!((error.is_transient(), error.needs_login()), (false, false));
+                assert_eq!(error.audience(), Administrator);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn a_stall_in_any_phase_ends_at_the_deadline() {
         ("a byte at a time", endless("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "a", slowly).await),
     ];
     // An interim answer is progress each time, and the answer never comes.
-    let interim = endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", Duration::ZERO).await;
+    let interim = endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", slowly).await;
     let before_tls = stalls_after("").await;
     // The head of a record whose rest never comes, and a whole ServerHello of TLS 1.2 with nothing behind it.
     let in_record = stalls_after(&b"\x16\x03\x03\x00\x7a\x02\x00"[..]).await;
@@ -258,7 +258,7 @@ async fn memory_stays_flat_under_bombs_and_endless_answers() {
         ("not_http", endless("HTTP/1.1 200 OK\r\n", "X-Header: value\r\n".repeat(512), Duration::ZERO).await),
         ("not_http", endless("HTTP/1.1 200 OK\r\nX-Long: ", vec![b'a'; 1 << 16], Duration::ZERO).await),
         ("not_http", endless("HTTP/1.1 200 ", vec![b'a'; 1 << 16], Duration::ZERO).await),
-        ("timed_out", endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(64), Duration::ZERO).await),
+        ("too_large", endless("", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(64), Duration::ZERO).await),
         (
             "any",
             endless(

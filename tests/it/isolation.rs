@@ -282,3 +282,98 @@ async fn the_client_as_a_whole_has_a_bound_too() {
     let other = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     get(&http, &other.url(), 64).await.unwrap();
 }
+
+/// Row N2: slots belong to the id, and a save that makes the integration anew gets no more of them.
+#[tokio::test]
+async fn sixteen_saves_of_one_integration_take_no_more_than_its_four_slots() {
+    let silent = Raw::silent().await;
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{USER}", USER.len());
+    let healthy = Raw::saying(answer).await;
+    let http = HttpClient::builder(network()).build().unwrap();
+    let save = |raw: &Raw, id: &str, http: HttpClient| {
+        let builder = stub::builder("gitlab", raw.url().trim_end_matches('/'), "canary-secret").id(id.parse().unwrap());
+        builder.transport(http).build().unwrap()
+    };
+    let mut hung = Vec::new();
+    for count in 0..16 {
+        // Other settings are no other integration either.
+        let http = http.with_timeout(Some(Duration::from_secs(30 + count % 3)));
+        let saved = Arc::new(save(&silent, "dead", http));
+        for _ in 0..8 {
+            let saved = Arc::clone(&saved);
+            hung.push(tokio::spawn(async move { ask(&saved).await }));
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(silent.connections(), 4);
+    // Another organization logs in, and more than once at a time.
+    let honest = save(&healthy, "honest", http.clone());
+    assert!(join_all((0..20).map(|_| ask(&honest))).await.iter().all(Result::is_ok));
+    assert_eq!(silent.connections(), 4);
+    hung.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// What failed is remembered by the id as well, for the code host at which it failed.
+#[tokio::test(start_paused = true)]
+async fn a_save_keeps_the_breaker_and_another_base_url_is_another_code_host() {
+    let url = format!("http://{}", crate::support::free_address());
+    let http = HttpClient::builder(network()).build().unwrap();
+    let at = |url: &str| stub::builder("gitlab", url, "canary-secret").transport(http.clone()).build().unwrap();
+    for _ in 0..5 {
+        assert_eq!(code(&ask(&at(&url)).await), "unreachable");
+    }
+    let listener = tokio::net::TcpListener::bind(url.trim_start_matches("http://")).await.unwrap();
+    assert_eq!(code(&ask(&at(&url)).await), "unreachable");
+    assert!(tokio::time::timeout(Duration::from_millis(10), listener.accept()).await.is_err(), "it was not asked");
+
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{USER}", USER.len());
+    let moved = Raw::saying(answer).await;
+    assert_eq!(code(&ask(&at(moved.url().trim_end_matches('/'))).await), "ok");
+}
+
+/// Anybody can begin a login and come back with a code that nobody gave. A firewall in front of the code host may cut such a
+/// request off or let it hang; that says nothing about the logins of others.
+#[tokio::test(start_paused = true)]
+async fn made_up_codes_do_not_open_the_breaker() {
+    for failure in [TransportError::Interrupted, TransportError::TimedOut] {
+        let fails = failure.clone();
+        let stub = stub::Stub::new(move |request| match *request.method() {
+            http::Method::POST if String::from_utf8_lossy(request.body()).contains("made-up") => Err(fails.clone()),
+            http::Method::POST => json(200, r#"{"access_token":"canary-token","token_type":"bearer"}"#),
+            _ => json(200, USER),
+        });
+        let integration = over(1, stub.clone());
+        for count in 0..40 {
+            let login = log_in(&integration, &format!("made-up-{count}")).await;
+            assert_eq!(login.unwrap_err().code(), failure.code());
+            // The honest ones in between are not needed for it.
+            if count >= 20 {
+                continue;
+            }
+            assert!(stub.urls().iter().filter(|line| line.starts_with("POST")).count() > count, "each is sent");
+        }
+        log_in(&integration, "honest").await.unwrap();
+    }
+
+    // A code host that answers nothing at all is left alone all the same.
+    let dead = stub::Stub::new(|_| Err(TransportError::TimedOut));
+    let integration = over(1, dead.clone());
+    for count in 0..9 {
+        log_in(&integration, &format!("made-up-{count}")).await.unwrap_err();
+    }
+    let urls = dead.urls();
+    assert_eq!(urls.iter().filter(|line| line.starts_with("POST")).count(), 5, "{urls:?}");
+    assert_eq!(urls.last().map(String::as_str), Some("HEAD https://git1.example.com/"), "{urls:?}");
+}
+
+async fn log_in(integration: &Integration, code: &str) -> Result<codehost_oauth::Login, Error> {
+    crate::support::log_in(integration, |url| {
+        let state =
+            url::Url::parse(url).unwrap().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let callback = integration.callback_url().as_str();
+        Ok::<_, std::convert::Infallible>(format!("{callback}?code={code}&state={state}"))
+    })
+    .await
+}

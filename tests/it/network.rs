@@ -36,7 +36,7 @@ fn every_address_of_the_table_under_every_policy() {
         count += 1;
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(count, 468, "the table has changed: was that meant?");
+    assert_eq!(count, 479, "the table has changed: was that meant?");
 }
 
 /// The form refuses what the connector would refuse, and never accepts a spelling that is not the canonical one.
@@ -87,6 +87,76 @@ fn an_allow_list_adds_its_networks_and_nothing_else() {
     }
     for metadata in ["169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23"] {
         assert!(!permits(metadata), "{metadata}");
+    }
+}
+
+/// A translator sends such an address on to the IPv4 address in it, so the prefix opens nothing.
+#[test]
+fn behind_nat64_it_is_the_ipv4_address_that_counts() {
+    let permits = |network: &Network, text: &str| network.permits(text.parse().unwrap());
+    let list = Network::allow_list(["10.20.0.0/16", "64:ff9b::/96", "fd64::/96"].map(cidr));
+    let list = list.nat64(cidr("fd64::/96")).unwrap();
+    for prefix in ["64:ff9b::", "fd64::"] {
+        for inside in ["10.20.0.1", "1.1.1.1"] {
+            assert!(permits(&list, &format!("{prefix}{inside}")), "{prefix}{inside}");
+        }
+        for outside in ["10.0.0.1", "10.21.0.1", "192.168.0.1", "127.0.0.1", "169.254.169.254", "169.254.169.252"] {
+            assert!(!permits(&list, &format!("{prefix}{outside}")), "{prefix}{outside}");
+        }
+    }
+    // This machine's loopback is not the translator's.
+    let dev = Network::public_only().allow_loopback_http();
+    assert!(!permits(&dev, "64:ff9b::127.0.0.1"));
+    assert!(permits(&dev, "64:ff9b::1.1.1.1"));
+
+    // Where the IPv4 address stands depends on the prefix (RFC 6052 section 2.4).
+    for (prefix, of_public, of_private) in [
+        ("2001:db8::/32", "2001:db8:101:101::", "2001:db8:a00:1::"),
+        ("2001:db8:100::/40", "2001:db8:101:101:1::", "2001:db8:10a:0:1::"),
+        ("2001:db8:122::/48", "2001:db8:122:101:1:100::", "2001:db8:122:a00:0:100::"),
+        ("2001:db8:122:300::/56", "2001:db8:122:301:1:101::", "2001:db8:122:30a:0:1::"),
+        ("2001:db8:122:344::/64", "2001:db8:122:344:1:101:100::", "2001:db8:122:344:a:0:100::"),
+        ("2001:db8:122:344::/96", "2001:db8:122:344::101:101", "2001:db8:122:344::a00:1"),
+    ] {
+        let network = Network::public_only().nat64(cidr(prefix)).unwrap();
+        assert!(permits(&network, of_public), "{prefix} {of_public}");
+        assert!(!permits(&network, of_private), "{prefix} {of_private}");
+        assert!(!permits(&Network::public_only(), of_public), "{prefix} is not named");
+    }
+    for prefix in ["10.0.0.0/8", "2001:db8::/33", "2001:db8::/72", "::/0", "2001:db8::/128"] {
+        assert!(matches!(Network::any().nat64(cidr(prefix)), Err(ConfigError::Cidr)), "{prefix}");
+    }
+}
+
+#[test]
+fn what_is_denied_is_never_reached() {
+    let nets = ["10.0.0.0/8", "198.41.0.0/24", "2606:4700::/32", "127.0.0.1"].map(cidr);
+    for network in [
+        Network::any(),
+        everything(),
+        Network::public_only().allow_loopback_http(),
+        Network::any().danger_allow_http().nat64(cidr("fd64::/96")).unwrap(),
+    ] {
+        let network = network.deny([nets[0]]).deny(nets[1..].iter().copied());
+        for denied in [
+            "10.0.0.1",
+            "198.41.0.4",
+            "2606:4700:4700::1111",
+            "127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::198.41.0.4",
+            "fd64::10.0.0.1",
+            "2002:a00:1::1",
+            "::10.0.0.1",
+        ] {
+            let without_nat64 = denied.starts_with("fd64") && network.permits("fd64::10.0.0.2".parse().unwrap());
+            assert!(!network.permits(denied.parse().unwrap()) || without_nat64, "{denied} {network:?}");
+        }
+        for others in ["198.41.1.4", "2607:4700::1", "1.1.1.1", "64:ff9b::1.1.1.1"] {
+            assert!(network.permits(others.parse().unwrap()), "{others} {network:?}");
+        }
+        assert_eq!(BaseUrl::parse("https://10.0.0.1", &network), Err(BaseUrlError::AddressNotAllowed));
     }
 }
 
@@ -173,6 +243,9 @@ fn is_public(address: IpAddr) -> bool {
         },
         IpAddr::V6(v6) => match v6.segments() {
             [0x2001, 0..0x200 | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..0x1000, ..] => false,
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                is_public(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into())
+            }
             [_, _, _, _, 0 | 0x200, 0x5efe, ..] => false,
             [0x2000..0x4000, ..] => true,
             _ => false,
@@ -180,8 +253,10 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-const METADATA: [&str; 15] = [
+const METADATA: [&str; 17] = [
     "169.254.169.254",
+    "169.254.169.252",
+    "169.254.169.250",
     "169.254.170.2",
     "169.254.170.23",
     "169.254.42.42",

@@ -12,8 +12,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::{ServerConfig, sign};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -430,9 +432,14 @@ impl Authority {
 }
 
 async fn serve_tls(certificate: rcgen::Certificate, key: KeyPair) -> String {
+    serve_chain(&[&certificate], key).await
+}
+
+async fn serve_chain(chain: &[&rcgen::Certificate], key: KeyPair) -> String {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let chain = chain.iter().map(|certificate| certificate.der().clone()).collect();
+    let config = config.with_single_cert(chain, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -463,14 +470,14 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     let url = ours.serve(certificate_for(&["localhost", "127.0.0.1"])).await;
 
     let strict = anywhere();
-    assert_eq!(refused(&strict, &url).await, "tls_untrusted");
+    assert_eq!(refused(&strict, &url).await, "tls_missing_intermediate");
     let trusting = strict.with_root_certificates(&ours.pem()).unwrap();
     assert_eq!(get(&trusting, &url, CAP).await.unwrap().body(), b"{}");
     get(&trusting, &url.replace("localhost", "127.0.0.1"), CAP).await.unwrap();
     // Neither the client that it was made from nor one with another authority has learnt anything.
-    assert_eq!(refused(&strict, &url).await, "tls_untrusted");
+    assert_eq!(refused(&strict, &url).await, "tls_missing_intermediate");
     let other = strict.with_root_certificates(&theirs.pem()).unwrap();
-    assert_eq!(refused(&other, &url).await, "tls_untrusted");
+    assert_eq!(refused(&other, &url).await, "tls_missing_intermediate");
     let bundle = format!("{}\n{}", theirs.pem(), ours.pem());
     get(&strict.with_root_certificates(&bundle).unwrap(), &url, CAP).await.unwrap();
     let for_all = HttpClient::builder(Network::any()).root_certificates(&ours.pem()).build().unwrap();
@@ -508,7 +515,7 @@ async fn what_a_tenants_authority_signs_for_others_is_believed_by_that_tenant_on
         assert_eq!(get(&tenant, &url, CAP).await.unwrap().body(), b"{}");
         // After that too, though the name is known and a connection is open.
         for http in [&shared, &other] {
-            assert_eq!(refused(http, &url).await, "tls_untrusted", "{name}");
+            assert_eq!(refused(http, &url).await, "tls_missing_intermediate", "{name}");
         }
     }
 }
@@ -519,18 +526,153 @@ async fn a_trusted_authority_does_not_excuse_a_wrong_certificate() {
     let http = anywhere().with_root_certificates(&authority.pem()).unwrap();
 
     let wrong_name = authority.serve(certificate_for(&["git.example.com"])).await;
-    assert_eq!(refused(&http, &wrong_name).await, "tls_untrusted");
+    assert_eq!(refused(&http, &wrong_name).await, "tls_wrong_name");
     let mut expired = certificate_for(&["localhost"]);
     expired.not_before = rcgen::date_time_ymd(2019, 1, 1);
     expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
-    assert_eq!(refused(&http, &authority.serve(expired).await).await, "tls_untrusted");
+    assert_eq!(refused(&http, &authority.serve(expired).await).await, "tls_expired");
     let mut early = certificate_for(&["localhost"]);
     early.not_before = rcgen::date_time_ymd(2090, 1, 1);
     early.not_after = rcgen::date_time_ymd(2091, 1, 1);
-    assert_eq!(refused(&http, &authority.serve(early).await).await, "tls_untrusted");
+    assert_eq!(refused(&http, &authority.serve(early).await).await, "tls_not_yet_valid");
+    let mut common_name = certificate_for(&[]);
+    common_name.distinguished_name.push(DnType::CommonName, "git.example.com");
+    // OpenSSL looks at a common name where there is nothing else.
+    let expected = if cfg!(feature = "native-tls") { "tls_wrong_name" } else { "tls_common_name_only" };
+    assert_eq!(refused(&http, &authority.serve(common_name).await).await, expected);
     let key = KeyPair::generate().unwrap();
     let self_signed = certificate_for(&["localhost"]).self_signed(&key).unwrap();
     assert_eq!(refused(&http, &serve_tls(self_signed, key).await).await, "tls_untrusted");
+}
+
+#[tokio::test]
+async fn a_server_that_sends_no_intermediate_is_told_so() {
+    let root = Authority::new();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an intermediate authority");
+    let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &root.0).unwrap();
+    let http = anywhere().with_root_certificates(&root.pem()).unwrap();
+    for is_whole in [true, false] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = certificate_for(&["localhost"]).signed_by(&key, &intermediate).unwrap();
+        if is_whole {
+            let url = serve_chain(&[&certificate, intermediate.as_ref()], key).await;
+            get(&http, &url, CAP).await.unwrap();
+        } else {
+            let url = serve_chain(&[&certificate], key).await;
+            let error = get(&http, &url, CAP).await.unwrap_err();
+            assert_eq!(error.code(), "tls_missing_intermediate");
+            assert!(error.hint().contains("fullchain.pem"), "{}", error.hint());
+        }
+    }
+}
+
+/// As `openssl req -x509` makes it: an authority that is its own and only server.
+fn self_made(names: &[&str], years: (i32, i32)) -> (rcgen::Certificate, KeyPair) {
+    let mut params = certificate_for(names);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(years.0, 1, 1), rcgen::date_time_ymd(years.1, 1, 1));
+    let key = KeyPair::generate().unwrap();
+    params.distinguished_name.push(DnType::CommonName, format!("{:?}", &key.public_key_raw()[1..9]));
+    (params.self_signed(&key).unwrap(), key)
+}
+
+#[tokio::test]
+async fn a_self_made_certificate_is_trusted_as_itself() {
+    let strict = anywhere();
+    let (certificate, key) = self_made(&["localhost"], (2020, 2090));
+    let pem = certificate.pem();
+    let url = serve_tls(certificate, key).await;
+    let http = strict.with_root_certificates(&pem).unwrap();
+    assert_eq!(get(&http, &url, CAP).await.unwrap().body(), b"{}");
+    get(&HttpClient::builder(Network::any()).root_certificates(&pem).build().unwrap(), &url, CAP).await.unwrap();
+    // For its name only, and by nobody else.
+    assert_eq!(refused(&http, &url.replace("localhost", "127.0.0.1")).await, "tls_wrong_name");
+    assert_eq!(refused(&strict, &url).await, "tls_untrusted");
+
+    // Another one for the same name is another one.
+    let (other, key) = self_made(&["localhost"], (2020, 2090));
+    assert_eq!(refused(&http, &serve_tls(other, key).await).await, "tls_untrusted");
+    for (years, expected) in [((2019, 2020), "tls_expired"), ((2090, 2091), "tls_not_yet_valid")] {
+        let (certificate, key) = self_made(&["localhost"], years);
+        let http = strict.with_root_certificates(&certificate.pem()).unwrap();
+        assert_eq!(refused(&http, &serve_tls(certificate, key).await).await, expected);
+    }
+    // Whoever has the certificate and not its key is not the code host.
+    let (certificate, _) = self_made(&["localhost"], (2020, 2090));
+    let http = strict.with_root_certificates(&certificate.pem()).unwrap();
+    let impostor = PretendsToBe::start(certificate).await;
+    assert!(matches!(refused(&http, &impostor).await, "tls_certificate" | "tls_failed"));
+}
+
+/// A server that shows a certificate whose key it does not have.
+#[derive(Debug)]
+struct PretendsToBe(Arc<sign::CertifiedKey>);
+
+impl PretendsToBe {
+    async fn start(certificate: rcgen::Certificate) -> String {
+        let key = PrivateKeyDer::try_from(KeyPair::generate().unwrap().serialize_der()).unwrap();
+        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let pair = sign::CertifiedKey::new(vec![certificate.der().clone()], key);
+        let config = ServerConfig::builder().with_no_client_auth();
+        let acceptor = TlsAcceptor::from(Arc::new(config.with_cert_resolver(Arc::new(Self(Arc::new(pair))))));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let _ = acceptor.accept(stream).await;
+        });
+        format!("https://localhost:{port}/")
+    }
+}
+
+impl ResolvesServerCert for PretendsToBe {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// The operator, and nobody else, is told which address was refused.
+#[tokio::test]
+async fn refused_addresses_are_named_to_the_operator_only() {
+    for (address, class) in [
+        ("10.0.0.5", "a private address"),
+        ("127.0.0.1", "a loopback address"),
+        ("169.254.169.254", "an address of a cloud's metadata service"),
+        ("100.64.0.1", "an address behind a provider's NAT"),
+        ("169.254.1.1", "a link-local address"),
+        ("224.0.0.1", "a multicast address"),
+        ("192.0.2.1", "a reserved address"),
+        ("198.41.0.4", "in a network that is never reached"),
+    ] {
+        #[derive(Debug)]
+        struct Named(IpAddr);
+        #[async_trait::async_trait]
+        impl Resolve for Named {
+            async fn lookup(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+                Ok(vec![self.0])
+            }
+        }
+        let network = Network::public_only().deny(["198.41.0.0/24".parse().unwrap()]);
+        let http = HttpClient::builder(network).resolver(Named(address.parse().unwrap())).build().unwrap();
+        for url in ["https://git.example.com/".to_owned(), format!("https://{address}/")] {
+            let error = get(&http, &url, CAP).await.unwrap_err();
+            assert_eq!(error.code(), "address_not_allowed");
+            assert_eq!(error.operator_note(), Some(format!("{address} is {class}")));
+            let shown = format!("{error} {error:?} {} {}", error.hint(), error.public_message());
+            assert!(!shown.contains(address), "{shown}");
+            let finding = codehost_oauth::check::Finding::from_error(&error.into());
+            assert!(finding.message.contains(address), "{finding:?}");
+            let gitlab = codehost_oauth::gitlab::GitLab::new(
+                codehost_oauth::BaseUrl::parse("https://git.example.com", &Network::public_only()).unwrap(),
+            )
+            .unwrap();
+            let mut report = codehost_oauth::check::CheckReport::new(&gitlab);
+            report.push(finding);
+            assert!(report.to_string().contains(address) && !report.public().to_string().contains(address));
+        }
+    }
 }
 
 #[test]

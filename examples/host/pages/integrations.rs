@@ -135,7 +135,7 @@ pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
                         }, "Only if a private authority signed the code host's certificate."))
                         (field(form, "timeout", "Request time-out in seconds", html! {
                             input #timeout type="text" name="timeout" value=(typed.timeout) inputmode="numeric" aria-describedby="timeout-help" aria-invalid=[invalid(form, "timeout")];
-                        }, "Leave empty for the default, 0 for no limit."))
+                        }, "From 1 to 60; leave empty for the default."))
                         label.check {
                             input type="checkbox" name="trust_emails" checked[typed.trust_emails.is_some()];
                             span { "Trust e-mail addresses without verification" br; small { "Only for a code host whose accounts your own administrator creates." } }

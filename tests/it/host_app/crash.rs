@@ -54,7 +54,7 @@ async fn killed_in_the_middle_of_a_save_the_old_state_or_the_new_is_there() {
     for round in 0..8_u64 {
         let page = visitor.open(&edit).await;
         let token = page.body.split_once("name=\"csrf_token\" value=\"").unwrap().1.split('"').next().unwrap();
-        let timeout = (100 + round).to_string();
+        let timeout = (10 + round).to_string();
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
                 ("csrf_token", token),
