@@ -29,7 +29,7 @@ use crate::store::{FIRST, IntegrationRow, Organization};
 
 /// All of them.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let logins = Logins::in_session(Doors(Arc::clone(&app)));
+    let logins = Logins::in_session(Doors(Arc::clone(&app)), &app.public_url);
     let secure = app.public_url.as_str().starts_with("https:");
     let sessions = SessionManagerLayer::new(Sessions(app.store.clone()))
         .with_name(if secure { "__Host-depot" } else { "depot" })
