@@ -1,5 +1,6 @@
 //! The routes for axum: what a browser gets, and what another browser does not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,12 +25,13 @@ const SUFFIX: &str = "19e791b8";
 const CALLBACK: &str = "https://packages.example.com/oauth/callback/gitlab/demo";
 
 /// A host with one or two integrations at one fake GitLab. A test may change them.
-pub(crate) struct TestHost(pub(crate) Integrations);
+#[derive(Default)]
+pub(crate) struct TestHost(pub(crate) Integrations, AtomicUsize);
 
 pub(crate) type Integrations = Arc<Mutex<Vec<Arc<Integration>>>>;
 
 fn host(integrations: &[Arc<Integration>]) -> TestHost {
-    TestHost(Arc::new(Mutex::new(integrations.to_vec())))
+    TestHost(Arc::new(Mutex::new(integrations.to_vec())), AtomicUsize::new(0))
 }
 
 #[async_trait]
@@ -42,6 +44,11 @@ impl LoginHost for TestHost {
     }
 
     async fn user_id(&self, request: &mut RequestHead) -> Result<Option<String>, HostError> {
+        // One who may connect an account when the callback comes, and not any more when it has been exchanged.
+        if request.headers.get("x-user").is_some_and(|user| user == "leaves-meanwhile") {
+            let calls = self.1.fetch_add(1, Ordering::Relaxed);
+            return Ok((calls < 2).then(|| "leaves-meanwhile".to_owned()));
+        }
         // Who is signed in, as a header that a browser cannot send on a real host.
         Ok(request.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned()))
     }
@@ -67,7 +74,7 @@ pub(crate) struct World {
     pub(crate) app: Router,
     pub(crate) integration: Arc<Integration>,
     pub(crate) integrations: Integrations,
-    public: String,
+    pub(crate) public: String,
 }
 
 impl World {
@@ -80,6 +87,12 @@ impl World {
     pub(crate) fn path<'a>(&self, url: &'a str) -> &'a str {
         let origin = url::Url::parse(&self.public).unwrap().origin().ascii_serialization();
         url.strip_prefix(&origin).unwrap()
+    }
+
+    /// A path below the app's own.
+    pub(crate) fn below(&self, path: &str) -> String {
+        let public = url::Url::parse(&self.public).unwrap();
+        format!("{}{path}", public.path().trim_end_matches('/'))
     }
 
     /// Another integration of the same id.
@@ -129,8 +142,8 @@ pub(crate) async fn world_at<S: SessionStore + Clone>(public: &str, in_session: 
     World { gitlab, app: app.layer(layer), integration: Arc::clone(&both[0]), integrations, public: public.to_owned() }
 }
 
-/// A page of the host's own with a form.
-fn form(logins: &Logins) -> Router {
+/// Pages of the host's own: a CSRF token for a form, and who is logged in.
+pub(crate) fn form(logins: &Logins) -> Router {
     let logins = logins.clone();
     let page = async move |request: Request<Body>| {
         let (request, _) = request.into_parts();
@@ -645,7 +658,7 @@ async fn a_session_store_that_fails_is_no_login() {
     struct Broken;
 
     #[async_trait]
-    impl tower_sessions::SessionStore for Broken {
+    impl SessionStore for Broken {
         async fn save(&self, _: &tower_sessions::session::Record) -> tower_sessions::session_store::Result<()> {
             Err(tower_sessions::session_store::Error::Backend("the-database: password=x".to_owned()))
         }
