@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use codehost_oauth::check::CheckReport;
-use codehost_oauth::router::{Failure, HostError, Logins, RequestHead};
+use codehost_oauth::router::{Failure, HostError, Logins, RequestHead, readable_cookies};
 use codehost_oauth::{IntegrationId, Platform};
 use serde::Deserialize;
 use tower_sessions::cookie::SameSite;
@@ -61,6 +61,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .merge(logins.router())
         .layer(DefaultBodyLimit::max(256 * 1024))
         .layer(sessions)
+        .layer(from_fn(readable_cookies))
         .merge(assets)
         .layer(from_fn(secure_headers))
 }
@@ -441,7 +442,12 @@ async fn make_administrator(Path(slug): Path<String>, visit: Visit, Form(form): 
     if !visit.app.store.make_administrator(&organization.slug, &form.key).await? {
         return Err(Fault::NotFound);
     }
-    Ok(Redirect::to(&format!("/org/{}/people", organization.slug)).into_response())
+    // Who only looked after it has no right there any more.
+    let path = match visit.app.right(&organization, &visit.session).await? {
+        Some(_) => format!("/org/{}/people", organization.slug),
+        None => "/organizations".to_owned(),
+    };
+    Ok(Redirect::to(&path).into_response())
 }
 
 async fn token(visit: Visit) -> Page {

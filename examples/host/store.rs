@@ -193,7 +193,8 @@ impl Store {
 
     /// Whether there is such a person.
     pub(crate) async fn make_administrator(&self, organization: &str, person: &str) -> Result<bool> {
-        let made = query("UPDATE people SET admin = 1 WHERE id = ? AND organization = ?").bind(person).bind(organization);
+        let made =
+            query("UPDATE people SET admin = 1 WHERE id = ? AND organization = ?").bind(person).bind(organization);
         Ok(made.execute(&self.pool).await?.rows_affected() == 1)
     }
 

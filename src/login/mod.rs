@@ -8,9 +8,9 @@ mod return_to;
 mod sealed;
 
 pub use self::callback::Callback;
-pub use self::pending::{Expected, PendingLogin, PendingLogins};
 #[cfg(feature = "axum")]
 pub(crate) use self::pending::LIFE;
+pub use self::pending::{Expected, PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 

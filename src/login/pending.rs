@@ -137,7 +137,8 @@ impl PendingLogin {
         }
         let callback_url = expected.callback_url.as_str();
         if *self.callback_url != *callback_url && *self.callback_url != *short(callback_url)
-            || !expected.callback_url.is_at(callback.path()) {
+            || !expected.callback_url.is_at(callback.path())
+        {
             return Err(VerifyError::OtherCallbackUrl);
         }
         if self.purpose != expected.purpose {

@@ -183,9 +183,10 @@ impl FailureCause {
                 "Open the page again and press the button once more. If it keeps happening, allow cookies for this site.",
             ),
             Self::NotSignedIn => Advice::user("not_signed_in", "Log in first, then connect the account."),
-            Self::LoggedOut => {
-                Advice::user("logged_out", "You have logged out meanwhile. Start the login again if you want to log in.")
-            }
+            Self::LoggedOut => Advice::user(
+                "logged_out",
+                "You have logged out meanwhile. Start the login again if you want to log in.",
+            ),
             Self::IntegrationChanged => {
                 Advice::user("integration_changed", "This login has just been changed. Start it again.")
             }
@@ -194,9 +195,9 @@ impl FailureCause {
                 "Mount the routes below a `SessionManagerLayer` of tower-sessions 0.15.",
             )
             .public(TRY_LATER),
-            Self::Session(_) => Advice::operator("session", "Look into the session store and its log.")
-                .public(TRY_LATER)
-                .transient(),
+            Self::Session(_) => {
+                Advice::operator("session", "Look into the session store and its log.").public(TRY_LATER).transient()
+            }
             Self::Host(_) => {
                 Advice::operator("host", "Look into the source of this error.").public(TRY_LATER).transient()
             }

@@ -1,7 +1,10 @@
 //! What is read in the heads of requests and responses.
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use http::header::{COOKIE, HOST};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::RequestHead;
 use crate::host::Host;
@@ -23,6 +26,33 @@ pub(super) fn cookies(request: &RequestHead) -> impl Iterator<Item = (&[u8], &[u
         let (name, value) = pair.split_at_checked(at)?;
         Some((name, value.get(1..)?))
     })
+}
+
+/// Takes out of a request the cookies that are no text, which another site below the same domain may have set: session
+/// layers read all cookies or none. Mount it outside of the session layer; the routes here do without.
+///
+/// ```
+/// use axum::middleware::from_fn;
+/// use codehost_oauth::router::readable_cookies;
+///
+/// // The layer that comes last sees a request first.
+/// let app: axum::Router = axum::Router::new(); // with its routes, and below its session layer
+/// let app = app.layer(from_fn(readable_cookies));
+/// # let _: axum::Router = app;
+/// ```
+pub async fn readable_cookies(mut request: Request, next: Next) -> Response {
+    let is_text = |value: &HeaderValue| value.to_str().is_ok();
+    if !request.headers().get_all(COOKIE).iter().all(is_text) {
+        let headers = request.headers().get_all(COOKIE).into_iter();
+        let pairs = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> =
+            pairs.filter(|pair| HeaderValue::from_bytes(pair).is_ok_and(|pair| is_text(&pair))).collect();
+        match HeaderValue::from_bytes(&kept.join(&b"; "[..])) {
+            Ok(cookies) => _ = request.headers_mut().insert(COOKIE, cookies),
+            Err(_) => _ = request.headers_mut().remove(COOKIE),
+        }
+    }
+    next.run(request).await
 }
 
 /// Whether this text is a cookie's value, or a part of it, as in a signed one.

@@ -28,6 +28,9 @@
 //! look at the session again before a login is finished; no page of the app does. `examples/host/sessions.rs` is a store that
 //! does it right. And a session is written as a whole: of two changes at once at two nodes, the later one wins.
 //!
+//! **Cookies of siblings.** The routes read their own cookies and no others. A session layer reads all or none: put
+//! [`readable_cookies`] outside of it, or one cookie of another site below the same domain that is no text ends every session.
+//!
 //! **What is not a login.** A prefetch, a prerendered page or a preview is answered with 503, and `HEAD` begins and spends
 //! nothing. A login page in a frame is a link that opens in the whole window. A login page that was opened at another host
 //! name than the public URL is sent there, once.
@@ -99,6 +102,7 @@ use axum::Router;
 
 pub use self::csrf::CsrfToken;
 pub use self::failure::{Failure, FailureCause};
+pub use self::head::readable_cookies;
 pub use self::host::{HostError, LoginHost, LoginPage};
 pub use http::request::Parts as RequestHead;
 
@@ -108,8 +112,8 @@ use crate::host::{Host, IntegrationId};
 use crate::integration::Integration;
 use crate::login::ReturnTo;
 use crate::observe;
-use crate::secret::Secret;
 use crate::seal::KeyRing;
+use crate::secret::Secret;
 
 /// The logins of one host: what its routes share. Cheap to clone; see the [module](self) for a whole one.
 ///
@@ -234,14 +238,16 @@ impl Logins {
         return_to: Option<ReturnTo>,
     ) -> axum::response::Response {
         let id = id.and_then(|id| id.parse::<IntegrationId>().ok());
+        let mut login_id = id.clone();
         if let (None, Some(id)) = (&failure.integration, &id) {
-            // That it cannot be found now is not what went wrong.
-            failure.integration = self.0.host.integration(id).await.ok().flatten();
-            if failure.integration.is_none() && !matches!(failure.cause, FailureCause::Host(_)) {
-                failure.leads_on(&self.0.public_url, None, return_to.clone());
+            // A table that cannot be read now may be read when the link is followed.
+            match self.0.host.integration(id).await {
+                Ok(Some(found)) => failure.integration = Some(found),
+                Ok(None) => login_id = None,
+                Err(_) => {}
             }
         }
-        failure.leads_on(&self.0.public_url, id.as_ref(), return_to);
+        failure.leads_on(&self.0.public_url, login_id.as_ref(), return_to);
         if !failure.is_logged() {
             let cause = &failure.cause;
             let operation = "login";

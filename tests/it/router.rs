@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::router::{CsrfToken, Failure, HostError, LoginHost, Logins, RequestHead};
+use codehost_oauth::router::{CsrfToken, Failure, HostError, LoginHost, Logins, RequestHead, readable_cookies};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
@@ -139,7 +139,9 @@ pub(crate) async fn world_at<S: SessionStore + Clone>(public: &str, in_session: 
         "/" => routes,
         path => Router::new().nest(path, routes),
     };
-    World { gitlab, app: app.layer(layer), integration: Arc::clone(&both[0]), integrations, public: public.to_owned() }
+    let app = app.layer(layer);
+    let app = if in_session { app.layer(axum::middleware::from_fn(readable_cookies)) } else { app };
+    World { gitlab, app, integration: Arc::clone(&both[0]), integrations, public: public.to_owned() }
 }
 
 /// Pages of the host's own: a CSRF token for a form, and who is logged in.
@@ -564,8 +566,7 @@ async fn a_form_of_the_host_is_checked_with_the_same_token() {
     for in_session in [true, false] {
         let logins = Logins::in_session(host(&[]), &PUBLIC.parse().unwrap());
         let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
-        let logins =
-            if in_session { logins } else { Logins::in_cookie(host(&[]), &PUBLIC.parse().unwrap(), keys) };
+        let logins = if in_session { logins } else { Logins::in_cookie(host(&[]), &PUBLIC.parse().unwrap(), keys) };
         let kept = if in_session { "in_session" } else { "in_cookie" };
         assert_eq!(format!("{logins:?}"), format!("Logins({kept})"));
         let checks = logins.clone();

@@ -67,7 +67,10 @@ async fn every_failure_page_leads_on() {
             }
             assert_eq!(link(&browser.post(&world, &at("/logout"), &[]).await.body), home);
             // The host's table is gone: the link is there all the same.
-            assert_eq!(link(&browser.get(&world, &at("/login/broken?return_to=/x")).await.body), at("/login/broken?return_to=/x"));
+            assert_eq!(
+                link(&browser.get(&world, &at("/login/broken?return_to=/x")).await.body),
+                at("/login/broken?return_to=/x")
+            );
 
             // The way on leads to a login.
             let begun = browser.begin(&world, &login, "/projects").await;
@@ -165,7 +168,13 @@ async fn a_login_page_in_a_frame_is_a_link_that_opens_in_the_whole_window() {
                 let body = format!("csrf_token={token}&return_to=/projects");
                 let answer = browser.send(&world, request, body).await;
                 assert_eq!(answer.head.status, 200);
-                assert!(answer.body.contains("<a href=\"/login/demo?return_to=/projects\" target=\"_top\">Log in with Our &lt;GitLab&gt;</a>"), "{}", answer.body);
+                assert!(
+                    answer.body.contains(
+                        "<a href=\"/login/demo?return_to=/projects\" target=\"_top\">Log in with Our &lt;GitLab&gt;</a>"
+                    ),
+                    "{}",
+                    answer.body
+                );
                 assert!(!answer.header("content-security-policy").unwrap().contains("frame-ancestors"));
                 assert_eq!(browser.cookies, before);
             }

@@ -175,7 +175,8 @@ impl CookieKeep {
         }
         if let Some(sealed) = text.strip_prefix(FINISHED) {
             let name = self.login_name(state);
-            let json = URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| self.keys.open(&place(&name), &sealed).ok());
+            let json =
+                URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| self.keys.open(&place(&name), &sealed).ok());
             let marker = json.and_then(|json| serde_json::from_slice::<Marker>(&json).ok());
             let marker = marker.filter(|marker| now() < marker.expires_at);
             return marker.map_or(Kept::Unreadable, |marker| Kept::Finished { return_to: marker.return_to });

@@ -25,9 +25,14 @@ pub(super) enum Keep {
 /// What is kept of the login that a callback belongs to.
 pub(super) enum Found {
     /// It waits for this callback. `binding` is what shows that it is this browser's.
-    Pending { login: Box<PendingLogin>, binding: Secret },
+    Pending {
+        login: Box<PendingLogin>,
+        binding: Secret,
+    },
     /// This browser has finished it a while ago.
-    Finished { return_to: Option<ReturnTo> },
+    Finished {
+        return_to: Option<ReturnTo>,
+    },
     Nothing,
 }
 

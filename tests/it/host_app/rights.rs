@@ -94,7 +94,8 @@ async fn what_changes_during_a_check_is_not_overwritten() {
             }
             let expected = match change {
                 "move" => {
-                    let moved = [("base_url", &*url), ("access", "sign-in"), ("client_id", "new"), ("act", "save-anyway")];
+                    let moved =
+                        [("base_url", &*url), ("access", "sign-in"), ("client_id", "new"), ("act", "save-anyway")];
                     let secret = [("client_secret", "canary-other-secret")];
                     admin.submit(&edit, &edit, &[moved.as_slice(), &secret].concat()).await.says("is saved");
                     409
