@@ -1,9 +1,12 @@
 //! What an operator sees of an operation: whose, which, how it ended and how long it took.
 
+#[cfg(any(feature = "tracing", feature = "seal"))]
 use std::fmt::Display;
 use std::future::Future;
 
-use crate::error::{Audience, Error};
+#[cfg(any(feature = "tracing", feature = "seal"))]
+use crate::error::Audience;
+use crate::error::Error;
 use crate::host::IntegrationId;
 use crate::provider::Platform;
 
@@ -49,6 +52,7 @@ pub(crate) async fn observed<T>(
 }
 
 /// What is logged of a failed login or refresh.
+#[cfg(any(feature = "tracing", feature = "seal"))]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nothing is logged"))]
 pub(crate) struct Report<'a> {
     pub(crate) code: &'static str,
@@ -67,7 +71,7 @@ pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Dis
     }
 }
 
-#[cfg(not(feature = "tracing"))]
+#[cfg(all(feature = "seal", not(feature = "tracing")))]
 pub(crate) fn failed(_: &'static str, _: &str, _: &dyn Display, _: &Report<'_>) {}
 
 /// Tells whoever runs the host of something that is no failure yet.

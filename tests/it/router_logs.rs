@@ -144,3 +144,20 @@ async fn a_failed_refresh_is_one_event() {
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert!(seen[0].contains("operation=\"refresh\"") && seen[0].contains("integration=\"demo\""), "{}", seen[0]);
 }
+
+/// A keeper's own failures too: here of its store.
+#[tokio::test]
+async fn a_keeper_that_fails_is_one_event() {
+    let (log, _guard) = watch();
+    let ring = codehost_oauth::seal::KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+    let none: std::collections::HashMap<_, std::sync::Arc<codehost_oauth::Integration>> = Default::default();
+    let keeper =
+        codehost_oauth::keeper::TokenKeeper::builder(codehost_oauth::keeper::MemoryStore::default(), ring, none)
+            .build();
+    keeper.access_token(&"gitlab:gone:2".parse().unwrap()).await.unwrap_err();
+    let seen = failures(&log);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    for part in ["ERROR", "integration=\"gone\"", "operation=\"refresh\"", "code=\"unknown_integration\""] {
+        assert!(seen[0].contains(part), "{part}: {}", seen[0]);
+    }
+}
