@@ -19,7 +19,7 @@ use crate::secret::Secret;
 /// reads it anew; between processes the later one wins.
 pub(in crate::router) struct SessionKeep {
     hasher: RandomState,
-    locks: [Mutex<()>; 64],
+    locks: Box<[Mutex<()>]>,
 }
 
 /// The app's own session, if there is one in the request.
@@ -29,7 +29,7 @@ pub(in crate::router) fn app_session(request: &RequestHead) -> Option<&Session> 
 
 impl Default for SessionKeep {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), locks: std::array::from_fn(|_| Mutex::new(())) }
+        Self { hasher: RandomState::new(), locks: (0..64).map(|_| Mutex::new(())).collect() }
     }
 }
 
