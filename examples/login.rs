@@ -44,7 +44,7 @@ struct Flags {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
     /// How long to wait for it
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
 }
 

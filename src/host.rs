@@ -29,6 +29,21 @@ impl Host {
         self.0.as_str()
     }
 
+    /// The path of the app's first page: `/`, or the sub-path that the app lives at.
+    ///
+    /// ```
+    /// # use codehost_oauth::Host;
+    /// assert_eq!("https://packages.example.com".parse::<Host>()?.path(), "/");
+    /// assert_eq!("https://example.com/packages/".parse::<Host>()?.path(), "/packages");
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    pub fn path(&self) -> &str {
+        match self.0.path() {
+            "" => "/",
+            path => path,
+        }
+    }
+
     pub(crate) fn url(&self) -> &BaseUrl {
         &self.0
     }

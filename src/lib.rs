@@ -57,11 +57,11 @@
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library, also if `rustls` is on.
-//! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or a sealed cookie.
+//! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or in sealed cookies.
 //! - **`seal`**, **`sqlite`**, **`postgres`**, **`redis`**: [`keeper`], which keeps tokens alive, and stores for it; [`seal`] also puts
 //!   pending logins into a cookie.
-//! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration; never a URL, a
-//!   header or a body.
+//! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
+//!   failed login or refresh; never a URL, a header or a body.
 //! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.
 //!
 //! Without any of the first four there is no HTTP library in the tree: bring a [`Transport`](transport::Transport).

@@ -1,7 +1,11 @@
 //! What an operator sees of an operation: whose, which, how it ended and how long it took.
 
+#[cfg(any(feature = "tracing", feature = "seal"))]
+use std::fmt::Display;
 use std::future::Future;
 
+#[cfg(any(feature = "tracing", feature = "seal"))]
+use crate::error::Audience;
 use crate::error::Error;
 use crate::host::IntegrationId;
 use crate::provider::Platform;
@@ -30,6 +34,10 @@ pub(crate) async fn observed<T>(
     let result = work.instrument(span.clone()).await;
     span.record("outcome", result.as_ref().map_or_else(Error::code, |_| "ok"));
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
+        let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint() };
+        failed(operation, integration.as_str(), error, &report);
+    }
     result
 }
 
@@ -42,3 +50,55 @@ pub(crate) async fn observed<T>(
 ) -> Result<T, Error> {
     work.await
 }
+
+/// What is logged of a failed login or refresh.
+#[cfg(any(feature = "tracing", feature = "seal"))]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nothing is logged"))]
+pub(crate) struct Report<'a> {
+    pub(crate) code: &'static str,
+    pub(crate) audience: Audience,
+    pub(crate) hint: &'a str,
+}
+
+/// Logs a failed login or refresh, once: `ERROR` if whoever runs the host must act, `WARN` otherwise.
+#[cfg(feature = "tracing")]
+pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Display, report: &Report<'_>) {
+    let Report { code, audience, hint } = *report;
+    if audience == Audience::Operator {
+        tracing::error!(target: TARGET, integration, operation, code, ?audience, hint, "failed: {cause}");
+    } else {
+        tracing::warn!(target: TARGET, integration, operation, code, ?audience, hint, "failed: {cause}");
+    }
+}
+
+#[cfg(all(feature = "seal", not(feature = "tracing")))]
+pub(crate) fn failed(_: &'static str, _: &str, _: &dyn Display, _: &Report<'_>) {}
+
+/// Tells whoever runs the host of something that is no failure yet.
+#[cfg(feature = "axum")]
+pub(crate) fn warn(text: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: TARGET, "{text}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = text;
+}
+
+/// Tells whoever runs the host of something that they must change.
+#[cfg(feature = "axum")]
+pub(crate) fn error(text: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: TARGET, "{text}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = text;
+}
+
+/// A task that goes on in the present span.
+#[cfg(feature = "axum")]
+pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "tracing")]
+    let work = tracing::Instrument::in_current_span(work);
+    tokio::spawn(work);
+}
+
+#[cfg(feature = "tracing")]
+const TARGET: &str = "codehost_oauth";

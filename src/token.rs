@@ -261,6 +261,18 @@ impl TokenSet {
         }
     }
 
+    /// A second copy, where one login is handed out twice.
+    #[cfg(feature = "axum")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            access_token: self.access_token.duplicate(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::duplicate),
+            scopes: self.scopes.clone(),
+            expires_in: self.expires_in,
+            received_at: self.received_at,
+        }
+    }
+
     /// When the access token ends, by the host's clock; `None` if the platform did not say.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.received_at.checked_add(self.expires_in?)

@@ -27,22 +27,20 @@ pub(crate) struct App {
     shown_token: String,
 }
 
-/// Why somebody may change an organization's integrations.
+/// Why somebody may change an organization's integrations. A right comes from the one-time token or from somebody who has
+/// it, never from being the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// Nobody has ever been an administrator, and there is no integration yet.
-    SetupMode,
-    /// This browser has made the first integration, and no administrator has logged in yet.
-    Founder,
-    /// They have logged in, and are one.
+    /// They have logged in, and are one: they had entered the token, or another administrator has made them one.
     Administrator,
+    /// They are an administrator of the first organization, and this one has none who could log in.
+    Caretaker,
     /// This browser has entered the one-time token.
     Operator,
 }
 
 /// Keys of the session.
 pub(crate) const USER: &str = "user";
-pub(crate) const FOUNDED: &str = "founded";
 pub(crate) const OPERATOR: &str = "operator";
 
 impl App {
@@ -145,45 +143,29 @@ impl App {
 
     /// Why this browser may change the organization's integrations, if it may.
     pub(crate) async fn right(&self, organization: &Organization, session: &Session) -> Result<Option<Right>> {
-        if session.get::<bool>(OPERATOR).await? == Some(true) {
+        if self.has_token(session).await? {
             return Ok(Some(Right::Operator));
         }
-        if self.person(session).await?.is_some_and(|person| person.admin && person.organization == organization.slug) {
+        let Some(person) = self.person(session).await?.filter(|person| person.admin) else {
+            return Ok(None);
+        };
+        if person.organization == organization.slug {
             return Ok(Some(Right::Administrator));
         }
-        let (ever, now) = self.store.administrators(&organization.slug).await?;
-        if now {
-            return Ok(None);
-        }
-        if session.get::<Vec<String>>(FOUNDED).await?.unwrap_or_default().contains(&organization.slug) {
-            return Ok(Some(Right::Founder));
-        }
-        let untouched =
-            organization.slug == FIRST && !ever && self.store.used_ids(&organization.slug).await?.is_empty();
-        Ok(untouched.then_some(Right::SetupMode))
+        let orphaned = person.organization == FIRST && !self.store.has_administrator(&organization.slug).await?;
+        Ok(orphaned.then_some(Right::Caretaker))
     }
 
-    /// After a change by somebody who was entitled to it: if no administrator can log in any more, or yet, this browser
-    /// may go on.
-    pub(crate) async fn found_if_orphaned(&self, organization: &str, session: &Session) -> Result<()> {
-        let (_, now) = self.store.administrators(organization).await?;
-        if now { Ok(()) } else { self.found(organization, session).await }
-    }
-
-    /// Lets this browser correct what it has made until an administrator has logged in.
-    pub(crate) async fn found(&self, organization: &str, session: &Session) -> Result<()> {
-        let mut founded = session.get::<Vec<String>>(FOUNDED).await?.unwrap_or_default();
-        if !founded.iter().any(|slug| slug == organization) {
-            founded.push(organization.to_owned());
-        }
-        Ok(session.insert(FOUNDED, founded).await?)
+    /// Whether this browser has entered the one-time token.
+    pub(crate) async fn has_token(&self, session: &Session) -> Result<bool> {
+        Ok(session.get::<bool>(OPERATOR).await? == Some(true))
     }
 
     /// Whether this browser may see causes that tell about the network behind the host.
     pub(crate) async fn is_operator(&self, session: &Session) -> Result<bool> {
         let first = self.store.organization(FIRST).await?;
         Ok(match first {
-            Some(first) => self.right(&first, session).await?.is_some_and(|right| right != Right::SetupMode),
+            Some(first) => self.right(&first, session).await?.is_some(),
             None => false,
         })
     }

@@ -11,10 +11,10 @@ use codehost_oauth::{Integration, IntegrationId, Login};
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use crate::app::{App, USER, error, origin};
+use crate::app::{App, OPERATOR, USER, error, origin};
 use crate::form::KEPT_SECRET;
 use crate::pages::{self, Viewer};
-use crate::store::{Arrival, Connected, Result};
+use crate::store::{Arrival, Connected, FIRST, Result};
 
 pub(crate) struct Doors(pub(crate) Arc<App>);
 
@@ -101,14 +101,14 @@ impl FailureNote {
         if audience != Audience::User && may_see(app, request, failure).await.unwrap_or(false) {
             detail = Some((cause.to_string(), cause.hint().into_owned()));
         }
-        let again = failure.integration.as_ref().map(|integration| integration.login_link());
+        let again = failure.integration.as_ref().map(|integration| integration.login_link().label);
         Self {
             status: cause.status().as_u16(),
             code: cause.code().to_owned(),
             message: cause.public_message().into_owned(),
             who: who(audience).to_owned(),
             detail,
-            again: again.map(|link| (link.label, link.url.path().to_owned())),
+            again: again.map(|label| (label, failure.way_on())),
             denied: cause.code() == "denied",
         }
     }
@@ -132,16 +132,18 @@ impl Doors {
     async fn arrive(&self, request: &RequestHead, integration: &Integration, login: &Login) -> Result<Response> {
         let session = session(request)?;
         let row = self.0.store.integration(integration.id()).await?.ok_or_else(|| error("the integration is gone"))?;
-        let (person, new) = match self.0.store.arrive(&row.organization, login).await? {
-            Arrival::Known(person) => (person, false),
-            Arrival::New(person) => (person, true),
-        };
+        let has_token = self.0.has_token(session).await?;
+        let Arrival { person, is_new, promoted } = self.0.store.arrive(&row.organization, login, has_token).await?;
         session.remove_value(KEPT_SECRET).await?;
         session.insert(USER, &person.id).await?;
-        let notice = match (new, person.admin) {
-            (true, true) => "Welcome. You are the first to log in here, so you are the administrator from now on.",
-            (true, false) => "Welcome. You have an account here now.",
-            (false, _) => "Welcome back.",
+        if promoted && person.organization == FIRST {
+            // The token has done its work; from now on they are what they are.
+            session.remove_value(OPERATOR).await?;
+        }
+        let notice = match (promoted, is_new) {
+            (true, _) => "Welcome. You have entered the one-time token, so you are the administrator from now on.",
+            (false, true) => "Welcome. You have an account here now.",
+            (false, false) => "Welcome back.",
         };
         pages::notify(session, notice).await?;
         let path = login.return_to.as_ref().map_or("/account", |path| path.as_str());

@@ -100,7 +100,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
 
     let app = Arc::new(App::new(public_url, network, store, demo)?);
     print(&format!(
-        "administrators: if nobody can log in, enter the one-time token {} at {}/setup\n",
+        "administrators: to set the app up, or if nobody can log in, enter the one-time token {} at {}/setup\n",
         app.setup_token(),
         app.public_url
     ))?;

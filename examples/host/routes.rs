@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use codehost_oauth::check::CheckReport;
-use codehost_oauth::router::{Failure, HostError, Logins, RequestHead};
+use codehost_oauth::router::{Failure, HostError, Logins, RequestHead, readable_cookies};
 use codehost_oauth::{IntegrationId, Platform};
 use serde::Deserialize;
 use tower_sessions::cookie::SameSite;
@@ -29,7 +29,7 @@ use crate::store::{FIRST, IntegrationRow, Organization};
 
 /// All of them.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let logins = Logins::in_session(Doors(Arc::clone(&app)));
+    let logins = Logins::in_session(Doors(Arc::clone(&app)), &app.public_url);
     let secure = app.public_url.as_str().starts_with("https:");
     let sessions = SessionManagerLayer::new(Sessions(app.store.clone()))
         .with_name(if secure { "__Host-depot" } else { "depot" })
@@ -45,6 +45,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/org/{slug}/integrations/new", get(new).post(create))
         .route("/org/{slug}/integrations/{id}/edit", get(edit).post(save))
         .route("/org/{slug}/integrations/{id}/delete", get(ask).post(delete))
+        .route("/org/{slug}/people", get(people).post(make_administrator))
         .route("/organizations", get(organizations).post(add_organization))
         .route("/setup", get(token).post(enter_token))
         .route("/account", get(account))
@@ -60,6 +61,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .merge(logins.router())
         .layer(DefaultBodyLimit::max(256 * 1024))
         .layer(sessions)
+        .layer(from_fn(readable_cookies))
         .merge(assets)
         .layer(from_fn(secure_headers))
 }
@@ -111,6 +113,17 @@ impl Visit {
         }
     }
 
+    /// Whether a change that has taken its time may still be made: the browser has not logged out, has not lost its right,
+    /// and nobody has changed or deleted the integration meanwhile.
+    async fn still_managed(&self, slug: &str, existing: Option<&IntegrationRow>) -> Result<(), Fault> {
+        self.session.load().await?;
+        self.managed(slug).await?;
+        match existing {
+            Some(old) if self.app.store.integration(&old.id).await?.as_ref() != Some(old) => Err(Fault::Changed),
+            _ => Ok(()),
+        }
+    }
+
     /// One integration of a managed organization.
     async fn managed_row(&self, slug: &str, id: &str) -> Result<(Organization, Right, IntegrationRow), Fault> {
         let (organization, right) = self.managed(slug).await?;
@@ -128,6 +141,7 @@ impl Visit {
 enum Fault {
     NotFound,
     Forbidden,
+    Changed,
     Login(Failure),
     Broken(HostError),
 }
@@ -148,6 +162,11 @@ impl IntoResponse for Fault {
                 "Not for you",
                 "Only an administrator of this organization may do that. Log in as one, or use the one-time token that \
                  the app has printed at its start, at /setup.",
+            ),
+            Self::Changed => (
+                StatusCode::CONFLICT,
+                "This integration has been changed meanwhile",
+                "Nothing was saved. Open it again and look at what it is now.",
             ),
             Self::Login(failure) => {
                 let text = failure.cause.public_message();
@@ -170,9 +189,12 @@ async fn home(visit: Visit) -> Page {
     if visit.app.person(&visit.session).await?.is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    let first = visit.organization(FIRST).await?;
-    let setup = matches!(visit.app.right(&first, &visit.session).await?, Some(Right::SetupMode));
-    Ok(Redirect::to(if setup { "/org/main/integrations" } else { "/login" }).into_response())
+    let path = match (visit.app.has_token(&visit.session).await?, visit.app.store.has_administrator(FIRST).await?) {
+        (true, _) => "/org/main/integrations",
+        (false, true) => "/login",
+        (false, false) => "/setup",
+    };
+    Ok(Redirect::to(path).into_response())
 }
 
 async fn login(visit: Visit) -> Page {
@@ -269,18 +291,21 @@ async fn submit(
     };
     if typed.act != "save-anyway" {
         let integration = app.build(&row, &secret).map_err(|error| Fault::Broken(error.into()))?;
-        // In setup mode, whoever fills in the form is about to become who runs this app.
-        let detailed = right == Right::SetupMode || app.is_operator(&visit.session).await?;
+        let detailed = app.is_operator(&visit.session).await?;
+        // The check takes seconds, and the session is read anew afterwards: keep the secret that was typed.
+        visit.session.save().await?;
         let report = check(&integration, detailed).await;
+        visit.still_managed(&organization.slug, existing).await?;
         if typed.act == "check" || report.verdict() != Verdict::AllRight {
             return show_form(visit, organization, right, &typed, &draft, existing, Some(&report), true).await;
         }
     }
     let moved = existing.is_some_and(|old| old.base_url != row.base_url);
-    app.store.save(&row, existing.is_none(), moved && typed.keep_accounts.is_none()).await?;
+    if !app.store.save(&row, existing, moved && typed.keep_accounts.is_none()).await? {
+        return Err(Fault::Changed);
+    }
     app.forget(&row.id);
     visit.session.remove_value(KEPT_SECRET).await?;
-    app.found_if_orphaned(&organization.slug, &visit.session).await?;
     pages::notify(&visit.session, &format!("The integration {} is saved.", row.name)).await?;
     Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
 }
@@ -372,7 +397,6 @@ async fn delete(Path((slug, id)): Path<(String, String)>, visit: Visit, Form(for
     let (organization, _, row) = visit.managed_row(&slug, &id).await?;
     visit.app.store.delete(&row.id).await?;
     visit.app.forget(&row.id);
-    visit.app.found_if_orphaned(&organization.slug, &visit.session).await?;
     pages::notify(&visit.session, &format!("The integration {} is deleted.", row.name)).await?;
     Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
 }
@@ -402,18 +426,40 @@ async fn add_organization(visit: Visit, Form(form): Form<Small>) -> Page {
         let text = "That name is taken, or has no letter or digit, or more than 20.";
         return Ok(pages::people::organizations(&visit.viewer().await?, &rows, Some(text)));
     };
-    visit.app.found(slug.as_str(), &visit.session).await?;
     Ok(Redirect::to(&format!("/org/{slug}/integrations")).into_response())
 }
 
+async fn people(Path(slug): Path<String>, visit: Visit) -> Page {
+    let (organization, _) = visit.managed(&slug).await?;
+    let rows = visit.app.store.people(&organization.slug).await?;
+    Ok(pages::people::people(&visit.viewer().await?, &organization, &rows))
+}
+
+/// Nobody but who has the right gives it to somebody else.
+async fn make_administrator(Path(slug): Path<String>, visit: Visit, Form(form): Form<Small>) -> Page {
+    visit.verify(&form.csrf_token).await?;
+    let (organization, _) = visit.managed(&slug).await?;
+    if !visit.app.store.make_administrator(&organization.slug, &form.key).await? {
+        return Err(Fault::NotFound);
+    }
+    // Who only looked after it has no right there any more.
+    let path = match visit.app.right(&organization, &visit.session).await? {
+        Some(_) => format!("/org/{}/people", organization.slug),
+        None => "/organizations".to_owned(),
+    };
+    Ok(Redirect::to(&path).into_response())
+}
+
 async fn token(visit: Visit) -> Page {
-    Ok(pages::people::token(&visit.viewer().await?, false))
+    let fresh = !visit.app.store.has_administrator(FIRST).await?;
+    Ok(pages::people::token(&visit.viewer().await?, fresh, false))
 }
 
 async fn enter_token(visit: Visit, Form(form): Form<Small>) -> Page {
     visit.verify(&form.csrf_token).await?;
     if !visit.app.take_setup_token(&form.token) {
-        return Ok(pages::people::token(&visit.viewer().await?, true));
+        let fresh = !visit.app.store.has_administrator(FIRST).await?;
+        return Ok(pages::people::token(&visit.viewer().await?, fresh, true));
     }
     visit.session.cycle_id().await?;
     visit.session.insert(OPERATOR, true).await?;

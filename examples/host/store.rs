@@ -34,7 +34,7 @@ pub(crate) struct Organization {
 }
 
 /// An integration as it is kept. Its secret is opened when it is needed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct IntegrationRow {
     pub(crate) id: IntegrationId,
     pub(crate) organization: String,
@@ -119,9 +119,11 @@ impl Profile {
 }
 
 /// Who a finished login is.
-pub(crate) enum Arrival {
-    Known(Person),
-    New(Person),
+pub(crate) struct Arrival {
+    pub(crate) person: Person,
+    pub(crate) is_new: bool,
+    /// Whether they are the administrator from now on.
+    pub(crate) promoted: bool,
 }
 
 /// What became of a connection.
@@ -175,15 +177,25 @@ impl Store {
         Ok(added.execute(&self.pool).await?.rows_affected() == 1)
     }
 
-    /// Whether anybody was ever an administrator there, and whether one can still log in.
-    pub(crate) async fn administrators(&self, organization: &str) -> Result<(bool, bool)> {
+    /// Whether there is an administrator who can log in.
+    pub(crate) async fn has_administrator(&self, organization: &str) -> Result<bool> {
         let row = query(
-            "SELECT EXISTS (SELECT 1 FROM people WHERE organization = ?1 AND admin),
-                    EXISTS (SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
-                            WHERE people.organization = ?1 AND people.admin)",
+            "SELECT EXISTS (SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
+                            WHERE people.organization = ? AND people.admin)",
         );
-        let row = row.bind(organization).fetch_one(&self.pool).await?;
-        Ok((row.get(0), row.get(1)))
+        Ok(row.bind(organization).fetch_one(&self.pool).await?.get(0))
+    }
+
+    pub(crate) async fn people(&self, organization: &str) -> Result<Vec<Person>> {
+        let rows = query("SELECT * FROM people WHERE organization = ? ORDER BY name, id").bind(organization);
+        Ok(rows.fetch_all(&self.pool).await?.iter().map(person).collect())
+    }
+
+    /// Whether there is such a person.
+    pub(crate) async fn make_administrator(&self, organization: &str, person: &str) -> Result<bool> {
+        let made =
+            query("UPDATE people SET admin = 1 WHERE id = ? AND organization = ?").bind(person).bind(organization);
+        Ok(made.execute(&self.pool).await?.rows_affected() == 1)
     }
 
     pub(crate) async fn integrations(&self, organization: &str) -> Result<Vec<IntegrationRow>> {
@@ -212,10 +224,22 @@ impl Store {
     }
 
     /// Keeps a new integration, or a changed one. `forget_accounts`: it is at another place now, so that nobody there is
-    /// who they were.
-    pub(crate) async fn save(&self, row: &IntegrationRow, new: bool, forget_accounts: bool) -> Result<()> {
-        let mut change = self.pool.begin().await?;
-        let statement = if new {
+    /// who they were. `old` is what it was when the change began: `false` if it is not that any more.
+    pub(crate) async fn save(
+        &self,
+        row: &IntegrationRow,
+        old: Option<&IntegrationRow>,
+        forget_accounts: bool,
+    ) -> Result<bool> {
+        let mut change = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(old) = old {
+            let now = query("SELECT * FROM integrations WHERE id = ? AND deleted = 0").bind(row.id.as_str());
+            let now = now.fetch_optional(&mut *change).await?.as_ref().map(integration).transpose()?;
+            if now.as_ref() != Some(old) {
+                return Ok(false);
+            }
+        }
+        let statement = if old.is_none() {
             "INSERT INTO integrations
                  (organization, platform, name, base_url, access, ca_pem, timeout, trust_emails, client_id, secret, id)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -241,7 +265,8 @@ impl Store {
         if forget_accounts {
             query("DELETE FROM accounts WHERE integration = ?").bind(row.id.as_str()).execute(&mut *change).await?;
         }
-        Ok(change.commit().await?)
+        change.commit().await?;
+        Ok(true)
     }
 
     /// Leaves the id behind, and nothing else.
@@ -261,8 +286,9 @@ impl Store {
         Ok(row.fetch_one(&self.pool).await?.get(0))
     }
 
-    /// Finds the person by the account's key, or makes one: the administrator, if the organization has none.
-    pub(crate) async fn arrive(&self, organization: &str, login: &Login) -> Result<Arrival> {
+    /// Finds the person by the account's key, or makes one. With the one-time token, whoever logs in to an organization
+    /// without an administrator who could becomes it.
+    pub(crate) async fn arrive(&self, organization: &str, login: &Login, has_token: bool) -> Result<Arrival> {
         let (key, profile) = (login.user.key.to_string(), Profile::of(login));
         let data = serde_json::to_string(&profile)?;
         let mut change = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -276,16 +302,12 @@ impl Store {
             Some(row) => row.get::<String, _>(0),
             None => {
                 let id = IntegrationId::random()?.to_string();
-                query(
-                    "INSERT INTO people (id, organization, name, admin) SELECT ?1, ?2, ?3, NOT EXISTS (
-                         SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
-                         WHERE people.organization = ?2 AND people.admin)",
-                )
-                .bind(&id)
-                .bind(organization)
-                .bind(profile.name())
-                .execute(&mut *change)
-                .await?;
+                query("INSERT INTO people (id, organization, name, admin) VALUES (?, ?, ?, 0)")
+                    .bind(&id)
+                    .bind(organization)
+                    .bind(profile.name())
+                    .execute(&mut *change)
+                    .await?;
                 query("INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)")
                     .bind(&key)
                     .bind(login.user.key.integration().as_str())
@@ -296,9 +318,19 @@ impl Store {
                 id
             }
         };
+        let mut promoted = false;
+        if has_token {
+            let made = query(
+                "UPDATE people SET admin = 1 WHERE id = ?1 AND organization = ?2 AND NOT EXISTS (
+                     SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
+                     WHERE people.organization = ?2 AND people.admin)",
+            );
+            let made = made.bind(&person_id).bind(organization).execute(&mut *change).await?;
+            promoted = made.rows_affected() == 1;
+        }
         let row = query("SELECT * FROM people WHERE id = ?").bind(&person_id).fetch_one(&mut *change).await?;
         change.commit().await?;
-        Ok(if is_new { Arrival::New(person(&row)) } else { Arrival::Known(person(&row)) })
+        Ok(Arrival { person: person(&row), is_new, promoted })
     }
 
     /// Connects an account to a person, unless it is somebody else's.

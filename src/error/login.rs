@@ -76,8 +76,8 @@ pub enum VerifyError {
     /// A connection that another user of the host has begun.
     #[error("another user is signed in than when the connection was begun")]
     OtherUser,
-    /// Older than ten minutes.
-    #[error("the pending login is older than ten minutes")]
+    /// Older than one hour.
+    #[error("the pending login is older than one hour")]
     Expired,
     /// Begun in the future, by more than half a minute.
     #[error("the pending login was begun in the future; the clocks of the host's nodes differ")]
@@ -128,7 +128,7 @@ impl VerifyError {
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
             Self::OtherUser => Advice::user("other_user", "Sign in as the user who began to connect the account."),
-            Self::Expired => Advice::user("login_expired", "The login took longer than ten minutes. Start it again."),
+            Self::Expired => Advice::user("login_expired", "The login took longer than one hour. Start it again."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the host's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(
                 "other_issuer",

@@ -283,6 +283,35 @@ impl Integration {
         &self.callback_url
     }
 
+    /// The path of the app's first page, where a login without a `return_to` can lead: [`Host::path`].
+    ///
+    /// ```
+    /// # fn example(integration: codehost_oauth::Integration, login: codehost_oauth::Login) {
+    /// let onward = login.return_to.as_ref().map_or(integration.app_path(), |path| path.as_str());
+    /// # assert!(onward.starts_with('/'));
+    /// # }
+    /// ```
+    pub fn app_path(&self) -> &str {
+        self.host.path()
+    }
+
+    /// Whether a login that the other one has finished is one of this integration too: the same id, base URL, client id and
+    /// callback URL. Look an integration up again after [`finish_login`](Self::finish_login), and log nobody in if it has
+    /// been deleted or is bound otherwise by now: the code host that it had before would still create accounts.
+    ///
+    /// ```
+    /// # fn example(used: codehost_oauth::Integration, now: Option<codehost_oauth::Integration>) {
+    /// if !now.is_some_and(|now| now.is_bound_like(&used)) {
+    ///     println!("nobody is logged in");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_bound_like(&self, other: &Self) -> bool {
+        self.origin == other.origin
+            && self.client.client_id() == other.client.client_id()
+            && self.callback_url == other.callback_url
+    }
+
     fn authorization_url(&self) -> String {
         let request = AuthorizationRequest {
             client_id: self.client.client_id(),

@@ -45,6 +45,7 @@ use self::flights::Entry;
 use self::inner::Inner;
 use crate::error::{ConfigError, Error, KeeperError};
 use crate::integration::NEW_TOKEN_PAUSES;
+use crate::observe::{self, Report};
 use crate::revocation::Revocation;
 use crate::seal::KeyRing;
 use crate::token::{AccessToken, TokenSet};
@@ -135,7 +136,7 @@ impl TokenKeeper {
     ///
     /// As [`access_token`](Self::access_token), but [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are no errors here.
     pub async fn ask(&self, connection: &ConnectionId) -> Result<Outcome, KeeperError> {
-        self.ask_for(connection, None).await
+        self.ask_for(connection, None).await.inspect_err(|error| tell(connection, error))
     }
 
     /// Calls the API with a valid access token. If it answers 401, for example since another node has renewed the tokens
@@ -172,7 +173,8 @@ impl TokenKeeper {
             Err(CallError::Unauthorized) => {}
             ended => return ended,
         }
-        let other = self.ask_for(connection, Some(&token)).await.and_then(Outcome::into_token);
+        let other = self.ask_for(connection, Some(&token)).await.inspect_err(|error| tell(connection, error));
+        let other = other.and_then(Outcome::into_token);
         let other = other.map_err(CallError::Keeper)?;
         // Either another token, or the same one, which is too new to be renewed.
         if !other.matches(&token) {
@@ -296,6 +298,14 @@ impl TokenKeeper {
 impl fmt::Debug for TokenKeeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenKeeper").field("store", &self.inner.store).field("ring", &self.inner.ring).finish()
+    }
+}
+
+/// Logs what has failed here. What the code host has refused was logged when it did, once for all who waited.
+fn tell(connection: &ConnectionId, error: &KeeperError) {
+    if !matches!(error, KeeperError::Refused { .. } | KeeperError::Retry { .. }) {
+        let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint() };
+        observe::failed("refresh", connection.integration().as_str(), error, &report);
     }
 }
 

@@ -83,6 +83,12 @@ impl Callback {
         Ok(Self { path: uri.path().into(), state, issuer, outcome })
     }
 
+    /// What came as the state, if anything did.
+    #[cfg(feature = "axum")]
+    pub(crate) fn state(&self) -> Option<&Secret> {
+        self.state.as_ref()
+    }
+
     /// The path at which the request arrived.
     pub fn path(&self) -> &str {
         &self.path

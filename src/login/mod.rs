@@ -8,6 +8,8 @@ mod return_to;
 mod sealed;
 
 pub use self::callback::Callback;
+#[cfg(feature = "axum")]
+pub(crate) use self::pending::LIFE;
 pub use self::pending::{Expected, PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
@@ -37,6 +39,18 @@ impl Login {
     /// The one address that this integration's policy trusts; see [`User::trusted_email`].
     pub fn trusted_email(&self) -> Option<&str> {
         self.user.trusted_email(self.email_trust)
+    }
+
+    /// A second copy, for a browser that repeats a callback whose response it has not seen.
+    #[cfg(feature = "axum")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            user: self.user.clone(),
+            tokens: self.tokens.duplicate(),
+            missing_scopes: self.missing_scopes.clone(),
+            return_to: self.return_to.clone(),
+            email_trust: self.email_trust,
+        }
     }
 
     /// The same, for hosts that need an address; see [`User::require_trusted_email`].

@@ -1,9 +1,13 @@
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 use super::callback::{Callback, Outcome};
 use super::purpose::Purpose;
@@ -18,7 +22,7 @@ use crate::token::Origin;
 ///
 /// It holds the state and the PKCE verifier, so it is serialized for a session store or an encrypted cookie and for
 /// nothing else; a signed cookie is not enough. It is about 300 bytes of JSON, has a version, and shows no secret in
-/// `Debug`. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
+/// `Debug`. It is good for one hour. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     whose: Whose,
     callback_url: Arc<str>,
@@ -38,10 +42,27 @@ enum Whose {
 }
 
 impl Whose {
-    fn names(&self) -> (&IntegrationId, &str) {
+    fn integration(&self) -> &IntegrationId {
         match self {
-            Self::Begun(origin) => (origin.integration(), origin.base_url().as_str()),
-            Self::Stored(integration, base_url) => (integration, base_url),
+            Self::Begun(origin) => origin.integration(),
+            Self::Stored(integration, _) => integration,
+        }
+    }
+
+    /// As it is stored; see [`short`].
+    fn base_url(&self) -> Cow<'_, str> {
+        match self {
+            Self::Begun(origin) => short(origin.base_url().as_str()),
+            Self::Stored(_, base_url) => Cow::Borrowed(base_url),
+        }
+    }
+
+    fn is(&self, expected: &Origin) -> bool {
+        match self {
+            Self::Begun(origin) => origin == expected,
+            Self::Stored(integration, base_url) => {
+                integration == expected.integration() && **base_url == *short(expected.base_url().as_str())
+            }
         }
     }
 }
@@ -111,10 +132,13 @@ impl PendingLogin {
             return Err(VerifyError::StateUnknown);
         }
         // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
-        if self.whose.names() != (expected.origin.integration(), expected.origin.base_url().as_str()) {
+        if !self.whose.is(expected.origin) {
             return Err(VerifyError::OtherIntegration);
         }
-        if *self.callback_url != *expected.callback_url.as_str() || !expected.callback_url.is_at(callback.path()) {
+        let callback_url = expected.callback_url.as_str();
+        if *self.callback_url != *callback_url && *self.callback_url != *short(callback_url)
+            || !expected.callback_url.is_at(callback.path())
+        {
             return Err(VerifyError::OtherCallbackUrl);
         }
         if self.purpose != expected.purpose {
@@ -122,7 +146,7 @@ impl PendingLogin {
             return Err(if both { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
-        if age >= MAX_AGE {
+        if age >= LIFE {
             return Err(VerifyError::Expired);
         }
         let issuer = |text: &str| text.trim_end_matches('/') == expected.issuer.trim_end_matches('/');
@@ -151,7 +175,7 @@ impl PendingLogin {
 
     /// The integration that the person logs in through.
     pub fn integration(&self) -> &IntegrationId {
-        self.whose.names().0
+        self.whose.integration()
     }
 
     /// What the login is for.
@@ -170,6 +194,12 @@ impl PendingLogin {
 
     pub(crate) fn verifier(&self) -> &Secret {
         &self.verifier
+    }
+
+    /// Seconds since 1970.
+    #[cfg(feature = "axum")]
+    pub(crate) fn begun_at(&self) -> u64 {
+        self.begun_at
     }
 
     /// `None` if it was begun in the future by more than the clocks of two nodes may differ.
@@ -228,6 +258,34 @@ impl PendingLogins {
         self.0.iter()
     }
 
+    /// Drops every login, and keeps the connections. Call it when a login has finished, before the session is stored: a
+    /// login that somebody else has begun in this browser would otherwise change the user later.
+    ///
+    /// ```
+    /// # fn example(integration: codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+    /// let mut session = codehost_oauth::PendingLogins::default();
+    /// session.insert(integration.begin_login(None)?.pending);
+    /// session.insert(integration.begin_connect("user-7", None)?.pending);
+    /// session.drop_logins();
+    /// assert_eq!(session.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drop_logins(&mut self) {
+        self.0.retain(|pending| pending.purpose != Purpose::LogIn);
+    }
+
+    /// Drops what is spent.
+    #[cfg(feature = "axum")]
+    pub(crate) fn remove(&mut self, is_spent: impl Fn(&PendingLogin) -> bool) {
+        self.0.retain(|pending| !is_spent(pending));
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn pop(&mut self) -> Option<PendingLogin> {
+        self.0.pop_back()
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -249,11 +307,24 @@ impl<'de> Deserialize<'de> for PendingLogins {
     }
 }
 
-const MAX_AGE: Duration = Duration::from_secs(600);
+/// How long a login may take: a second factor or a password reset at the code host takes its time. State, PKCE and the
+/// browser's own session carry the safety; a code lives for ten minutes at most.
+pub(crate) const LIFE: Duration = Duration::from_secs(3600);
 const CLOCK_TOLERANCE: u64 = 30;
 const MAX_CODE: usize = 8 * 1024;
 const MAX_PENDING: usize = 8;
 const VERSION: u8 = 1;
+/// The longest URL that is stored as it is.
+const MAX_URL: usize = 64;
+
+/// A URL that is stored only to be compared: a long one as its digest, so that a cookie stays small whatever an
+/// administrator has typed. No URL begins as a digest does.
+fn short(url: &str) -> Cow<'_, str> {
+    if url.len() <= MAX_URL {
+        return Cow::Borrowed(url);
+    }
+    Cow::Owned(format!("sha256:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(url))))
+}
 
 /// How a pending login is stored.
 #[derive(Serialize)]
@@ -272,17 +343,33 @@ struct Stored<'a> {
 
 impl Serialize for PendingLogin {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (integration, base_url) = self.whose.names();
+        self.store(self.return_to.as_ref(), serializer)
+    }
+}
+
+/// The same where there is no room for the path to return to.
+#[cfg(feature = "seal")]
+pub(super) struct WithoutReturnTo<'a>(pub(super) &'a PendingLogin);
+
+#[cfg(feature = "seal")]
+impl Serialize for WithoutReturnTo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.store(None, serializer)
+    }
+}
+
+impl PendingLogin {
+    fn store<S: Serializer>(&self, return_to: Option<&ReturnTo>, serializer: S) -> Result<S::Ok, S::Error> {
         let stored = Stored {
             v: VERSION,
-            integration: integration.as_str(),
-            base_url,
-            callback_url: &self.callback_url,
+            integration: self.integration().as_str(),
+            base_url: &self.whose.base_url(),
+            callback_url: &short(&self.callback_url),
             state: self.state.expose(),
             verifier: self.verifier.expose(),
             begun_at: self.begun_at,
             purpose: &self.purpose,
-            return_to: self.return_to.as_ref(),
+            return_to,
         };
         stored.serialize(serializer)
     }

@@ -39,12 +39,10 @@ impl Purpose {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UserId`] if the id is empty or longer than 255 bytes.
+    /// [`ConfigError::UserId`] if the id is empty, longer than 255 bytes, or has control characters.
     pub fn connect(user_id: &str) -> Result<Self, ConfigError> {
-        match user_id.len() {
-            1..=MAX_USER_ID => Ok(Self::Connect { user_id: user_id.into() }),
-            _ => Err(ConfigError::UserId),
-        }
+        let valid = (1..=MAX_USER_ID).contains(&user_id.len()) && !user_id.chars().any(char::is_control);
+        if valid { Ok(Self::Connect { user_id: user_id.into() }) } else { Err(ConfigError::UserId) }
     }
 
     /// The host's user that an account is to be connected to; `None` for a login.

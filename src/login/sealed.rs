@@ -1,6 +1,6 @@
 //! Pending logins in a cookie.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::PendingLogins;
+use super::pending::{LIFE, WithoutReturnTo};
 use crate::error::SealError;
 use crate::seal::{KeyRing, SealContext};
 
 impl PendingLogins {
-    /// Seals them for a cookie: at most 3,800 characters of base64url, good for ten minutes. The oldest logins are
-    /// dropped until the rest fits.
+    /// Seals them for a cookie: at most 2,400 characters of base64url, good for one hour. The oldest logins are dropped
+    /// until the rest fits; if not even the newest does, it loses the path that it was to return to.
+    ///
+    /// Web servers in front of an app refuse a response whose head is longer than 4 KiB, so the rest of the head must
+    /// have room beside the cookie. Better is one cookie for each login, as the [router](crate::router) has it: seal a
+    /// list of one. Two tabs then never write over each other's.
     ///
     /// Name the cookie `__Host-…`, with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. A cookie that was copied can be
     /// used again until it expires; that a code works once is then the only guard. A session store has none of this.
@@ -31,29 +36,36 @@ impl PendingLogins {
     /// let cookie = PendingLogins::default().seal(&ring, now)?;
     /// assert!(PendingLogins::open(&cookie, &ring, now)?.is_empty());
     ///
-    /// let late = now + Duration::from_secs(600);
+    /// let late = now + Duration::from_secs(3600);
     /// assert_eq!(PendingLogins::open(&cookie, &ring, late).unwrap_err(), SealError::Expired);
     /// # Ok::<(), SealError>(())
     /// ```
     pub fn seal(&self, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
-        let expires_at = seconds(now).saturating_add(LIFETIME.as_secs());
-        for dropped in 0..=self.len() {
-            let payload = Payload { expires_at, logins: self.iter().skip(dropped).collect::<Vec<_>>() };
-            let json = Zeroizing::new(serde_json::to_vec(&payload).map_err(|_| SealError::Malformed)?);
-            let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
-            // None at all fits always, but would lose the login that has just begun without a word.
-            if text.len() <= MAX_TEXT && (dropped < self.len() || self.is_empty()) {
+        self.seal_within(MAX_TEXT, ring, now)
+    }
+
+    /// The same, in at most `max` characters.
+    pub(crate) fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
+        let expires_at = seconds(now).saturating_add(LIFE.as_secs());
+        if self.is_empty() {
+            return seal(&Payload { expires_at, logins: [(); 0] }, max, ring)?.ok_or(SealError::TooLarge);
+        }
+        for dropped in 0..self.len() {
+            let logins = self.iter().skip(dropped).collect::<Vec<_>>();
+            if let Some(text) = seal(&Payload { expires_at, logins }, max, ring)? {
                 return Ok(text);
             }
         }
-        Err(SealError::TooLarge)
+        let newest = self.iter().last().map(WithoutReturnTo);
+        let payload = Payload { expires_at, logins: newest.into_iter().collect::<Vec<_>>() };
+        seal(&payload, max, ring)?.ok_or(SealError::TooLarge)
     }
 
     /// Opens a cookie's value.
     ///
     /// # Errors
     ///
-    /// [`SealError::Expired`] after ten minutes; [`SealError::Malformed`], [`SealError::UnknownKey`] and
+    /// [`SealError::Expired`] after one hour; [`SealError::Malformed`], [`SealError::UnknownKey`] and
     /// [`SealError::Rejected`] for what [`seal`](Self::seal) has not made with a key of this ring.
     pub fn open(text: &str, ring: &KeyRing, now: SystemTime) -> Result<Self, SealError> {
         if text.len() > MAX_TEXT {
@@ -74,9 +86,15 @@ struct Payload<T> {
 }
 
 const PLACE: SealContext<'_> = SealContext { purpose: "pending-logins", integration: "", connection: "" };
-const LIFETIME: Duration = Duration::from_secs(600);
-/// Browsers keep 4,096 bytes of name, value and attributes.
-const MAX_TEXT: usize = 3800;
+/// A whole response head has 3,500 bytes: nginx refuses more than 4 KiB unless it is told otherwise.
+const MAX_TEXT: usize = 2400;
+
+/// `None` if it is longer than `max`.
+fn seal<T: Serialize>(payload: &Payload<T>, max: usize, ring: &KeyRing) -> Result<Option<String>, SealError> {
+    let json = Zeroizing::new(serde_json::to_vec(payload).map_err(|_| SealError::Malformed)?);
+    let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
+    Ok(Some(text).filter(|text| text.len() <= max))
+}
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -85,6 +103,8 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "test data")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::token::Origin;
     use crate::{BaseUrl, CallbackUrl, Expected, Host, PendingLogin};
@@ -104,7 +124,7 @@ mod tests {
 
     #[test]
     fn as_many_as_fit_are_kept() {
-        for (path, fits) in [("/", 8), (&*format!("/{}", "x".repeat(1000)), 1)] {
+        for (path, fits) in [("/", 4), (&*format!("/{}", "x".repeat(1000)), 1)] {
             let mut logins = PendingLogins::default();
             (0..8).for_each(|_| logins.insert(pending(path)));
             let now = SystemTime::now();
@@ -119,31 +139,50 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_is_too_long_loses_its_way_back_and_nothing_else() {
+        let now = SystemTime::now();
+        let open = |path: &str| {
+            let mut logins = PendingLogins::default();
+            logins.insert(pending(path));
+            let text = logins.seal(&ring(), now).unwrap();
+            assert!(text.len() <= MAX_TEXT);
+            let opened = PendingLogins::open(&text, &ring(), now).unwrap();
+            assert_eq!(opened.len(), 1);
+            opened.iter().next().unwrap().return_to().map(|path| path.as_str().len())
+        };
+        assert_eq!(open(&format!("/{}", "x".repeat(1200))), Some(1201));
+        assert_eq!(open(&format!("/{}", "x".repeat(2047))), None);
+        // A quotation mark is two characters of JSON.
+        assert_eq!(open(&format!("/{}", "\"".repeat(1200))), None);
+    }
+
+    #[test]
     fn a_cookie_of_the_greatest_length_opens_and_a_longer_one_is_not_looked_at() {
         let now = SystemTime::now();
-        // A quotation mark is two characters of JSON, so that one login is as long as a cookie can be.
-        let seal = |quotes: usize, letters: usize| {
+        let seal = |letters: usize| {
             let mut logins = PendingLogins::default();
-            logins.insert(pending(&format!("/{}{}", "\"".repeat(quotes), "x".repeat(letters))));
-            logins.seal(&ring(), now)
+            logins.insert(pending(&format!("/{}", "x".repeat(letters))));
+            logins.seal(&ring(), now).unwrap()
         };
-        let longest = (600..900).find_map(|letters| seal(900, letters).ok().filter(|text| text.len() == MAX_TEXT));
+        let longest = (1200..1700).map(seal).find(|text| text.len() == MAX_TEXT);
         assert_eq!(PendingLogins::open(&longest.unwrap(), &ring(), now).unwrap().len(), 1);
         // The login that has just begun is not lost without a word.
-        assert_eq!(seal(2000, 0).unwrap_err(), SealError::TooLarge);
+        let mut logins = PendingLogins::default();
+        logins.insert(pending("/"));
+        assert_eq!(logins.seal_within(300, &ring(), now).unwrap_err(), SealError::TooLarge);
         assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 1), &ring(), now).unwrap_err(), SealError::TooLarge);
         assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 100), &ring(), now).unwrap_err(), SealError::TooLarge);
     }
 
     #[test]
-    fn a_cookie_is_good_for_ten_minutes() {
+    fn a_cookie_is_good_for_one_hour() {
         let now = SystemTime::now();
         let mut logins = PendingLogins::default();
         logins.insert(pending("/"));
         let text = logins.seal(&ring(), now).unwrap();
         let open = |seconds| PendingLogins::open(&text, &ring(), now + Duration::from_secs(seconds));
-        assert_eq!([0, 1, 599].map(|seconds| open(seconds).unwrap().len()), [1, 1, 1]);
-        for seconds in [600, 601, 86_400] {
+        assert_eq!([0, 1, 600, 3599].map(|seconds| open(seconds).unwrap().len()), [1, 1, 1, 1]);
+        for seconds in [3600, 3601, 86_400] {
             assert_eq!(open(seconds).unwrap_err(), SealError::Expired);
         }
     }

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::response::Response;
 
-use super::{Failure, FailureCause, RequestHead, page, see_other};
+use super::begin::DefaultLogOut;
+use super::routes::{AppPath, see_other};
+use super::{Failure, FailureCause, RequestHead, page};
 use crate::host::IntegrationId;
 use crate::integration::{Integration, LoginLink};
 use crate::login::{Login, ReturnTo};
@@ -27,9 +29,11 @@ pub trait LoginHost: Send + Sync + 'static {
     /// Whatever kept the host from looking.
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, HostError>;
 
-    /// Logs in whoever came back: answer with a redirect, to `login.return_to` if there is one.
+    /// Logs in whoever came back: answer with a redirect, to `login.return_to` if there is one and to
+    /// [`Integration::app_path`] if not.
     ///
-    /// Find the host's user by `login.user.key` and by nothing else; create one if there is none.
+    /// Find the host's user by `login.user.key` and by nothing else; create one if there is none. A browser that drops its
+    /// request and repeats it is logged in by the repetition: this may be called twice for one login.
     ///
     /// Signature: `async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response`
     async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response;
@@ -61,19 +65,24 @@ pub trait LoginHost: Send + Sync + 'static {
         self.failed(request, FailureCause::NotSignedIn.into()).await
     }
 
-    /// Says what went wrong: a plain page, unless implemented. At the callback the better answer is a redirect to a page
-    /// of the host's own, since the browser still shows the code there.
+    /// Says what went wrong, and shows [`Failure::way_on`]: a plain page, unless implemented. At the callback the better
+    /// answer is a redirect to a page of the host's own, since the browser still shows the code there. With the feature
+    /// `tracing` the failure has been logged.
     ///
     /// Signature: `async fn failed(&self, request: &mut RequestHead, failure: Failure) -> Response`
     async fn failed(&self, _request: &mut RequestHead, failure: Failure) -> Response {
         page::failure(&failure)
     }
 
-    /// Answers a log-out: a redirect to `/`, unless implemented. In a session, the session is deleted afterwards.
+    /// Answers a log-out: a redirect to the app's first page, unless implemented. Afterwards the tower-sessions session of
+    /// the request is deleted, wherever pending logins are kept. An app whose own session is something else must end it
+    /// here.
     ///
     /// Signature: `async fn logged_out(&self, request: &mut RequestHead) -> Response`
-    async fn logged_out(&self, _request: &mut RequestHead) -> Response {
-        see_other("/")
+    async fn logged_out(&self, request: &mut RequestHead) -> Response {
+        let mut response = see_other(request.extensions.get::<AppPath>().map_or("/", AppPath::as_str));
+        response.extensions_mut().insert(DefaultLogOut);
+        response
     }
 
     /// Shows the login page: a plain one with one button, unless implemented.

@@ -9,8 +9,38 @@
 //! | `POST /logout` | ends the session |
 //!
 //! Every `POST` needs this browser's [CSRF token](Logins::csrf_token). Pending logins are in the host's session, from
-//! any [tower-sessions](https://docs.rs/tower-sessions) layer, or in a sealed cookie. No URL is built from a request's
-//! headers. Everything here is made of the crate's public types, so a host with another framework loses nothing.
+//! any [tower-sessions](https://docs.rs/tower-sessions) layer of version 0.15, or in sealed cookies. No URL is built from a
+//! request's headers. Everything here is made of the crate's public types, so a host with another framework loses nothing.
+//!
+//! | | [`in_session`](Logins::in_session) | [`in_cookie`](Logins::in_cookie) |
+//! | --- | --- | --- |
+//! | pending logins | the newest eight, in the session | a sealed cookie for each, the newest eight, 6 KB together |
+//! | the path to return to | as long as [`ReturnTo`] allows | dropped if the response's head would be longer than 3,500 bytes |
+//! | a login renews | the session's id, and the CSRF token | nothing: renew the id of your session in [`LoginHost::logged_in`] |
+//! | a login drops the browser's other pending logins | yes | yes; a cookie that was copied before stays good for its hour |
+//! | a callback works once | in this process; in all, if the store writes in order | in this process; elsewhere the code is what works once |
+//! | log-out | ends the session | ends the tower-sessions session of the request, if there is one, and expires the cookies |
+//! | log-out during a callback | no login | no login |
+//!
+//! **What a session store must not do.** A session that was deleted must not come back when another request that had read it
+//! is saved: `SessionStore::save` must change a row that exists, and make none; only `create` makes one. With a store that
+//! inserts, such as tower-sessions' own `MemoryStore`, a page that was loading during a log-out undoes it. The routes here
+//! look at the session again before a login is finished; no page of the app does. `examples/host/sessions.rs` is a store that
+//! does it right. And a session is written as a whole: of two changes at once at two nodes, the later one wins.
+//!
+//! **Cookies of siblings.** The routes read their own cookies and no others. A session layer reads all or none: put
+//! [`readable_cookies`] outside of it, or one cookie of another site below the same domain that is no text ends every session.
+//!
+//! **What is not a login.** A prefetch, a prerendered page or a preview is answered with 503, and `HEAD` begins and spends
+//! nothing. A login page in a frame is a link that opens in the whole window. A login page that was opened at another host
+//! name than the public URL is sent there, once.
+//!
+//! **A callback that comes twice.** If a browser drops its request and repeats it, with the same cookies and the same code, the
+//! repetition ends in the login, for 30 seconds after the first one has ended or until the browser has shown that it has the
+//! response. A browser that opens the callback of a finished login again is sent on to where it led.
+//!
+//! **What is logged.** With the feature `tracing`, one event for each failure, at `ERROR` if whoever runs the host must act and at
+//! `WARN` otherwise, with its code, integration, audience and hint.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -28,9 +58,9 @@
 //!         Ok(None) // from the host's table
 //!     }
 //!
-//!     async fn logged_in(&self, _: &mut RequestHead, _: &Integration, login: Login) -> Response {
+//!     async fn logged_in(&self, _: &mut RequestHead, integration: &Integration, login: Login) -> Response {
 //!         // Find or create the host's user by `login.user.key`, and put it into the host's session.
-//!         Redirect::to(login.return_to.as_ref().map_or("/", |path| path.as_str())).into_response()
+//!         Redirect::to(login.return_to.as_ref().map_or(integration.app_path(), |path| path.as_str())).into_response()
 //!     }
 //! }
 //!
@@ -53,35 +83,37 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod browser;
+mod begin;
+mod csrf;
 mod failure;
+mod finish;
+mod flights;
+mod head;
 mod host;
+mod keep;
 mod page;
-mod spent;
+mod routes;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{OriginalUri, Path, State};
-use axum::response::Response;
-use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 
-pub use self::browser::CsrfToken;
+pub use self::csrf::CsrfToken;
 pub use self::failure::{Failure, FailureCause};
+pub use self::head::readable_cookies;
 pub use self::host::{HostError, LoginHost, LoginPage};
 pub use http::request::Parts as RequestHead;
 
-use self::browser::{Keep, Kept};
-use self::spent::Spent;
-use crate::error::Error;
+use self::flights::Flights;
+use self::keep::{CookieKeep, Keep, SessionKeep};
 use crate::host::{Host, IntegrationId};
-use crate::integration::{Integration, LoginStart};
-use crate::login::{Callback, Purpose, ReturnTo};
+use crate::integration::Integration;
+use crate::login::ReturnTo;
+use crate::observe;
 use crate::seal::KeyRing;
+use crate::secret::Secret;
 
 /// The logins of one host: what its routes share. Cheap to clone; see the [module](self) for a whole one.
 ///
@@ -114,37 +146,38 @@ pub struct Logins(Arc<Shared>);
 
 struct Shared {
     host: Box<dyn LoginHost>,
+    public_url: Host,
     keep: Keep,
-    spent: Spent,
+    flights: Flights,
+    /// Whether a session cookie that does not come back has been told of.
+    told: AtomicBool,
 }
 
 impl Logins {
     /// Keeps pending logins and the CSRF token in the host's session: mount the routes below a
     /// `tower_sessions::SessionManagerLayer`. Its cookie must be `SameSite=Lax`, since `Strict` ones are not sent when a
-    /// code host sends the browser back.
+    /// code host sends the browser back. The layer does not show how it is set, so what can be told is told when the first
+    /// browser comes back without the session that it left with, once, in the log.
     ///
     /// A finished login renews the session's id before [`LoginHost::logged_in`] is called; log-out deletes the session.
-    pub fn in_session(host: impl LoginHost) -> Self {
-        Self::new(host, Keep::Session)
+    /// `public_url` is where browsers reach the app.
+    pub fn in_session(host: impl LoginHost, public_url: &Host) -> Self {
+        Self::new(host, public_url, Keep::Session(SessionKeep::default()))
     }
 
-    /// Keeps them in cookies: pending logins sealed and for ten minutes, in `__Host-codehost-login`. `public_url` says
+    /// Keeps them in cookies, each login sealed, for one hour, in a `__Host-codehost-login-…` of its own. `public_url` says
     /// whether the host has TLS: on plain HTTP, for development on a loopback address, the cookies are neither `Secure`
-    /// nor `__Host-`.
+    /// nor `__Host-`. Its digest is in their names, so that two apps on one host name do not meet.
     ///
-    /// Whatever session the host has is its own: renew its id in [`LoginHost::logged_in`].
+    /// Whatever session the host has is its own: renew its id in [`LoginHost::logged_in`], and end it in
+    /// [`LoginHost::logged_out`] if it is none of tower-sessions.
     pub fn in_cookie(host: impl LoginHost, public_url: &Host, keys: KeyRing) -> Self {
-        Self::new(host, Keep::cookie(public_url, keys))
+        Self::new(host, public_url, Keep::Cookie(CookieKeep::new(public_url, keys)))
     }
 
     /// The routes, to be merged into the host's own or nested where its public URL has a path.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new()
-            .route("/login/{id}", get(show_login).post(begin_login))
-            .route("/connect/{id}", post(begin_connect))
-            .route("/oauth/callback/{platform}/{id}", get(finish))
-            .route("/logout", post(log_out))
-            .with_state(self.clone())
+        routes::router(self.clone())
     }
 
     /// This browser's CSRF token, for the host's own forms: for "log out", for a button that posts to `/login/{id}` or
@@ -155,12 +188,11 @@ impl Logins {
     ///
     /// [`FailureCause::Session`] if there is no session, or its store fails.
     pub async fn csrf_token(&self, request: &RequestHead) -> Result<CsrfToken, Failure> {
-        let mut browser = self.0.keep.browser(request).await?;
-        if let Some(text) = browser.csrf_token() {
+        if let Some(text) = self.0.keep.csrf(request, &self.0.flights).await? {
             return Ok(CsrfToken::new(text, None));
         }
-        let text = browser.new_csrf_token()?;
-        Ok(CsrfToken::new(text, self.0.keep.store(request, &browser, Kept::Token).await?))
+        let (text, cookie) = self.0.keep.new_csrf(request).await?;
+        Ok(CsrfToken::new(text, cookie))
     }
 
     /// Whether a form was sent by a page of this host in this browser.
@@ -169,11 +201,21 @@ impl Logins {
     ///
     /// [`FailureCause::Csrf`] if not.
     pub async fn verify_csrf(&self, request: &RequestHead, token: &str) -> Result<(), Failure> {
-        self.0.keep.browser(request).await?.verify_csrf(token)
+        let given = Secret::untrusted(token.to_owned());
+        match self.0.keep.csrf(request, &self.0.flights).await? {
+            Some(token) if token.matches(&given) => Ok(()),
+            _ => Err(FailureCause::Csrf.into()),
+        }
     }
 
-    fn new(host: impl LoginHost, keep: Keep) -> Self {
-        Self(Arc::new(Shared { host: Box::new(host), keep, spent: Spent::default() }))
+    fn new(host: impl LoginHost, public_url: &Host, keep: Keep) -> Self {
+        Self(Arc::new(Shared {
+            host: Box::new(host),
+            public_url: public_url.clone(),
+            keep,
+            flights: Flights::default(),
+            told: AtomicBool::new(false),
+        }))
     }
 
     async fn integration(&self, id: &str) -> Result<Arc<Integration>, Failure> {
@@ -182,188 +224,42 @@ impl Logins {
         Ok(found.ok_or(FailureCause::UnknownIntegration)?)
     }
 
-    async fn login_page(&self, id: &str, request: &mut RequestHead) -> Result<Response, Failure> {
-        let integration = self.integration(id).await?;
-        let csrf_token = self.csrf_token(request).await?;
-        let asked = request.uri.query().and_then(|query| field(query.as_bytes(), "return_to"));
-        let page = LoginPage {
-            link: integration.login_link(),
-            csrf_token: csrf_token.as_str(),
-            // A path that leads elsewhere is forgotten, not followed.
-            return_to: asked.and_then(|path| path.parse().ok()),
-        };
-        let mut response = self.0.host.login_page(request, page).await;
-        add_cookie(&mut response, csrf_token.set_cookie().cloned());
-        Ok(response)
-    }
-
-    async fn begin(&self, id: &str, connect: bool, request: &mut RequestHead, body: Body) -> Result<Response, Failure> {
-        let form = axum::body::to_bytes(body, MAX_FORM).await.map_err(|_| FailureCause::Csrf)?;
-        let mut browser = self.0.keep.browser(request).await?;
-        browser.verify_csrf(&field(&form, CsrfToken::FIELD).unwrap_or_default())?;
-
-        let integration = self.integration(id).await?;
-        let at = |error: crate::error::ConfigError| Failure::at(&integration, Error::from(error).into());
-        let return_to: Option<ReturnTo> = field(&form, "return_to").and_then(|path| path.parse().ok());
-        let LoginStart { redirect_to, pending } = if connect {
-            let user_id = self.user_id(request, &integration).await?;
-            integration.begin_connect(&user_id, return_to).map_err(at)?
-        } else {
-            integration.begin_login(return_to).map_err(at)?
-        };
-        browser.pending.insert(pending);
-        let cookie = self.0.keep.store(request, &browser, Kept::Pending).await?;
-        let mut response = see_other(redirect_to.as_str());
-        add_cookie(&mut response, cookie);
-        Ok(response)
-    }
-
-    /// The pending login is taken, and what is left is stored, before anything is looked up or sent.
-    async fn finish(&self, id: &str, request: &mut RequestHead, uri: &Uri) -> Result<Response, Failure> {
-        let callback = Callback::from_uri(uri).map_err(Error::from)?;
-        let mut browser = self.0.keep.browser(request).await?;
-        let pending = browser.pending.take(&callback).map_err(Error::from)?;
-        let cookie = self.0.keep.store(request, &browser, Kept::Pending).await?;
-        if !self.0.spent.spend(pending.state()) {
-            return Err(Error::from(crate::error::VerifyError::StateUnknown).into());
-        }
-
-        let answer = async {
-            let integration = self.integration(id).await?;
-            let failed = |error: Error| Failure::at(&integration, error.into());
-            match pending.purpose().clone() {
-                Purpose::LogIn => {
-                    let login = integration.finish_login(pending, callback).await.map_err(failed)?;
-                    self.0.keep.renew(request).await?;
-                    Ok(self.0.host.logged_in(request, &integration, login).await)
-                }
-                Purpose::Connect { .. } => {
-                    let user_id = self.user_id(request, &integration).await?;
-                    let login = integration.finish_connect(&user_id, pending, callback).await.map_err(failed)?;
-                    Ok(self.0.host.connected(request, &integration, &user_id, login).await)
-                }
-            }
-        };
-        let mut response = match answer.await {
-            Ok(response) => response,
-            Err(failure) => self.0.host.failed(request, failure).await,
-        };
-        add_cookie(&mut response, cookie);
-        Ok(response)
-    }
-
-    async fn log_out(&self, request: &mut RequestHead, body: Body) -> Result<Response, Failure> {
-        let form = axum::body::to_bytes(body, MAX_FORM).await.map_err(|_| FailureCause::Csrf)?;
-        let token = field(&form, CsrfToken::FIELD).unwrap_or_default();
-        self.0.keep.browser(request).await?.verify_csrf(&token)?;
-        let response = self.0.host.logged_out(request).await;
-        self.0.keep.end(request).await?;
-        Ok(response)
-    }
-
-    async fn user_id(&self, request: &mut RequestHead, integration: &Arc<Integration>) -> Result<String, Failure> {
+    async fn user_id(&self, request: &mut RequestHead) -> Result<String, Failure> {
         let user_id = self.0.host.user_id(request).await.map_err(FailureCause::Host)?;
-        user_id.ok_or_else(|| Failure::at(integration, FailureCause::NotSignedIn))
+        Ok(user_id.ok_or(FailureCause::NotSignedIn)?)
     }
 
-    /// The answer, or the host's page for what went wrong; never cached, never a referrer.
-    async fn answer(&self, request: &mut RequestHead, result: Result<Response, Failure>) -> Response {
-        let response = match result {
-            Ok(response) => response,
-            Err(failure) => self.0.host.failed(request, failure).await,
-        };
-        private(response)
+    /// The host's page for what went wrong, with a way on, after it has been logged.
+    async fn failed(
+        &self,
+        request: &mut RequestHead,
+        mut failure: Failure,
+        id: Option<&str>,
+        return_to: Option<ReturnTo>,
+    ) -> axum::response::Response {
+        let id = id.and_then(|id| id.parse::<IntegrationId>().ok());
+        let mut login_id = id.clone();
+        if let (None, Some(id)) = (&failure.integration, &id) {
+            // A table that cannot be read now may be read when the link is followed.
+            match self.0.host.integration(id).await {
+                Ok(Some(found)) => failure.integration = Some(found),
+                Ok(None) => login_id = None,
+                Err(_) => {}
+            }
+        }
+        failure.leads_on(&self.0.public_url, login_id.as_ref(), return_to);
+        if !failure.is_logged() {
+            let cause = &failure.cause;
+            let operation = "login";
+            let report = observe::Report { code: cause.code(), audience: cause.audience(), hint: &cause.hint() };
+            observe::failed(operation, id.as_ref().map_or("", IntegrationId::as_str), cause, &report);
+        }
+        self.0.host.failed(request, failure).await
     }
 }
 
 impl fmt::Debug for Logins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Logins").field(&self.0.keep).finish()
-    }
-}
-
-type Request = http::Request<Body>;
-
-async fn show_login(State(logins): State<Logins>, Path(id): Path<String>, request: Request) -> Response {
-    let (mut request, _) = request.into_parts();
-    let result = logins.login_page(&id, &mut request).await;
-    logins.answer(&mut request, result).await
-}
-
-async fn begin_login(State(logins): State<Logins>, Path(id): Path<String>, request: Request) -> Response {
-    let (mut request, body) = request.into_parts();
-    let result = logins.begin(&id, false, &mut request, body).await;
-    logins.answer(&mut request, result).await
-}
-
-async fn begin_connect(State(logins): State<Logins>, Path(id): Path<String>, request: Request) -> Response {
-    let (mut request, body) = request.into_parts();
-    let result = logins.begin(&id, true, &mut request, body).await;
-    logins.answer(&mut request, result).await
-}
-
-async fn finish(State(logins): State<Logins>, Path((_, id)): Path<(String, String)>, request: Request) -> Response {
-    let (mut request, _) = request.into_parts();
-    // `get` serves HEAD too; a link checker must not spend the login.
-    if request.method != Method::GET {
-        return private(status(StatusCode::METHOD_NOT_ALLOWED));
-    }
-    // The host's handler, its logs and its pages never see the query, which holds the code and the state.
-    let path = request.uri.path().parse().unwrap_or_default();
-    let uri = std::mem::replace(&mut request.uri, path);
-    request.extensions.remove::<OriginalUri>();
-
-    let result = logins.finish(&id, &mut request, &uri).await;
-    let mut response = logins.answer(&mut request, result).await;
-    // 307 would send again whatever was posted (RFC 9700 section 4.12).
-    if response.status().is_redirection() {
-        *response.status_mut() = StatusCode::SEE_OTHER;
-    }
-    response
-}
-
-async fn log_out(State(logins): State<Logins>, request: Request) -> Response {
-    let (mut request, body) = request.into_parts();
-    let result = logins.log_out(&mut request, body).await;
-    logins.answer(&mut request, result).await
-}
-
-const MAX_FORM: usize = 16 * 1024;
-
-/// The field of a form or query; `None` if it is not there exactly once.
-fn field(form: &[u8], name: &str) -> Option<String> {
-    let mut found = url::form_urlencoded::parse(form).filter(|(key, _)| key == name);
-    match (found.next(), found.next()) {
-        (Some((_, value)), None) => Some(value.into_owned()),
-        _ => None,
-    }
-}
-
-fn status(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-fn see_other(location: &str) -> Response {
-    let mut response = status(StatusCode::SEE_OTHER);
-    match HeaderValue::from_str(location) {
-        Ok(location) => _ = response.headers_mut().insert(LOCATION, location),
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    response
-}
-
-fn private(mut response: Response) -> Response {
-    let set: [(HeaderName, &str); 2] = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
-    for (name, value) in set {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-fn add_cookie(response: &mut Response, cookie: Option<HeaderValue>) {
-    if let Some(cookie) = cookie {
-        response.headers_mut().append(SET_COOKIE, cookie);
     }
 }

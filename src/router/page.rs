@@ -24,17 +24,40 @@ pub(super) fn login(page: &LoginPage<'_>) -> Response {
 
 /// What happened, for anybody to read, and how to try again.
 pub(super) fn failure(failure: &Failure) -> Response {
-    let again = failure.integration.as_ref().map(|integration| {
-        let link = integration.login_link();
-        format!("\n<p><a href=\"{}\">{}</a></p>", escape(link.url.path()), escape(&link.label))
-    });
+    let label = match &failure.integration {
+        _ if !failure.has_login() => "Go on".to_owned(),
+        Some(integration) => integration.login_link().label,
+        None => "Log in again".to_owned(),
+    };
     let body = format!(
-        "<h1>The login did not work</h1>\n<p>{}</p>\n<p><small>{}</small></p>{}",
+        "<h1>The login did not work</h1>\n<p>{}</p>\n<p><small>{}</small></p>\n<p><a href=\"{}\">{}</a></p>",
         escape(&failure.cause.public_message()),
         escape(failure.cause.public_code()),
-        again.unwrap_or_default(),
+        escape(&failure.way_on()),
+        escape(&label),
     );
     render(failure.cause.status(), "The login did not work", &body)
+}
+
+/// Shown inside a frame, where a browser sends no cookies of ours and a code host shows nothing: the link opens in the
+/// whole window.
+pub(super) fn framed(label: &str, path: &str) -> Response {
+    let (label, path) = (escape(label), escape(path));
+    let body = format!("<p><a href=\"{path}\" target=\"_top\">{label}</a></p>");
+    let mut response = render(StatusCode::OK, &label, &body);
+    // It is in a frame already, and has nothing to press but a link to the login page.
+    let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// Leads on to a URL that is too long for a header.
+pub(super) fn onward(url: &str) -> Response {
+    let url = escape(url);
+    let body = format!(
+        "<meta http-equiv=\"refresh\" content=\"0; url={url}\">\n<p><a href=\"{url}\">Go on to the code host</a></p>"
+    );
+    render(StatusCode::OK, "Log in", &body)
 }
 
 fn render(status: StatusCode, title: &str, body: &str) -> Response {

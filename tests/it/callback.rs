@@ -217,20 +217,20 @@ fn state_is_there_and_right_or_nothing_else_is_looked_at() {
 }
 
 #[test]
-fn a_login_takes_at_most_ten_minutes() {
+fn a_login_takes_at_most_one_hour() {
     let side = Side::demo();
     let after = |seconds| verify_at(&side, PATH, "code=abc&state=STATE", now() + Duration::from_secs(seconds));
     let before = |seconds| verify_at(&side, PATH, "code=abc&state=STATE", now() - Duration::from_secs(seconds));
-    for fine in [after(0), after(1), after(9 * 60 + 59), before(1), before(29), before(30)] {
+    for fine in [after(0), after(1), after(10 * 60), after(59 * 60 + 59), before(1), before(29), before(30)] {
         fine.unwrap();
     }
-    for late in [after(10 * 60), after(10 * 60 + 1), after(24 * 60 * 60), after(u64::from(u32::MAX))] {
+    for late in [after(60 * 60), after(60 * 60 + 1), after(24 * 60 * 60), after(u64::from(u32::MAX))] {
         assert_eq!(late.unwrap_err(), VerifyError::Expired);
     }
     for early in [before(31), before(3600), before(1_800_000_000)] {
         assert_eq!(early.unwrap_err(), VerifyError::Clock);
     }
-    let fraction = now() + Duration::from_millis(599_999);
+    let fraction = now() + Duration::from_millis(3_599_999);
     verify_at(&side, PATH, "code=abc&state=STATE", fraction).unwrap();
     let long_ago = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
     assert_eq!(

@@ -53,7 +53,7 @@ async fn a_login_and_a_connection_are_never_taken_for_each_other() {
 async fn nobody_is_no_user() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
-    for user in ["", &"x".repeat(256)] {
+    for user in ["", &"x".repeat(256), "a\nb", "a\u{1}"] {
         assert_eq!(integration.begin_connect(user, None).watched().unwrap_err(), ConfigError::UserId);
         assert_eq!(Purpose::connect(user).unwrap_err(), ConfigError::UserId);
     }

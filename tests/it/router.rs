@@ -1,6 +1,7 @@
 //! The routes for axum: what a browser gets, and what another browser does not.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::router::{CsrfToken, Failure, HostError, LoginHost, Logins, RequestHead};
+use codehost_oauth::router::{CsrfToken, Failure, HostError, LoginHost, Logins, RequestHead, readable_cookies};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
@@ -16,35 +17,49 @@ use codehost_oauth::{Access, BaseUrl, Integration, IntegrationId, Login, Platfor
 use http::header::{CACHE_CONTROL, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use tower::ServiceExt as _;
-use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer, SessionStore};
 
 const PUBLIC: &str = "https://packages.example.com";
+/// The beginning of its SHA-256.
+const SUFFIX: &str = "19e791b8";
 const CALLBACK: &str = "https://packages.example.com/oauth/callback/gitlab/demo";
 
-/// A host with one or two integrations at one fake GitLab.
-struct TestHost(Vec<Arc<Integration>>);
+/// A host with one or two integrations at one fake GitLab. A test may change them.
+#[derive(Default)]
+pub(crate) struct TestHost(pub(crate) Integrations, AtomicUsize);
+
+pub(crate) type Integrations = Arc<Mutex<Vec<Arc<Integration>>>>;
+
+fn host(integrations: &[Arc<Integration>]) -> TestHost {
+    TestHost(Arc::new(Mutex::new(integrations.to_vec())), AtomicUsize::new(0))
+}
 
 #[async_trait]
 impl LoginHost for TestHost {
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, HostError> {
         match id.as_str() {
             "broken" => Err("the database is gone".into()),
-            _ => Ok(self.0.iter().find(|integration| integration.id() == id).cloned()),
+            _ => Ok(self.0.lock().unwrap().iter().find(|integration| integration.id() == id).cloned()),
         }
     }
 
     async fn user_id(&self, request: &mut RequestHead) -> Result<Option<String>, HostError> {
+        // One who may connect an account when the callback comes, and not any more when it has been exchanged.
+        if request.headers.get("x-user").is_some_and(|user| user == "leaves-meanwhile") {
+            let calls = self.1.fetch_add(1, Ordering::Relaxed);
+            return Ok((calls < 2).then(|| "leaves-meanwhile".to_owned()));
+        }
         // Who is signed in, as a header that a browser cannot send on a real host.
         Ok(request.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned()))
     }
 
-    async fn logged_in(&self, request: &mut RequestHead, _: &Integration, login: Login) -> Response {
+    async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response {
         assert_eq!(request.uri.query(), None, "the host never sees the code");
         assert!(request.extensions.get::<axum::extract::OriginalUri>().is_none(), "nor here");
         if let Some(session) = request.extensions.get::<Session>() {
             session.insert("user", login.user.key.to_string()).await.unwrap();
         }
-        let path = login.return_to.map_or("/".to_owned(), |path| path.to_string());
+        let path = login.return_to.map_or(integration.app_path().to_owned(), |path| path.to_string());
         // Whatever redirect a host picks, a 303 comes out.
         ([("x-logged-in", login.user.key.to_string())], Redirect::temporary(&path)).into_response()
     }
@@ -54,48 +69,83 @@ impl LoginHost for TestHost {
     }
 }
 
-struct World {
-    gitlab: FakeGitLab,
-    app: Router,
-    integration: Arc<Integration>,
+pub(crate) struct World {
+    pub(crate) gitlab: FakeGitLab,
+    pub(crate) app: Router,
+    pub(crate) integration: Arc<Integration>,
+    pub(crate) integrations: Integrations,
+    pub(crate) public: String,
+}
+
+impl World {
+    /// How often a code was exchanged.
+    pub(crate) fn exchanges(&self) -> usize {
+        self.gitlab.requests().iter().filter(|request| request.path == "/gitlab/oauth/token").count()
+    }
+
+    /// The path and query of a callback, as the server sees it.
+    pub(crate) fn path<'a>(&self, url: &'a str) -> &'a str {
+        let origin = url::Url::parse(&self.public).unwrap().origin().ascii_serialization();
+        url.strip_prefix(&origin).unwrap()
+    }
+
+    /// A path below the app's own.
+    pub(crate) fn below(&self, path: &str) -> String {
+        let public = url::Url::parse(&self.public).unwrap();
+        format!("{}{path}", public.path().trim_end_matches('/'))
+    }
+
+    /// Another integration of the same id.
+    pub(crate) fn built(&self, base_url: &str, client_id: &str) -> Arc<Integration> {
+        integration(&self.public, base_url, "demo", client_id)
+    }
+}
+
+fn integration(public: &str, base_url: &str, id: &str, client_id: &str) -> Arc<Integration> {
+    let network = Network::public_only().allow_loopback_http();
+    let base_url = BaseUrl::parse(base_url, &network).unwrap();
+    let provider = Platform::find("gitlab").unwrap().at(base_url).unwrap();
+    let built = Integration::builder(provider)
+        .id(id.parse().unwrap())
+        .name("Our <GitLab>")
+        .host(public.parse().unwrap())
+        .client(client_id, "canary-router-secret")
+        .access(Access::SignIn)
+        .transport(HttpClient::builder(network).build().unwrap())
+        .build();
+    Arc::new(built.unwrap())
 }
 
 async fn world(in_session: bool) -> World {
-    crate::watch::on();
-    let application = FakeApplication::new("id", "canary-router-secret", CALLBACK, "read_user");
-    let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
-    let network = Network::public_only().allow_loopback_http();
-    let integration = |id: &str| {
-        let base_url = BaseUrl::parse(gitlab.base_url(), &network).unwrap();
-        let provider = Platform::find("gitlab").unwrap().at(base_url).unwrap();
-        let built = Integration::builder(provider)
-            .id(id.parse().unwrap())
-            .name("Our <GitLab>")
-            .host(PUBLIC.parse().unwrap())
-            .client("id", "canary-router-secret")
-            .access(Access::SignIn)
-            .transport(HttpClient::builder(network.clone()).build().unwrap())
-            .build();
-        Arc::new(built.unwrap())
-    };
-    let integrations = vec![integration("demo"), integration("other")];
-    let integration = Arc::clone(&integrations[0]);
-    let host = TestHost(integrations);
-    let app = if in_session {
-        let logins = Logins::in_session(host);
-        let layer =
-            SessionManagerLayer::new(MemoryStore::default()).with_same_site(tower_sessions::cookie::SameSite::Lax);
-        Router::new().merge(logins.router()).merge(form(&logins)).layer(layer)
-    } else {
-        let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
-        let logins = Logins::in_cookie(host, &PUBLIC.parse().unwrap(), keys);
-        Router::new().merge(logins.router()).merge(form(&logins))
-    };
-    World { gitlab, app, integration }
+    world_at(PUBLIC, in_session, MemoryStore::default()).await
 }
 
-/// A page of the host's own with a form.
-fn form(logins: &Logins) -> Router {
+/// Below a session layer in both modes: the app has a session of its own where pending logins are in cookies.
+pub(crate) async fn world_at<S: SessionStore + Clone>(public: &str, in_session: bool, store: S) -> World {
+    crate::watch::on();
+    let callback = format!("{public}/oauth/callback/gitlab/demo");
+    let application = FakeApplication::new("id", "canary-router-secret", &callback, "read_user");
+    let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
+    let both = ["demo", "other"].map(|id| integration(public, gitlab.base_url(), id, "id"));
+    let host = host(&both);
+    let integrations = Arc::clone(&host.0);
+    let public_url = public.parse().unwrap();
+    let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
+    let logins =
+        if in_session { Logins::in_session(host, &public_url) } else { Logins::in_cookie(host, &public_url, keys) };
+    let layer = SessionManagerLayer::new(store).with_same_site(tower_sessions::cookie::SameSite::Lax);
+    let routes = Router::new().merge(logins.router()).merge(form(&logins));
+    let app = match public_url.path() {
+        "/" => routes,
+        path => Router::new().nest(path, routes),
+    };
+    let app = app.layer(layer);
+    let app = if in_session { app.layer(axum::middleware::from_fn(readable_cookies)) } else { app };
+    World { gitlab, app, integration: Arc::clone(&both[0]), integrations, public: public.to_owned() }
+}
+
+/// Pages of the host's own: a CSRF token for a form, and who is logged in.
+pub(crate) fn form(logins: &Logins) -> Router {
     let logins = logins.clone();
     let page = async move |request: Request<Body>| {
         let (request, _) = request.into_parts();
@@ -107,18 +157,22 @@ fn form(logins: &Logins) -> Router {
             Err(failure) => failure.cause.status().into_response(),
         }
     };
-    Router::new().route("/form", get(page))
+    let user = async |request: Request<Body>| match request.extensions().get::<Session>() {
+        Some(session) => session.get::<String>("user").await.unwrap().unwrap_or_default(),
+        None => String::new(),
+    };
+    Router::new().route("/form", get(page)).route("/user", get(user))
 }
 
 /// A browser: cookies, and nothing else.
-#[derive(Default)]
-struct Browser {
-    cookies: Vec<(String, String)>,
-    user: Option<&'static str>,
+#[derive(Clone, Default)]
+pub(crate) struct Browser {
+    pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) user: Option<&'static str>,
 }
 
 impl Browser {
-    async fn send(&mut self, world: &World, request: http::request::Builder, body: String) -> Answer {
+    pub(crate) async fn send(&mut self, world: &World, request: http::request::Builder, body: String) -> Answer {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = request.header(COOKIE, cookies.join("; "));
         if let Some(user) = self.user {
@@ -139,44 +193,51 @@ impl Browser {
         Answer { head, body }
     }
 
-    async fn get(&mut self, world: &World, uri: &str) -> Answer {
+    pub(crate) async fn get(&mut self, world: &World, uri: &str) -> Answer {
         self.send(world, Request::get(uri), String::new()).await
     }
 
-    async fn post(&mut self, world: &World, uri: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, world: &World, uri: &str, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send(world, Request::post(uri), body).await
     }
 
-    async fn token(&mut self, world: &World) -> String {
+    pub(crate) async fn token(&mut self, world: &World) -> String {
         self.get(world, "/form").await.body
     }
 
     /// Presses the button: where the code host is.
-    async fn begin(&mut self, world: &World, path: &str, return_to: &str) -> String {
-        let token = self.token(world).await;
+    pub(crate) async fn begin(&mut self, world: &World, path: &str, return_to: &str) -> String {
+        let prefix = path.strip_suffix("/login/demo").unwrap_or_default();
+        let token = self.get(world, &format!("{prefix}/form")).await.body;
         let answer = self.post(world, path, &[(CsrfToken::FIELD, &token), ("return_to", return_to)]).await;
         assert_eq!(answer.head.status, StatusCode::SEE_OTHER, "{}", answer.body);
         answer.location().to_owned()
     }
 }
 
-struct Answer {
-    head: http::response::Parts,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) head: http::response::Parts,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.head.headers[LOCATION].to_str().unwrap()
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// Of the whole head, as it is written.
+    pub(crate) fn length(&self) -> usize {
+        let line = "HTTP/1.1 303 See Other\r\n\r\n".len();
+        self.head.headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+    }
+
     #[track_caller]
-    fn failed(&self, status: u16, code: &str) {
+    pub(crate) fn failed(&self, status: u16, code: &str) {
         assert_eq!(self.head.status.as_u16(), status, "{}", self.body);
         assert!(self.body.contains(&format!("<small>{code}</small>")), "{}", self.body);
         assert_eq!(self.header("cache-control"), Some("no-store"));
@@ -266,7 +327,9 @@ async fn a_callback_is_for_one_browser_and_once() {
         let done = browser.get(&world, path(&callback)).await;
         assert_eq!(done.header("x-logged-in"), Some("gitlab:demo:2"), "{}", done.body);
         let asked = world.gitlab.requests().len();
-        browser.get(&world, path(&callback)).await.failed(400, "state_unknown");
+        // Opened again it leads on, and logs nobody in.
+        let again = browser.get(&world, path(&callback)).await;
+        assert_eq!((again.location(), again.header("x-logged-in")), ("/", None));
         // Even with the cookies from before.
         let mut copied = copied;
         copied.get(&world, path(&callback)).await.failed(400, "state_unknown");
@@ -294,18 +357,20 @@ async fn of_fifty_callbacks_at_once_one_is_exchanged() {
             finished += usize::from(task.await.unwrap() == StatusCode::SEE_OTHER);
         }
         let exchanges = world.gitlab.requests().iter().filter(|request| request.path == "/gitlab/oauth/token").count();
-        assert_eq!((finished, exchanges), (1, 1));
+        // They are one browser's: each ends in the login.
+        assert_eq!((finished, exchanges), (50, 1));
     }
 }
 
 #[tokio::test]
 async fn two_tabs_work_at_once() {
     for in_session in [true, false] {
-        let world = world(in_session).await;
-        let mut browser = Browser::default();
-        let first = browser.begin(&world, "/login/demo", "/first").await;
-        let second = browser.begin(&world, "/login/demo", "/second").await;
-        for (begun, place) in [(second, "/second"), (first, "/first")] {
+        for second_first in [true, false] {
+            let world = world(in_session).await;
+            let mut browser = Browser::default();
+            let first = browser.begin(&world, "/login/demo", "/first").await;
+            let second = browser.begin(&world, "/login/demo", "/second").await;
+            let (begun, place) = if second_first { (second, "/second") } else { (first, "/first") };
             let callback = world.gitlab.authorize(&begun, "alice").unwrap();
             let done = browser.get(&world, path(&callback)).await;
             assert_eq!(done.location(), place, "{}", done.body);
@@ -374,7 +439,7 @@ async fn a_denial_and_hostile_texts_are_pages() {
     let callback = world.gitlab.deny(&begun).unwrap();
     let denied = browser.get(&world, path(&callback)).await;
     denied.failed(400, "denied");
-    assert!(denied.body.contains("href=\"/login/demo\""));
+    assert!(denied.body.contains("href=\"/login/demo?return_to=/\""), "{}", denied.body);
 
     let hostile = "/oauth/callback/gitlab/demo?error=%3Cscript%3E&error_description=%3Cscript%3E&state=x";
     let answer = browser.get(&world, hostile).await;
@@ -459,21 +524,22 @@ async fn cookies_say_no_more_than_they_must() {
     let mut browser = Browser::default();
     let token = browser.get(&world, "/form").await;
     let csrf = token.header("set-cookie").unwrap();
-    assert_eq!(csrf, format!("__Host-codehost-csrf={}; Path=/; HttpOnly; SameSite=Lax; Secure", token.body));
+    // The digest of the public URL is in the names.
+    assert_eq!(csrf, format!("__Host-codehost-csrf-{SUFFIX}={}; Path=/; HttpOnly; SameSite=Lax; Secure", token.body));
     assert_eq!(browser.get(&world, "/form").await.header("set-cookie"), None);
 
     let begun = browser.post(&world, "/login/demo", &[("csrf_token", &token.body)]).await;
     let cookie = begun.header("set-cookie").unwrap();
     let (value, attributes) = cookie.split_once(';').unwrap();
-    assert!(value.starts_with("__Host-codehost-login="));
-    assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600");
+    assert!(value.starts_with(&format!("__Host-codehost-login-{SUFFIX}-")));
+    assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=3600");
     let state = begun.location().split("state=").nth(1).unwrap().split('&').next().unwrap();
     assert!(!value.contains(state) && !value.contains("demo"));
 
     // One changed character, and there is no login to finish.
     let callback = world.gitlab.authorize(begun.location(), "alice").unwrap();
     for (name, value) in &mut browser.cookies {
-        if name.ends_with("login") {
+        if name.contains("login") {
             let last = if value.ends_with('A') { 'B' } else { 'A' };
             value.pop();
             value.push(last);
@@ -484,10 +550,12 @@ async fn cookies_say_no_more_than_they_must() {
 
 #[tokio::test]
 async fn without_a_session_layer_nothing_is_pretended() {
-    let logins = Logins::in_session(TestHost(Vec::new()));
+    let logins = Logins::in_session(host(&[]), &PUBLIC.parse().unwrap());
     let request = Request::post("/login/demo").body(Body::empty()).unwrap();
     let answer = logins.router::<()>().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = String::from_utf8(to_bytes(answer.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
+    assert!(body.contains("<small>no_session_layer</small>"), "{body}");
     let failure = Failure::from(codehost_oauth::router::FailureCause::UnknownIntegration);
     assert_eq!(failure.cause.to_string(), "there is no such integration");
 }
@@ -496,10 +564,9 @@ async fn without_a_session_layer_nothing_is_pretended() {
 #[tokio::test]
 async fn a_form_of_the_host_is_checked_with_the_same_token() {
     for in_session in [true, false] {
-        let logins = Logins::in_session(TestHost(Vec::new()));
+        let logins = Logins::in_session(host(&[]), &PUBLIC.parse().unwrap());
         let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
-        let logins =
-            if in_session { logins } else { Logins::in_cookie(TestHost(Vec::new()), &PUBLIC.parse().unwrap(), keys) };
+        let logins = if in_session { logins } else { Logins::in_cookie(host(&[]), &PUBLIC.parse().unwrap(), keys) };
         let kept = if in_session { "in_session" } else { "in_cookie" };
         assert_eq!(format!("{logins:?}"), format!("Logins({kept})"));
         let checks = logins.clone();
@@ -554,7 +621,7 @@ async fn a_host_that_knows_nobody_connects_nobody() {
     }
 
     let mut world = world(true).await;
-    let logins = Logins::in_session(Plain(TestHost(vec![Arc::clone(&world.integration)])));
+    let logins = Logins::in_session(Plain(host(&[Arc::clone(&world.integration)])), &PUBLIC.parse().unwrap());
     let layer = SessionManagerLayer::new(MemoryStore::default()).with_same_site(tower_sessions::cookie::SameSite::Lax);
     world.app = Router::new().merge(logins.router()).merge(form(&logins)).layer(layer);
     let mut browser = Browser::default();
@@ -592,7 +659,7 @@ async fn a_session_store_that_fails_is_no_login() {
     struct Broken;
 
     #[async_trait]
-    impl tower_sessions::SessionStore for Broken {
+    impl SessionStore for Broken {
         async fn save(&self, _: &tower_sessions::session::Record) -> tower_sessions::session_store::Result<()> {
             Err(tower_sessions::session_store::Error::Backend("the-database: password=x".to_owned()))
         }
@@ -608,7 +675,7 @@ async fn a_session_store_that_fails_is_no_login() {
     }
 
     let mut world = world(true).await;
-    let logins = Logins::in_session(TestHost(vec![Arc::clone(&world.integration)]));
+    let logins = Logins::in_session(host(&[Arc::clone(&world.integration)]), &PUBLIC.parse().unwrap());
     world.app = Router::new().merge(logins.router()).layer(SessionManagerLayer::new(Broken));
     let page = Browser::default().get(&world, "/login/demo").await;
     assert_eq!(page.head.status, StatusCode::SERVICE_UNAVAILABLE);

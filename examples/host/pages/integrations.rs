@@ -62,6 +62,7 @@ pub(crate) fn list(
                 }
             }
         }
+        p.below { a href={ "/org/" (organization.slug) "/people" } { "People and administrators" } }
         @if may_add_organizations { p.below { a href="/organizations" { "Organizations of this app" } } }
     };
     Page::new("Integrations", body).show(viewer)
@@ -211,9 +212,8 @@ const ACCESS: [(&str, &str); 3] = [
 fn standing(right: Right) -> Markup {
     html! {
         @match right {
-            Right::SetupMode => p.mode { strong { "Setup mode. " } "There is no administrator yet, so this form is open to whoever reaches it. Once the first integration is saved, the first person who logs in through it becomes the administrator. If that goes wrong, the one-time token that the app has printed at its start opens the form again, at " a href="/setup" { "/setup" } "." },
-            Right::Founder => p.mode { strong { "No administrator yet. " } "The first person who logs in through an integration of this organization becomes its administrator. Until then this browser may still correct the integrations, and nobody else." },
-            Right::Operator => p.mode { "You are here with the one-time token." },
+            Right::Operator => p.mode { "You are here with the one-time token. Whoever logs in from this browser becomes the administrator of an organization that has none." },
+            Right::Caretaker => p.mode { "This organization has no administrator who could log in, so those of the first one may change it. Make somebody its administrator when they have logged in." },
             Right::Administrator => {}
         }
     }

@@ -5,7 +5,7 @@ use maud::html;
 
 use super::{Page, Viewer, copyable, csrf};
 use crate::demo::Credentials;
-use crate::store::Organization;
+use crate::store::{Organization, Person};
 
 /// The organizations of this app.
 pub(crate) fn organizations(viewer: &Viewer, rows: &[Organization], complaint: Option<&str>) -> Response {
@@ -27,11 +27,38 @@ pub(crate) fn organizations(viewer: &Viewer, rows: &[Organization], complaint: O
     Page::new("Organizations", body).show(viewer)
 }
 
-/// Asks for the one-time token.
-pub(crate) fn token(viewer: &Viewer, wrong: bool) -> Response {
+/// The people of an organization, and who of them is an administrator.
+pub(crate) fn people(viewer: &Viewer, organization: &Organization, rows: &[Person]) -> Response {
+    let path = format!("/org/{}/people", organization.slug);
+    let body = html! {
+        h1 { "People" }
+        p.muted { "Everybody who has logged in to " (organization.name) ". An administrator may change its integrations, and make others administrators." }
+        @if rows.is_empty() { p { "Nobody has logged in yet." } }
+        ul {
+            @for row in rows {
+                li {
+                    (row.name) " "
+                    @if row.admin { "(administrator)" } @else {
+                        form.inline method="post" action=(path) {
+                            (csrf(viewer))
+                            input type="hidden" name="key" value=(row.id);
+                            button.quiet type="submit" aria-label={ "Make " (row.name) " an administrator" } { "Make administrator" }
+                        }
+                    }
+                }
+            }
+        }
+        p { a href={ "/org/" (organization.slug) "/integrations" } { "Back to the integrations" } }
+    };
+    Page::new("People", body).show(viewer)
+}
+
+/// Asks for the one-time token. `fresh`: nobody is an administrator yet.
+pub(crate) fn token(viewer: &Viewer, fresh: bool, wrong: bool) -> Response {
     let body = html! {
         div.narrow {
             h1 { "One-time token" }
+            @if fresh { p.mode { strong { "Setup mode. " } "There is no administrator yet. Whoever has the token may add the first integration, and becomes the administrator by logging in through it." } }
             p { "The app has printed it at its start. With it you may change the integrations of every organization, as long as this session lasts." }
             form method="post" action="/setup" {
                 (csrf(viewer))

@@ -2,6 +2,7 @@
 
 mod browser;
 mod crash;
+mod rights;
 mod walk;
 
 use std::path::{Path, PathBuf};
