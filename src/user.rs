@@ -169,14 +169,13 @@ impl User {
     }
 }
 
-/// What this crate has made of the answer: neither names, which are whatever somebody typed, nor [`raw`](User::raw).
+/// The account key and what this crate found out: no names, links or e-mail addresses, and not [`raw`](User::raw).
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")
             .field("key", &self.key)
-            .field("emails", &self.emails)
+            .field("emails", &self.emails.len())
             .field("state", &self.state)
-            .field("two_factor", &self.two_factor)
             .field("is_bot", &self.is_bot)
             .finish_non_exhaustive()
     }
@@ -202,7 +201,7 @@ pub enum UserState {
 }
 
 /// An address that somebody says is the person's.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Email {
     /// The address.
@@ -237,6 +236,17 @@ impl Email {
             && !domain.contains('_')
             && crate::base_url::is_host_name(domain);
         valid.then(|| Self { address: address.to_owned(), evidence, authority, primary })
+    }
+}
+
+/// What is known about the address, and not the address.
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Email")
+            .field("evidence", &self.evidence)
+            .field("authority", &self.authority)
+            .field("primary", &self.primary)
+            .finish_non_exhaustive()
     }
 }
 
