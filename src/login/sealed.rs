@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::PendingLogins;
 use crate::error::SealError;
@@ -39,7 +38,7 @@ impl PendingLogins {
         let expires_at = seconds(now).saturating_add(LIFETIME.as_secs());
         for dropped in 0..=self.len() {
             let payload = Payload { expires_at, logins: self.iter().skip(dropped).collect::<Vec<_>>() };
-            let json = Zeroizing::new(serde_json::to_vec(&payload).map_err(|_| SealError::Malformed)?);
+            let json = crate::secret::json(&payload).map_err(|_| SealError::Malformed)?;
             let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
             // None at all fits always, but would lose the login that has just begun without a word.
             if text.len() <= MAX_TEXT && (dropped < self.len() || self.is_empty()) {

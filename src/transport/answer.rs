@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Transport;
 use crate::base_url::BaseUrl;
@@ -16,7 +17,8 @@ use crate::token::AccessToken;
 /// rate limit, no outage, and its body is JSON. What is left is the platform's to read.
 pub struct Reply {
     parts: http::response::Parts,
-    text: String,
+    /// Wiped when the response is dropped: it may hold tokens.
+    text: Zeroizing<String>,
 }
 
 impl Reply {
@@ -111,8 +113,8 @@ impl Reply {
     }
 
     /// The body, when everything else is read.
-    pub(crate) fn into_text(self) -> Box<str> {
-        self.text.into_boxed_str()
+    pub(crate) fn into_text(mut self) -> Box<str> {
+        std::mem::take(&mut *self.text).into_boxed_str()
     }
 
     /// The error of an answer whose member `field` is missing or wrong.
@@ -133,9 +135,14 @@ impl Reply {
     fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
         let is_empty = body.is_empty();
-        let text = String::from_utf8(body);
-        let is_text = text.is_ok();
-        let reply = Self { parts, text: text.unwrap_or_default() };
+        let (text, is_text) = match String::from_utf8(body) {
+            Ok(text) => (text, true),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                (String::new(), false)
+            }
+        };
+        let reply = Self { parts, text: Zeroizing::new(text) };
         let (status, media) = (reply.parts.status, reply.media_type());
         // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
         let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
