@@ -62,7 +62,6 @@ pub enum Grant {
 }
 
 /// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct TokenRefusal<'a> {
     /// Which grant was refused.
@@ -82,6 +81,13 @@ impl TokenRefusal<'_> {
     pub fn answer(&self) -> Box<Answer> {
         let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         Box::new(self.reply.answer().saying(said(self.error).as_deref(), said(self.description).as_deref()))
+    }
+}
+
+/// The grant and the status: the code host wrote the rest.
+impl fmt::Debug for TokenRefusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRefusal").field("grant", &self.grant).field("reply", &self.reply).finish_non_exhaustive()
     }
 }
 
@@ -184,7 +190,11 @@ impl<'e> TokenEndpoint<'e> {
     }
 
     fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
-        let mut form = Vec::with_capacity(FORM_CAPACITY);
+        // Room for all of it, so that nothing moves and leaves a copy behind.
+        let lengths = fields.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let credentials = client.client_id().len().saturating_add(client.secret_for(self.base_url)?.len());
+        let room = lengths.fold(credentials, usize::saturating_add).saturating_mul(3).saturating_add(FORM_CAPACITY);
+        let mut form = Vec::with_capacity(room);
         fields.iter().for_each(|(name, value)| push_field(&mut form, name, value));
         let authorization = match self.authentication {
             ClientAuthentication::Body => {
@@ -277,8 +287,8 @@ const STATE_AND_CHALLENGE: usize = 43 + 16 + 43 + 27;
 /// Ten years: no platform means more, and every sum of it and a time of today exists.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Enough for the form of a usual login, so that it is written without moving.
-const FORM_CAPACITY: usize = 512;
+/// Room for the names and signs of a form.
+const FORM_CAPACITY: usize = 128;
 
 /// Appends one field, form-encoded.
 fn push_field(form: &mut Vec<u8>, name: &str, value: &str) {

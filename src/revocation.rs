@@ -1,5 +1,4 @@
 use url::{Url, form_urlencoded};
-use zeroize::Zeroizing;
 
 use crate::base_url::BaseUrl;
 use crate::error::{AnswerError, Error, TransportError};
@@ -55,11 +54,14 @@ pub(crate) async fn revoke(
     let secret = client.secret_for(base_url)?;
     let pairs =
         [("token", token), ("token_type_hint", hint), ("client_id", client.client_id()), ("client_secret", secret)];
-    let form = Zeroizing::new(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish());
+    // Room for all of it, so that nothing moves and leaves a copy behind.
+    let room = pairs.iter().flat_map(|(name, value)| [name.len(), value.len(), 2]).fold(0, usize::saturating_add);
+    let form = String::with_capacity(room.saturating_mul(3));
+    let form = form_urlencoded::Serializer::new(form).extend_pairs(pairs).finish();
     let request = http::Request::post(String::from(endpoint))
         .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(http::header::ACCEPT, "application/json")
-        .body(form.as_bytes().to_vec())
+        .body(form.into_bytes())
         .map_err(|_| TransportError::Protocol)?;
     match Reply::fetch(http, request, MAX_TOKEN_BODY).await {
         Ok(reply) if reply.status().is_success() => Ok(None),

@@ -207,7 +207,7 @@ pub enum Access {
 /// assert_eq!(account.implies.to_string(), "email");
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ScopeDescription {
     /// The scope.
@@ -224,5 +224,12 @@ impl ScopeDescription {
     /// A description with no implied scopes.
     pub fn new(scope: Scope, label: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { scope, label: label.into(), reason: reason.into(), implies: Scopes::default() }
+    }
+}
+
+/// How many scopes are implied, and no names: a code host may have written them.
+impl fmt::Debug for ScopeDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeDescription").field("implies", &self.implies.len()).finish_non_exhaustive()
     }
 }

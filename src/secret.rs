@@ -57,6 +57,32 @@ impl Secret {
     }
 }
 
+/// A value with secrets as JSON: wiped, and written to where there is room for all of it, so that nothing moves and leaves a
+/// copy behind. It is written twice, the first time to know its length.
+#[cfg(feature = "seal")]
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value)?;
+    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *json, value)?;
+    Ok(json)
+}
+
+#[cfg(feature = "seal")]
+struct Length(usize);
+
+#[cfg(feature = "seal")]
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Without an early end, so that many bytes are looked at at a time.
 fn is_graphic(text: &str) -> bool {
     text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
@@ -73,6 +99,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::Secret;
+
+    /// Growing would leave a copy behind that is not wiped.
+    #[cfg(feature = "seal")]
+    #[test]
+    fn json_is_written_without_growing() {
+        for length in [0, 1, 127, 128, 129, 1000, 20_000] {
+            let text = "a\"\\".repeat(length);
+            let json = super::json(&(&text, length)).unwrap();
+            assert_eq!(json.capacity(), json.len());
+            assert_eq!(*json, serde_json::to_vec(&(&text, length)).unwrap());
+        }
+    }
 
     /// States and verifiers are such. The first 96 of their 256 bits are enough to tell them apart.
     #[test]

@@ -191,7 +191,8 @@ token! {
 }
 
 /// What the token endpoint gave (RFC 6749 section 5.1).
-#[derive(Debug)]
+///
+/// `Debug` shows which members are there and when the access token ends; of the scopes it shows the number.
 #[non_exhaustive]
 pub struct TokenSet {
     /// For the API.
@@ -270,12 +271,25 @@ impl TokenSet {
             scopes: self.scopes.clone(),
             expires_in: self.expires_in,
             received_at: self.received_at,
+            notes: self.notes.clone(),
         }
     }
 
     /// When the access token ends, by the host's clock; `None` if the platform did not say.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.received_at.checked_add(self.expires_in?)
+    }
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("access_token", &self.access_token)
+            .field("refresh_token", &self.refresh_token)
+            .field("scopes", &self.scopes.as_ref().map(Scopes::len))
+            .field("expires_in", &self.expires_in)
+            .field("received_at", &self.received_at)
+            .finish()
     }
 }
 

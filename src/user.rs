@@ -203,15 +203,14 @@ impl User {
     }
 }
 
-/// What this crate has made of the answer: neither names, which are whatever somebody typed, nor [`raw`](User::raw).
+/// The account key and what this crate found out: no names, links or e-mail addresses, and not [`raw`](User::raw).
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")
             .field("key", &self.key)
-            .field("emails", &self.emails)
+            .field("emails", &self.emails.len())
             .field("email_list", &self.email_list)
             .field("state", &self.state)
-            .field("two_factor", &self.two_factor)
             .field("is_bot", &self.is_bot)
             .finish_non_exhaustive()
     }
@@ -250,7 +249,7 @@ pub enum EmailList {
 }
 
 /// An address that somebody says is the person's.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Email {
     /// The address.
@@ -322,6 +321,17 @@ fn is_plain_letter(c: char) -> bool {
     let other_form = matches!(c, '\u{3002}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE50}'..='\u{FE6F}' | '\u{FF00}'..='\u{FFEF}'
         | '\u{E0100}'..='\u{E01EF}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFFD}');
     !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_invisible(c) && !other_form
+}
+
+/// What is known about the address, and not the address.
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Email")
+            .field("evidence", &self.evidence)
+            .field("authority", &self.authority)
+            .field("primary", &self.primary)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is known about the ownership of an address.

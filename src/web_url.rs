@@ -39,9 +39,10 @@ impl fmt::Display for WebUrl {
     }
 }
 
+/// Its length only: the code host or a user wrote it.
 impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WebUrl({})", self.0)
+        write!(f, "WebUrl({} bytes)", self.0.len())
     }
 }
 

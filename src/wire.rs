@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::is_invisible;
 
@@ -138,10 +139,10 @@ fn is_plain(text: &str) -> bool {
 
 /// The text of a good response's body, and whether all of it was text. A byte order mark is cut, bytes that are not UTF-8
 /// become U+FFFD, and so do raw control characters, which JSON does not allow and some servers put into names.
-pub(crate) fn body_text(body: Vec<u8>) -> (String, bool) {
+pub(crate) fn body_text(body: Vec<u8>) -> (Zeroizing<String>, bool) {
     let (mut text, is_text) = match String::from_utf8(body) {
-        Ok(text) => (text, true),
-        Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
+        Ok(text) => (Zeroizing::new(text), true),
+        Err(error) => (readable(&Zeroizing::new(error.into_bytes())), false),
     };
     if text.starts_with('\u{FEFF}') {
         text.remove(0);
@@ -154,9 +155,36 @@ pub(crate) fn body_text(body: Vec<u8>) -> (String, bool) {
             c if c < ' ' => char::REPLACEMENT_CHARACTER,
             c => c,
         };
-        text = text.chars().map(replace).collect();
+        let mut replaced = room_for(text.len());
+        replaced.extend(text.chars().map(replace));
+        text = replaced;
     }
     (text, is_text)
+}
+
+/// The bytes as text, with U+FFFD for what is none.
+fn readable(bytes: &[u8]) -> Zeroizing<String> {
+    let mut text = room_for(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
+/// Room for as many bytes even if each becomes U+FFFD: a text that grows leaves copies that are not wiped.
+fn room_for(length: usize) -> Zeroizing<String> {
+    Zeroizing::new(String::with_capacity(length.saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8())))
+}
+
+/// The text of a body, empty if it is none.
+pub(crate) fn text_or_none(body: Vec<u8>) -> Zeroizing<String> {
+    Zeroizing::new(String::from_utf8(body).unwrap_or_else(|error| {
+        error.into_bytes().zeroize();
+        String::new()
+    }))
 }
 
 /// Whether a text is a JSON object or list.
@@ -319,7 +347,7 @@ mod tests {
             (b"{\"a\":\"b\tc\x01\"}\n", "{\"a\":\"b c\u{FFFD}\"} "),
             (b"{\"a\":\"caf\xe9\"}", "{\"a\":\"caf\u{FFFD}\"}"),
         ] {
-            assert_eq!(body_text(body.to_vec()).0, expected);
+            assert_eq!(*body_text(body.to_vec()).0, expected);
         }
         assert!(body_text(b"{}".to_vec()).1 && !body_text(b"\xff".to_vec()).1);
         assert!(is_json(" \r\n{\"a\":[1]} ") && is_json("[]"));

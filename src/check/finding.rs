@@ -1,9 +1,10 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::error::{Answer, AnswerError, Audience, Error, TransportError};
 
 /// One answer to one question about an integration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// A stable name, `snake_case`. What is wrong has the code of the [`Error`] that a login would end with, where there
@@ -19,7 +20,10 @@ pub struct Finding {
     pub fix: Option<Cow<'static, str>>,
     /// Whether the finding tells about the network behind the host.
     #[serde(skip)]
-    pub(super) network: bool,
+    network: bool,
+    /// Message and fix for everybody but the operator, where the full ones repeat what a server wrote.
+    #[serde(skip)]
+    public: Option<Box<[Cow<'static, str>; 2]>>,
 }
 
 /// How bad a [`Finding`] is.
@@ -105,15 +109,57 @@ impl Finding {
         Self { network: true, ..self }
     }
 
+    /// Says what [`CheckReport::public`](super::CheckReport::public) shows instead of message and fix. Needed wherever they
+    /// repeat what a server wrote: a tenant may run that server, and a text of theirs would look like one of the app's.
+    ///
+    /// ```
+    /// use codehost_oauth::bitbucket::BitbucketCloud;
+    /// use codehost_oauth::check::{CheckReport, Finding};
+    ///
+    /// let told = "https://git.example.net";
+    /// let mut report = CheckReport::new(&BitbucketCloud::new());
+    /// let finding = Finding::warning("issuer", format!("It says that its URL is {told}."));
+    /// report.push(finding.publicly("It says that it has another URL.", "Compare the base URL with the code host's own."));
+    /// assert!(report.to_string().contains(told));
+    /// assert!(!report.public().to_string().contains(told));
+    /// ```
+    #[must_use]
+    pub fn publicly(self, message: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
+        Self { public: Some(Box::new([message.into(), fix.into()])), ..self }
+    }
+
+    /// What may be shown to somebody who is not the operator.
+    pub(super) fn to_public(&self) -> Self {
+        match &self.public {
+            _ if self.network => Self::unreachable(),
+            Some(texts) => {
+                let [message, fix] = (**texts).clone();
+                Self { message, fix: Some(fix), public: None, ..self.clone() }
+            }
+            None => self.clone(),
+        }
+    }
+
     /// What stands in for every finding about the network.
-    pub(super) fn unreachable() -> Self {
+    fn unreachable() -> Self {
         let text = Error::from(TransportError::Refused).public_message();
         Self::unknown("instance_unreachable", text)
             .fix(Audience::Operator, "The operator of this host sees the cause in the full report.")
     }
 
     fn new(level: Level, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, level, message: message.into(), audience: None, fix: None, network: false }
+        Self { code, level, message: message.into(), audience: None, fix: None, network: false, public: None }
+    }
+}
+
+/// Code, level and audience, which this crate or the provider made. The texts can repeat what a server wrote.
+impl fmt::Debug for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finding")
+            .field("code", &self.code)
+            .field("level", &self.level)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
     }
 }
 

@@ -41,7 +41,9 @@ use crate::provider::Platform;
 /// assert!(report.to_string().contains("Enter the secret again."));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows the codes of the findings. Their texts are for people: [`Display`](fmt::Display), HTML, `serde`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CheckReport {
     platform: Platform,
     base_url: BaseUrl,
@@ -63,7 +65,7 @@ pub enum Verdict {
 }
 
 /// What no check can find out, and why: said in every report, so that "all right" promises no more than it can.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct NotChecked {
     /// A stable name, `snake_case`.
@@ -125,7 +127,7 @@ impl CheckReport {
 
     /// The report for somebody who must not learn about the network behind the host, such as a tenant who typed in the
     /// base URL: refused, timed out, not found, untrusted and answered by something else all read the same, whatever the
-    /// level was. The report as it is, is for the operator.
+    /// level was. Nothing in it was written by a server. The report as it is, is for the operator.
     ///
     /// How long a check took still tells something; where that matters, answer after a fixed time.
     ///
@@ -144,7 +146,7 @@ impl CheckReport {
     pub fn public(&self) -> Self {
         let mut findings: Vec<Finding> = Vec::with_capacity(self.findings.len());
         for finding in &self.findings {
-            let finding = if finding.network { Finding::unreachable() } else { finding.clone() };
+            let finding = finding.to_public();
             if !findings.contains(&finding) {
                 findings.push(finding);
             }
@@ -155,6 +157,24 @@ impl CheckReport {
     /// An HTML fragment: everything escaped, without script, style, class or id.
     pub fn to_html(&self) -> String {
         render::html(self)
+    }
+}
+
+impl fmt::Debug for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckReport")
+            .field("platform", &self.platform)
+            .field("base_url", &self.base_url)
+            .field("findings", &self.findings)
+            .field("not_checked", &self.not_checked)
+            .finish()
+    }
+}
+
+/// The code only.
+impl fmt::Debug for NotChecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotChecked").field("code", &self.code).finish_non_exhaustive()
     }
 }
 

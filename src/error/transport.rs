@@ -253,7 +253,7 @@ impl AnswerError {
         let advice = match self {
             Self::Redirect { .. } => Advice::administrator(
                 "redirect",
-                "Use the URL that the code host redirects to as the base URL, with its sub-path if it has one.",
+                "Ask whoever runs the code host for its address, and use that as the base URL, with its sub-path if it has one.",
             ),
             Self::Html => Advice::administrator(
                 "html",

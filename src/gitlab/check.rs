@@ -7,7 +7,7 @@ use crate::check::{Bounded, CheckReport, CheckRequest, Finding, credentials};
 use crate::error::{AnswerError, Audience, Error, TransportError};
 use crate::scope::Scopes;
 use crate::token::ClientCredentials;
-use crate::transport::{Reply, Transport};
+use crate::transport::{Network, Reply, Transport};
 
 /// Asks for the discovery document, or failing that for the version, which tells a GitLab by its refusal; then for the
 /// tokens of a code that was made up. The secret is sent only if there is a GitLab.
@@ -128,8 +128,14 @@ fn seen(reply: &Reply) -> String {
 }
 
 fn redirect(api_url: &BaseUrl, to: &str) -> Finding {
-    let message = format!("{api_url} redirects to {to}, and a redirect is never followed with a secret.");
-    let fix = format!("Enter {to}{} as the base URL, if that is your GitLab.", api_url.path());
+    let message = format!(
+        "The server at {api_url} redirects to {to}. Only the server says so, and a redirect is never followed with a \
+         secret."
+    );
+    let fix = format!(
+        "Ask whoever runs GitLab for its address. If it is {to}{}, enter that as the base URL.",
+        api_url.path()
+    );
     Finding::problem("redirect", message).fix(Audience::Administrator, fix)
 }
 
@@ -192,28 +198,35 @@ fn reached(report: &mut CheckReport, api_url: &BaseUrl) {
     report.push(Finding::ok("platform", "It is a GitLab."));
 }
 
-/// Whether the instance's own idea of its URL is the base URL. It is only compared: nothing is ever sent there.
+/// Whether the instance's own idea of its URL is the base URL. It is only compared: nothing is ever sent there. It is named
+/// to the operator only, if it could be a base URL at all, and never as an address to enter without asking.
 fn issuer(base_url: &BaseUrl, issuer: Option<&str>) -> Finding {
-    let parsed = issuer.filter(|text| text.len() <= MAX_URL).and_then(|text| Url::parse(text).ok());
-    let plain =
-        |url: &Url| matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    let Some(url) = parsed.filter(plain) else {
+    let own = issuer.filter(|text| text.len() <= MAX_URL);
+    let network = Network::any().danger_allow_http();
+    let Some(own) = own.and_then(|text| BaseUrl::parse(text, &network).ok()) else {
         return Finding::note("issuer", "This GitLab does not say what its own URL is.");
     };
-    let named = url.as_str().trim_end_matches('/');
     if issuer == Some(base_url.as_str()) {
         return Finding::ok("issuer", format!("Its own URL is the base URL, {base_url}."));
     }
-    if without_scheme(named) == without_scheme(base_url.as_str()) {
+    if without_scheme(own.as_str()) == without_scheme(base_url.as_str()) {
         return Finding::note(
             "issuer",
-            format!("Its own URL is {named}; it differs from the base URL only in http or https, or in a slash."),
+            "Its own URL differs from the base URL only in http or https, in a slash, or in upper case.",
         );
     }
-    Finding::warning("issuer", format!("It calls itself {named}, not {base_url}.")).fix(
-        Audience::Administrator,
-        format!("Enter {named} as the base URL, unless this host can only reach it by another name."),
-    )
+    Finding::warning("issuer", format!("The server says that its own URL is {own}, not {base_url}."))
+        .fix(
+            Audience::Administrator,
+            format!(
+                "Ask whoever runs GitLab for its address. If it is {own}, enter that as the base URL, unless this host \
+                 can only reach it by another name."
+            ),
+        )
+        .publicly(
+            format!("The server says that its own URL is another one than {base_url}."),
+            "Open GitLab in a browser, and compare the address there with the base URL.",
+        )
 }
 
 fn without_scheme(url: &str) -> &str {

@@ -58,7 +58,7 @@ impl Record {
             dead: self.dead.map(LoginReason::code),
             unverified: self.unverified,
         };
-        let json = Zeroizing::new(serde_json::to_vec(&json).map_err(|_| SealError::Malformed)?);
+        let json = crate::secret::json(&json).map_err(|_| SealError::Malformed)?;
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 

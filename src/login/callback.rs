@@ -95,10 +95,10 @@ impl Callback {
     }
 }
 
-/// The path only.
+/// Nothing of it: the browser wrote all of it, the path too.
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Callback").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Callback").finish_non_exhaustive()
     }
 }
 

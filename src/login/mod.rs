@@ -14,13 +14,17 @@ pub use self::pending::{Expected, PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
+use std::fmt;
+
 use crate::error::Error;
 use crate::scope::ScopeDescription;
 use crate::token::TokenSet;
 use crate::user::{EmailTrust, User};
 
 /// A finished login: who the person is, and the tokens to act for them.
-#[derive(Debug)]
+///
+/// `Debug` shows the account key and what this crate found out, and nothing that the code host or the browser wrote: neither
+/// names, addresses and scopes nor `return_to`.
 #[non_exhaustive]
 pub struct Login {
     /// Who logged in.
@@ -60,5 +64,15 @@ impl Login {
     /// As there.
     pub fn require_trusted_email(&self) -> Result<&str, Error> {
         self.user.require_trusted_email(self.email_trust).map_err(Error::from)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .field("tokens", &self.tokens)
+            .field("missing_scopes", &self.missing_scopes.len())
+            .finish_non_exhaustive()
     }
 }

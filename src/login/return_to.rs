@@ -19,7 +19,7 @@ use crate::error::ConfigError;
 /// }
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReturnTo(Box<str>);
 
@@ -57,6 +57,13 @@ impl From<ReturnTo> for String {
 impl fmt::Display for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Its length only: it comes from a link, so anybody can have written it.
+impl fmt::Debug for ReturnTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReturnTo({} bytes)", self.0.len())
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::PendingLogins;
 use super::pending::{LIFE, WithoutReturnTo};
@@ -91,7 +90,7 @@ const MAX_TEXT: usize = 2400;
 
 /// `None` if it is longer than `max`.
 fn seal<T: Serialize>(payload: &Payload<T>, max: usize, ring: &KeyRing) -> Result<Option<String>, SealError> {
-    let json = Zeroizing::new(serde_json::to_vec(payload).map_err(|_| SealError::Malformed)?);
+    let json = crate::secret::json(payload).map_err(|_| SealError::Malformed)?;
     let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
     Ok(Some(text).filter(|text| text.len() <= max))
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -98,7 +99,6 @@ pub trait LoginHost: Send + Sync + 'static {
 
 /// What a login page shows: a form that posts to `link.url` with the fields `csrf_token` and, if there is one,
 /// `return_to`.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct LoginPage<'a> {
     /// Button, line below it, and where the form posts to.
@@ -107,4 +107,11 @@ pub struct LoginPage<'a> {
     pub csrf_token: &'a str,
     /// Where the person wants to go.
     pub return_to: Option<ReturnTo>,
+}
+
+/// Neither the CSRF token nor where the user wants to go.
+impl fmt::Debug for LoginPage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginPage").field("link", &self.link).finish_non_exhaustive()
+    }
 }

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::Transport;
 use crate::base_url::BaseUrl;
@@ -17,7 +18,8 @@ use crate::wire;
 /// rate limit, no outage, and its body is JSON, whatever media type it was given. What is left is the platform's to read.
 pub struct Reply {
     parts: http::response::Parts,
-    text: String,
+    /// Wiped when the response is dropped: it may hold tokens.
+    text: Zeroizing<String>,
 }
 
 impl Reply {
@@ -112,8 +114,8 @@ impl Reply {
     }
 
     /// The body, when everything else is read.
-    pub(crate) fn into_text(self) -> Box<str> {
-        self.text.into_boxed_str()
+    pub(crate) fn into_text(mut self) -> Box<str> {
+        std::mem::take(&mut *self.text).into_boxed_str()
     }
 
     /// The error of an answer whose member `field` is missing or wrong.
@@ -136,7 +138,7 @@ impl Reply {
         let (status, is_empty) = (parts.status, body.is_empty());
         let (text, is_text) = match status.is_success() {
             true => wire::body_text(body),
-            false => (String::from_utf8(body).unwrap_or_default(), true),
+            false => (wire::text_or_none(body), true),
         };
         let reply = Self { parts, text };
         let media = reply.media_type();

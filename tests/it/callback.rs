@@ -86,7 +86,7 @@ fn repeated_parameters_are_refused() {
 fn a_callback_shows_its_path_and_nothing_of_its_query() {
     let callback = parse("code=abc&state=xyz&iss=https://evil.test").unwrap();
     assert_eq!(callback.path(), PATH);
-    assert_eq!(format!("{callback:?}"), format!("Callback {{ path: {PATH:?}, .. }}"));
+    assert_eq!(format!("{callback:?}"), "Callback { .. }");
 }
 
 #[test]

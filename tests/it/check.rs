@@ -1,15 +1,16 @@
 //! The check before an integration is saved.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use codehost_oauth::bitbucket::BitbucketCloud;
 use codehost_oauth::check::{CheckReport, CheckRequest, Finding, Level, Verdict};
 use codehost_oauth::error::{Audience, TransportError};
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
-use codehost_oauth::transport::Network;
+use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{Access, BaseUrl, ClientCredentials, OAuthProvider};
+use tokio::time::Instant;
 
 use crate::stub::{self, Stub, answer, html, json};
 use crate::watch;
@@ -123,8 +124,57 @@ async fn the_issuer_is_compared_and_never_used() {
         assert_eq!(report.verdict(), Verdict::AllRight);
         if level == Level::Warning {
             let canonical = issuer.trim_matches('"');
-            assert!(finding.fix.as_deref().is_some_and(|fix| fix.contains(canonical)), "{finding:?}");
+            assert!(finding.fix.as_deref().is_some_and(|fix| fix.contains(canonical)), "{report}");
         }
+    }
+}
+
+/// A tenant who runs the server can make it say anything, also an address that looks like somebody else's.
+#[tokio::test]
+async fn nothing_that_a_server_wrote_is_in_the_public_report() {
+    const WRITTEN: &str = "login.evil.test";
+    let mut reports = Vec::new();
+    for issuer in [
+        "https://login.evil.test",
+        "http://login.evil.test:8080/gitlab",
+        "https://git.example.com.login.evil.test/gitlab",
+        "https://git.example.com/login.evil.test",
+        "https://git.example.com/gitlab?login.evil.test",
+        "https://git.example.com/gitlab#login.evil.test",
+        "https://login.evil.test@git.example.com/gitlab",
+    ] {
+        let body = format!(r#"{{"issuer":"{issuer}","scopes_supported":["read_user","read_api","login.evil.test"]}}"#);
+        let report = gitlab_saying(body.leak(), 400, GOOD).await;
+        let full = report.to_string();
+        // What could be no base URL is not shown to anybody.
+        let shown = !issuer.contains(['?', '#', '@']);
+        assert_eq!(full.contains(WRITTEN), shown, "{issuer}");
+        assert_eq!(full.contains(&format!("The server says that its own URL is {issuer}, not {GITLAB}.")), shown);
+        assert!(!full.contains(&format!("Enter {issuer}")), "nobody is told to enter it without asking: {full}");
+        reports.push(report);
+    }
+    for status in [301, 302, 307, 308] {
+        let location = "https://login.evil.test/login.evil.test?login.evil.test";
+        let (report, _) = gitlab(move |_| answer(status, &[("location", location)], "login.evil.test")).await;
+        assert!(report.to_string().contains("redirects to https://login.evil.test. Only the server says so"));
+        reports.push(report);
+        // And where only the token endpoint redirects.
+        let react = move |url: &str| match url {
+            url if url.ends_with("/openid-configuration") => json(200, DISCOVERY),
+            _ => answer(status, &[("location", location)], ""),
+        };
+        reports.push(gitlab(react).await.0);
+        let http = Stub::new(move |_| answer(status, &[("location", location)], ""));
+        reports.push(check("bitbucket-cloud", BITBUCKET, &http).await);
+    }
+    for report in reports {
+        let public = report.public();
+        let json = serde_json::to_string(&public).unwrap();
+        for text in [public.to_string(), public.to_html(), json, format!("{public:?} {public:#?} {report:?}")] {
+            assert!(!text.contains(WRITTEN), "{text}");
+        }
+        // A public report is public already.
+        assert_eq!(public.public(), public);
     }
 }
 
@@ -186,7 +236,10 @@ async fn what_is_no_gitlab_gets_no_secret() {
             "redirect" => {
                 assert_eq!(
                     finding.fix.as_deref(),
-                    Some("Enter https://code.example.com/gitlab as the base URL, if that is your GitLab.")
+                    Some(
+                        "Ask whoever runs GitLab for its address. If it is https://code.example.com/gitlab, enter that \
+                         as the base URL."
+                    )
                 );
             }
             "base_path" => assert_eq!(finding.fix.as_deref(), Some("Enter https://git.example.com as the base URL.")),
@@ -232,20 +285,39 @@ async fn every_network_cause_reads_the_same_in_public() {
     }
 }
 
-#[tokio::test]
+/// A code host that takes this long for each response.
+#[derive(Debug)]
+struct Late(Stub, Duration);
+
+#[async_trait::async_trait]
+impl Transport for Late {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        tokio::time::sleep(self.1).await;
+        self.0.send(request, max_body).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_deadline_bounds_all_of_it() {
-    let gitlab = FakeGitLab::builder().latency(Duration::from_millis(400)).start().await.unwrap();
-    let base_url = BaseUrl::parse(gitlab.base_url(), &stub::network()).unwrap();
+    let stub = Stub::new(|request| match request.uri().path() {
+        path if path.ends_with("/openid-configuration") => json(200, DISCOVERY),
+        _ => json(401, r#"{"error":"invalid_client"}"#),
+    });
+    let http = Late(stub, Duration::from_millis(400));
+    let base_url = BaseUrl::parse(GITLAB, &Network::public_only()).unwrap();
     // Nothing is saved yet: a provider, what was typed, and a client are enough.
     let provider = GitLab::new(base_url.clone()).unwrap();
     let client = ClientCredentials::new(&base_url, "my-id", "canary-my-secret").unwrap();
     let callback_url =
         provider.callback_url(&"https://packages.example.com".parse().unwrap(), &"demo".parse().unwrap());
     let request = CheckRequest::new(callback_url, provider.required_scopes(&Access::SignIn));
-    let http = stub::client();
     let begun = Instant::now();
     let report = provider.check(&http, &client, &request.clone().deadline(Duration::from_millis(600))).await;
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert_eq!(begun.elapsed().as_millis(), 600);
     assert_eq!(report.finding("platform").unwrap().level, Level::Ok);
     assert_eq!(report.finding("timed_out").unwrap().level, Level::Unknown);
     assert_eq!(report.verdict(), Verdict::CouldNotTell);

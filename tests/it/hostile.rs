@@ -61,7 +61,8 @@ pub(crate) async fn full() -> (TcpListener, Vec<TcpStream>, String) {
     (listener, queue, format!("http://{address}/"))
 }
 
-/// A TLS server that shakes hands and then says this, and no more.
+/// A TLS server that shakes hands, reads the request, and then says this, and no more. What is said before the request is there
+/// is no answer to it, and ends the request in another way.
 async fn tls_stalls_after(head: &'static [u8]) -> (HttpClient, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -77,6 +78,10 @@ async fn tls_stalls_after(head: &'static [u8]) -> (HttpClient, String) {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let Ok(1..) = stream.read_buf(&mut request).await else { return };
+                }
                 let _ = stream.write_all(head).await;
                 let _ = stream.flush().await;
                 tokio::time::sleep(Duration::from_secs(60)).await;
@@ -86,9 +91,9 @@ async fn tls_stalls_after(head: &'static [u8]) -> (HttpClient, String) {
     (http, url)
 }
 
-/// R3, S18: wherever a server stops, the request ends at its deadline. Time is measured up to three times, since another
-/// process may have had the processor.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// R3, S18: wherever a server stops, the request ends at its deadline. The clock goes on only while everybody waits, so it does
+/// not matter how busy the machine is.
+#[tokio::test(start_paused = true)]
 async fn a_stall_in_any_phase_ends_at_the_deadline() {
     let slowly = Duration::from_millis(50);
     let (_listener, _queue, connecting) = full().await;
@@ -130,22 +135,13 @@ async fn a_stall_in_any_phase_ends_at_the_deadline() {
         ("in a body over TLS", tls_2, in_tls_body),
     ]);
     let outcomes = join_all(cases.iter().map(|(phase, http, url)| async move {
-        let http = http.with_timeout(Some(DEADLINE));
-        let mut took = Duration::MAX;
-        for _ in 0..3 {
-            let begun = Instant::now();
-            let error = get(&http, url, CAP).await.expect_err(phase);
-            assert_eq!(error.code(), "timed_out", "{phase}");
-            took = begun.elapsed();
-            if took < DEADLINE + Duration::from_secs(1) {
-                break;
-            }
-        }
-        (*phase, took)
+        let begun = tokio::time::Instant::now();
+        let error = get(&http.with_timeout(Some(DEADLINE)), url, CAP).await.expect_err(phase);
+        (*phase, error.code(), begun.elapsed())
     }));
-    for (phase, took) in outcomes.await {
-        assert!(took >= DEADLINE - Duration::from_millis(50), "{phase}: {took:?}");
-        assert!(took < DEADLINE + Duration::from_secs(1), "{phase}: {took:?}");
+    for (phase, code, took) in outcomes.await {
+        assert_eq!(code, "timed_out", "{phase}");
+        assert!((DEADLINE..DEADLINE + Duration::from_millis(100)).contains(&took), "{phase}: {took:?}");
     }
 }
 
@@ -165,7 +161,7 @@ fn server_hello(version: [u8; 2]) -> Vec<u8> {
 #[tokio::test]
 async fn tls_older_than_1_2_is_refused() {
     const PROTOCOL_VERSION: [u8; 4] = [0, 2, 2, 70];
-    let http = HttpClient::builder(Network::any()).timeout(Some(Duration::from_secs(5))).build().unwrap();
+    let http = HttpClient::builder(Network::any()).timeout(Some(Duration::from_secs(60))).build().unwrap();
     for (version, name, refused) in
         [([3, 3], "1.2", false), ([3, 2], "1.1", true), ([3, 1], "1.0", true), ([3, 0], "SSL 3", true)]
     {
@@ -287,7 +283,7 @@ async fn an_answer_costs_little_memory() {
     let own = Raw::saying(with_head("Content-Encoding: gzip\r\n", gzip_bomb())).await;
     let warm_up = std::env::var("CHILD_WARM_UP").unwrap_or_else(|_| own.url());
     let urls = std::env::var("CHILD_URLS").unwrap_or_else(|_| format!("encoded {}", own.url()));
-    let http = http().with_timeout(Some(Duration::from_secs(3)));
+    let http = http().with_timeout(Some(Duration::from_secs(6)));
     for _ in 0..5 {
         let _ = get(&http, &warm_up, CAP).await;
     }
@@ -357,7 +353,8 @@ async fn read(body: String, cap: usize) -> Result<Number, codehost_oauth::error:
     let reply = Reply::fetch(&http(), request, cap).await.unwrap();
     let _ = reply.json::<serde_json::Value>();
     let number = reply.json::<Number>();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // What takes longer the longer it is, squared, would take many minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     number
 }
 

@@ -246,7 +246,8 @@ async fn stalled_sockets_leave_room_for_the_others() {
     let answer =
         format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{USER}", USER.len());
     let healthy = Raw::saying(answer).await;
-    let http = HttpClient::builder(network()).build().unwrap();
+    // Nobody's time is over before the test is, however long that takes on a busy machine.
+    let http = HttpClient::builder(network()).timeout(None).build().unwrap();
     let at = |raw: &Raw, id: &str| {
         let builder = stub::builder("gitlab", raw.url().trim_end_matches('/'), "canary-secret").id(id.parse().unwrap());
         builder.transport(http.clone()).build().unwrap()
@@ -258,13 +259,15 @@ async fn stalled_sockets_leave_room_for_the_others() {
             tokio::spawn(async move { ask(&dead).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(silent.connections(), 4);
+    while silent.connections() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     for id in 0..50 {
         ask(&at(&healthy, &format!("t{id}"))).await.unwrap();
     }
     assert_eq!((silent.connections(), healthy.connections()), (4, 50));
-    assert!(!flood.iter().any(tokio::task::JoinHandle::is_finished), "the flood was over before the logins");
+    let under_way = flood.iter().filter(|request| !request.is_finished()).count();
+    assert!(under_way >= 4, "the flood was over before the logins");
     flood.iter().for_each(tokio::task::JoinHandle::abort);
 }
 

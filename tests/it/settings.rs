@@ -91,11 +91,10 @@ async fn a_client_says_who_it_is_and_how_long_it_waits() {
 
     // An address that nothing answers at: the queue of a listener that never accepts is full.
     let silent = support::Raw::silent().await;
-    let client = HttpClient::builder(Network::any()).connect_timeout(Duration::from_millis(300)).build().unwrap();
-    let begun = Instant::now();
-    let error = support::get(&client, &silent.https_url(), 1024).await.unwrap_err();
+    // There is no other time-out, and after a minute the server closes: the handshake counts.
+    let client = HttpClient::builder(Network::any()).connect_timeout(Duration::from_millis(300)).timeout(None);
+    let error = support::get(&client.build().unwrap(), &silent.https_url(), 1024).await.unwrap_err();
     assert_eq!(error.code(), "timed_out");
-    assert!(begun.elapsed() < Duration::from_secs(5), "the handshake counts, and ended with the connect time-out");
 }
 
 #[tokio::test]

@@ -92,6 +92,37 @@ fn markdown_escapes_what_could_begin_something() -> Result {
     Ok(())
 }
 
+/// What is to be entered stands in the source as it must be entered, also in the middle of a sentence.
+#[test]
+fn names_in_markdown_are_code_spans() -> Result {
+    for (text, shown) in [
+        ("Tick read_api, or api.", "Tick `read_api`, or api."),
+        ("It comes with pullrequest:write.", "It comes with `pullrequest:write`."),
+        ("repository:write (read_user) read_user", r"`repository:write` \(read\_user\) `read_user`"),
+        ("Replace <GROUP_PATH> with the path", "Replace `<GROUP_PATH>` with the path"),
+        ("read_user", "`read_user`"),
+        // What only looks like one stays text.
+        (
+            "javascript:alert(1) http://x.example read_[x](y)",
+            r"javascript:alert\(1\) http\://x.example read\_\[x\]\(y\)",
+        ),
+        ("<b> <GROUP_PATH onclick=x> <> a_`b_c", r"\<b\> \<GROUP\_PATH onclick=x\> \<\> a\_\`b\_c"),
+    ] {
+        let markdown = guide(text)?.to_markdown();
+        assert!(markdown.contains(&format!("\n1. {shown}\n")), "{markdown}");
+        assert!(markdown.ends_with(&format!("\n- {shown}\n")), "{markdown}");
+    }
+    let mut guide = guide("text")?;
+    let describe = |scope: &Scope| ScopeDescription::new(scope.clone(), scope.to_string(), "Reads.");
+    guide.scopes = SetupScope::list(&"read_user a`b c``d`".parse()?, describe);
+    let markdown = guide.to_markdown();
+    for span in ["- `read_user`: Reads.\n", "- ``a`b``: Reads.\n", "- ``` c``d` ```: Reads.\n"] {
+        assert!(markdown.contains(span), "{markdown}");
+    }
+    assert!(guide.to_html().contains("<li><code>read_user</code>: Reads.</li>"));
+    Ok(())
+}
+
 #[test]
 fn a_code_span_cannot_be_closed_from_within() -> Result {
     for (text, span) in [

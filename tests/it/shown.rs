@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{ConnectionId, MemoryStore, SqliteStore, TokenKeeper};
+use codehost_oauth::check::{CheckReport, Finding};
+use codehost_oauth::error::Audience;
+use codehost_oauth::keeper::{ConnectionId, MemoryStore, Revision, SqliteStore, StoredTokens, TokenKeeper};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{
     FakeApplication, FakeBitbucket, FakeGitLab, Fault, FaultyStore, ScriptedTransport, Seen,
 };
-use codehost_oauth::{Access, WebUrl};
+use codehost_oauth::{Access, Callback, ScopeDescription, WebUrl};
 
 use crate::{stub, support};
 
@@ -81,7 +83,7 @@ async fn stores_and_keepers_show_their_kind() {
 #[test]
 fn a_link_is_shown_as_it_is() {
     let link = WebUrl::parse("https://git.example.com/alice").unwrap();
-    assert_eq!(format!("{link} {link:?}"), "https://git.example.com/alice WebUrl(https://git.example.com/alice)");
+    assert_eq!(format!("{link} {link:?}"), "https://git.example.com/alice WebUrl(29 bytes)");
     assert_eq!(serde_json::to_string(&link).unwrap(), "\"https://git.example.com/alice\"");
     assert_eq!(link.as_ref() as &str, link.as_str());
 }
@@ -94,4 +96,55 @@ async fn an_authorization_url_is_a_text_once_it_is_asked_for() {
     let shown = start.redirect_to.as_str().to_owned();
     assert!(!format!("{start:?}").contains("state="), "{start:?}");
     assert_eq!(String::from(start.redirect_to), shown);
+}
+
+/// What a code host, a user or a browser wrote is in no `Debug` of what comes of a login.
+#[tokio::test]
+async fn debug_shows_only_what_this_crate_made() {
+    const WRITTEN: &str = "zzwritten";
+    const USER: &str = r#"{"id":42,"username":"zzwritten","name":"zzwritten","state":"active","email":"zzwritten@example.com",
+        "confirmed_at":"2020-01-01T00:00:00Z","avatar_url":"https://example.com/zzwritten","two_factor_enabled":true,
+        "web_url":"https://git.example.com/zzwritten"}"#;
+    const TOKENS: &str = r#"{"access_token":"canary-shown-access","token_type":"Bearer","refresh_token":"canary-shown-refresh",
+        "scope":"zzwritten read_user"}"#;
+    let http = stub::Stub::new(|request| match request.uri().path() {
+        "/oauth/token" => stub::json(200, TOKENS),
+        _ => stub::json(200, USER),
+    });
+    let integration = stub::builder("gitlab", "https://git.example.com", "canary-shown-secret").transport(http);
+    let integration = integration.access(Access::Read).build().unwrap();
+    let start = integration.begin_login(Some("/zzwritten".parse().unwrap())).unwrap();
+    let state = support::stored(&start.pending, "state");
+    let uri = format!("/oauth/callback/gitlab/demo?code=zzwritten&state={state}").parse().unwrap();
+    let callback = Callback::from_uri(&uri).unwrap();
+    let mut shown = vec![format!("{start:?} {callback:?} {:?}", start.pending)];
+    let login = integration.finish_login(start.pending, callback).await.unwrap();
+    assert_eq!((login.user.username.as_deref(), login.user.emails.len()), (Some(WRITTEN), 1));
+    assert!(login.return_to.is_some() && !login.missing_scopes.is_empty());
+    assert!(login.tokens.scopes.as_ref().unwrap().to_string().contains(WRITTEN));
+    shown.push(format!("{login:?} {login:#?} {:?} {:?}", login.user, login.tokens));
+    shown.push(format!("{:?} {:?} {:?}", login.user.emails, login.user.avatar_url, login.user.profile_url));
+    shown.push(format!("{:?} {:?}", login.return_to, login.missing_scopes));
+    let written = ScopeDescription::new(WRITTEN.parse().unwrap(), WRITTEN, WRITTEN);
+    shown.push(format!("{written:?}"));
+    let unknown: Callback = Callback::from_uri(&"/zzwritten?error=zzwritten&state=zzwritten".parse().unwrap()).unwrap();
+    shown.push(format!("{unknown:?}"));
+    let finding = Finding::problem("broken", WRITTEN).fix(Audience::Operator, WRITTEN);
+    let mut report = CheckReport::new(&**integration.provider());
+    report.push(finding.clone());
+    report.push_not_checked("everything", WRITTEN);
+    shown.push(format!("{finding:?} {report:?} {:?}", report.not_checked()));
+    let stored = StoredTokens::new(Revision::from_i64(7), WRITTEN.as_bytes().to_vec());
+    shown.push(format!("{stored:?}"));
+    for text in shown {
+        assert!(!text.contains(WRITTEN) && !text.contains(&format!("{:?}", WRITTEN.as_bytes())), "{text}");
+        assert!(!text.contains("@example.com") && !text.contains("canary"), "{text}");
+    }
+    // It is of use all the same: whose login it is, and what was found out.
+    let text = format!("{login:?}");
+    assert!(
+        text.contains("gitlab:demo:42") && text.contains("emails: 1") && text.contains("scopes: Some(2)"),
+        "{text}"
+    );
+    assert_eq!(format!("{finding:?}"), "Finding { code: \"broken\", level: Problem, audience: Some(Operator), .. }");
 }

@@ -127,6 +127,36 @@ pub(crate) fn stored(pending: &PendingLogin, member: &str) -> String {
     text
 }
 
+/// Counts round trips that wait for each other, without a clock: a request is one more than those that were complete when it
+/// was begun.
+#[derive(Clone, Debug)]
+pub(crate) struct RoundTrips(HttpClient, Arc<AtomicUsize>);
+
+impl RoundTrips {
+    pub(crate) fn new() -> Self {
+        Self(http(), Arc::default())
+    }
+
+    /// How many so far, from now on from the beginning.
+    pub(crate) fn take(&self) -> usize {
+        self.1.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for RoundTrips {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let this = self.1.load(Ordering::SeqCst) + 1;
+        let response = self.0.send(request, max_body).await;
+        self.1.fetch_max(this, Ordering::SeqCst);
+        response
+    }
+}
+
 /// A server on a raw socket that counts what reaches it.
 pub(crate) struct Raw {
     pub(crate) address: SocketAddr,

@@ -563,7 +563,7 @@ fn a_flood_of_scopes_is_read_at_once() {
     let text: String = (0..60_000).map(|number| format!("{number:x} ")).collect();
     let started = std::time::Instant::now();
     assert_eq!(text.parse::<Scopes>().unwrap().len(), 60_000);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 proptest! {

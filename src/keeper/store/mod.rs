@@ -126,7 +126,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
 }
 
 /// Sealed tokens, and which writing of them this is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredTokens {
     /// Which writing.
@@ -139,6 +139,13 @@ impl StoredTokens {
     /// What a store has read.
     pub fn new(revision: Revision, sealed: Vec<u8>) -> Self {
         Self { revision, sealed }
+    }
+}
+
+/// The length of what is sealed, and not its bytes.
+impl fmt::Debug for StoredTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredTokens({:?}, {} bytes sealed)", self.revision, self.sealed.len())
     }
 }
 

@@ -32,10 +32,11 @@ pub(crate) fn html(guide: &SetupGuide) -> String {
 
     list(&mut out, SCOPES, "ul", &guide.scopes, |scope| {
         let description = &scope.description;
-        let mut item = format!("<strong>{}</strong>", escape(&description.label));
-        if description.label != description.scope.as_str() {
-            push(&mut item, format_args!(" ({})", code(description.scope.as_str())));
-        }
+        let name = code(description.scope.as_str());
+        let mut item = match description.label == description.scope.as_str() {
+            true => name,
+            false => format!("<strong>{}</strong> ({name})", escape(&description.label)),
+        };
         push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(scope).as_deref())));
         item
     });

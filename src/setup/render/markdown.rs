@@ -17,12 +17,12 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
 
     heading(&mut out, STEPS, guide.steps.is_empty());
     for (step, number) in guide.steps.iter().zip(1_usize..) {
-        push(&mut out, format_args!("{number}. {}\n", escape(step)));
+        push(&mut out, format_args!("{number}. {}\n", prose(step)));
     }
 
     heading(&mut out, FIELDS, guide.fields.is_empty());
     for field in &guide.fields {
-        let value = if field.copy { code(&field.value) } else { escape(&field.value) };
+        let value = if field.copy { code(&field.value) } else { prose(&field.value) };
         push(&mut out, format_args!("- **{}**: {value}", escape(&field.label)));
         end(&mut out, field.note.as_deref());
     }
@@ -30,11 +30,15 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
     heading(&mut out, SCOPES, guide.scopes.is_empty());
     for scope in &guide.scopes {
         let description = &scope.description;
-        push(&mut out, format_args!("- **{}**", escape(&description.label)));
-        if description.label != description.scope.as_str() {
-            push(&mut out, format_args!(" ({})", code(description.scope.as_str())));
+        let name = code(description.scope.as_str());
+        if description.label == description.scope.as_str() {
+            push(&mut out, format_args!("- {name}: {}", prose(&description.reason)));
+        } else {
+            push(
+                &mut out,
+                format_args!("- **{}** ({name}): {}", escape(&description.label), prose(&description.reason)),
+            );
         }
-        push(&mut out, format_args!(": {}", escape(&description.reason)));
         end(&mut out, implied(scope).as_deref());
     }
 
@@ -46,7 +50,7 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
 
     heading(&mut out, WARNINGS, guide.warnings.is_empty());
     for warning in &guide.warnings {
-        push(&mut out, format_args!("- {}\n", escape(warning)));
+        push(&mut out, format_args!("- {}\n", prose(warning)));
     }
     out
 }
@@ -65,9 +69,40 @@ fn heading(out: &mut String, text: &str, skip: bool) {
 /// Ends a list item, with a note in a line of its own.
 fn end(out: &mut String, note: Option<&str>) {
     match note.filter(|note| !note.is_empty()) {
-        Some(note) => push(out, format_args!("\\\n   {}\n", escape(note))),
+        Some(note) => push(out, format_args!("\\\n   {}\n", prose(note))),
         None => out.push('\n'),
     }
+}
+
+/// Sentences. The names in them, such as `read_user` and `<GROUP_PATH>`, are code spans, so that the source shows them as
+/// they must be entered; everything else stays text.
+fn prose(text: &str) -> String {
+    let text = one_line(text);
+    let words = text.trim().split(' ').map(|word| match name_in(word) {
+        Some((name, behind)) => (code(name), behind),
+        None => (String::new(), word),
+    });
+    let mut out = String::with_capacity(text.len());
+    for (index, (name, rest)) in words.enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        out.push_str(&name);
+        push_escaped(&mut out, rest);
+    }
+    out
+}
+
+/// The name that a word begins with, if nothing but punctuation follows: a scope with `_` or `:` in it, or a placeholder.
+fn name_in(word: &str) -> Option<(&str, &str)> {
+    let name = word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '"']);
+    let is_scope = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.contains(['_', ':'])
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_:".contains(&byte));
+    let inner = name.strip_prefix('<').and_then(|name| name.strip_suffix('>'));
+    let is_placeholder =
+        inner.is_some_and(|inner| !inner.is_empty() && inner.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+    (is_scope || is_placeholder).then(|| word.split_at_checked(name.len())).flatten()
 }
 
 /// Text that stays text: a backslash before everything that could begin a construct where it stands.
@@ -75,6 +110,12 @@ fn escape(text: &str) -> String {
     let text = one_line(text);
     let text = text.trim();
     let mut out = String::with_capacity(text.len());
+    push_escaped(&mut out, text);
+    out
+}
+
+/// Appends to what stands before in the same block.
+fn push_escaped(out: &mut String, text: &str) {
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let special = match c {
@@ -92,7 +133,6 @@ fn escape(text: &str) -> String {
         }
         out.push(c);
     }
-    out
 }
 
 /// A code span, in more backticks than it holds in a row.

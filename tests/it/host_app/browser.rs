@@ -75,7 +75,7 @@ impl Browser {
     async fn until<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
         let started = Instant::now();
         while !done().await {
-            assert!(started.elapsed() < Duration::from_secs(15), "no {what:?} in: {}", self.text().await);
+            assert!(started.elapsed() < Duration::from_secs(120), "no {what:?} in: {}", self.text().await);
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     }

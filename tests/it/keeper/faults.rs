@@ -6,6 +6,7 @@ use std::time::Duration;
 use codehost_oauth::error::KeeperError;
 use codehost_oauth::keeper::{MemoryStore, Outcome, TokenStore};
 use codehost_oauth::testing::{Fault, FaultyStore};
+use tokio::sync::mpsc;
 
 use super::scenario::{Result, Scenario};
 use crate::watch::Watched as _;
@@ -73,7 +74,7 @@ async fn a_failing_import_is_repeated() -> Result {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
     // While the first node waits to store what it got, the person logs in again; then, that they disconnect.
     for disconnect in [false, true] {
@@ -84,20 +85,31 @@ async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
         let slow = scenario.keeper(faulty.clone());
         slow.import(&scenario.connection, tokens).await.watched()?;
         scenario.expire();
-        faulty.fail(faulty.calls() + 4, Fault::Delay(Duration::from_millis(400)));
+        // It is held until what follows is done, however long that takes on a busy machine.
+        let ((reached, mut at_the_store), (go_on, held)) =
+            (mpsc::unbounded_channel(), std::sync::mpsc::channel::<()>());
+        let held = std::sync::Mutex::new(held);
+        let hold = move || {
+            reached.send(()).unwrap();
+            // The other end is dropped.
+            let _ = tokio::task::block_in_place(|| held.lock().unwrap().recv());
+        };
+        faulty.fail(faulty.calls() + 4, Fault::Before(Arc::new(hold)));
         let (waiting, connection) = (slow.clone(), scenario.connection.clone());
         let refresh = tokio::spawn(async move { waiting.ask(&connection).await.watched() });
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        at_the_store.recv().await.unwrap();
 
         scenario.clock.advance(-7200);
         let newer = scenario.log_in().await?;
         let expected = scenario.text(&newer.access_token);
         if disconnect {
             store.delete(&scenario.connection).await?;
+            drop(go_on);
             assert!(matches!(refresh.await??, Outcome::NeedsLogin(_)));
             assert!(store.load(&scenario.connection).await?.is_none());
         } else {
             scenario.keeper(Arc::clone(&store)).import(&scenario.connection, newer).await.watched()?;
+            drop(go_on);
             let adopted = refresh.await??.into_token()?;
             assert_eq!(scenario.text(&adopted), expected);
             let stored = scenario.keeper(store).access_token(&scenario.connection).await.watched()?;

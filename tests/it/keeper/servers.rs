@@ -66,7 +66,7 @@ impl Server {
     }
 
     async fn ready(self) -> Result<Self> {
-        for _ in 0..200 {
+        for _ in 0..1200 {
             let ready = match self.url.starts_with("postgres:") {
                 true => PostgresStore::connect(&self.url).await.is_ok(),
                 false => open(&self.url).await.is_ok(),
