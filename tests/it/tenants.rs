@@ -47,7 +47,7 @@ enum Step {
     Deliver { callback: usize, browser: usize, at: Option<usize> },
     /// Two callbacks change their codes.
     Swap { one: usize, other: usize },
-    /// All pending logins of a browser become eleven minutes old.
+    /// All pending logins of a browser become sixty-one minutes old.
     Expire { browser: usize },
 }
 
@@ -447,7 +447,7 @@ impl Model {
         let mut stored = serde_json::to_value(&self.browsers[browser]).unwrap();
         for pending in stored.as_array_mut().unwrap() {
             let begun = pending["begun_at"].as_u64().unwrap();
-            pending["begun_at"] = (begun - 11 * 60).into();
+            pending["begun_at"] = (begun - 61 * 60).into();
             let verifier = pending["verifier"].as_str().unwrap().to_owned();
             self.world.0.lock().unwrap().expired.insert(verifier);
         }
