@@ -35,7 +35,9 @@ pub(crate) async fn observed<T>(
     span.record("outcome", result.as_ref().map_or_else(Error::code, |_| "ok"));
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
-        let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint() };
+        let note = error.operator_note();
+        let report =
+            Report { code: error.code(), audience: error.audience(), hint: &error.hint(), note: note.as_deref() };
         failed(operation, integration.as_str(), error, &report);
     }
     result
@@ -58,16 +60,18 @@ pub(crate) struct Report<'a> {
     pub(crate) code: &'static str,
     pub(crate) audience: Audience,
     pub(crate) hint: &'a str,
+    /// What only the operator may know.
+    pub(crate) note: Option<&'a str>,
 }
 
 /// Logs a failed login or refresh, once: `ERROR` if whoever runs the host must act, `WARN` otherwise.
 #[cfg(feature = "tracing")]
 pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Display, report: &Report<'_>) {
-    let Report { code, audience, hint } = *report;
+    let Report { code, audience, hint, note } = *report;
     if audience == Audience::Operator {
-        tracing::error!(target: TARGET, integration, operation, code, ?audience, hint, "failed: {cause}");
+        tracing::error!(target: TARGET, integration, operation, code, ?audience, hint, note, "failed: {cause}");
     } else {
-        tracing::warn!(target: TARGET, integration, operation, code, ?audience, hint, "failed: {cause}");
+        tracing::warn!(target: TARGET, integration, operation, code, ?audience, hint, note, "failed: {cause}");
     }
 }
 

@@ -121,7 +121,7 @@ impl TransportError {
             Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
                 "Add the code host's network to the allow list, if it is a private one. The operator finds the refused \
-                 address in the full report of a check.",
+                 address in the log and in the full report of a check.",
             ),
             Self::PlainHttp => Advice::administrator("plain_http", "Use the https:// address of the code host."),
             Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls`, or another one for TLS."),

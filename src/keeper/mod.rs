@@ -304,7 +304,7 @@ impl fmt::Debug for TokenKeeper {
 /// Logs what has failed here. What the code host has refused was logged when it did, once for all who waited.
 fn tell(connection: &ConnectionId, error: &KeeperError) {
     if !matches!(error, KeeperError::Refused { .. } | KeeperError::Retry { .. }) {
-        let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint() };
+        let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint(), note: None };
         observe::failed("refresh", connection.integration().as_str(), error, &report);
     }
 }

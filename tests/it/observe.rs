@@ -58,6 +58,39 @@ async fn a_span_tells_outcome_and_duration_and_no_secret_at_any_level() {
     }
 }
 
+/// Who reads the log is the operator, who must see which address is in the way.
+#[tokio::test]
+async fn a_refused_address_is_named_in_the_log() {
+    let (log, _guard) = watch();
+    let network = Network::public_only();
+    let base_url = BaseUrl::parse("https://192.0.2.7", &Network::any()).unwrap();
+    let integration = Integration::builder(Platform::find("gitlab").unwrap().at(base_url).unwrap())
+        .id("demo".parse().unwrap())
+        .name("GitLab")
+        .host("https://packages.example.com".parse().unwrap())
+        .client("id", "canary-observed-secret")
+        .access(Access::SignIn)
+        .transport(HttpClient::builder(network).build().unwrap())
+        .build()
+        .unwrap();
+    let mut session = PendingLogins::default();
+    let start = integration.begin_login(None).unwrap();
+    let stored = serde_json::to_value(&start.pending).unwrap();
+    let state = stored["state"].as_str().unwrap();
+    session.insert(start.pending);
+    let uri = format!("https://packages.example.com/oauth/callback/gitlab/demo?code=c&state={state}");
+    let came_back = Callback::from_uri(&uri.parse().unwrap()).unwrap();
+    let pending = session.take(&came_back).unwrap();
+    let error = integration.finish_login(pending, came_back).await.unwrap_err();
+    assert_eq!(error.code(), "address_not_allowed");
+    let log = log.text();
+    let events: Vec<_> = log.lines().filter(|line| line.contains("codehost_oauth: failed: ")).collect();
+    assert_eq!(events.len(), 1, "{log}");
+    for part in ["ERROR", "audience=Operator", "note=\"192.0.2.7 is a reserved address\""] {
+        assert!(events[0].contains(part), "{part}: {}", events[0]);
+    }
+}
+
 /// Collects what is logged, at every level, for as long as the guard lives.
 pub(crate) fn watch() -> (Log, tracing::subscriber::DefaultGuard) {
     // While there is one subscriber only, tracing asks the thread that first comes to a place in the code whether
