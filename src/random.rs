@@ -2,7 +2,7 @@
 
 /// Fills all of `bytes`, or says that the system has none to give: nothing is made of fewer.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandom> {
-    #[cfg(test)]
+    #[cfg(all(test, feature = "seal", feature = "testing"))]
     tests::count()?;
     getrandom::fill(bytes).map_err(|_| NoRandom)
 }
@@ -11,7 +11,7 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandom> {
 #[derive(Debug)]
 pub(crate) struct NoRandom;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "seal", feature = "testing"))]
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;

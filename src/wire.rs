@@ -23,7 +23,13 @@ impl<'a> Members<'a> {
 
     /// A text. What is no character in it is replaced.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.read::<Lossy>(name).map(|text| text.0)
+        let raw = self.once(name).ok()??;
+        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+        // Without an escape it stands there as it is, which most do.
+        if !inner.contains('\\') {
+            return Some(inner.to_owned());
+        }
+        serde_json::from_str::<Lossy>(raw).ok().map(|text| text.0)
     }
 
     /// A text to show: see [`shown`].

@@ -65,8 +65,9 @@ pub(super) fn id(members: &Members<'_>, name: &'static str) -> Result<u64, &'sta
 /// A yes in any spelling. What is neither yes nor no is no: most accounts are people's, and the API's own word for a bot
 /// has always been `true`.
 fn is_bot(members: &Members<'_>) -> bool {
+    if let Some(is_bot) = members.read("bot") {
+        return is_bot;
+    }
     let yes = |text: String| ["true", "yes", "1"].iter().any(|yes| text.eq_ignore_ascii_case(yes));
-    members.read("bot") == Some(true)
-        || members.read::<f64>("bot").is_some_and(|number| number != 0.0)
-        || members.text("bot").is_some_and(yes)
+    members.read::<f64>("bot").is_some_and(|number| number != 0.0) || members.text("bot").is_some_and(yes)
 }

@@ -146,7 +146,7 @@ impl Reply {
         let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
             AnswerError::Redirect { to: reply.redirect_origin() }
-        } else if reply.is_bot_challenge(media) {
+        } else if media != Media::Json && reply.is_bot_challenge(media) {
             AnswerError::BotChallenge
         } else if status == StatusCode::TOO_MANY_REQUESTS {
             AnswerError::RateLimited { retry_after: reply.retry_after() }
