@@ -200,7 +200,12 @@ fn user(kind: Kind, answer: &'static str) -> Box<dyn FnMut()> {
     let origin = Origin::new("demo".parse().unwrap(), provider.base_url().clone());
     let token = AccessToken::new("0123456789abcdef".repeat(4), &origin).unwrap();
     let answer = Fixed(answer);
-    Box::new(move || drop(black_box(now(provider.user(&answer, &token)).unwrap())))
+    // Deadlines are Tokio's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    Box::new(move || {
+        let _entered = runtime.enter();
+        drop(black_box(now(provider.user(&answer, &token)).unwrap()));
+    })
 }
 
 fn pending() -> PendingLogins {

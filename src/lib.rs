@@ -66,6 +66,9 @@
 //!
 //! Without any of the first four there is no HTTP library in the tree: bring a [`Transport`](transport::Transport).
 
+//!
+//! Everything that is `async` needs a Tokio runtime with its clock (`enable_time`), since every wait has a deadline.
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod base_url;

@@ -106,7 +106,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(USUAL_MEMBERS);
                 while let Some(Key(name)) = map.next_key()? {
                     if members.len() >= MAX_MEMBERS {
                         return Err(A::Error::custom("too many members"));
@@ -200,6 +200,8 @@ pub(crate) fn is_json(text: &str) -> bool {
 
 const NULL: &str = "null";
 const MAX_SHOWN: usize = 512;
+/// As many as most objects have at most: room from the start.
+const USUAL_MEMBERS: usize = 16;
 /// More members than any platform's response has, and entries of a list. Each takes memory beside its text.
 const MAX_MEMBERS: usize = 4096;
 const MAX_ENTRIES: usize = 1000;

@@ -251,7 +251,8 @@ impl Logins {
         if !failure.is_logged() {
             let cause = &failure.cause;
             let operation = "login";
-            let report = observe::Report { code: cause.code(), audience: cause.audience(), hint: &cause.hint(), note: None };
+            let report =
+                observe::Report { code: cause.code(), audience: cause.audience(), hint: &cause.hint(), note: None };
             observe::failed(operation, id.as_ref().map_or("", IntegrationId::as_str), cause, &report);
         }
         self.0.host.failed(request, failure).await
