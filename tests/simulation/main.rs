@@ -1,0 +1,104 @@
+//! Runs the keeper on several nodes through schedules that a seed chooses: stores and code hosts that fail in every way,
+//! crashes, clocks that differ, administrators and users who do what they do in the wrong moment. Time is tokio's paused one,
+//! so that hours take milliseconds.
+//!
+//! - `SIM_SEED=n cargo test --test simulation` runs the schedule of one seed, and prints all that happens in it.
+//! - `SIM_SCHEDULES=n` sets how many schedules are run, and `SIM_FIRST=n` the first seed.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not expect; clippy.toml reaches the test functions, not their helpers"
+)]
+
+mod code_host;
+mod invariants;
+mod node;
+mod operations;
+mod rng;
+mod schedule;
+mod settings;
+mod store;
+mod world;
+
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::schedule::run;
+use crate::settings::Weakness;
+
+#[test]
+fn no_schedule_breaks_an_invariant() {
+    if let Some(seed) = number("SIM_SEED") {
+        return assert_kept(seed);
+    }
+    let first = number("SIM_FIRST").unwrap_or(0);
+    let count = number("SIM_SCHEDULES").unwrap_or(SCHEDULES);
+    let begun = Instant::now();
+    if let Some(seed) = first_violation(first..first + count, None) {
+        assert_kept(seed);
+    }
+    println!("{count} schedules in {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_seed_is_the_same_schedule_every_time() {
+    for seed in (0..50).map(|n| n * 397) {
+        let [first, second] = [(); 2].map(|()| run(seed, None, true).log);
+        for (number, (one, other)) in first.iter().zip(&second).enumerate() {
+            assert_eq!(one, other, "seed {seed}, line {number}");
+        }
+        assert_eq!(first.len(), second.len(), "seed {seed}");
+    }
+}
+
+/// Runs the schedule of one seed with a log, and panics with its end if an invariant is broken.
+fn assert_kept(seed: u64) {
+    let report = run(seed, weakness(), true);
+    if number("SIM_SEED").is_some() {
+        report.log.iter().for_each(|line| println!("{line}"));
+    }
+    if let Some(violation) = report.violation {
+        let last = report.log.len().saturating_sub(LAST_EVENTS);
+        panic!("seed {seed}: {violation}\nThe last events:\n{}", report.log[last..].join("\n"));
+    }
+}
+
+/// Runs all seeds on all processors. The least seed that breaks an invariant, if one does.
+fn first_violation(seeds: Range<u64>, weakness: Option<Weakness>) -> Option<u64> {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(None::<u64>);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        let found = || found.lock().unwrap_or_else(PoisonError::into_inner);
+        if seed >= seeds.end || found().is_some_and(|found| found < seed) {
+            return;
+        }
+        if run(seed, weakness, false).violation.is_some() {
+            let mut found = found();
+            *found = Some(found.map_or(seed, |other| other.min(seed)));
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| _ = scope.spawn(work)));
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
+}
+
+fn weakness() -> Option<Weakness> {
+    None
+}
+
+/// In each run of the tests.
+const SCHEDULES: u64 = 20_000;
+const LAST_EVENTS: usize = 60;
