@@ -42,6 +42,9 @@ fn no_schedule_breaks_an_invariant() {
     let first = number("SIM_FIRST").unwrap_or(0);
     let count = number("SIM_SCHEDULES").unwrap_or(SCHEDULES);
     let begun = Instant::now();
+    if number("SIM_ALL").is_some() {
+        return list(first..first + count);
+    }
     if let Some(seed) = first_violation(first..first + count, None) {
         assert_kept(seed);
     }
@@ -71,6 +74,20 @@ fn assert_kept(seed: u64) {
     }
 }
 
+/// Every violation of these seeds, the first seeds of each kind.
+fn list(seeds: Range<u64>) {
+    let mut kinds = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for seed in seeds {
+        if let Some(violation) = run(seed, weakness(), false).violation {
+            let kind = violation.split(|c: char| c.is_ascii_digit()).collect::<Vec<_>>().join("N").replace("NN", "N");
+            kinds.entry(kind).or_default().push(seed);
+        }
+    }
+    for (kind, seeds) in kinds {
+        println!("{:>6}  {kind}  {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
+    }
+}
+
 /// Runs all seeds on all processors. The least seed that breaks an invariant, if one does.
 fn first_violation(seeds: Range<u64>, weakness: Option<Weakness>) -> Option<u64> {
     let next = AtomicU64::new(seeds.start);
@@ -95,8 +112,15 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
 
+/// `SIM_WEAKNESS`: a protection to take out.
 fn weakness() -> Option<Weakness> {
-    None
+    Some(match std::env::var("SIM_WEAKNESS").ok()?.as_str() {
+        "lease" => Weakness::NoLease,
+        "compare-and-swap" => Weakness::NoCompareAndSwap,
+        "reads" => Weakness::StaleReads,
+        "probe" => Weakness::NoProbe,
+        other => panic!("{other} is no weakness"),
+    })
 }
 
 /// In each run of the tests.
