@@ -117,8 +117,8 @@ pub use membership::{Group, Membership};
 pub use provider::{OAuthProvider, Platform};
 pub use revocation::Revocation;
 pub use scope::{Access, Scope, ScopeDescription, Scopes};
-pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
-pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, User, UserState};
+pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenNote, TokenSet};
+pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailList, EmailTrust, User, UserState};
 pub use web_url::WebUrl;
 
 pub mod custom {

@@ -1,14 +1,12 @@
 //! The authorization code and refresh grants (RFC 6749 sections 4.1.3 and 6), with PKCE (RFC 7636).
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
@@ -18,10 +16,11 @@ use crate::error::{Answer, Error, TransportError};
 use crate::grant::{AuthorizationUrl, VerifiedGrant};
 use crate::host::CallbackUrl;
 use crate::percent::{Plain, push_encoded};
+use crate::scope::Scopes;
 use crate::secret::Secret;
-use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenSet};
+use crate::token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenNote, TokenSet};
 use crate::transport::{MAX_TOKEN_BODY, Reply, Transport};
-use crate::wire::Text;
+use crate::wire::Members;
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
 ///
@@ -113,10 +112,18 @@ impl<'e> TokenEndpoint<'e> {
         let (origin, callback_url) = (grant.origin, grant.callback_url);
         let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::AuthorizationCode };
         let reply = Reply::fetch_from(http, self.url, request, MAX_TOKEN_BODY);
-        async move { reading.read(&reply.await?, Some(callback_url.as_str()), |answer| answer.into_tokens(&origin)) }
+        async move {
+            let reply = reply.await?;
+            let tokens = reading.read(&reply, Some(callback_url.as_str()), |members| tokens(members, &origin))?;
+            // Whoever wants another scheme than Bearer (RFC 6750) cannot be asked about the user.
+            if tokens.notes.contains(&TokenNote::NotBearer) { Err(reply.malformed("token_type")) } else { Ok(tokens) }
+        }
     }
 
     /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
+    ///
+    /// The old tokens are spent by now, so a response with an access token is good, whatever else is odd about it:
+    /// [`TokenSet::notes`] tells.
     ///
     /// # Errors
     ///
@@ -136,7 +143,7 @@ impl<'e> TokenEndpoint<'e> {
         let reading = Reading { base_url: self.base_url, refused: self.refused, grant: Grant::RefreshToken };
         let reply = Reply::fetch_from(http, self.url, request, MAX_TOKEN_BODY);
         async move {
-            let mut tokens = reading.read(&reply.await?, None, |answer| answer.into_tokens(token.origin()))?;
+            let mut tokens = reading.read(&reply.await?, None, |members| tokens(members, token.origin()))?;
             if tokens.refresh_token.is_none() {
                 tokens.refresh_token = Some(token.duplicate());
             }
@@ -212,36 +219,25 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Takes what `take` finds in a good answer. It names the member that is wrong.
+    /// Takes what `take` finds in a good response. It names the member that is wrong.
     fn read<T>(
         self,
         reply: &Reply,
         callback_url: Option<&str>,
-        take: impl FnOnce(TokenAnswer<'_>) -> Result<T, &'static str>,
+        take: impl FnOnce(&Members<'_>) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        if reply.status() == http::StatusCode::OK {
-            match reply.json::<TokenAnswer<'_>>() {
-                Ok(answer) if answer.error.is_none() => {
-                    return take(answer).map_err(|field| reply.malformed(field));
-                }
-                // Read again, slowly: it is a refusal, or some member is to be named.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        // What an answer without tokens says.
-        let success = reply.status() == http::StatusCode::OK;
-        let refusal: ErrorAnswer = match reply.json() {
-            Err(error) if success => return Err(error),
-            read => read.unwrap_or_default(),
+        let is_success = reply.status().is_success();
+        let members = match Members::parse(reply.text()) {
+            Some(members) => members,
+            None if is_success => return Err(reply.malformed("body")),
+            None => Members::default(),
         };
-        if success && refusal.error.is_none() {
-            return Err(reply.malformed(wrong_member(reply)));
+        if is_success && !members.says("error") {
+            return take(&members).map_err(|member| reply.malformed(member));
         }
-        let text = |value: &'_ Option<serde_json::Value>| {
-            value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
-        };
-        let (error, description) = (text(&refusal.error), text(&refusal.error_description));
-        if success && error.is_empty() {
+        let text = |name| members.text(name).unwrap_or_default();
+        let (error, description) = (text("error"), text("error_description"));
+        if is_success && error.is_empty() {
             return Err(reply.malformed("error"));
         }
         let refusal = TokenRefusal { grant: self.grant, error: &error, description: &description, callback_url, reply };
@@ -314,130 +310,57 @@ fn basic(id: &str, secret: &str) -> Secret {
 
 const BASIC: &str = "Basic ";
 
-/// A good answer, or a refusal with the wrong status. GitLab says `scope`, Bitbucket says `scopes` or `scope`; every
-/// other member may be missing too.
-#[derive(Deserialize)]
-struct TokenAnswer<'a> {
-    access_token: Wiped,
-    #[serde(borrow)]
-    token_type: Option<Text<'a>>,
-    expires_in: Option<serde_json::Number>,
-    refresh_token: Option<Wiped>,
-    #[serde(borrow)]
-    scope: Option<Text<'a>>,
-    #[serde(borrow)]
-    scopes: Option<Text<'a>>,
-    error: Option<IgnoredAny>,
-    /// Here so that it is refused twice.
-    #[serde(rename = "error_description")]
-    _description: Option<IgnoredAny>,
-}
-
-impl TokenAnswer<'_> {
-    /// The tokens, or the member that is wrong.
-    fn into_tokens(self, origin: &Origin) -> Result<TokenSet, &'static str> {
-        if !self.token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
-            return Err("token_type");
+/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be right:
+/// what cannot be read of the rest is left out.
+fn tokens(members: &Members<'_>, origin: &Origin) -> Result<TokenSet, &'static str> {
+    let access_token = members.text("access_token").and_then(|text| AccessToken::new(text, origin));
+    let mut tokens = TokenSet::new(access_token.ok_or("access_token")?);
+    tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, origin));
+    tokens.expires_in = lifetime(members);
+    let is_whole;
+    (tokens.scopes, is_whole) = scopes(members);
+    let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
+    for (is_odd, note) in [
+        (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
+        (members.says("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
+        (!is_whole, TokenNote::Scopes),
+        (members.says("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
+    ] {
+        if is_odd {
+            tokens.notes.push(note);
         }
-        let access_token = AccessToken::new(self.access_token.into_inner(), origin).ok_or("access_token")?;
-        let refresh_token = match self.refresh_token {
-            Some(token) => Some(RefreshToken::new(token.into_inner(), origin).ok_or("refresh_token")?),
-            None => None,
-        };
-        let scopes = match self.scope.or(self.scopes) {
-            Some(text) => Some(text.parse().map_err(|_| "scope")?),
-            None => None,
-        };
-        Ok(TokenSet {
-            access_token,
-            refresh_token,
-            scopes,
-            expires_in: self.expires_in.as_ref().map(lifetime),
-            received_at: SystemTime::now(),
-        })
     }
+    Ok(tokens)
 }
 
-/// A token that is wiped too if something behind it is wrong.
-struct Wiped(Zeroizing<String>);
-
-impl Wiped {
-    fn into_inner(mut self) -> String {
-        std::mem::take(&mut self.0)
+/// The scopes that were granted, and whether all that the response says of them could be read. GitLab says `scope`,
+/// Bitbucket `scopes` or `scope`; a list is what some servers send.
+fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
+    let mut is_whole = true;
+    for name in ["scope", "scopes"] {
+        let text = members
+            .text(name)
+            .or_else(|| members.texts(name).filter(|names| !names.is_empty()).map(|names| names.join(" ")));
+        if let Some(text) = text {
+            let (scopes, all) = Scopes::readable(&text);
+            // Nothing at all is a statement, but not where there was something that could not be read.
+            if all || !scopes.is_empty() {
+                return (Some(scopes), is_whole && all);
+            }
+        }
+        is_whole &= !members.says(name);
     }
+    (None, is_whole)
 }
 
-impl<'de> Deserialize<'de> for Wiped {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
-    }
-}
-
-/// The member because of which an answer is no [`TokenAnswer`], or `body`.
-fn wrong_member(reply: &Reply) -> &'static str {
-    #[derive(Deserialize)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        access_token: Option<Member<'a>>,
-        #[serde(borrow)]
-        token_type: Option<Member<'a>>,
-        #[serde(borrow)]
-        expires_in: Option<Member<'a>>,
-        #[serde(borrow)]
-        refresh_token: Option<Member<'a>>,
-        #[serde(borrow)]
-        scope: Option<Member<'a>>,
-        #[serde(borrow)]
-        scopes: Option<Member<'a>>,
-    }
-
-    /// What it is, and no copy of what it holds.
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    #[allow(dead_code, reason = "only the variant is asked for")]
-    enum Member<'a> {
-        Text(#[serde(borrow)] Text<'a>),
-        Number(serde_json::Number),
-        Other(IgnoredAny),
-    }
-
-    let Ok(members) = reply.json::<Members<'_>>() else {
-        return "body";
-    };
-    let no_text = |member: &Option<Member<'_>>| !matches!(member, None | Some(Member::Text(_)));
-    if !matches!(members.access_token, Some(Member::Text(_))) {
-        "access_token"
-    } else if no_text(&members.token_type) {
-        "token_type"
-    } else if !matches!(members.expires_in, None | Some(Member::Number(_))) {
-        "expires_in"
-    } else if no_text(&members.refresh_token) {
-        "refresh_token"
-    } else if no_text(&members.scope) {
-        "scope"
-    } else if no_text(&members.scopes) {
-        "scopes"
-    } else {
-        "body"
-    }
-}
-
-/// A refusal. `error_description` is an object in some versions of GitLab.
-#[derive(Default, Deserialize)]
-struct ErrorAnswer {
-    error: Option<serde_json::Value>,
-    error_description: Option<serde_json::Value>,
-}
-
-/// Any JSON number as a time between nothing and ten years.
-fn lifetime(number: &serde_json::Number) -> Duration {
-    let seconds = match (number.as_u64(), number.as_f64()) {
-        (Some(seconds), _) => seconds,
-        // A cast from a float saturates, and makes 0 of what is no number.
-        (None, Some(seconds)) => seconds as u64,
-        (None, None) => 0,
-    };
-    Duration::from_secs(seconds).min(MAX_LIFETIME)
+/// How long the access token lives: a number of seconds, also as a text, up to ten years. What is no time tells nothing,
+/// and then the token is used until the API refuses it.
+fn lifetime(members: &Members<'_>) -> Option<Duration> {
+    let digits = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
+    let as_text = || members.text("expires_in").map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();
+    let seconds: f64 = members.read("expires_in").or_else(as_text)?;
+    // A cast from a float saturates.
+    (seconds.is_finite() && seconds >= 1.0).then(|| Duration::from_secs(seconds as u64).min(MAX_LIFETIME))
 }
 
 #[cfg(test)]

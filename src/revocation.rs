@@ -62,10 +62,12 @@ pub(crate) async fn revoke(
         .body(form.as_bytes().to_vec())
         .map_err(|_| TransportError::Protocol)?;
     match Reply::fetch(http, request, MAX_TOKEN_BODY).await {
-        Ok(reply) if reply.status() == http::StatusCode::OK => Ok(None),
+        Ok(reply) if reply.status().is_success() => Ok(None),
         Ok(refusal) => Ok(Some(refusal)),
         // The standard asks for nothing but the status: an empty body has no media type.
-        Err(Error::Answer { cause: AnswerError::NotJson, answer }) if answer.status() == http::StatusCode::OK => {
+        Err(Error::Answer { cause: AnswerError::NotJson | AnswerError::Status, answer })
+            if answer.status().is_success() =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),

@@ -94,6 +94,14 @@ impl Scopes {
         self.0.contains(scope)
     }
 
+    /// The scopes of a text that a code host sent, and whether that is all of it: what can be no scope is left out.
+    pub(crate) fn readable(text: &str) -> (Self, bool) {
+        let mut all = true;
+        let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
+        let scopes = parts.filter_map(|part| part.parse().inspect_err(|_| all = false).ok()).collect();
+        (scopes, all)
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -200,16 +200,65 @@ pub struct TokenSet {
     pub refresh_token: Option<RefreshToken>,
     /// The scopes that were granted, if the platform said so; an empty set is a statement too.
     pub scopes: Option<Scopes>,
-    /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years.
+    /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years. `None` if the
+    /// platform did not say: then use the token until the API answers 401.
     pub expires_in: Option<Duration>,
     /// When the answer arrived, by the host's clock.
     pub received_at: SystemTime,
+    /// What was odd about the response. Nothing of it keeps the tokens from being used.
+    pub notes: Vec<TokenNote>,
+}
+
+/// A member of a token response that could not be read, and what follows.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, Origin, TokenNote, TokenSet};
+///
+/// let base_url = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let token = AccessToken::new("s3cr3t".to_owned(), &Origin::new("demo".parse()?, base_url)).unwrap();
+/// let mut tokens = TokenSet::new(token);
+/// assert_eq!(tokens.notes, []);
+/// tokens.notes.push(TokenNote::Lifetime);
+/// assert_eq!(tokens.notes[0].code(), "lifetime");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenNote {
+    /// `token_type` is not `Bearer` (RFC 6749 section 7.1). A login fails then; after a refresh the pair is kept, since
+    /// the old one is spent, and the access token is sent as a Bearer token.
+    NotBearer,
+    /// `refresh_token` is no token. There is none, or after a refresh the old one.
+    RefreshToken,
+    /// `scope` was not readable, or not all of it. What was readable is in [`TokenSet::scopes`].
+    Scopes,
+    /// `expires_in` is no time, or one that has passed. The lifetime is unknown.
+    Lifetime,
+}
+
+impl TokenNote {
+    /// A stable name for the note, `snake_case`: for logs, metrics and tests.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotBearer => "not_bearer",
+            Self::RefreshToken => "refresh_token",
+            Self::Scopes => "scopes",
+            Self::Lifetime => "lifetime",
+        }
+    }
 }
 
 impl TokenSet {
     /// Tokens that have just been received, with nothing known but the access token.
     pub fn new(access_token: AccessToken) -> Self {
-        Self { access_token, refresh_token: None, scopes: None, expires_in: None, received_at: SystemTime::now() }
+        Self {
+            access_token,
+            refresh_token: None,
+            scopes: None,
+            expires_in: None,
+            received_at: SystemTime::now(),
+            notes: Vec::new(),
+        }
     }
 
     /// When the access token ends, by the host's clock; `None` if the platform did not say.

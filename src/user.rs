@@ -1,6 +1,8 @@
+use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::AccountError;
+use crate::base_url::is_host_name;
+use crate::error::{AccountError, is_invisible};
 use crate::host::IntegrationId;
 use crate::web_url::WebUrl;
 
@@ -76,8 +78,8 @@ pub struct User {
     pub display_name: Option<String>,
     /// Their addresses, each with its evidence; see [`trusted_email`](Self::trusted_email).
     pub emails: Vec<Email>,
-    /// Whether the list of addresses was longer than the crate reads.
-    pub emails_truncated: bool,
+    /// Whether these are all of their addresses.
+    pub email_list: EmailList,
     /// Their picture.
     pub avatar_url: Option<WebUrl>,
     /// Their page at the code host.
@@ -110,7 +112,7 @@ impl User {
             username: None,
             display_name: None,
             emails: Vec::new(),
-            emails_truncated: false,
+            email_list: EmailList::Complete,
             avatar_url: None,
             profile_url: None,
             state: UserState::Active,
@@ -122,7 +124,8 @@ impl User {
     }
 
     /// The one address that may be used to reach or to recognize the person: primary, and with evidence that `trust`
-    /// accepts. `None` if there is none, or more than one that claims to be primary.
+    /// accepts. `None` if there is none, or more than one that claims to be primary;
+    /// [`require_trusted_email`](Self::require_trusted_email) tells why.
     ///
     /// Even a trusted address is no key, and no reason to join two accounts.
     ///
@@ -138,17 +141,48 @@ impl User {
     /// # Ok::<(), codehost_oauth::error::ConfigError>(())
     /// ```
     pub fn trusted_email(&self, trust: EmailTrust) -> Option<&str> {
+        self.require_trusted_email(trust).ok()
+    }
+
+    /// The same, for apps that need an address.
+    ///
+    /// ```
+    /// use codehost_oauth::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailList, EmailTrust, User};
+    ///
+    /// let mut user = User::new(AccountKey::new("demo".parse()?, "bitbucket-cloud", "42"));
+    /// user.email_list = EmailList::Incomplete;
+    /// let why = |user: &User| user.require_trusted_email(EmailTrust::Vendor).unwrap_err().code();
+    /// assert_eq!(why(&user), "emails_incomplete");
+    /// let email = Email::new("jané@example.com", EmailEvidence::Confirmed, EmailAuthority::Vendor, true);
+    /// user.emails.extend(email);
+    /// assert_eq!(why(&user), "email_not_ascii");
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::EmailsIncomplete`] and [`AccountError::EmailScope`] if no primary address is known since the list
+    /// is not complete; [`AccountError::EmailNotAscii`] for one that is never trusted; [`AccountError::EmailNotTrusted`] if
+    /// the code host confirms the address and `trust` does not take its word; [`AccountError::NoTrustedEmail`] if the
+    /// person must confirm one.
+    pub fn require_trusted_email(&self, trust: EmailTrust) -> Result<&str, AccountError> {
         let mut primary = self.emails.iter().filter(|email| email.primary);
-        let (Some(email), None) = (primary.next(), primary.next()) else {
-            return None;
+        let email = match (primary.next(), primary.next(), self.email_list) {
+            (Some(email), None, _) => email,
+            (None, _, EmailList::Incomplete) => return Err(AccountError::EmailsIncomplete),
+            (None, _, EmailList::NotPermitted) => return Err(AccountError::EmailScope),
+            (None, _, EmailList::Complete) | (Some(_), Some(_), _) => return Err(AccountError::NoTrustedEmail),
         };
+        if !email.address.is_ascii() {
+            return Err(AccountError::EmailNotAscii);
+        }
         let confirmed = email.evidence == EmailEvidence::Confirmed;
-        let trusted = match trust {
-            EmailTrust::Vendor => confirmed && email.authority == EmailAuthority::Vendor,
-            EmailTrust::ThisInstance => confirmed,
-            EmailTrust::WithoutVerification => true,
-        };
-        trusted.then_some(email.address.as_str())
+        let vendor = email.authority == EmailAuthority::Vendor;
+        match trust {
+            EmailTrust::Vendor if confirmed && !vendor => Err(AccountError::EmailNotTrusted),
+            EmailTrust::Vendor | EmailTrust::ThisInstance if !confirmed => Err(AccountError::NoTrustedEmail),
+            EmailTrust::Vendor | EmailTrust::ThisInstance | EmailTrust::WithoutVerification => Ok(&email.address),
+        }
     }
 
     /// Refuses accounts that are not an active person's.
@@ -175,6 +209,7 @@ impl fmt::Debug for User {
         f.debug_struct("User")
             .field("key", &self.key)
             .field("emails", &self.emails)
+            .field("email_list", &self.email_list)
             .field("state", &self.state)
             .field("two_factor", &self.two_factor)
             .field("is_bot", &self.is_bot)
@@ -201,6 +236,19 @@ pub enum UserState {
     Other,
 }
 
+/// Whether all of a person's addresses are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EmailList {
+    /// Every address that the code host tells.
+    Complete,
+    /// There may be more: the code host did not give them, not all of them, or more than the crate reads.
+    Incomplete,
+    /// The OAuth application lacks the scope.
+    NotPermitted,
+}
+
 /// An address that somebody says is the person's.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
@@ -217,27 +265,63 @@ pub struct Email {
 
 impl Email {
     /// `None` for what not every mail system would take as the same one address: more than 254 bytes, not exactly one
-    /// `@` with text on both sides, control characters, white space, letters outside ASCII that could pass for others,
-    /// marks that divide or wrap addresses (`,` `;` `<` `>` `(` `"`), or a domain that is no host name.
+    /// `@` with text on both sides, a local part that is no dot-string, an encoded word (`=?utf-8?…`), the routing marks
+    /// `%` and `!`, marks that divide or wrap addresses (`,` `;` `<` `>` `(` `"`), control characters, white space,
+    /// characters that nobody sees, or a domain that is no host name, such as an IP address.
     ///
-    /// Source: RFC 5321 sections 4.1.2 and 4.5.3.1, without quoted local parts and address literals.
+    /// A domain outside ASCII becomes its A-label (`xn--…`); nothing else is changed. An address with a local part outside
+    /// ASCII is taken, to be listed, and never [trusted](User::trusted_email): its letters could pass for others.
+    ///
+    /// Source: RFC 5321 sections 4.1.2 and 4.5.3.1, without quoted local parts and address literals; RFC 5891 for domains;
+    /// RFC 6531 for local parts outside ASCII.
     ///
     /// ```
     /// use codehost_oauth::{Email, EmailAuthority::Vendor, EmailEvidence::Confirmed};
     ///
     /// assert!(Email::new("jane@example.com", Confirmed, Vendor, true).is_some());
     /// assert!(Email::new("jane@evil.test@example.com", Confirmed, Vendor, true).is_none());
+    /// let email = Email::new("jane@bücher.example", Confirmed, Vendor, true).unwrap();
+    /// assert_eq!(email.address, "jane@xn--bcher-kva.example");
     /// ```
     pub fn new(address: &str, evidence: EmailEvidence, authority: EmailAuthority, primary: bool) -> Option<Self> {
+        if address.len() > MAX_ADDRESS {
+            return None;
+        }
         let (local, domain) = address.split_once('@')?;
-        let in_local = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte);
-        let valid = address.len() <= 254
-            && (1..=64).contains(&local.len())
-            && local.bytes().all(in_local)
-            && !domain.contains('_')
-            && crate::base_url::is_host_name(domain);
-        valid.then(|| Self { address: address.to_owned(), evidence, authority, primary })
+        let domain = email_domain(domain)?;
+        let address = [local, "@", &*domain].concat();
+        (is_local_part(local) && address.len() <= MAX_ADDRESS).then_some(Self { address, evidence, authority, primary })
     }
+}
+
+const MAX_ADDRESS: usize = 254;
+
+/// A dot-string: words of letters, digits and marks with single dots between them.
+fn is_local_part(local: &str) -> bool {
+    let mark = |c: char| "#$&'*+-/=?^_`{|}~".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || mark(c) || is_plain_letter(c);
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(allowed);
+    // An encoded word (RFC 2047) is another address to whoever decodes it.
+    let is_encoded = local.contains("=?") || local.contains("?=");
+    (1..=64).contains(&local.len()) && local.split('.').all(is_word) && !is_encoded
+}
+
+/// The domain in ASCII, where it is a host name. A parser of URLs finds the addresses among the names, in every notation.
+fn email_domain(domain: &str) -> Option<Cow<'_, str>> {
+    // Parsers also repair: what they would drop or replace is refused before.
+    if !domain.chars().all(|c| c.is_ascii() || is_plain_letter(c)) || domain.contains(['_', '%']) {
+        return None;
+    }
+    let Ok(url::Host::Domain(name)) = url::Host::parse(domain) else { return None };
+    let domain = if domain.is_ascii() { Cow::Borrowed(domain) } else { Cow::Owned(name) };
+    is_host_name(&domain).then_some(domain)
+}
+
+/// A character outside ASCII that is seen, and is no other form of an ASCII one (U+FF20 looks like `@`).
+fn is_plain_letter(c: char) -> bool {
+    let other_form = matches!(c, '\u{3002}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE50}'..='\u{FE6F}' | '\u{FF00}'..='\u{FFEF}'
+        | '\u{E0100}'..='\u{E01EF}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFFD}');
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_invisible(c) && !other_form
 }
 
 /// What is known about the ownership of an address.

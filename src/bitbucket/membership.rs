@@ -1,5 +1,3 @@
-use serde::Deserialize;
-
 use super::{refusal, scopes};
 use crate::base_url::BaseUrl;
 use crate::error::{ApiError, ConfigError, Error};
@@ -7,6 +5,7 @@ use crate::membership::{Group, Membership};
 use crate::scope::{Scope, Scopes};
 use crate::token::AccessToken;
 use crate::transport::{Reply, Transport};
+use crate::wire::Members;
 
 /// Asks for the person's own permission in a workspace: one request, which works for those who are no administrators.
 ///
@@ -25,30 +24,30 @@ pub(super) async fn membership(
         Ok(reply) => reply,
         Err(error) => return Membership::from_failure(error),
     };
-    if reply.status() != http::StatusCode::OK {
+    if !reply.status().is_success() {
         return match refusal::api(base_url, &reply) {
             Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
                 Ok(Membership::ScopeMissing { scope: Scope::known(ACCOUNT) })
             }
-            // 403 is "no access to the workspace", 404 "no such workspace".
-            Error::Api { cause: ApiError::Forbidden | ApiError::NotFound, .. } => Ok(Membership::NotMember),
+            Error::Api { cause: ApiError::Forbidden, .. } if refusal::is_no_access(&reply) => Ok(Membership::NotMember),
+            // "No such workspace".
+            Error::Api { cause: ApiError::NotFound, .. } => Ok(Membership::NotMember),
             error => Membership::from_failure(error),
         };
     }
-    let answer: PermissionAnswer = match reply.json() {
-        Ok(answer) => answer,
-        Err(error) => return Membership::from_failure(error),
-    };
-    let Some(role) = answer.permission else {
-        return Membership::from_failure(reply.malformed("permission"));
-    };
-    if !answer.workspace.is_none_or(|named| named.is(group, &workspace)) {
-        return Membership::from_failure(reply.malformed("workspace"));
+    match read(group, &workspace, &reply) {
+        Ok(role) if rank(&role).is_some_and(|rank| rank >= least) => Ok(Membership::Member { role }),
+        Ok(_) => Ok(Membership::NotMember),
+        Err(member) => Membership::from_failure(reply.malformed(member)),
     }
-    match rank(&role) {
-        Some(rank) if rank >= least => Ok(Membership::Member { role }),
-        _ => Ok(Membership::NotMember),
-    }
+}
+
+/// The permission, or the member that is wrong. If the response names a workspace, it must be the one that was asked for.
+fn read(group: &Group, identifier: &str, reply: &Reply) -> Result<String, &'static str> {
+    let members = Members::parse(reply.text()).ok_or("body")?;
+    let role = members.text("permission").ok_or("permission")?;
+    let named = members.members("workspace").text(if group.is_id() { "uuid" } else { "slug" });
+    if named.is_none_or(|named| named.eq_ignore_ascii_case(identifier)) { Ok(role) } else { Err("workspace") }
 }
 
 /// Whether there can be such a workspace and role, and whether tokens with these scopes may ask.
@@ -83,24 +82,4 @@ fn identifier(group: &Group) -> Result<String, ConfigError> {
         return if groups.eq([8, 4, 4, 4, 12]) { Ok(format!("{{{uuid}}}")) } else { Err(ConfigError::Group) };
     }
     if text.contains(['/', '.']) { Err(ConfigError::Group) } else { Ok(text) }
-}
-
-#[derive(Deserialize)]
-struct PermissionAnswer {
-    permission: Option<String>,
-    workspace: Option<Workspace>,
-}
-
-#[derive(Deserialize)]
-struct Workspace {
-    slug: Option<String>,
-    uuid: Option<String>,
-}
-
-impl Workspace {
-    /// Whether it is the one that was asked for, as far as the answer says so.
-    fn is(&self, group: &Group, identifier: &str) -> bool {
-        let named = if group.is_id() { &self.uuid } else { &self.slug };
-        named.as_ref().is_none_or(|named| named.eq_ignore_ascii_case(identifier))
-    }
 }

@@ -9,6 +9,7 @@ mod setup;
 mod user;
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future;
@@ -26,7 +27,9 @@ use crate::scope::{Access, Scope, ScopeDescription, Scopes};
 use crate::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
 use crate::token::{AccessToken, ClientCredentials, RefreshToken, TokenSet};
 use crate::transport::{Reply, Transport};
-use crate::user::{Email, User};
+use crate::user::{Email, EmailList, User};
+
+use self::user::Next;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform =
@@ -36,7 +39,8 @@ pub const PLATFORM: Platform =
 ///
 /// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and
 /// `GET /2.0/user/emails` at `https://api.bitbucket.org` at the same time; further pages of addresses one by one, ten at
-/// most. Needs the scope `account`, which includes `email`. A membership is looked up by
+/// most, and only at the same URL but for its query. If the addresses cannot be had, the login goes on without them and
+/// [`User::email_list`] tells. Needs the scope `account`, which includes `email`. A membership is looked up by
 /// `GET /2.0/user/workspaces/{workspace}/permission`. PKCE is sent, and not relied on: Bitbucket does not say that
 /// it checks it.
 ///
@@ -103,7 +107,7 @@ impl BitbucketCloud {
         let endpoints = Endpoints {
             token: site.endpoint(&["site", "oauth2", "access_token"]),
             user: api_url.endpoint(&["2.0", "user"]),
-            emails: emails_page(&api_url, 1),
+            emails: emails_url(&api_url),
             is_api_elsewhere: site != &api_url,
         };
         Self { base_url, api_url, endpoints: Arc::new(endpoints) }
@@ -118,40 +122,51 @@ impl BitbucketCloud {
         }
     }
 
-    /// Every address. A consumer without the scope still logs its users in, without addresses.
-    async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, bool), Error> {
+    /// Every address, and whether these are all. Who somebody is does not depend on it, so only what is wrong with the
+    /// token is an error.
+    async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, EmailList), Error> {
         let mut emails = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let later;
-            let url = if page == 1 {
-                &self.endpoints.emails
-            } else {
-                later = emails_page(&self.api_url, page);
-                &later
+        let mut later: Vec<Url> = Vec::new();
+        loop {
+            let url = later.last().unwrap_or(&self.endpoints.emails);
+            let (mut found, next) = match self.emails_page(http, url, token).await {
+                Ok(page) => page,
+                Err(error) if error.is_unauthorized() => return Err(error),
+                Err(error @ Error::Config(_)) => return Err(error),
+                Err(Error::Api { cause: ApiError::ScopeMissing { .. }, .. }) => {
+                    return Ok((emails, EmailList::NotPermitted));
+                }
+                Err(_) => return Ok((emails, EmailList::Incomplete)),
             };
-            let reply = Reply::get(http, url, token, &self.base_url).await?;
-            if reply.status() != http::StatusCode::OK {
-                return match refusal::api(&self.base_url, &reply) {
-                    Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => Ok((emails, false)),
-                    error => Err(error),
-                };
-            }
-            let (mut found, more) = user::parse_emails(&reply)?;
-            if page == 1 {
-                emails = found;
-            } else {
-                emails.append(&mut found);
-            }
-            if !more {
-                return Ok((emails, false));
+            emails.append(&mut found);
+            let url = match next {
+                Next::End => return Ok((emails, EmailList::Complete)),
+                Next::Page(text) => next_page(&text, &self.endpoints.emails),
+                Next::Unreadable => None,
+            };
+            match url.filter(|url| !later.contains(url) && later.len() < MAX_LATER_PAGES) {
+                Some(url) => later.push(url),
+                None => return Ok((emails, EmailList::Incomplete)),
             }
         }
-        Ok((emails, true))
+    }
+
+    async fn emails_page(
+        &self,
+        http: &dyn Transport,
+        url: &Url,
+        token: &AccessToken,
+    ) -> Result<(Vec<Email>, Next), Error> {
+        let reply = Reply::get(http, url, token, &self.base_url).await?;
+        if !reply.status().is_success() {
+            return Err(refusal::api(&self.base_url, &reply));
+        }
+        user::parse_emails(&reply)
     }
 
     async fn account(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let reply = Reply::get(http, &self.endpoints.user, token, &self.base_url).await?;
-        if reply.status() != http::StatusCode::OK {
+        if !reply.status().is_success() {
             return Err(refusal::api(&self.base_url, &reply));
         }
         user::parse(token.origin(), reply)
@@ -226,10 +241,11 @@ impl OAuthProvider for BitbucketCloud {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let (user, emails) = future::join(self.account(http, token), self.emails(http, token)).await;
+        let emails = tokio::time::timeout(EMAILS_PATIENCE, self.emails(http, token));
+        let (user, emails) = future::join(self.account(http, token), emails).await;
         // What is wrong with the token or the person shows at the account first.
         let mut user = user?;
-        (user.emails, user.emails_truncated) = emails?;
+        (user.emails, user.email_list) = emails.unwrap_or_else(|_| Ok((Vec::new(), EmailList::Incomplete)))?;
         Ok(user)
     }
 
@@ -246,12 +262,25 @@ impl OAuthProvider for BitbucketCloud {
     }
 }
 
-/// Page numbers are counted here: `next` is a URL that a peer wrote, and the token would go there.
-fn emails_page(api_url: &BaseUrl, page: u8) -> Url {
+fn emails_url(api_url: &BaseUrl) -> Url {
     let mut url = api_url.endpoint(&["2.0", "user", "emails"]);
-    url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", &page.to_string());
+    url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", "1");
     url
 }
 
+/// The next page. The server writes its URL, and the token goes there, so only the query may be another one than that of
+/// the first page. The query is the server's: a page can be named by more than a number.
+fn next_page(text: &str, first: &Url) -> Option<Url> {
+    let mut url = Url::parse(text).ok().filter(|_| text.len() <= MAX_URL)?;
+    url.set_fragment(None);
+    let mut same = first.clone();
+    same.set_query(url.query());
+    (url == same).then_some(url)
+}
+
 const API: &str = "https://api.bitbucket.org";
-const MAX_PAGES: u8 = 10;
+/// Ten pages with the first one.
+const MAX_LATER_PAGES: usize = 9;
+const MAX_URL: usize = 2048;
+/// Nobody waits for longer for what a login can do without.
+const EMAILS_PATIENCE: Duration = Duration::from_secs(10);

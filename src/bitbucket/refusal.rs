@@ -69,6 +69,41 @@ pub(super) fn api(base_url: &BaseUrl, reply: &Reply) -> Error {
     }
 }
 
+/// Whether a 403 says that the user is not in the workspace, and not that the workspace asks for something else of them,
+/// such as two-step verification or another network. Without a word it is the first, which the API's description has.
+pub(super) fn is_no_access(reply: &Reply) -> bool {
+    let error = reply.refusal::<Refusal>().error.unwrap_or_default();
+    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    let said = format!("{} {}", text(error.message), text(error.detail));
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let is_condition = says(&[
+        "two-step",
+        "two step",
+        "two-factor",
+        "two factor",
+        "2fa",
+        "2sv",
+        "verification",
+        "ip address",
+        " ip",
+        "[ip]",
+        "allowlist",
+        "allow list",
+        "whitelist",
+        "network",
+        "restrict",
+        "policy",
+        "single sign",
+        "sso",
+        "saml",
+        "suspended",
+        "because",
+    ]);
+    said.trim().is_empty()
+        || (says(&["no access", "not have access", "not a member", "access denied", "not have permission"])
+            && !is_condition)
+}
+
 /// The list of one's workspaces: which of them owns the consumer is not known here.
 fn setup_link(base_url: &BaseUrl) -> Box<Url> {
     Box::new(base_url.endpoint(&["account", "workspaces", ""]))

@@ -1,12 +1,10 @@
-use serde::Deserialize;
-
 use super::PLATFORM;
 use crate::error::Error;
 use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
 use crate::web_url::WebUrl;
-use crate::wire::{self, Text};
+use crate::wire::Members;
 
 /// Reads `GET /2.0/user`.
 pub(super) fn parse(origin: &Origin, reply: Reply) -> Result<User, Error> {
@@ -15,24 +13,25 @@ pub(super) fn parse(origin: &Origin, reply: Reply) -> Result<User, Error> {
     Ok(user)
 }
 
+/// Strict are the id and the state of the account; the rest is to be shown, and what cannot be read of it is left out. Only
+/// `uuid` is sure to be there: `username` left the public API in 2019 and is still sent to the person themself.
 fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
-    let answer: UserAnswer<'_> = reply.json()?;
-    let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
-    let uuid = answer.uuid.as_deref().and_then(uuid).ok_or_else(|| reply.malformed("uuid"))?;
+    let malformed = |member| reply.malformed(member);
+    let members = Members::parse(reply.text()).ok_or_else(|| malformed("body"))?;
+    let uuid: Option<String> = members.strict("uuid").map_err(malformed)?;
+    let uuid = uuid.as_deref().and_then(uuid_digits).ok_or_else(|| malformed("uuid"))?;
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), uuid));
-    user.username = match text(answer.username, "username")? {
-        Some(username) => Some(username),
-        None => text(answer.nickname, "nickname")?,
-    };
-    user.display_name = text(answer.display_name, "display_name")?;
-    let links = answer.links.unwrap_or_default();
-    let href = |link: Option<Link<'_>>| link.and_then(|link| link.href).as_deref().and_then(WebUrl::parse);
-    user.avatar_url = href(links.avatar);
-    user.profile_url = href(links.html);
-    user.two_factor = answer.has_2fa_enabled;
-    user.is_bot = answer.kind.is_some_and(|kind| *kind != *"user");
-    user.created_at = text(answer.created_on, "created_on")?;
-    user.state = match answer.account_status.as_deref() {
+    user.username = members.shown("username").or_else(|| members.shown("nickname"));
+    user.display_name = members.shown("display_name");
+    let links = members.members("links");
+    let href = |link| links.members(link).text("href").as_deref().and_then(WebUrl::parse);
+    user.avatar_url = href("avatar");
+    user.profile_url = href("html");
+    user.two_factor = members.read("has_2fa_enabled");
+    user.is_bot = members.text("type").is_some_and(|kind| kind != "user");
+    user.created_at = members.shown("created_on");
+    let status: Option<String> = members.strict("account_status").map_err(malformed)?;
+    user.state = match status.as_deref() {
         Some("active") | None => UserState::Active,
         Some("inactive" | "closed") => UserState::Deactivated,
         Some("blocked" | "suspended") => UserState::Blocked,
@@ -41,79 +40,39 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     Ok(user)
 }
 
-/// Reads one page of `GET /2.0/user/emails`, and whether there is another.
-pub(super) fn parse_emails(reply: &Reply) -> Result<(Vec<Email>, bool), Error> {
-    let page: EmailPage<'_> = reply.json()?;
-    let values = page.values.ok_or_else(|| reply.malformed("values"))?;
+/// What comes after a page of addresses.
+pub(super) enum Next {
+    End,
+    /// The URL that the server wrote.
+    Page(String),
+    Unreadable,
+}
+
+/// Reads one page of `GET /2.0/user/emails`, and what comes after it. Entries that are no addresses are left out.
+pub(super) fn parse_emails(reply: &Reply) -> Result<(Vec<Email>, Next), Error> {
+    let page = Members::parse(reply.text()).ok_or_else(|| reply.malformed("body"))?;
+    let values = page.objects("values").ok_or_else(|| reply.malformed("values"))?;
     let emails = values.into_iter().filter_map(|entry| {
-        let evidence = match entry.is_confirmed {
+        let evidence = match entry.read("is_confirmed") {
             Some(true) => EmailEvidence::Confirmed,
             Some(false) => EmailEvidence::Unconfirmed,
             None => EmailEvidence::Unknown,
         };
-        Email::new(&entry.email?, evidence, EmailAuthority::Vendor, entry.is_primary.unwrap_or(false))
+        let is_primary = entry.read("is_primary").unwrap_or(false);
+        Email::new(&entry.text("email")?, evidence, EmailAuthority::Vendor, is_primary)
     });
-    Ok((emails.collect(), page.next.is_some()))
+    let next = match page.text("next") {
+        Some(url) if !url.is_empty() => Next::Page(url),
+        _ if page.says("next") => Next::Unreadable,
+        _ => Next::End,
+    };
+    Ok((emails.collect(), next))
 }
 
 /// `{8-4-4-4-12}` hexadecimal digits, in lower case and without the braces.
-fn uuid(text: &str) -> Option<String> {
+fn uuid_digits(text: &str) -> Option<String> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     let groups = inner.split('-').map(str::len);
     let digits = inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     (digits && groups.eq([8, 4, 4, 4, 12])).then(|| inner.to_ascii_lowercase())
-}
-
-/// The members that matter. Only `uuid` is sure to be there: `username` left the public API in 2019 and is still sent
-/// to the person themself.
-#[derive(Deserialize)]
-struct UserAnswer<'a> {
-    #[serde(borrow)]
-    uuid: Option<Text<'a>>,
-    #[serde(rename = "type")]
-    #[serde(borrow)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    username: Option<Text<'a>>,
-    #[serde(borrow)]
-    nickname: Option<Text<'a>>,
-    #[serde(borrow)]
-    display_name: Option<Text<'a>>,
-    #[serde(borrow)]
-    links: Option<Links<'a>>,
-    #[serde(borrow)]
-    account_status: Option<Text<'a>>,
-    has_2fa_enabled: Option<bool>,
-    #[serde(borrow)]
-    created_on: Option<Text<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Links<'a> {
-    #[serde(borrow)]
-    avatar: Option<Link<'a>>,
-    #[serde(borrow)]
-    html: Option<Link<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Link<'a> {
-    #[serde(borrow)]
-    href: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct EmailPage<'a> {
-    #[serde(borrow)]
-    values: Option<Vec<EmailEntry<'a>>>,
-    #[serde(borrow)]
-    next: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct EmailEntry<'a> {
-    #[serde(borrow)]
-    email: Option<Text<'a>>,
-    is_primary: Option<bool>,
-    is_confirmed: Option<bool>,
 }

@@ -62,7 +62,7 @@ impl Advice {
     }
 
     pub(crate) fn retry_after(self, retry_after: Option<Duration>) -> Self {
-        Self { retry_after, transient: true, ..self }
+        Self { retry_after: retry_after.map(|wait| wait.min(MAX_RETRY_AFTER)), transient: true, ..self }
     }
 
     pub(crate) fn public(self, public: &'static str) -> Self {
@@ -86,6 +86,9 @@ impl Advice {
         }
     }
 }
+
+/// Whoever asks to wait for longer, a code host or a provider, is asked again sooner.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
 const UNREACHABLE: &str = "The code host could not be reached or did not answer as expected. Please try again later.";
 const MISCONFIGURED: &str = "This login is not set up correctly. Please tell the administrator.";

@@ -21,7 +21,8 @@ mod seal;
 mod transport;
 
 pub use self::advice::Audience;
-pub(crate) use self::advice::{Advice, advised};
+pub(crate) use self::advice::{Advice, MAX_RETRY_AFTER, advised};
+pub(crate) use self::answer::is_invisible;
 pub use self::answer::{Answer, UntrustedText};
 pub use self::config::{BaseUrlError, ConfigError};
 #[cfg(feature = "seal")]
@@ -102,6 +103,14 @@ impl Error {
             Self::Account { answer, .. } => answer.as_deref(),
             Self::BaseUrl(_) | Self::Config(_) | Self::Callback(_) | Self::Verify(_) | Self::Transport(_) => None,
         }
+    }
+
+    /// Whether the API answered 401: it does not accept the access token, or does not know it yet.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        let refused = |cause: &ApiError| {
+            matches!(cause, ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected)
+        };
+        matches!(self, Self::Api { cause, .. } if refused(cause))
     }
 
     pub(crate) fn advice(&self) -> Advice {

@@ -141,7 +141,7 @@ impl ApiError {
             ),
             Self::Forbidden => Advice::administrator(
                 "forbidden",
-                "Look up the request in the code host's logs; its request id is with the error.",
+                "Read the code host's own words in the error's answer, or look up the request id in its logs.",
             ),
         }
     }
@@ -205,6 +205,15 @@ pub enum AccountError {
     /// The code host confirms an e-mail address, and the host's policy does not take its word.
     #[error("the host does not trust this code host's word about e-mail addresses")]
     EmailNotTrusted,
+    /// The code host did not give all e-mail addresses, and among those that it gave is no primary one.
+    #[error("the code host did not give all of the account's e-mail addresses")]
+    EmailsIncomplete,
+    /// The token may not ask for e-mail addresses.
+    #[error("the OAuth application lacks the scope for e-mail addresses")]
+    EmailScope,
+    /// The primary e-mail address has characters outside ASCII before the `@`: they can look like others.
+    #[error("the account's primary e-mail address has letters outside ASCII before the @")]
+    EmailNotAscii,
     /// No e-mail address that the host's policy trusts.
     #[error("the account has no e-mail address that can be trusted")]
     NoTrustedEmail,
@@ -253,6 +262,19 @@ impl AccountError {
             Self::EmailNotTrusted => Advice::operator(
                 "email_not_trusted",
                 "If whoever runs the code host may vouch for e-mail addresses, set the integration's e-mail trust to this instance.",
+            ),
+            Self::EmailsIncomplete => Advice::code_host(
+                "emails_incomplete",
+                "Try again in a moment. If it stays, look up why the code host does not list the e-mail addresses.",
+            )
+            .transient(),
+            Self::EmailScope => Advice::administrator(
+                "email_scope",
+                "Tick the scope for e-mail addresses in the OAuth application (at Bitbucket \"Account: Email\"). Then log in again.",
+            ),
+            Self::EmailNotAscii => Advice::user(
+                "email_not_ascii",
+                "Choose a primary e-mail address at the code host that has only plain letters, digits and marks before the @, then log in again.",
             ),
             Self::NoTrustedEmail => Advice::user(
                 "no_trusted_email",

@@ -259,7 +259,7 @@ struct Discovery {
 
 impl Discovery {
     fn of_gitlab(reply: &Reply) -> Option<Self> {
-        let discovery: Self = (reply.status() == http::StatusCode::OK).then(|| reply.refusal())?;
+        let discovery: Self = reply.status().is_success().then(|| reply.refusal())?;
         let scope = discovery.scopes_supported.iter().any(|scope| scope == "read_user");
         let claim = discovery.claims_supported.iter().any(|claim| claim == "https://gitlab.org/claims/groups/owner");
         (scope || claim).then_some(discovery)

@@ -33,8 +33,9 @@ pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(A
 /// One GitLab: any version since 15.0, at any URL, with a port and a sub-path if it has them.
 ///
 /// Requests of a login: `POST /oauth/token` with the client's secret in the form and PKCE by S256, then
-/// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`). A membership is looked up in the pages of
-/// `GET /api/v4/groups`, ten at most, and needs `read_api` (or `api`). Tokens are revoked by `POST /oauth/revoke`.
+/// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`). A membership is looked up by
+/// `GET /api/v4/groups/{group}/members/all/{user}`, after another `GET /api/v4/user`, and needs `read_api` (or `api`).
+/// Tokens are revoked by `POST /oauth/revoke`.
 ///
 /// Source: docs.gitlab.com, "GitLab as an OAuth 2.0 authentication identity provider" and "Users API".
 ///
@@ -188,7 +189,7 @@ impl OAuthProvider for GitLab {
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let reply = Reply::get(http, &self.endpoints().user, token, &self.base_url).await?;
-        if reply.status() != http::StatusCode::OK {
+        if !reply.status().is_success() {
             return Err(refusal::api(&self.base_url, &reply));
         }
         user::parse(&self.base_url, token.origin(), reply)

@@ -1,5 +1,3 @@
-use serde::{Deserialize, Deserializer};
-
 use super::PLATFORM;
 use crate::base_url::BaseUrl;
 use crate::error::Error;
@@ -7,7 +5,7 @@ use crate::token::Origin;
 use crate::transport::Reply;
 use crate::user::{AccountKey, Email, EmailAuthority, EmailEvidence, User, UserState};
 use crate::web_url::WebUrl;
-use crate::wire::{self, Text};
+use crate::wire::Members;
 
 /// Reads `GET /api/v4/user`.
 pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: Reply) -> Result<User, Error> {
@@ -16,23 +14,29 @@ pub(super) fn parse(base_url: &BaseUrl, origin: &Origin, reply: Reply) -> Result
     Ok(user)
 }
 
+/// The id in `GET /api/v4/user`, and nothing else of it.
+pub(super) fn parse_id(reply: &Reply) -> Result<u64, Error> {
+    let members = Members::parse(reply.text()).ok_or_else(|| reply.malformed("body"))?;
+    id(&members, "id").map_err(|member| reply.malformed(member))
+}
+
+/// Strict are the id and the state of the account; the rest is to be shown, and what cannot be read of it is left out.
 fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Error> {
-    let answer: UserAnswer<'_> = reply.json()?;
-    let text = |value: Option<Text<'_>>, field| wire::printable(value).map_err(|()| reply.malformed(field));
-    // Numbers above i64 are no ids of a database; 0 and negative ones are nobody's.
-    let id =
-        answer.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0));
-    let id = id.ok_or_else(|| reply.malformed("id"))?;
+    let malformed = |member| reply.malformed(member);
+    let members = Members::parse(reply.text()).ok_or_else(|| malformed("body"))?;
+    let id = id(&members, "id").map_err(malformed)?;
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), id.to_string()));
-    user.username = text(answer.username, "username")?;
-    user.display_name = text(answer.name, "name")?;
-    user.avatar_url = answer.avatar_url.as_deref().and_then(WebUrl::parse);
-    user.profile_url = answer.web_url.as_deref().and_then(WebUrl::parse);
-    user.two_factor = answer.two_factor_enabled;
-    user.is_bot = answer.bot.unwrap_or(false);
-    user.created_at = text(answer.created_at, "created_at")?;
-    user.state = match answer.state.as_deref() {
-        Some("active") | None if answer.locked == Some(true) => UserState::Locked,
+    user.username = members.shown("username");
+    user.display_name = members.shown("name");
+    user.avatar_url = members.text("avatar_url").as_deref().and_then(WebUrl::parse);
+    user.profile_url = members.text("web_url").as_deref().and_then(WebUrl::parse);
+    user.two_factor = members.read("two_factor_enabled");
+    user.is_bot = is_bot(&members);
+    user.created_at = members.shown("created_at");
+    let state: Option<String> = members.strict("state").map_err(malformed)?;
+    let is_locked = members.strict("locked").map_err(malformed)? == Some(true);
+    user.state = match state.as_deref() {
+        Some("active") | None if is_locked => UserState::Locked,
         // A refused person gets 403 instead of this answer, so a missing state is an old version's.
         Some("active") | None => UserState::Active,
         Some("blocked" | "ldap_blocked" | "banned") => UserState::Blocked,
@@ -40,44 +44,29 @@ fn read(base_url: &BaseUrl, origin: &Origin, reply: &Reply) -> Result<User, Erro
         Some("blocked_pending_approval") => UserState::PendingApproval,
         Some(_) => UserState::Other,
     };
-    let evidence = match answer.confirmed_at {
-        Some(Some(time)) if !time.is_empty() => EmailEvidence::Confirmed,
-        Some(None) => EmailEvidence::Unconfirmed,
-        Some(Some(_)) | None => EmailEvidence::Unknown,
+    let evidence = match members.text("confirmed_at") {
+        Some(time) if !time.is_empty() => EmailEvidence::Confirmed,
+        None if members.is_null("confirmed_at") => EmailEvidence::Unconfirmed,
+        Some(_) | None => EmailEvidence::Unknown,
     };
     let authority = if base_url.as_str() == GITLAB_COM { EmailAuthority::Vendor } else { EmailAuthority::SelfManaged };
-    user.emails.extend(answer.email.and_then(|address| Email::new(&address, evidence, authority, true)));
+    user.emails.extend(members.text("email").and_then(|address| Email::new(&address, evidence, authority, true)));
     Ok(user)
 }
 
 pub(super) const GITLAB_COM: &str = "https://gitlab.com";
 
-/// The members that every version since 15.0 may have; `skip` and others come and go.
-#[derive(Deserialize)]
-struct UserAnswer<'a> {
-    id: Option<serde_json::Number>,
-    #[serde(borrow)]
-    username: Option<Text<'a>>,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    state: Option<Text<'a>>,
-    locked: Option<bool>,
-    #[serde(borrow)]
-    avatar_url: Option<Text<'a>>,
-    #[serde(borrow)]
-    web_url: Option<Text<'a>>,
-    #[serde(borrow)]
-    created_at: Option<Text<'a>>,
-    #[serde(borrow)]
-    email: Option<Text<'a>>,
-    /// `None`: not in the answer. `Some(None)`: not confirmed.
-    #[serde(borrow, default, deserialize_with = "present")]
-    confirmed_at: Option<Option<Text<'a>>>,
-    two_factor_enabled: Option<bool>,
-    bot: Option<bool>,
+/// Numbers above i64 are no ids of a database; 0 and negative ones are nobody's.
+pub(super) fn id(members: &Members<'_>, name: &'static str) -> Result<u64, &'static str> {
+    let id: Option<u64> = members.strict(name)?;
+    id.filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0)).ok_or(name)
 }
 
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A yes in any spelling. What is neither yes nor no is no: most accounts are people's, and the API's own word for a bot
+/// has always been `true`.
+fn is_bot(members: &Members<'_>) -> bool {
+    let yes = |text: String| ["true", "yes", "1"].iter().any(|yes| text.eq_ignore_ascii_case(yes));
+    members.read("bot") == Some(true)
+        || members.read::<f64>("bot").is_some_and(|number| number != 0.0)
+        || members.text("bot").is_some_and(yes)
 }

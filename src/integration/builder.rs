@@ -1,4 +1,5 @@
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::Integration;
 use crate::error::ConfigError;
@@ -22,6 +23,7 @@ pub struct IntegrationBuilder {
     access: Option<Access>,
     http: Option<Arc<dyn Transport>>,
     max_in_flight: usize,
+    login_deadline: Duration,
     email_trust: EmailTrust,
     allow_bots: bool,
     required_group: Option<Group>,
@@ -38,6 +40,7 @@ impl IntegrationBuilder {
             access: None,
             http: None,
             max_in_flight: MAX_IN_FLIGHT,
+            login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
             allow_bots: false,
             required_group: None,
@@ -94,6 +97,15 @@ impl IntegrationBuilder {
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
         self.max_in_flight = limit;
+        self
+    }
+
+    /// How long finishing a login may take in all, with every request, look-up and repetition: 30 seconds unless set. Each
+    /// request has a time of its own beside it, see
+    /// [`HttpClientBuilder::timeout`](crate::transport::HttpClientBuilder::timeout).
+    #[must_use]
+    pub fn login_deadline(mut self, deadline: Duration) -> Self {
+        self.login_deadline = deadline;
         self
     }
 
@@ -167,9 +179,12 @@ impl IntegrationBuilder {
             scopes,
             access,
             http: Bulkhead::new(http, self.max_in_flight),
+            login_deadline: self.login_deadline,
             email_trust: self.email_trust,
             allow_bots: self.allow_bots,
             required_group: self.required_group,
         })
     }
 }
+
+const LOGIN_DEADLINE: Duration = Duration::from_secs(30);

@@ -4,14 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future;
+use tokio::time::Instant;
 use url::Url;
 
 pub use self::builder::IntegrationBuilder;
 use crate::check::{CheckReport, CheckRequest};
-use crate::error::{AccountError, ConfigError, Error};
+use crate::error::{AccountError, ConfigError, Error, TransportError};
 use crate::grant::{AuthorizationRequest, AuthorizationUrl};
 use crate::host::{CallbackUrl, Host, IntegrationId};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
@@ -61,6 +62,7 @@ pub struct Integration {
     scopes: Scopes,
     access: Access,
     http: Bulkhead,
+    login_deadline: Duration,
     origin: Origin,
     callback_url: CallbackUrl,
     /// What every authorization URL of this integration begins with. Made for the first login: a host may have a hundred
@@ -130,7 +132,9 @@ impl Integration {
         self.begin(Purpose::connect(user_id)?, return_to)
     }
 
-    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs.
+    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs, within
+    /// [one deadline](IntegrationBuilder::login_deadline). A look-up that is answered with 401 is repeated after one and
+    /// after two seconds: a code host with several nodes may not know its new token everywhere yet.
     ///
     /// Take `pending` out of the session with [`PendingLogins::take`](crate::PendingLogins::take), and store the session
     /// before this is called, so that a callback works once.
@@ -296,15 +300,27 @@ impl Integration {
     }
 
     async fn finish(&self, purpose: Purpose, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
+        let work = self.finish_by(Instant::now().checked_add(self.login_deadline), purpose, pending, callback);
+        tokio::time::timeout(self.login_deadline, work).await.unwrap_or(Err(TransportError::TimedOut.into()))
+    }
+
+    async fn finish_by(
+        &self,
+        deadline: Option<Instant>,
+        purpose: Purpose,
+        pending: PendingLogin,
+        callback: Callback,
+    ) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
         let grant = pending.verify(callback, &self.expected().purpose(purpose), SystemTime::now())?;
         // Not through the pointer, which forwards each call in a box of its own.
         let (provider, http) = (&*self.provider, &self.http);
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
-        let user = provider.user(http, &tokens.access_token);
+        let token = &tokens.access_token;
+        let user = ask_again(deadline, || provider.user(http, token));
         let (user, membership) = match &self.required_group {
             Some(group) => {
-                let membership = provider.membership(http, &tokens.access_token, group);
+                let membership = ask_again(deadline, || provider.membership(http, token, group));
                 let (user, membership) = future::join(user, membership).await;
                 (user?, Some(membership))
             }
@@ -342,3 +358,26 @@ impl fmt::Debug for Integration {
         f.debug_struct("Integration").field("origin", &self.origin).field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+/// Asks with a token that was issued just now. What is refused with 401 is asked again, as long as there is time.
+async fn ask_again<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
+where
+    A: Future<Output = Result<T, Error>>,
+{
+    for pause in NEW_TOKEN_PAUSES {
+        match ask().await {
+            Err(error) if error.is_unauthorized() => {
+                let next = Instant::now().checked_add(pause);
+                if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
+                    return Err(error);
+                }
+            }
+            answered => return answered,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    ask().await
+}
+
+/// How long to wait before a new token is tried once more: replicas are a second or two behind.
+pub(crate) const NEW_TOKEN_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];

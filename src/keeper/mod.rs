@@ -44,6 +44,7 @@ pub use self::store::{LeaseOwner, MemoryStore, Revision, StoredTokens, TokenStor
 use self::flights::Entry;
 use self::inner::Inner;
 use crate::error::{ConfigError, Error, KeeperError};
+use crate::integration::NEW_TOKEN_PAUSES;
 use crate::revocation::Revocation;
 use crate::seal::KeyRing;
 use crate::token::{AccessToken, TokenSet};
@@ -138,8 +139,11 @@ impl TokenKeeper {
     }
 
     /// Calls the API with a valid access token. If it answers 401, for example since another node has renewed the tokens
-    /// in this very moment, reads the store again, renews the tokens unless somebody has, and calls once more. Never a
-    /// third time, and tokens that are a few seconds old are not renewed for a 401.
+    /// in this very moment, reads the store again, renews the tokens unless somebody has, and calls once more. Tokens that
+    /// are a few seconds old are not renewed for a 401.
+    ///
+    /// A new token may not be known to every node of the code host yet, so one that is refused is tried again after one
+    /// and after two seconds. That makes four calls at most.
     ///
     /// # Errors
     ///
@@ -170,7 +174,21 @@ impl TokenKeeper {
         }
         let other = self.ask_for(connection, Some(&token)).await.and_then(Outcome::into_token);
         let other = other.map_err(CallError::Keeper)?;
-        if other.matches(&token) { Err(CallError::Unauthorized) } else { call(other).await }
+        // Either another token, or the same one, which is too new to be renewed.
+        if !other.matches(&token) {
+            match call(other.duplicate()).await {
+                Err(CallError::Unauthorized) => {}
+                ended => return ended,
+            }
+        }
+        for pause in NEW_TOKEN_PAUSES {
+            tokio::time::sleep(pause).await;
+            match call(other.duplicate()).await {
+                Err(CallError::Unauthorized) => {}
+                ended => return ended,
+            }
+        }
+        Err(CallError::Unauthorized)
     }
 
     /// Stores the tokens of a login, over whatever was there. Like a refresh it goes on if it is dropped.

@@ -175,6 +175,7 @@ pub(super) fn duplicate(tokens: &TokenSet) -> TokenSet {
         scopes: tokens.scopes.clone(),
         expires_in: tokens.expires_in,
         received_at: tokens.received_at,
+        notes: tokens.notes.clone(),
     }
 }
 

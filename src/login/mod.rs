@@ -12,7 +12,7 @@ pub use self::pending::{Expected, PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
-use crate::error::{AccountError, Error};
+use crate::error::Error;
 use crate::scope::ScopeDescription;
 use crate::token::TokenSet;
 use crate::user::{EmailTrust, User};
@@ -39,16 +39,12 @@ impl Login {
         self.user.trusted_email(self.email_trust)
     }
 
-    /// The same, for hosts that need an address.
+    /// The same, for hosts that need an address; see [`User::require_trusted_email`].
     ///
     /// # Errors
     ///
-    /// [`AccountError::EmailNotTrusted`] if the code host confirms an address and the policy does not take its word, which
-    /// is for the host to decide; [`AccountError::NoTrustedEmail`] if the person must confirm one.
+    /// As there.
     pub fn require_trusted_email(&self) -> Result<&str, Error> {
-        self.trusted_email().ok_or_else(|| match self.user.trusted_email(EmailTrust::ThisInstance) {
-            Some(_) => AccountError::EmailNotTrusted.into(),
-            None => AccountError::NoTrustedEmail.into(),
-        })
+        self.user.require_trusted_email(self.email_trust).map_err(Error::from)
     }
 }

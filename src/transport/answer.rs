@@ -1,7 +1,7 @@
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,11 +9,12 @@ use url::Url;
 
 use super::Transport;
 use crate::base_url::BaseUrl;
-use crate::error::{Answer, AnswerError, ConfigError, Error};
+use crate::error::{Answer, AnswerError, ConfigError, Error, MAX_RETRY_AFTER};
 use crate::token::AccessToken;
+use crate::wire;
 
 /// An answer of which everything is settled that means the same at every code host: it is no redirect, no web page, no
-/// rate limit, no outage, and its body is JSON. What is left is the platform's to read.
+/// rate limit, no outage, and its body is JSON, whatever media type it was given. What is left is the platform's to read.
 pub struct Reply {
     parts: http::response::Parts,
     text: String,
@@ -91,7 +92,7 @@ impl Reply {
         self.parts.status
     }
 
-    /// Reads the body of a 200 answer.
+    /// Reads the body of a successful response.
     ///
     /// # Errors
     ///
@@ -132,11 +133,13 @@ impl Reply {
 
     fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
-        let is_empty = body.is_empty();
-        let text = String::from_utf8(body);
-        let is_text = text.is_ok();
-        let reply = Self { parts, text: text.unwrap_or_default() };
-        let (status, media) = (reply.parts.status, reply.media_type());
+        let (status, is_empty) = (parts.status, body.is_empty());
+        let (text, is_text) = match status.is_success() {
+            true => wire::body_text(body),
+            false => (String::from_utf8(body).unwrap_or_default(), true),
+        };
+        let reply = Self { parts, text };
+        let media = reply.media_type();
         // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
         let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
@@ -145,13 +148,13 @@ impl Reply {
             AnswerError::RateLimited { retry_after: reply.retry_after() }
         } else if status.is_server_error() {
             AnswerError::Unavailable { retry_after: reply.retry_after() }
-        } else if status.is_success() && status != StatusCode::OK {
-            AnswerError::Status
         } else if media == Media::Html && !(status.is_client_error() && is_empty) {
             AnswerError::Html
-        } else if media != Media::Json && (status.is_success() || is_other_login) {
+        } else if status.is_success() && status != StatusCode::OK && is_empty {
+            AnswerError::Status
+        } else if media != Media::Json && (status.is_success() || is_other_login) && !wire::is_json(&reply.text) {
             AnswerError::NotJson
-        } else if status.is_success() && !is_text {
+        } else if !is_text && !wire::is_json(&reply.text) {
             AnswerError::Malformed { field: "body" }
         } else {
             return Ok(reply);
@@ -159,19 +162,19 @@ impl Reply {
         Err(reply.unusable(cause))
     }
 
+    /// A web page is one whatever else is said of it.
     fn media_type(&self) -> Media {
-        let mut values = self.parts.headers.get_all(CONTENT_TYPE).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Media::Other;
-        };
-        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        if essence.eq_ignore_ascii_case(b"application/json") {
-            Media::Json
-        } else if essence.eq_ignore_ascii_case(b"text/html") {
-            Media::Html
-        } else {
-            Media::Other
+        let values = self.parts.headers.get_all(CONTENT_TYPE).iter();
+        let mut found = None;
+        for value in values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
+            let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|html| essence.eq_ignore_ascii_case(html)) {
+                return Media::Html;
+            }
+            let is_json = essence.eq_ignore_ascii_case(b"application/json") && found != Some(Media::Other);
+            found = Some(if is_json { Media::Json } else { Media::Other });
         }
+        found.unwrap_or(Media::Other)
     }
 
     /// Scheme, host and port only: path and query may repeat what was sent.
@@ -181,9 +184,19 @@ impl Reply {
         (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
     }
 
+    /// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own clock where it tells it.
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.parts.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+        let header = |name: HeaderName| self.parts.headers.get(name)?.to_str().ok().map(str::trim);
+        let text = header(RETRY_AFTER)?;
+        let wait = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let until = httpdate::parse_http_date(text).ok()?;
+                let now = header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+                until.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default()
+            }
+        };
+        Some(wait.min(MAX_RETRY_AFTER))
     }
 }
 
@@ -212,7 +225,6 @@ const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {

@@ -137,7 +137,7 @@ impl HttpClient {
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let (head, mut incoming) = dispatched.await.map_err(|error| cause(&error))?.into_parts();
-        if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+        if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding)) {
             return Err(TransportError::Encoded);
         }
         let too_large = TransportError::TooLarge { limit: max_body };
@@ -353,6 +353,12 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Code hosts do not always keep them for as long.
 const WARM: Duration = Duration::from_secs(60);
 const MAX_IN_FLIGHT: usize = 64;
+
+/// Whether a `Content-Encoding` says that nothing was encoded. Some proxies spell that out (RFC 9110 section 8.4).
+fn is_identity(encoding: &HeaderValue) -> bool {
+    let mut parts = encoding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case(b"identity"))
+}
 
 fn uri(url: &url::Url) -> Result<http::Uri, TransportError> {
     url.as_str().parse().map_err(|_| TransportError::Protocol)

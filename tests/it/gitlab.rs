@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codehost_oauth::error::{Audience, Error};
-use codehost_oauth::{EmailAuthority, EmailEvidence, EmailTrust, Scopes, UserState};
+use codehost_oauth::{EmailAuthority, EmailEvidence, EmailList, EmailTrust, Scopes, UserState};
 use http::Method;
 
 use crate::fixture::Fixture;
@@ -131,15 +131,9 @@ async fn token_answers_with_and_without_their_members() {
 }
 
 #[tokio::test]
-async fn expires_in_is_a_number_or_nothing_and_never_panics() {
+async fn expires_in_is_a_time_or_nothing_and_never_panics() {
     const TEN_YEARS: u64 = 315_360_000;
-    let value = |text: &str| match text {
-        "0" | "-0" | "-1" | "-9223372036854775808" | "-1e300" | "0.9" | "-0.5" | "1e-400" => Some(0),
-        "7200" | "7200.0" | "7200.9" | "7.2e3" => Some(7200),
-        "315360001" | "9007199254740993" | "18446744073709551615" | "18446744073709551616" | "1e300" => Some(TEN_YEARS),
-        _ => None,
-    };
-    for number in [
+    let unknown = [
         "0",
         "-0",
         "-1",
@@ -148,48 +142,41 @@ async fn expires_in_is_a_number_or_nothing_and_never_panics() {
         "0.9",
         "-0.5",
         "1e-400",
-        "7200",
-        "7200.0",
-        "7200.9",
-        "7.2e3",
+        "1e400",
+        "\"\"",
+        "true",
+        "[]",
+        "{}",
+    ];
+    let two_hours = ["7200", "7200.0", "7200.9", "7.2e3", "\"7200\"", "\"7200.5\""];
+    let ten_years = [
         "315360001",
         "9007199254740993",
         "18446744073709551615",
         "18446744073709551616",
         "1e300",
-        "1e400",
-        "\"7200\"",
-        "\"\"",
-        "true",
-        "[]",
-        "{}",
-        "NaN",
-        "07200",
-        "+7200",
-        "0x10",
-    ] {
+        "\"18446744073709551616\"",
+    ];
+    let no_json = ["NaN", "07200", "+7200", "0x10"];
+    let rows = unknown.iter().map(|text| (*text, Ok(None)));
+    let rows = rows.chain(two_hours.iter().map(|text| (*text, Ok(Some(7200)))));
+    let rows = rows.chain(ten_years.iter().map(|text| (*text, Ok(Some(TEN_YEARS)))));
+    for (number, expected) in rows.chain(no_json.iter().map(|text| (*text, Err("malformed")))) {
         let bench = bench();
         bench.token_json(format!(r#"{{"access_token":"at","token_type":"bearer","expires_in":{number}}}"#));
-        match (bench.refresh().await, value(number)) {
-            (Ok(tokens), Some(seconds)) => {
-                assert_eq!(tokens.expires_in, Some(Duration::from_secs(seconds)), "{number}");
-                assert!(tokens.expires_at().is_some(), "{number}");
-            }
-            (Err(error), None) => assert_eq!(error.code(), "malformed", "{number}"),
-            (found, expected) => panic!("{number}: expected {expected:?}, found {found:?}"),
-        }
+        let found = bench.refresh().await;
+        let seconds = found.as_ref().map(|tokens| tokens.expires_in.map(|time| time.as_secs()));
+        assert_eq!(seconds.map_err(Error::code), expected, "{number}");
+        assert!(
+            found.is_err() || found.is_ok_and(|tokens| tokens.expires_at().is_some() == tokens.expires_in.is_some())
+        );
     }
 }
 
 #[tokio::test]
 async fn a_token_answer_that_is_none_is_refused_without_an_echo() {
     let long = format!(r#"{{"access_token":"{}","token_type":"bearer"}}"#, "M".repeat(16 * 1024 + 1));
-    let answers: [(&str, &[u8]); 24] = [
-        ("token_type missing", br#"{"access_token":"MARK"}"#),
-        ("token_type mac", br#"{"access_token":"MARK","token_type":"mac"}"#),
-        ("token_type empty", br#"{"access_token":"MARK","token_type":""}"#),
-        ("token_type null", br#"{"access_token":"MARK","token_type":null}"#),
-        ("token_type a number", br#"{"access_token":"MARK","token_type":1}"#),
+    let answers: [(&str, &[u8]); 15] = [
         ("a line break", br#"{"access_token":"MARK\r\nX: y","token_type":"bearer"}"#),
         ("a NUL", br#"{"access_token":"MARK\u0000b","token_type":"bearer"}"#),
         ("a space", br#"{"access_token":"MARK b","token_type":"bearer"}"#),
@@ -199,16 +186,12 @@ async fn a_token_answer_that_is_none_is_refused_without_an_echo() {
         ("a token that is a number", br#"{"access_token":42,"token_type":"bearer"}"#),
         ("a token that is a list", br#"{"access_token":["MARK"],"token_type":"bearer"}"#),
         ("an overlong token", long.as_bytes()),
-        ("a bad refresh token", br#"{"access_token":"at","token_type":"bearer","refresh_token":"MARK\n"}"#),
-        ("a scope that is a list", br#"{"access_token":"at","token_type":"bearer","scope":["MARK"]}"#),
         ("the token twice", br#"{"access_token":"a","access_token":"MARK","token_type":"bearer"}"#),
-        ("a byte order mark", b"\xEF\xBB\xBF{\"access_token\":\"MARK\",\"token_type\":\"bearer\"}"),
         ("trailing data", br#"{"access_token":"MARK","token_type":"bearer"}{}"#),
         ("a lone surrogate", br#"{"access_token":"MARK\ud800","token_type":"bearer"}"#),
         ("bytes that are not UTF-8", b"{\"access_token\":\"MARK\xFF\",\"token_type\":\"bearer\"}"),
         ("the members as a list", br#"["MARK","bearer",7200,"MARK","api","api"]"#),
         ("an error that is an object", br#"{"access_token":"MARK","token_type":"bearer","error":{"message":"MARK"}}"#),
-        ("an empty error", br#"{"access_token":"MARK","token_type":"bearer","error":""}"#),
     ];
     for (what, answer) in answers {
         let bench = bench();
@@ -367,7 +350,7 @@ async fn a_current_gitlab_says_all_of_this() {
     let [email] = &user.emails[..] else { panic!("{:?}", user.emails) };
     assert_eq!(email.address, "alice@example.com", "the primary address, not the public one");
     assert_eq!((email.evidence, email.authority), (EmailEvidence::Confirmed, EmailAuthority::SelfManaged));
-    assert!(email.primary && !user.emails_truncated);
+    assert!(email.primary && user.email_list == EmailList::Complete);
     assert_eq!(user.trusted_email(EmailTrust::Vendor), None);
     assert_eq!(user.trusted_email(EmailTrust::ThisInstance), Some("alice@example.com"));
 
@@ -486,8 +469,4 @@ async fn an_id_is_a_positive_integer_of_a_database() {
     let deep = "[".repeat(200_000) + &"]".repeat(200_000);
     let user = bench().user_json(format!(r#"{{"new_in_a_later_version":{deep},"id":42}}"#)).user().await.unwrap();
     assert_eq!(user.key.subject(), "42", "a member that nobody reads costs nothing");
-    for field in ["username", "name", "created_at"] {
-        let user = bench().user_json(format!(r#"{{"id":1,"{field}":"a\u0000b"}}"#)).user().await;
-        assert_eq!(user.unwrap_err().to_string(), format!("the code host's answer has no valid `{field}`"));
-    }
 }

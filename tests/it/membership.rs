@@ -35,62 +35,73 @@ async fn ask(platform: &str, http: &Stub, group: &Group) -> String {
     }
 }
 
-fn groups(paths: &[&str]) -> String {
-    let entry =
-        |(id, path): (usize, &&str)| format!(r#"{{"id":{id},"full_path":"{path}","name":"acme","path":"acme"}}"#);
-    format!("[{}]", paths.iter().enumerate().map(entry).collect::<Vec<_>>().join(","))
+/// A GitLab at which user 42 asks for `of`, and gets this.
+fn gitlab_member(of: &'static str, status: u16, body: &'static str) -> Stub {
+    Stub::new(move |request| match request.uri().path() {
+        "/api/v4/user" => json(200, r#"{"id":42,"username":"jane","state":"active"}"#),
+        path if path == format!("/api/v4/groups/{of}/members/all/42") => json(status, body),
+        path => panic!("{path}"),
+    })
 }
 
 #[tokio::test]
-async fn gitlab_compares_the_full_path_and_nothing_less() {
-    let body = groups(&["evil/acme", "acme-tools", "acme/tools/deep", "ACME"]);
-    let http = Stub::new(move |_| answer(200, &[("content-type", "application/json"), ("x-next-page", "")], &body));
-    for (group, expected) in [
-        ("acme", "no"),
-        ("tools", "no"),
-        ("acme/tools", "no"),
-        ("evil/acme", "member: guest"),
-        ("/acme-tools/ ", "member: guest"),
+async fn gitlab_is_asked_for_the_one_group() {
+    let developer = r#"{"id":42,"username":"jane","state":"active","access_level":30,"membership_state":"active"}"#;
+    for (group, of) in [
+        (path("acme"), "acme"),
+        (path("/Acme/Tools/ "), "Acme%2FTools"),
+        (path("acme/tools/deep.er_x"), "acme%2Ftools%2Fdeep.er_x"),
+        (Group::id("7").unwrap(), "7"),
     ] {
-        assert_eq!(ask("gitlab", &http, &path(group)).await, expected, "{group}");
+        let http = gitlab_member(of, 200, developer);
+        assert_eq!(ask("gitlab", &http, &group).await, "member: developer", "{group}");
+        assert_eq!(ask("gitlab", &http, &group.clone().at_least("Reporter")).await, "member: developer");
+        assert_eq!(ask("gitlab", &http, &group.clone().at_least("30")).await, "member: developer");
+        assert_eq!(ask("gitlab", &http, &group.clone().at_least("maintainer")).await, "no");
+        let user = "GET https://git.example.com/api/v4/user".to_owned();
+        let member = format!("GET https://git.example.com/api/v4/groups/{of}/members/all/42");
+        assert_eq!(http.urls()[..2], [user, member]);
+        assert_eq!(http.urls().len(), 8);
     }
-    assert_eq!(ask("gitlab", &http, &Group::id("3").unwrap()).await, "member: guest");
-    assert_eq!(ask("gitlab", &http, &Group::id("4").unwrap()).await, "no");
-    assert_eq!(ask("gitlab", &http, &path("acme-tools").at_least("Maintainer")).await, "member: maintainer");
-    let last = http.urls().pop().unwrap();
-    assert_eq!(last, "GET https://git.example.com/api/v4/groups?min_access_level=40&per_page=100&page=1");
-    for refused in [path("acme").at_least("king"), Group::id("a15f").unwrap()] {
+    // A path of digits would be taken for an id, and so for another group.
+    let http = gitlab_member("7", 200, developer);
+    for refused in [path("acme").at_least("king"), Group::id("a15f").unwrap(), path("7")] {
         assert!(ask("gitlab", &http, &refused).await.starts_with("error: "));
     }
+    assert_eq!(http.urls().len(), 0);
 }
 
 #[tokio::test]
-async fn gitlab_pages_are_counted_here_up_to_a_cap() {
-    // The server's own links lead elsewhere, and are a yes or no.
-    let http = Stub::new(|request| {
-        let page: usize = request.uri().query().unwrap().rsplit('=').next().unwrap().parse().unwrap();
-        let body = if page == 3 { groups(&["acme"]) } else { groups(&["other"]) };
-        let headers = [
-            ("content-type", "application/json"),
-            ("x-next-page", "99"),
-            ("link", "<https://evil.test/>; rel=\"next\""),
-        ];
-        answer(200, &headers, &body)
-    });
-    assert_eq!(ask("gitlab", &http, &path("acme")).await, "member: guest");
-    assert_eq!(http.urls().len(), 3);
-    assert!(http.urls().iter().all(|url| url.starts_with("GET https://git.example.com/api/v4/groups?")));
-    assert_eq!(ask("gitlab", &http, &path("absent")).await, "unavailable: unclear");
-    assert_eq!(http.urls().len(), 13);
-    // A proxy has cut the header: a full page may have a next one.
-    let full: Vec<String> = (0..100).map(|number| format!("g{number}")).collect();
-    let full = groups(&full.iter().map(String::as_str).collect::<Vec<_>>());
-    let http = Stub::new(move |request| match request.uri().query().unwrap().ends_with("page=1") {
-        true => json(200, &full),
-        false => json(200, &groups(&["acme"])),
-    });
-    assert_eq!(ask("gitlab", &http, &path("acme")).await, "member: guest");
-    assert_eq!(ask("gitlab", &http, &path("absent")).await, "no");
+async fn gitlab_roles_and_answers_are_told_apart() {
+    for (body, expected) in [
+        (r#"{"id":42,"access_level":10}"#, "member: guest"),
+        (r#"{"id":42,"access_level":15}"#, "member: planner"),
+        (r#"{"id":42,"access_level":25}"#, "member: reporter"),
+        (r#"{"id":42,"access_level":50,"name":7}"#, "member: owner"),
+        // Minimal access, and members who wait for a seat.
+        (r#"{"id":42,"access_level":5}"#, "no"),
+        (r#"{"id":42,"access_level":0}"#, "no"),
+        (r#"{"id":42,"access_level":50,"membership_state":"awaiting"}"#, "no"),
+        // Somebody else's membership, and what cannot be read.
+        (r#"{"id":43,"access_level":50}"#, "unavailable: malformed"),
+        (r#"{"access_level":50}"#, "unavailable: malformed"),
+        (r#"{"id":42}"#, "unavailable: malformed"),
+        (r#"{"id":42,"access_level":"50"}"#, "unavailable: malformed"),
+        (r#"{"id":42,"access_level":50,"access_level":10}"#, "unavailable: malformed"),
+        (r#"[{"id":42,"access_level":50}]"#, "unavailable: malformed"),
+    ] {
+        assert_eq!(ask("gitlab", &gitlab_member("acme", 200, body), &path("acme")).await, expected, "{body}");
+    }
+    for (status, body, expected) in [
+        (404, r#"{"message":"404 Group Not Found"}"#, "no"),
+        (404, r#"{"message":"404 Not found"}"#, "no"),
+        (404, r#"{"error":"404 Not Found"}"#, "unavailable: api_not_found"),
+        (403, r#"{"message":"403 Forbidden"}"#, "unavailable: forbidden"),
+        (403, r#"{"error":"insufficient_scope","scope":"api read_api"}"#, "scope: read_api"),
+        (500, "", "unavailable: code_host_down"),
+    ] {
+        assert_eq!(ask("gitlab", &gitlab_member("acme", status, body), &path("acme")).await, expected, "{body}");
+    }
 }
 
 #[tokio::test]
@@ -143,12 +154,13 @@ async fn a_workspace_is_asked_for_by_id_or_uuid() {
 #[tokio::test]
 async fn whatever_is_unclear_denies() {
     type Reaction = fn() -> stub::Answer;
-    let both: [(Reaction, &str); 7] = [
+    let both: [(Reaction, &str); 8] = [
         (|| Err(TransportError::Refused), "unavailable: unreachable"),
         (|| html(200), "unavailable: html"),
         (|| html(503), "unavailable: code_host_down"),
         (|| json(429, "{}"), "unavailable: rate_limited"),
         (|| json(200, "\"yes\""), "unavailable: malformed"),
+        (|| json(200, "[]"), "unavailable: malformed"),
         (|| json(410, "{}"), "unavailable"),
         (|| json(401, "{}"), "error: token_rejected"),
     ];
@@ -175,12 +187,31 @@ async fn whatever_is_unclear_denies() {
     for (reaction, expected) in gitlab {
         assert_eq!(ask("gitlab", &Stub::new(move |_| reaction()), &path("acme")).await, expected);
     }
-    let bitbucket: [(Reaction, &str); 5] = [
+    let bitbucket: [(Reaction, &str); 15] = [
         (
             || json(403, r#"{"error":{"message":"x","detail":{"required":["account"],"granted":["team"]}}}"#),
             "scope: account",
         ),
         (|| json(403, r#"{"error":{"message":"No access to the workspace"}}"#), "no"),
+        (|| json(403, r#"{"error":{"message":"You do not have access to this workspace."}}"#), "no"),
+        (|| json(403, r#"{"error":{"message":"User does not have access to the workspace"}}"#), "no"),
+        (
+            || json(403, r#"{"error":{"message":"To access this workspace, enable two-step verification."}}"#),
+            "unavailable: forbidden",
+        ),
+        (
+            || json(403, r#"{"error":{"message":"You do not have access: your IP address is not on the allowlist."}}"#),
+            "unavailable: forbidden",
+        ),
+        (
+            || json(403, r#"{"error":{"message":"No access","detail":"This workspace requires 2FA."}}"#),
+            "unavailable: forbidden",
+        ),
+        (|| json(403, r#"{"error":{"message":"Forbidden by an administrator."}}"#), "unavailable: forbidden"),
+        (|| json(201, r#"{"permission":"member"}"#), "member: member"),
+        (|| json(200, r#"{"permission":"member","workspace":false}"#), "member: member"),
+        (|| json(200, r#"{"permission":["owner"]}"#), "unavailable: malformed"),
+        (|| json(200, r#"{"permission":"member","workspace":{"slug":"ACME"}}"#), "member: member"),
         (|| answer(403, &[], ""), "no"),
         (|| json(404, r#"{"error":{"message":"No workspace with identifier 'acme'."}}"#), "no"),
         (|| json(200, "{}"), "unavailable: malformed"),
@@ -188,6 +219,20 @@ async fn whatever_is_unclear_denies() {
     for (reaction, expected) in bitbucket {
         assert_eq!(ask("bitbucket-cloud", &Stub::new(move |_| reaction()), &path("acme")).await, expected);
     }
+}
+
+/// The administrator reads what the workspace asks for.
+#[tokio::test]
+async fn the_words_of_a_workspace_reach_the_administrator() {
+    let words = "To access this workspace, enable two-step verification.";
+    let body = format!(r#"{{"type":"error","error":{{"message":"{words}"}}}}"#);
+    let http = Stub::new(move |_| json(403, &body));
+    let integration = integration("bitbucket-cloud", &http);
+    let token = stub::tokens(&integration, false).access_token;
+    let error = integration.membership(&token, &path("acme")).await.watched().unwrap().require().unwrap_err();
+    assert_eq!((error.code(), error.audience()), ("forbidden", codehost_oauth::error::Audience::Administrator));
+    assert!(error.hint().contains("the code host's own words"), "{}", error.hint());
+    assert_eq!(error.answer().unwrap().error().unwrap().sanitized(), words);
 }
 
 async fn fake_gitlab(scopes: &str) -> FakeGitLab {
@@ -206,6 +251,8 @@ async fn only_members_log_in_at_gitlab() {
     let fake = fake_gitlab("read_api read_user").await;
     for (group, person, expected) in [
         (path("acme/tools"), "alice", Ok(())),
+        (path("ACME/Tools"), "alice", Ok(())),
+        (Group::id("11").unwrap(), "alice", Ok(())),
         (path("acme/tools").at_least("developer"), "alice", Err("not_a_member")),
         (path("tools"), "alice", Err("not_a_member")),
         (path("acme"), "root", Err("not_a_member")),
@@ -215,6 +262,23 @@ async fn only_members_log_in_at_gitlab() {
         let builder = stub::live("gitlab", fake.base_url(), "canary-right").require_group(group);
         let outcome = stub::log_in(&builder.build().unwrap(), |url| fake.authorize(url, person).unwrap()).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected, "{person}");
+    }
+}
+
+/// Ten pages of groups were not enough for everybody, and took ten round trips.
+#[tokio::test]
+async fn a_member_of_many_groups_is_found_by_two_requests() {
+    let fake = fake_gitlab("read_api read_user").await;
+    let mut many = gitlab::FakePerson::new(77, "many", "Many Groups", "many@example.com");
+    many.groups = (0..1500).map(|number| gitlab::FakeGroup::new(1000 + number, &format!("g{number}"), 30)).collect();
+    fake.add_person(many);
+    for (group, expected) in [("g1499", Ok(())), ("g0", Ok(())), ("g1500", Err("not_a_member"))] {
+        let builder = stub::live("gitlab", fake.base_url(), "canary-right").require_group(path(group));
+        let before = fake.requests().len();
+        let outcome = stub::log_in(&builder.build().unwrap(), |url| fake.authorize(url, "many").unwrap()).await;
+        assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected, "{group}");
+        // Tokens, the user twice, and the member.
+        assert_eq!(fake.requests().len() - before, 4, "{group}");
     }
 }
 

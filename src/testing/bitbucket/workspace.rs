@@ -25,7 +25,8 @@ impl FakeWorkspace {
 /// The person's permission in the workspace that the path names by its ID or its UUID; `None` if they have none.
 pub(super) fn permission(person: &FakePerson, identifier: &str) -> Option<String> {
     let identifier = identifier.replace("%7B", "{").replace("%7D", "}");
-    let workspace = person.workspaces.iter().find(|own| own.slug == identifier || own.uuid == identifier)?;
+    let is_named = |text: &str| text.eq_ignore_ascii_case(&identifier);
+    let workspace = person.workspaces.iter().find(|own| is_named(&own.slug) || is_named(&own.uuid))?;
     Some(format!(
         "{{\"type\": \"workspace_membership\", \"permission\": {}, \"user\": {{\"type\": \"user\", \"uuid\": {}, \
          \"nickname\": {name}, \"display_name\": {name}}}, \"workspace\": {{\"type\": \"workspace\", \"uuid\": {}, \

@@ -156,7 +156,7 @@ impl std::error::Error for Violation {}
 type Outcome = Result<(), String>;
 type Check = for<'a> fn(&'a Conformance<'_>) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
     ("platform", |suite| Box::pin(setup::platform(suite))),
     ("callback_url", |suite| Box::pin(setup::callback_url(suite))),
     ("scopes", |suite| Box::pin(setup::scopes(suite))),
@@ -167,6 +167,7 @@ const CHECKS: [(&str, Check); 13] = [
     ("user", |suite| Box::pin(requests::user(suite))),
     ("other_instance", |suite| Box::pin(requests::other_instance(suite))),
     ("junk_answers", |suite| Box::pin(answers::junk(suite))),
+    ("odd_tokens", |suite| Box::pin(answers::odd_tokens(suite))),
     ("truncated_answers", |suite| Box::pin(answers::truncated(suite))),
     ("lost_answers", |suite| Box::pin(answers::lost(suite))),
     ("refusals", |suite| Box::pin(answers::refusals(suite))),

@@ -187,7 +187,7 @@ fn sensitive(request: &SentRequest) -> Outcome {
     ensure(marked, || format!("the Authorization header of {request:?} is not marked as sensitive"))
 }
 
-fn holds(suite: &Conformance<'_>, tokens: &TokenSet, access: &str, refresh: Option<&str>) -> Outcome {
+pub(super) fn holds(suite: &Conformance<'_>, tokens: &TokenSet, access: &str, refresh: Option<&str>) -> Outcome {
     let base = suite.provider.base_url();
     ensure(tokens.access_token.expose_for(base).map_err(said)? == access, || "another access token".to_owned())?;
     let found = tokens.refresh_token.as_ref().map(|token| token.expose_for(base)).transpose().map_err(said)?;

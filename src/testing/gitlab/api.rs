@@ -13,7 +13,9 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
         (&Method::GET, "user" | "user/emails" | "version" | "metadata") => {
             owner(state, request, &["read_user", "api", "read_api"])
         }
-        (&Method::GET, "groups") => owner(state, request, &["api", "read_api"]),
+        (&Method::GET, path) if path == "groups" || path.starts_with("groups/") => {
+            owner(state, request, &["api", "read_api"])
+        }
         _ => return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
     };
     let person = match person {
@@ -24,6 +26,7 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
         "user" => person.json(&state.base_url),
         "user/emails" => person.emails_json(),
         "groups" => return group::page(person, &state.base_url, request),
+        path if path.starts_with("groups/") => return group::member(state, person, path),
         _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
     };
     api(200, None, body)

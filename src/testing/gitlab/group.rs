@@ -1,8 +1,9 @@
-//! `GET /api/v4/groups`.
+//! `GET /api/v4/groups`, and a member of one of them.
 
 use super::person::{FakePerson, rails_json};
-use super::wire::api;
-use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header};
+use super::state::State;
+use super::wire::{api, api_message};
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, form_decode};
 
 /// A group that a [`FakePerson`] is in, directly or by a group above it.
 #[derive(Clone, Debug)]
@@ -58,4 +59,42 @@ pub(super) fn page(person: &FakePerson, base_url: &str, request: &FakeRequest) -
         add_header(&mut response, name, &value);
     }
     response
+}
+
+/// `GET /api/v4/groups/{group}/members/all/{user}`, where a group is visible to its members only. `call` is the path after
+/// `/api/v4/`.
+pub(super) fn member(state: &State, person: &FakePerson, call: &str) -> FakeResponse {
+    let parts: Vec<&str> = call.split('/').collect();
+    let ["groups", group, "members", "all", user] = parts.as_slice() else {
+        return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned());
+    };
+    let group = form_decode(group);
+    // A path of digits is taken for an id.
+    let is_named = |known: &&FakeGroup| match group.parse::<u64>() {
+        Ok(id) => known.id == id,
+        Err(_) => known.full_path.eq_ignore_ascii_case(&group),
+    };
+    if !person.groups.iter().any(|known| is_named(&known)) {
+        return api_message(404, "404 Group Not Found");
+    }
+    let member = state.person_with(user);
+    match member.and_then(|member| Some((member, member.groups.iter().find(is_named)?))) {
+        Some((member, group)) => api(200, None, member_json(member, group, &state.base_url)),
+        None => api_message(404, "404 Not found"),
+    }
+}
+
+fn member_json(member: &FakePerson, group: &FakeGroup, base_url: &str) -> String {
+    format!(
+        "{{\"id\":{},\"username\":{},\"public_email\":null,\"name\":{},\"state\":{},\"locked\":{},\"avatar_url\":null,\
+         \"web_url\":{},\"access_level\":{},\"created_at\":\"2024-02-01T12:00:00.000Z\",\"expires_at\":null,\
+         \"membership_state\":\"active\"}}",
+        member.id,
+        rails_json(&member.username),
+        rails_json(&member.name),
+        rails_json(&member.state),
+        member.locked,
+        rails_json(&format!("{base_url}/{}", member.username)),
+        group.access_level,
+    )
 }

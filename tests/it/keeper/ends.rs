@@ -1,6 +1,7 @@
 //! What a refresh ends with when others, the store or the code host do what is rarely done.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use codehost_oauth::error::KeeperError;
@@ -37,6 +38,28 @@ async fn without_a_refresh_token_a_connection_lives_as_long_as_its_access_token(
     tokio::time::advance(Duration::from_secs(50)).await;
     assert_needs_login(&keeper.ask(&host.connection(1)).await.watched()?, LoginReason::NoRefreshToken);
     assert_eq!(host.wire.spent(), [""; 0]);
+    Ok(())
+}
+
+/// A code host with several nodes may not know its new token everywhere yet.
+#[tokio::test(start_paused = true)]
+async fn a_new_token_that_is_refused_is_tried_again_and_not_renewed() -> Result {
+    for (refusals, expected, calls_made, seconds) in
+        [(0, true, 1, 0), (1, true, 2, 1), (2, true, 3, 3), (3, false, 3, 3)]
+    {
+        let host = Host::new("demo", BRIEFLY)?;
+        let keeper = host.builder(MemoryStore::default()).build();
+        keeper.import(&host.connection(1), host.tokens(1, host.clock.now())).await?;
+        let (calls, begun) = (AtomicUsize::new(0), Instant::now());
+        let call = async |_| {
+            let before = calls.fetch_add(1, Ordering::SeqCst);
+            if before < refusals { Err(CallError::<()>::Unauthorized) } else { Ok(()) }
+        };
+        let called = keeper.with_token(&host.connection(1), call).await;
+        assert_eq!(called.is_ok(), expected, "{refusals}: {called:?}");
+        assert_eq!((calls.load(Ordering::SeqCst), begun.elapsed().as_secs()), (calls_made, seconds), "{refusals}");
+        assert_eq!(host.wire.spent(), [""; 0]);
+    }
     Ok(())
 }
 
