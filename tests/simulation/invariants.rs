@@ -64,6 +64,8 @@ pub(crate) struct Ledger {
     pub(crate) pairs: Vec<Pair>,
     current: Vec<Option<Current>>,
     logins: Vec<u32>,
+    /// How many imports are under way, or were cut off by a crash.
+    pub(crate) importing: Vec<u32>,
     /// The newest login that is known to be stored.
     pub(crate) imported: Vec<u32>,
     deletions: Vec<u32>,
@@ -87,6 +89,7 @@ impl Ledger {
             pairs: Vec::new(),
             current: (0..connections).map(|_| None).collect(),
             logins: vec![0; connections],
+            importing: vec![0; connections],
             imported: vec![0; connections],
             deletions: vec![0; connections],
             leaving: vec![false; connections],
@@ -197,6 +200,11 @@ impl Ledger {
 
     pub(crate) fn stored(&self, connection: usize) -> Option<&Stored> {
         self.current[connection].as_ref().map(|current| &current.stored)
+    }
+
+    /// The login that the stored pair descends from, 0 without one.
+    pub(crate) fn stored_login(&self, connection: usize) -> u32 {
+        self.stored(connection).map_or(0, |stored| self.pairs[stored.pair].login)
     }
 
     pub(crate) fn was_stored(&self, pair: PairId) -> bool {

@@ -166,6 +166,7 @@ impl At {
         let pair = {
             let mut state = self.world.lock();
             state.ledger.leaves(self.connection, false);
+            state.ledger.importing[self.connection] += 1;
             state.ledger.log_in(self.connection, host, node, now, life)
         };
         let origin = integration.expected().origin.clone();
@@ -181,10 +182,13 @@ impl At {
         let Some(imported) = self.within(Duration::from_secs(150), "an import", import).await else { return false };
         self.world.log(|| format!("node {node}: import of pair {pair}: {imported:?}"));
         let mut state = self.world.lock();
+        let ledger = &mut state.ledger;
+        ledger.importing[connection] -= 1;
         if imported.is_ok() {
-            let login = state.ledger.pairs[pair].login;
-            let newest = &mut state.ledger.imported[connection];
-            *newest = login.max(*newest);
+            // Of two at once either can be the last.
+            if ledger.importing[connection] == 0 {
+                ledger.imported[connection] = ledger.stored_login(connection);
+            }
             if !state.ledger.was_stored(pair) {
                 state.violate(format!("pair {pair} counts as imported and was never stored"));
             }
