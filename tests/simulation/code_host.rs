@@ -137,7 +137,8 @@ impl Transport for Network {
             }
             (asked, course)
         };
-        let _use = InUse { network: self, pair: if let Asked::Refresh { pair, .. } = asked { Some(pair) } else { None } };
+        let _use =
+            InUse { network: self, pair: if let Asked::Refresh { pair, .. } = asked { Some(pair) } else { None } };
         pause(course.before).await;
         if course.unreachable {
             world.step(node);
@@ -294,10 +295,7 @@ impl Network {
         }
         let number = access_numbers(token).map(|(pair, _)| state.ledger.pairs[pair].connection + 1).unwrap();
         let uuid = format!("{{00000000-0000-0000-0000-{number:012}}}");
-        Said::json(
-            200,
-            &format!(r#"{{"id":{number},"username":"u","state":"active","uuid":"{uuid}","type":"user"}}"#),
-        )
+        Said::json(200, &format!(r#"{{"id":{number},"username":"u","state":"active","uuid":"{uuid}","type":"user"}}"#))
     }
 }
 

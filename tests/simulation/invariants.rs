@@ -99,7 +99,14 @@ impl Ledger {
     }
 
     /// A pair of a new login.
-    pub(crate) fn log_in(&mut self, connection: usize, host: usize, node: NodeId, now: Duration, life: Duration) -> PairId {
+    pub(crate) fn log_in(
+        &mut self,
+        connection: usize,
+        host: usize,
+        node: NodeId,
+        now: Duration,
+        life: Duration,
+    ) -> PairId {
         self.logins[connection] += 1;
         let login = self.logins[connection];
         self.issue(Pair {
@@ -161,11 +168,6 @@ impl Ledger {
     pub(crate) fn refused(&mut self, pair: PairId, node: NodeId, now: Duration) {
         self.pairs[pair].refusals += 1;
         self.pairs[pair].last_refused = Some((node, now));
-    }
-
-    pub(crate) fn refused_a_moment_ago(&self, connection: usize, now: Duration) -> bool {
-        let of = self.pairs.iter().filter(|pair| pair.connection == connection);
-        of.filter_map(|pair| pair.last_refused).any(|(_, at)| now - at < Duration::from_secs(10))
     }
 
     pub(crate) fn refresh_ended(&mut self, pair: PairId, node: NodeId) {
@@ -255,7 +257,8 @@ pub(crate) fn written(state: &mut State, node: NodeId, connection: usize, new: S
     pair.was_stored = true;
     let mut violations = Vec::new();
     if pair.connection != connection {
-        violations.push(format!("pair {} of connection {} is stored for connection {connection}", new.pair, pair.connection));
+        violations
+            .push(format!("pair {} of connection {} is stored for connection {connection}", new.pair, pair.connection));
     }
     let mut dead_after = None;
     if let Some(reason) = &new.dead {

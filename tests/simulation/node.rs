@@ -119,7 +119,11 @@ impl Clock for NodeClock {
         let state = self.world.lock();
         let ahead = state.nodes[self.node].clock_ahead;
         let now = UNIX_EPOCH + NOON + state.now();
-        if ahead < 0 { now - Duration::from_millis(ahead.unsigned_abs()) } else { now + Duration::from_millis(ahead as u64) }
+        if ahead < 0 {
+            now - Duration::from_millis(ahead.unsigned_abs())
+        } else {
+            now + Duration::from_millis(ahead as u64)
+        }
     }
 }
 

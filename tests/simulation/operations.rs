@@ -6,7 +6,7 @@ use std::time::Duration;
 use codehost_oauth::keeper::{CallError, ConnectionId, LoginReason, Outcome};
 use codehost_oauth::{AccessToken, RefreshToken, TokenSet};
 
-use crate::code_host::{access_numbers, access_token, accepts, refresh_token};
+use crate::code_host::{accepts, access_numbers, access_token, refresh_token};
 use crate::node::Process;
 use crate::world::World;
 
@@ -213,7 +213,9 @@ fn shown(outcome: &Result<Outcome, codehost_oauth::error::KeeperError>) -> Strin
         Ok(Outcome::RenewedElsewhere(_)) => "renewed elsewhere".to_owned(),
         Ok(Outcome::StillValid(_)) => "still valid".to_owned(),
         Ok(Outcome::NeedsLogin(reason)) => format!("needs login: {reason}"),
-        Ok(Outcome::Retry { after, cause }) => format!("try again in {after:?}, {}", cause.as_ref().map_or("busy", |cause| cause.code())),
+        Ok(Outcome::Retry { after, cause }) => {
+            format!("try again in {after:?}, {}", cause.as_ref().map_or("busy", |cause| cause.code()))
+        }
         Ok(other) => format!("{other:?}"),
         Err(error) => format!("{}: {error}", error.code()),
     }

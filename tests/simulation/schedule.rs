@@ -222,10 +222,11 @@ impl Schedule {
         let host = self.saved[tenant].host;
         let secret = {
             let mut state = self.world.lock();
-            let host = &mut state.hosts.hosts[host];
-            host.secret += 1;
-            host.secret
+            let code_host = &mut state.hosts.hosts[host];
+            code_host.secret += 1;
+            code_host.secret
         };
+        self.ask();
         self.save(tenant, Saved { host, secret });
     }
 
@@ -241,7 +242,18 @@ impl Schedule {
         }
         let saved = *state.rng.pick(&others);
         drop(state);
+        // Often in the middle of refreshes, and some users log in again at once.
+        self.ask();
         self.save(tenant, saved);
+        let logins = self.world.lock().rng.within(0..=3);
+        for _ in 0..logins {
+            let at = self.at(self.connection());
+            let delay = self.world.lock().rng.millis(0..=20_000);
+            self.spawn(async move {
+                pause(delay).await;
+                at.log_in().await;
+            });
+        }
     }
 
     /// Each node sees it a little later.
@@ -306,7 +318,7 @@ impl Schedule {
             }
         }
         for process in &self.machines {
-            let finished = tokio::time::timeout(Duration::from_secs(700), process.keeper.finish()).await;
+            let finished = tokio::time::timeout(Duration::from_secs(60), process.keeper.finish()).await;
             if finished.is_err() {
                 self.world.violate(format!("a refresh at node {} does not end", process.id));
             }

@@ -84,8 +84,6 @@ pub(crate) enum Weakness {
     NoLease,
     /// Every write succeeds, whatever is stored.
     NoCompareAndSwap,
-    /// Reads that follow a refusal show what was there before.
-    StaleReads,
     /// A code host that says, asked about the client, that it is accepted, whatever is true.
     NoProbe,
 }

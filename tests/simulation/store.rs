@@ -26,8 +26,6 @@ pub(crate) struct Rows {
 struct Row {
     tokens: StoredTokens,
     lease: Option<(LeaseOwner, Duration)>,
-    /// What was there before the last write.
-    before: Option<StoredTokens>,
 }
 
 /// The store as one node reaches it.
@@ -171,12 +169,7 @@ impl NodeStore {
 impl TokenStore for NodeStore {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let number = number(connection);
-        let stale = self.world.settings.weakness == Some(Weakness::StaleReads);
-        let effect = move |state: &mut State| {
-            let stale = stale && state.ledger.refused_a_moment_ago(number, state.now());
-            let row = state.rows.rows.get(&number)?;
-            Some(if stale { row.before.clone().unwrap_or(row.tokens.clone()) } else { row.tokens.clone() })
-        };
+        let effect = move |state: &mut State| state.rows.rows.get(&number).map(|row| row.tokens.clone());
         let show = |tokens: &Option<StoredTokens>| match tokens {
             Some(tokens) => Stored::open(connection, tokens).to_string(),
             None => "nothing".to_owned(),
@@ -201,8 +194,8 @@ impl TokenStore for NodeStore {
             }
             let stored = Stored::open(&id, &tokens);
             match row {
-                Some(row) => row.before = Some(std::mem::replace(&mut row.tokens, tokens)),
-                None => _ = state.rows.rows.insert(number, Row { tokens, lease: None, before: None }),
+                Some(row) => row.tokens = tokens,
+                None => _ = state.rows.rows.insert(number, Row { tokens, lease: None }),
             }
             crate::invariants::written(state, node, number, stored);
             true
@@ -232,7 +225,8 @@ impl TokenStore for NodeStore {
             row.lease = Some((owner, now + duration));
             true
         };
-        self.call("lease", number, true, effect, |taken| if *taken { "taken" } else { "another has it" }.to_owned()).await
+        self.call("lease", number, true, effect, |taken| if *taken { "taken" } else { "another has it" }.to_owned())
+            .await
     }
 
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
