@@ -37,3 +37,28 @@ impl Drop for SeededRandom {
         seeded::replace(self.before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IntegrationId;
+
+    #[test]
+    fn other_threads_have_the_systems_random_numbers() {
+        let _seeded = SeededRandom::on_this_thread(7);
+        let elsewhere = || std::thread::spawn(|| IntegrationId::random().unwrap()).join().unwrap();
+        let [one, other] = [elsewhere(), elsewhere()];
+        assert_ne!(one, other);
+        assert_ne!(IntegrationId::random().unwrap(), one);
+    }
+
+    #[test]
+    fn the_one_before_goes_on_when_another_ends() {
+        let outer = SeededRandom::on_this_thread(1);
+        let first = IntegrationId::random().unwrap();
+        drop(outer);
+        let _outer = SeededRandom::on_this_thread(1);
+        drop(SeededRandom::on_this_thread(2));
+        assert_eq!(IntegrationId::random().unwrap(), first);
+    }
+}

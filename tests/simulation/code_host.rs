@@ -232,9 +232,10 @@ impl Network {
                 said.unwrap_or_else(|| Said::json(400, r#"{"error":"invalid_grant"}"#))
             }
             Asked::Revoke { pair } => {
+                let leaving = state.ledger.is_leaving(state.ledger.pairs[*pair].connection);
                 let pair = &mut state.ledger.pairs[*pair];
                 if pair.state == PairState::Live {
-                    pair.state = PairState::RevokedByApp;
+                    pair.state = if leaving { PairState::RevokedByUser } else { PairState::RevokedByApp };
                 }
                 Said::json(200, "{}")
             }

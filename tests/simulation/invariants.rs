@@ -301,7 +301,6 @@ pub(crate) fn nothing_is_lost(state: &State, connection: usize) -> Result<(), St
     match pair.state {
         PairState::Live if stored.dead.is_some() => Err(format!("{stored} is alive")),
         PairState::Live | PairState::RevokedByUser => Ok(()),
-        PairState::RevokedByApp if state.ledger.is_leaving(connection) => Ok(()),
         PairState::RevokedByApp => Err(format!("{stored} was revoked by the app")),
         PairState::Spent => {
             let next = pair.successor.expect("what is spent has a successor");
