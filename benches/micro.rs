@@ -1,8 +1,8 @@
 //! The steps of a login, one by one, beside the same step with the `oauth2` crate where it has one; and the allocations
 //! of whole logins. See docs/performance.md.
 //!
-//!     cargo bench --bench micro                nanoseconds, instructions where valgrind is installed, allocations
-//!     cargo bench --bench micro -- --quick     a smoke test
+//!     cargo bench -p codehost-oauth-benches --bench micro                nanoseconds, instructions where valgrind is installed, allocations
+//!     cargo bench -p codehost-oauth-benches --bench micro -- --quick     a smoke test
 
 #![allow(
     missing_docs,

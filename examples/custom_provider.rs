@@ -25,7 +25,13 @@ use codehost_oauth::{
     EmailEvidence, Integration, OAuthProvider, PendingLogins, Platform, RefreshToken, Scope, ScopeDescription, Scopes,
     TokenSet, User, UserState, VerifiedGrant,
 };
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use support::{Failure, exit, print};
+use tokio::net::TcpListener;
 use url::Url;
 
 const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo::new(base_url))));
@@ -186,9 +192,13 @@ async fn main() -> ExitCode {
 }
 
 async fn log_in() -> Result<(), Failure> {
-    let server = fake_forgejo().await;
+    let server = fake_forgejo().await.map_err(|error| Failure {
+        code: "listen".to_owned(),
+        message: format!("the fake cannot listen on a loopback address: {error}"),
+        hint: String::new(),
+    })?;
     let network = Network::public_only().allow_loopback_http();
-    let provider = FORGEJO.at(BaseUrl::parse(&server.uri(), &network)?)?;
+    let provider = FORGEJO.at(BaseUrl::parse(&server, &network)?)?;
     let host: codehost_oauth::Host = "https://packages.example.com".parse()?;
     let request = SetupRequest::new(host.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
     print(&format!("{}\n\n", provider.setup_guide(&request)))?;
@@ -227,25 +237,34 @@ const TOKENS: &str =
     r#"{"access_token":"an-access-token","token_type":"bearer","expires_in":3600,"refresh_token":"a-refresh-token"}"#;
 const USER: &str = r#"{"id":7,"login":"jane","full_name":"Jane Doe","email":"jane@example.com"}"#;
 
-/// Answers as Forgejo does, to the two requests of a login and to nothing else.
-async fn fake_forgejo() -> wiremock::MockServer {
-    use wiremock::matchers::{body_string_contains, header, method, path};
-    use wiremock::{Mock, MockServer, ResponseTemplate};
+/// Answers as Forgejo does, to the two requests of a login and to nothing else. Gives its URL.
+async fn fake_forgejo() -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+        }
+    });
+    Ok(url)
+}
 
-    let server = MockServer::start().await;
-    Mock::given(method("POST"))
-        .and(path("/login/oauth/access_token"))
-        .and(body_string_contains("client_secret=secret"))
-        .and(body_string_contains("code=a-code"))
-        .and(body_string_contains("code_verifier="))
-        .respond_with(ResponseTemplate::new(200).set_body_raw(TOKENS, "application/json"))
-        .mount(&server)
-        .await;
-    Mock::given(method("GET"))
-        .and(path("/api/v1/user"))
-        .and(header("authorization", "Bearer an-access-token"))
-        .respond_with(ResponseTemplate::new(200).set_body_raw(USER, "application/json"))
-        .mount(&server)
-        .await;
-    server
+async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    #[allow(clippy::disallowed_methods, reason = "within the limit")]
+    let body = Limited::new(body, 1 << 16).collect().await.unwrap_or_default().to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    let bearer = head.headers.get("authorization").is_some_and(|value| value == "Bearer an-access-token");
+    let exchange = ["client_secret=secret", "code=a-code", "code_verifier="].iter().all(|field| body.contains(field));
+    let json = match (head.method.as_str(), head.uri.path()) {
+        ("POST", "/login/oauth/access_token") if exchange => TOKENS,
+        ("GET", "/api/v1/user") if bearer => USER,
+        _ => "",
+    };
+    let mut response = http::Response::new(Full::from(json));
+    if json.is_empty() {
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+    }
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    Ok(response)
 }

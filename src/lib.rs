@@ -128,8 +128,3 @@ pub mod custom {
     pub use crate::oauth::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
     pub use crate::transport::Reply;
 }
-
-/// The README's examples are tests.
-#[cfg(all(doctest, feature = "testing"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -1,9 +1,9 @@
 //! Whole logins, side by side: this crate, the floor, and the plain `oauth2` crate. See docs/performance.md.
 //!
-//!     cargo bench --bench login                       everything
-//!     cargo bench --bench login -- --quick            a smoke test: do all ways still log in?
-//!     cargo bench --bench login -- --instructions     what valgrind counts, and nothing else
-//!     cargo bench --bench login -- --legs             what latency costs, and nothing else
+//!     cargo bench -p codehost-oauth-benches --bench login                       everything
+//!     cargo bench -p codehost-oauth-benches --bench login -- --quick            a smoke test: do all ways still log in?
+//!     cargo bench -p codehost-oauth-benches --bench login -- --instructions     what valgrind counts, and nothing else
+//!     cargo bench -p codehost-oauth-benches --bench login -- --legs             what latency costs, and nothing else
 //!
 //! Every figure comes from a process of its own, of a program of its own, and the ways take turns.
 

@@ -1,8 +1,8 @@
 //! What one process holds and how fast it stays: 1, 1,000 and 100,000 integrations; 100,000 pending logins in cookies;
 //! 10,000 connections of a `TokenKeeper` on each store. See docs/performance.md.
 //!
-//!     cargo bench --bench scale                writes docs/images/scale.svg too
-//!     cargo bench --bench scale -- --quick     a hundredth of it, and no picture
+//!     cargo bench -p codehost-oauth-benches --bench scale                writes docs/images/scale.svg too
+//!     cargo bench -p codehost-oauth-benches --bench scale -- --quick     a hundredth of it, and no picture
 //!
 //! The stores of servers need PostgreSQL and Redis, which `scripts/test` installs. Each runs on loopback, with a port and
 //! a folder of its own, and ends with the bench.
@@ -55,7 +55,7 @@ fn main() {
     let mut panels = vec![panel.join().unwrap()];
     panels.push(keeper::measure(quick));
     if !quick {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images/scale.svg");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/images/scale.svg");
         std::fs::write(path, svg(&panels)).unwrap();
         println!("\nThe curves are in docs/images/scale.svg.");
     }

@@ -92,7 +92,9 @@ impl<'a> Run<'a> {
 pub fn work<L: Login>() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() != Some("run") {
-        println!("This is one of the ways that `cargo bench --bench login` compares, and does nothing by itself.");
+        println!(
+            "This is one of the ways that `cargo bench -p codehost-oauth-benches --bench login` compares, and does nothing by itself."
+        );
         return;
     }
     let run = Run::from_args(args);

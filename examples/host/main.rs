@@ -2,7 +2,7 @@
 //! an account page.
 //!
 //! ```text
-//! cargo run --example host -- --demo
+//! cargo run -p host -- --demo
 //! ```
 //!
 //! starts a fake Bitbucket and a fake GitLab beside it, so that nothing else is needed. Without `--demo`, it is a real

@@ -40,11 +40,11 @@
 //! let logins = Logins::in_cookie(Packages, &public_url, keys);
 //! let app: axum::Router = axum::Router::new().merge(logins.router());
 //!
-//! # async fn example(app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(mut app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::http::Request;
-//! use tower::ServiceExt as _;
+//! use tower_service::Service as _;
 //!
-//! let answer = app.oneshot(Request::get("/login/nobody").body(String::new())?).await?;
+//! let answer = app.call(Request::get("/login/nobody").body(String::new())?).await?;
 //! assert_eq!(answer.status(), 404);
 //! assert_eq!(answer.headers()["cache-control"], "no-store");
 //! # Ok(())

@@ -1,26 +1,15 @@
 //! `examples/check` as a program.
 
-use std::path::PathBuf;
 use std::process::Output;
 
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use tokio::process::Command;
 
+use crate::programs::example;
 use crate::support::free_address;
 
-/// The program, beside this test's own. `cargo test` builds both; `cargo test --test it` alone does not.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("check");
-    if !program.exists() {
-        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "check"]).status();
-        assert!(built.unwrap().success());
-    }
-    program
-}
-
 async fn run(base_url: &str, secret: Option<&str>, more: &[&str]) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Command::new(example("check"));
     command.args(["--platform", "gitlab", "--base-url", base_url, "--host", "http://127.0.0.1:9000"]);
     command.args(["--id", "demo", "--client-id", "my-id", "--access", "sign-in", "--allow-http"]).args(more);
     command.env_remove("CODEHOST_CLIENT_SECRET");

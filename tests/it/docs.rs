@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 #[cfg(target_os = "linux")]
 use std::process::Command;
 
-const PAGES: [&str; 2] = ["docs/security.md", "docs/vendor-changes.md"];
+use crate::programs::root;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+const PAGES: [&str; 2] = ["docs/security.md", "docs/vendor-changes.md"];
 
 fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()

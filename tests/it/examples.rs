@@ -1,10 +1,8 @@
 //! The examples `login` and `setup_guide` as the programs that people run: flags, output and exit status.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, gitlab};
 use serde_json::{Value, json};
@@ -12,45 +10,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::programs::example;
 use crate::support::free_address;
 use crate::watch;
 
 const SECRET: &str = "canary-example-secret-77";
 
-/// The examples' folder. `cargo test` builds them beside the tests; what is missing or stale is built here, once.
-fn examples() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().unwrap().parent().unwrap();
-        let folder = profile.join("examples");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let newest = [root.join("src"), root.join("examples")].iter().map(|folder| newest(folder)).max().unwrap();
-        let fresh = |name| std::fs::metadata(folder.join(name)).and_then(|m| m.modified()).is_ok_and(|t| t >= newest);
-        if !(fresh("login") && fresh("setup_guide")) {
-            let mut build = std::process::Command::new(env!("CARGO"));
-            build.current_dir(root).args(["build", "--quiet", "--example", "login", "--example", "setup_guide"]);
-            build.arg("--target-dir").arg(profile.parent().unwrap());
-            if profile.ends_with("release") {
-                build.arg("--release");
-            }
-            assert!(build.status().unwrap().success());
-        }
-        folder
-    })
-}
-
-fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let time = |entry: std::fs::DirEntry| match entry.file_type().unwrap().is_dir() {
-        true => newest(&entry.path()),
-        false => entry.metadata().unwrap().modified().unwrap(),
-    };
-    entries.map(time).max().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
 fn program(name: &str) -> Command {
-    let mut command = Command::new(examples().join(name));
+    let mut command = Command::new(example(name));
     command.env_remove("CODEHOST_CLIENT_SECRET").stdin(Stdio::null()).kill_on_drop(true);
     command
 }

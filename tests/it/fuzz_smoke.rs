@@ -1,15 +1,16 @@
 //! The fuzz targets as property tests: with their seeds, with seeds in which something was changed, and with any bytes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::fuzz_targets::ALL;
+use crate::programs::root;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let folder = root().join("fuzz/seeds").join(target);
     // A package has no `fuzz/`.
     let Ok(files) = fs::read_dir(folder) else { return vec![b"{}".to_vec()] };
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
@@ -59,7 +60,7 @@ fn every_target_with_its_seeds_and_with_noise() {
 /// A target that is not run is not there.
 #[test]
 fn every_target_is_a_binary_with_seeds() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let fuzz = root().join("fuzz");
     let Ok(manifest) = fs::read_to_string(fuzz.join("Cargo.toml")) else { return };
     for (name, _) in ALL {
         assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");

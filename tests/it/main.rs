@@ -46,6 +46,7 @@ mod observe;
 mod pending;
 mod port;
 mod prepare;
+mod programs;
 mod purpose;
 mod return_to;
 mod revoke;

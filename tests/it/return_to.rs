@@ -1,7 +1,5 @@
 //! Row C4 of the threat model: where a person is sent after the login is on the host itself.
 
-use std::path::Path;
-
 use codehost_oauth::ReturnTo;
 use proptest::prelude::*;
 use url::Url;
@@ -10,7 +8,7 @@ const BASE: &str = "https://packages.example.com/app/login";
 
 /// Each line is a verdict and a JSON string.
 fn corpus() -> Vec<(bool, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/login/return_to.txt");
+    let path = crate::programs::root().join("tests/fixtures/login/return_to.txt");
     let text = std::fs::read_to_string(path).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let entry = |line: &str| {

@@ -1,7 +1,5 @@
 //! The setup guides of both platforms, byte for byte, and what must be true of every one of them.
 
-use std::path::Path;
-
 use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{Access, BaseUrl, IntegrationId, Platform};
@@ -30,7 +28,7 @@ fn group(path: &str) -> AppOwner {
 
 /// Compares with a fixture, or writes it if `UPDATE_FIXTURES` is set.
 fn assert_fixture(name: &str, actual: &str) -> Result {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/setup").join(name);
+    let path = crate::programs::root().join("tests/fixtures/setup").join(name);
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
         std::fs::write(&path, actual)?;
     }

@@ -29,7 +29,7 @@ impl Program {
     }
 
     pub(super) async fn start(listen: &str, database: Option<&Path>, keys: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(program());
+        let mut command = Command::new(crate::programs::package("host"));
         command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS").envs(keys.iter().copied());
         if let Some(database) = database {
             command.arg("--database").arg(database);
@@ -72,16 +72,6 @@ fn watch_errors(errors: ChildStderr) {
             watch::page("the errors of the host", &line);
         }
     });
-}
-
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(Path::parent).unwrap().join("examples").join("host");
-    if !program.exists() {
-        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "host"]).status();
-        assert!(built.unwrap().success());
-    }
-    program
 }
 
 /// A directory of this test's own below the target directory, empty.

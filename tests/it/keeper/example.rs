@@ -15,7 +15,6 @@ const KEYS: &str = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_programs_renew_once() -> Result {
-    build()?;
     let callback = "https://app.example.com/oauth/callback/gitlab/demo";
     let app = FakeApplication::new("id", "canary-keeper-secret", callback, "read_user");
     let gitlab = FakeGitLab::builder().application(app).token_lifetime(Some(Duration::from_secs(2))).start().await?;
@@ -51,14 +50,13 @@ async fn several_programs_renew_once() -> Result {
 
 #[tokio::test]
 async fn what_is_missing_is_named() -> Result {
-    build()?;
     let gitlab = FakeGitLab::builder().start().await?;
     let flags = Flags { gitlab: &gitlab, store: "sqlite:/nowhere/at/all.db" };
     let output = flags.command("token").env_remove("CODEHOST_SEAL_KEYS").output()?;
     assert!(String::from_utf8(output.stderr)?.starts_with("error[seal_keys_missing]: "));
     let output = flags.command("token").output()?;
     assert!(String::from_utf8(output.stderr)?.starts_with("error[store_"));
-    assert_eq!(Command::new(program()?).output()?.status.code(), Some(2));
+    assert_eq!(Command::new(crate::programs::package("keeper")).output()?.status.code(), Some(2));
     Ok(())
 }
 
@@ -69,7 +67,7 @@ struct Flags<'a> {
 
 impl Flags<'_> {
     fn command(&self, action: &str) -> Command {
-        let mut command = Command::new(program().unwrap());
+        let mut command = Command::new(crate::programs::package("keeper"));
         command.args([action, "--platform", "gitlab", "--base-url", self.gitlab.base_url(), "--allow-http"]);
         command.args(["--host", "https://app.example.com", "--id", "demo", "--client-id", "id", "--access", "sign-in"]);
         command.args(["--store", self.store, "--connection", "gitlab:demo:1"]);
@@ -105,17 +103,4 @@ async fn answer_of_the_token_endpoint(gitlab: &FakeGitLab) -> Result<String> {
         "{{\"access_token\":\"{}\",\"token_type\":\"Bearer\",\"expires_in\":2,\"refresh_token\":\"{refresh}\",\"scope\":\"read_user\"}}",
         tokens.access_token.expose_for(base)?
     ))
-}
-
-/// `cargo test --test it` does not build the examples.
-fn build() -> Result {
-    let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--locked", "--example", "keeper"]).status()?;
-    assert!(status.success());
-    Ok(())
-}
-
-fn program() -> Result<std::path::PathBuf> {
-    let tests = std::env::current_exe()?;
-    let target = tests.parent().and_then(|deps| deps.parent()).expect("target/debug");
-    Ok(target.join("examples/keeper"))
 }

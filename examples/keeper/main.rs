@@ -4,10 +4,11 @@
 //! export CODEHOST_CLIENT_SECRET=… CODEHOST_SEAL_KEYS=1:$(head -c 32 /dev/urandom | base64)
 //! flags="--platform gitlab --base-url https://git.example.com --host http://127.0.0.1:9000 --id demo \
 //!     --client-id … --access sign-in --store sqlite:tokens.db --connection gitlab:demo:42"
-//! cargo run --example keeper -- import $flags < answer-of-the-token-endpoint.json
-//! cargo run --example keeper -- token $flags
+//! cargo run -p keeper -- import $flags < answer-of-the-token-endpoint.json
+//! cargo run -p keeper -- token $flags
 //! ```
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::Read as _;
