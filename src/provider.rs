@@ -117,6 +117,54 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
     }
 
+    /// Ends these tokens and no others of the same user: one request, or none. A keeper calls it for a pair that a new
+    /// login has replaced, so a platform that can only end all of a user's tokens at once must not do it here.
+    ///
+    /// Signature: `async fn revoke_pair(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
+    /// -> Result<Revocation, Error>`
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_code`](Self::exchange_code).
+    async fn revoke_pair(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        tokens: &TokenSet,
+    ) -> Result<Revocation, Error> {
+        let (_, _, _) = (http, client, tokens);
+        Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+    }
+
+    /// Whether a refusal of [`refresh`](Self::refresh) that says
+    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected) can also be about the client: some platforms answer
+    /// a dead refresh token in the words of a wrong client secret. Then [`accepts_client`](Self::accepts_client) is
+    /// asked before anybody has to log in again. Sends nothing.
+    fn can_mean_client(&self, refusal: &Error) -> bool {
+        let _ = refusal;
+        false
+    }
+
+    /// Whether the platform accepts the client id and secret, found out by a code that was made up: one request. `false`
+    /// if that cannot be told, as for every provider that does not bring this.
+    ///
+    /// Signature: `async fn accepts_client(&self, http: &dyn Transport, client: &ClientCredentials,
+    /// callback_url: &CallbackUrl) -> Result<bool, Error>`
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; others if the
+    /// question got no response that says so or the opposite.
+    async fn accepts_client(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<bool, Error> {
+        let (_, _, _) = (http, client, callback_url);
+        Ok(false)
+    }
+
     /// Looks up whose token this is, in one network leg.
     ///
     /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
@@ -343,6 +391,28 @@ macro_rules! forward {
                 tokens: &TokenSet,
             ) -> Result<Revocation, Error> {
                 (**self).revoke(http, client, tokens).await
+            }
+
+            async fn revoke_pair(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                tokens: &TokenSet,
+            ) -> Result<Revocation, Error> {
+                (**self).revoke_pair(http, client, tokens).await
+            }
+
+            fn can_mean_client(&self, refusal: &Error) -> bool {
+                (**self).can_mean_client(refusal)
+            }
+
+            async fn accepts_client(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                callback_url: &CallbackUrl,
+            ) -> Result<bool, Error> {
+                (**self).accepts_client(http, client, callback_url).await
             }
 
             async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

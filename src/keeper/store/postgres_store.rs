@@ -3,14 +3,19 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
 
-use super::sql::{SCHEMA, failed, known, millis, stored};
+use super::sql::{self, SCHEMA, failed, known, millis, stored};
 use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
 use crate::error::{StoreError, UntrustedText};
 use crate::keeper::ConnectionId;
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
+///
+/// After a fail-over the address must lead to the new primary; sessions with a server that shuts down, or has become a replica,
+/// are ended by themselves.
 ///
 /// A pool of at most eight connections, none of which is held while the code host is called. Every statement is prepared,
 /// so a pooler in front of the server must support that (PgBouncer from 1.21 on). The tables are those of
@@ -38,7 +43,7 @@ impl PostgresStore {
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4));
+        let pool = PgPoolOptions::new().max_connections(MAX_SESSIONS).acquire_timeout(Duration::from_secs(4));
         Ok(Self { pool: pool.connect_with(options).await.map_err(failed)? })
     }
 
@@ -66,12 +71,63 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    /// Runs a statement that gives at most one row; and once more in a new session, where the old one is of no more use: after
+    /// a fail-over the address leads to the new primary. A statement that may have been done is done again only if
+    /// `repeat`: doing it again must then give the same.
+    async fn row<'q>(
+        &self,
+        repeat: bool,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<Option<PgRow>, StoreError> {
+        match self.once(query()).await {
+            Err(error) if sql::is_undone(&error) || (repeat && sql::is_over(&error)) => {
+                self.once(query()).await.map_err(failed)
+            }
+            done => done.map_err(failed),
+        }
+    }
+
+    async fn once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, sqlx::Error> {
+        let mut session = self.pool.acquire().await?;
+        let done = query.fetch_optional(&mut *session).await;
+        if done.as_ref().is_err_and(sql::is_over) {
+            drop(session.detach());
+            self.leave_server();
+        }
+        done
+    }
+
+    /// Ends the sessions that nobody is using: they are with the same server.
+    fn leave_server(&self) {
+        for _ in 0..MAX_SESSIONS {
+            let Some(session) = self.pool.try_acquire() else { return };
+            drop(session.detach());
+        }
+    }
+}
+
 #[async_trait]
 impl TokenStore for PostgresStore {
+    /// A replica would answer too, with what it was told so far, so the server says what it is.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
-        let query = sqlx::query("SELECT revision, sealed FROM codehost_oauth_tokens WHERE connection = $1");
-        let row = query.bind(connection.as_str()).fetch_optional(&self.pool).await.map_err(failed)?;
-        row.as_ref().map(stored).transpose()
+        let query = || {
+            sqlx::query(
+                "SELECT revision, sealed, pg_is_in_recovery() FROM (VALUES (1)) AS one \
+                 LEFT JOIN codehost_oauth_tokens ON connection = $1",
+            )
+            .bind(connection.as_str())
+        };
+        for _ in 0..2 {
+            let row = self.row(true, query).await?;
+            let row = row.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("no row") })?;
+            if !row.try_get::<bool, _>(2).map_err(failed)? {
+                let is_stored = row.try_get::<Option<i64>, _>(0).map_err(failed)?.is_some();
+                return is_stored.then(|| stored(&row)).transpose();
+            }
+            self.leave_server();
+        }
+        Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") })
     }
 
     async fn compare_and_swap(
@@ -80,9 +136,10 @@ impl TokenStore for PostgresStore {
         expected: Option<Revision>,
         new: &StoredTokens,
     ) -> Result<bool, StoreError> {
-        let query = match expected {
+        let query = || match expected {
             Some(expected) => sqlx::query(
-                "UPDATE codehost_oauth_tokens SET revision = $2, sealed = $3 WHERE connection = $1 AND revision = $4",
+                "UPDATE codehost_oauth_tokens SET revision = $2, sealed = $3 WHERE connection = $1 AND revision = $4 \
+                 RETURNING 1",
             )
             .bind(connection.as_str())
             .bind(new.revision.to_i64())
@@ -90,13 +147,14 @@ impl TokenStore for PostgresStore {
             .bind(expected.to_i64()),
             None => sqlx::query(
                 "INSERT INTO codehost_oauth_tokens (connection, revision, sealed) VALUES ($1, $2, $3) \
-                 ON CONFLICT (connection) DO NOTHING",
+                 ON CONFLICT (connection) DO NOTHING RETURNING 1",
             )
             .bind(connection.as_str())
             .bind(new.revision.to_i64())
             .bind(new.sealed.as_slice()),
         };
-        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        // Done twice it says that it was not done, as the contract lets it: the keeper then finds its own revision.
+        Ok(self.row(true, query).await?.is_some())
     }
 
     async fn lease(
@@ -106,28 +164,37 @@ impl TokenStore for PostgresStore {
         duration: Duration,
     ) -> Result<bool, StoreError> {
         // An end that is too far away is from a clock that has since been set back.
-        let query = sqlx::query(
-            "UPDATE codehost_oauth_tokens \
-             SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
-             WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
-             clock_timestamp() AND clock_timestamp() + interval '10 minutes')",
-        );
-        let query = query.bind(connection.as_str()).bind(owner.as_str()).bind(millis(duration));
-        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        let query = || {
+            sqlx::query(
+                "UPDATE codehost_oauth_tokens \
+                 SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
+                 WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
+                 clock_timestamp() AND clock_timestamp() + interval '10 minutes') RETURNING 1",
+            )
+            .bind(connection.as_str())
+            .bind(owner.as_str())
+            .bind(millis(duration))
+        };
+        Ok(self.row(true, query).await?.is_some())
     }
 
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE codehost_oauth_tokens SET lease_owner = NULL, lease_until = NULL \
-             WHERE connection = $1 AND lease_owner = $2",
-        );
-        query.bind(connection.as_str()).bind(owner.as_str()).execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        let query = || {
+            sqlx::query(
+                "UPDATE codehost_oauth_tokens SET lease_owner = NULL, lease_until = NULL \
+                 WHERE connection = $1 AND lease_owner = $2",
+            )
+            .bind(connection.as_str())
+            .bind(owner.as_str())
+        };
+        self.row(true, query).await.map(drop)
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1");
-        Ok(query.bind(connection.as_str()).execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        let query = || {
+            sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1 RETURNING 1").bind(connection.as_str())
+        };
+        Ok(self.row(false, query).await?.is_some())
     }
 }
 
@@ -142,6 +209,8 @@ impl fmt::Debug for PostgresStore {
 fn bad_address(_: sqlx::Error) -> StoreError {
     StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
 }
+
+const MAX_SESSIONS: u32 = 8;
 
 const CREATE: [&str; 3] = [
     "SELECT pg_advisory_xact_lock(7223372036854775001)",
