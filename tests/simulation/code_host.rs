@@ -231,12 +231,13 @@ impl Network {
                 state.log(|| format!("node {}: asks whether the client is accepted: {accepted}", self.node));
                 said.unwrap_or_else(|| Said::json(400, r#"{"error":"invalid_grant"}"#))
             }
-            Asked::Revoke { pair } => {
-                let leaving = state.ledger.is_leaving(state.ledger.pairs[*pair].connection);
-                let pair = &mut state.ledger.pairs[*pair];
+            Asked::Revoke { pair: id } => {
+                let leaving = state.ledger.is_leaving(state.ledger.pairs[*id].connection);
+                let pair = &mut state.ledger.pairs[*id];
                 if pair.state == PairState::Live {
                     pair.state = if leaving { PairState::RevokedByUser } else { PairState::RevokedByApp };
                 }
+                state.log(|| format!("node {} revokes pair {id}, disconnecting: {leaving}", self.node));
                 Said::json(200, "{}")
             }
             Asked::User { token } => self.user(state, token),

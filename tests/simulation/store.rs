@@ -105,7 +105,7 @@ impl NodeStore {
             return Err(error("the store is down"));
         }
         if read_only {
-            return Err(StoreError::Refused { detail: UntrustedText::new("READONLY") });
+            return Err(StoreError::NotPrimary { detail: UntrustedText::new("READONLY") });
         }
         match course.fault {
             Some(Fault::Error) => return Err(error("nothing was done")),
