@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::TransportError;
-use codehost_oauth::keeper::{Clock, ConnectionId, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore};
+use codehost_oauth::keeper::{Clock, ConnectionId, KeeperEvent, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore};
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use tokio::time::Instant;
@@ -59,6 +59,20 @@ impl Host {
         keeper.import(&self.connection(1), self.tokens(1, self.clock.now())).await?;
         tokio::time::advance(Duration::from_secs(7200)).await;
         Ok(keeper)
+    }
+
+    /// The same, and what grew: `CONNECTION: SCOPES`.
+    pub(crate) fn hearing(&self, builder: TokenKeeperBuilder) -> (TokenKeeperBuilder, Arc<Mutex<Vec<String>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&heard);
+        let builder = builder.on_event(move |event| {
+            list.lock().unwrap().push(match event {
+                KeeperEvent::ScopesGrew { connection, scopes } => format!("{connection}: {scopes}"),
+                KeeperEvent::ClientRejected { integration, cause } => format!("{integration}: {}", cause.code()),
+                other => format!("{other:?}"),
+            });
+        });
+        (builder, heard)
     }
 
     pub(crate) fn text(&self, token: &AccessToken) -> String {
