@@ -26,6 +26,8 @@ pub(super) struct Record {
     pub(super) dead: Option<LoginReason>,
     /// Stored before it was known whose they are.
     pub(super) unverified: bool,
+    /// The login that they come from, by the revision that its import wrote first; `None` if that is not known.
+    pub(super) login: Option<Revision>,
     /// The scopes that the login asked for.
     asked: Option<Scopes>,
     /// More scopes were granted than are kept.
@@ -42,6 +44,7 @@ impl Record {
             refreshing_since: None,
             dead: None,
             unverified: false,
+            login: None,
             asked: None,
             scopes_cut,
         })
@@ -50,6 +53,7 @@ impl Record {
     /// Those of a login that asked for these scopes.
     pub(super) fn of_login(tokens: TokenSet, asked: &Scopes) -> Result<Self, KeeperError> {
         let mut record = Self::new(tokens)?;
+        record.login = Some(record.revision);
         record.asked = Some(asked.clone()).filter(|asked| !cut(&mut asked.clone()));
         Ok(record)
     }
@@ -65,6 +69,7 @@ impl Record {
         }
         let mut record = Self::new(tokens)?;
         record.scopes_cut |= keeps_scopes && old.scopes_cut;
+        record.login = old.login;
         record.asked = old.asked.clone();
         Ok(record)
     }
@@ -77,6 +82,7 @@ impl Record {
             refreshing_since: self.refreshing_since,
             dead: self.dead.clone(),
             unverified: self.unverified,
+            login: self.login,
             asked: self.asked.clone(),
             scopes_cut: self.scopes_cut,
         })
@@ -132,6 +138,7 @@ impl Record {
             dead: self.dead.as_ref().map(LoginReason::code),
             dead_for: self.dead.as_ref().filter(|reason| is_of_client(reason)).map(|_| client_mark(client_id)),
             unverified: self.unverified,
+            login: self.login.map(Revision::to_i64),
             asked: self.asked.as_ref().map(ToString::to_string),
             scopes_cut: self.scopes_cut,
         };
@@ -178,6 +185,7 @@ impl Record {
                 .filter(|_| json.dead_for.is_none_or(|mark| mark == client_mark(client_id)))
                 .map(|code| LoginReason::from_code(&code).unwrap_or(LoginReason::Refused)),
             unverified: json.unverified,
+            login: json.login.map(Revision::from_i64),
             asked: json.asked.and_then(|scopes| scopes.parse().ok()),
             scopes_cut: json.scopes_cut,
         })
@@ -300,6 +308,8 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     scopes_cut: bool,
@@ -319,6 +329,7 @@ struct Owned {
     dead_for: Option<String>,
     #[serde(default)]
     unverified: bool,
+    login: Option<i64>,
     asked: Option<String>,
     #[serde(default)]
     scopes_cut: bool,

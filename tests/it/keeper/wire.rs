@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::TransportError;
-use codehost_oauth::keeper::{Clock, ConnectionId, KeeperEvent, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore};
+use codehost_oauth::keeper::{
+    Clock, ConnectionId, KeeperEvent, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore,
+};
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use tokio::time::Instant;
