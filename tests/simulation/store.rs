@@ -243,7 +243,8 @@ impl TokenStore for NodeStore {
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
         let number = number(connection);
         let effect = move |state: &mut State| {
-            state.ledger.deleted(number);
+            let now = state.now();
+            state.ledger.deleted(number, now);
             state.rows.rows.remove(&number).is_some()
         };
         self.call("delete", number, true, effect, |deleted| deleted.to_string()).await

@@ -3,6 +3,7 @@
 mod ends;
 mod example;
 mod faults;
+mod imports;
 mod in_process;
 mod processes;
 mod remembered;
