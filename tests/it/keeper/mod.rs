@@ -2,8 +2,12 @@
 
 mod ends;
 mod example;
+mod fail_over;
 mod faults;
 mod in_process;
+mod lock_out;
+mod moved;
+mod pauses;
 mod processes;
 mod remembered;
 mod scenario;
@@ -11,4 +15,5 @@ mod servers;
 mod stores;
 mod storm;
 mod unverified;
+mod upgrades;
 mod wire;
