@@ -51,6 +51,12 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// What the platform's form says about a scope.
     fn describe_scope(&self, scope: &Scope) -> ScopeDescription;
 
+    /// The scopes that a token with `scope` does not need any more, since it may do what they allow: those that come with
+    /// the scope's check box, unless the platform knows of more.
+    fn covered_scopes(&self, scope: &Scope) -> Scopes {
+        self.describe_scope(scope).implies
+    }
+
     /// Where the browser comes back to. It does not depend on any credentials.
     fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
         CallbackUrl::new(host, self.platform().id(), id)
@@ -305,7 +311,7 @@ impl Hash for Platform {
     }
 }
 
-/// The required scopes that were not granted, neither by name nor by implication.
+/// The required scopes that were not granted, neither by name nor by one that covers them.
 pub(crate) fn missing_scopes(
     provider: &dyn OAuthProvider,
     required: &Scopes,
@@ -317,8 +323,8 @@ pub(crate) fn missing_scopes(
     let mut covered: Vec<Scope> = granted.iter().cloned().collect();
     let mut next = 0;
     while let Some(scope) = covered.get(next) {
-        let implied = provider.describe_scope(scope).implies;
-        let new: Vec<Scope> = implied.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
+        let more = provider.covered_scopes(scope);
+        let new: Vec<Scope> = more.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
         covered.extend(new);
         next = next.saturating_add(1);
     }
@@ -348,6 +354,10 @@ macro_rules! forward {
 
             fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
                 (**self).describe_scope(scope)
+            }
+
+            fn covered_scopes(&self, scope: &Scope) -> Scopes {
+                (**self).covered_scopes(scope)
             }
 
             fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {

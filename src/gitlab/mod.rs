@@ -145,6 +145,10 @@ impl OAuthProvider for GitLab {
         scopes::describe(scope)
     }
 
+    fn covered_scopes(&self, scope: &Scope) -> Scopes {
+        scopes::covered(scope)
+    }
+
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         setup::guide(&self.base_url, &self.callback_url(&request.host, &request.id), request)
     }

@@ -18,7 +18,7 @@ use super::pauses::Waiting;
 use super::record::Record;
 use super::store::LeaseOwner;
 use super::{busy, not_now};
-use crate::error::{ApiError, Error, KeeperError, TokenError};
+use crate::error::{AnswerError, ApiError, Error, KeeperError, TokenError};
 use crate::integration::Integration;
 use crate::token::{AccessToken, RefreshToken, TokenSet};
 
@@ -147,13 +147,13 @@ impl Flight {
                 drop(permit);
                 self.store(new, marked).await.map(Some)
             }
-            Err(error) if is_dead(&error) => {
+            Err(Failure { error, .. }) if is_dead(&error) => {
                 drop(permit);
                 self.refused(marked, record.refreshing_since.is_some()).await
             }
-            Err(error) => {
+            Err(Failure { error, is_unspent }) => {
                 drop(permit);
-                if record.refreshing_since.is_none() && matches!(*error, Error::Token { .. } | Error::Config(_)) {
+                if is_unspent && record.refreshing_since.is_none() {
                     self.unmark(&record, &marked).await;
                 }
                 match &*error {
@@ -167,18 +167,19 @@ impl Flight {
     /// The refresh. A refusal that can be about the client is one about the token only if the client is accepted at the
     /// same time: after the refusal it is asked for, and then the refresh is sent once more, since what kept the client out
     /// may have ended between the two.
-    async fn renew(&self, token: &RefreshToken) -> Result<TokenSet, Arc<Error>> {
+    async fn renew(&self, token: &RefreshToken) -> Result<TokenSet, Failure> {
         let refusal = match self.refresh(token).await {
             Err(refusal) if is_dead(&refusal) && self.integration.provider().can_mean_client(&refusal) => refusal,
-            answer => return answer.map_err(Arc::new),
+            answer => return answer.map_err(Failure::of_refresh),
         };
-        match self.client.is_accepted(self.integration.accepts_client()).await? {
-            true => self.refresh(token).await.map_err(Arc::new),
-            false => Err(Arc::new(unclear(refusal))),
+        match self.client.is_accepted(self.integration.accepts_client()).await {
+            Ok(true) => self.refresh(token).await.map_err(Failure::of_refresh),
+            Ok(false) => Err(Failure { error: Arc::new(unclear(refusal)), is_unspent: true }),
+            Err(error) => Err(Failure { error, is_unspent: true }),
         }
     }
 
-    /// The code host has answered, so the token is not spent: nobody has to wonder about it later.
+    /// The code host has refused, so the token is not spent: nobody has to wonder about it later.
     async fn unmark(&self, old: &Record, marked: &Record) {
         if let Ok(clean) = old.successor() {
             let _ = self.write(marked, &clean).await;
@@ -351,6 +352,23 @@ impl Flight {
     /// If this fails the lease may end early. Then another node may begin too, and the compare-and-swap decides.
     async fn extend_lease(&self) {
         let _ = in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await;
+    }
+}
+
+/// Why there are no new tokens, and whether the refresh token was surely not spent for it.
+struct Failure {
+    error: Arc<Error>,
+    is_unspent: bool,
+}
+
+impl Failure {
+    fn of_refresh(error: Error) -> Self {
+        let is_unspent = match &error {
+            Error::Token { .. } | Error::Config(_) => true,
+            Error::Answer { cause, .. } => matches!(cause, AnswerError::RateLimited { .. }),
+            _ => false,
+        };
+        Self { error: Arc::new(error), is_unspent }
     }
 }
 

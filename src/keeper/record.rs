@@ -434,6 +434,31 @@ mod tests {
         assert_eq!(Record::open(&stored, &ring, &other, &origin(), "id").err().unwrap().code(), "seal_rejected");
     }
 
+    /// What the contract of a store lets a record be, and less than it has room for.
+    #[test]
+    fn the_largest_record_fits_into_every_store() {
+        let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+        let connection: ConnectionId = "gitlab:demo:42".parse().unwrap();
+        let base_url: &'static str = Box::leak(format!("https://git.example.com/{}", "a".repeat(2000)).into());
+        let origin = Origin::new("demo".parse().unwrap(), BaseUrl::constant(base_url));
+        for byte in ["a", "\"", "\\", "\\\"~"] {
+            let token = || byte.repeat(16 * 1024 / byte.len());
+            let mut tokens = TokenSet::new(AccessToken::new(token(), &origin).unwrap());
+            tokens.refresh_token = RefreshToken::new(token(), &origin);
+            let flood: Scopes = (0..100_000).map(|n| format!("{n}{}", "x".repeat(n % 250)).parse().unwrap()).collect();
+            tokens.scopes = Some(flood.clone());
+            let mut record = Record::of_login(tokens, &flood.iter().take(200).cloned().collect()).unwrap();
+            record.refreshing_since = Some(UNIX_EPOCH + Duration::from_secs(10_000_000_000));
+            record.dead = Some(LoginReason::AnswerLost);
+            let stored = record.seal(&ring, &connection, "id").unwrap();
+            assert!(stored.sealed.len() < 48 * 1024, "{byte}: {}", stored.sealed.len());
+            let read = Record::open(&stored, &ring, &connection, &origin, "id").unwrap();
+            assert!(read.same_pair(&record));
+            assert_eq!(read.tokens.access_token.expose_for(origin.base_url()).unwrap(), token());
+            assert!(read.scopes_cut && read.tokens.scopes.unwrap().len() > 10);
+        }
+    }
+
     #[test]
     fn due_early_but_never_in_the_first_half() {
         for life in [1, 10, 60, 120, 240, 600, 7200, 86400] {

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -33,6 +34,23 @@ use crate::keeper::ConnectionId;
 /// ```
 pub struct PostgresStore {
     pool: PgPool,
+    left: Left,
+}
+
+/// When a session was found to be with a server that stops, or is not the primary. Those of the same age or older are not
+/// used again.
+#[derive(Clone, Default)]
+struct Left(Arc<Mutex<Option<Instant>>>);
+
+impl Left {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago.
+    fn elapsed(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
 }
 
 impl PostgresStore {
@@ -43,8 +61,15 @@ impl PostgresStore {
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let pool = PgPoolOptions::new().max_connections(MAX_SESSIONS).acquire_timeout(Duration::from_secs(4));
-        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)? })
+        let left = Left::default();
+        let seen = left.clone();
+        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4)).before_acquire(
+            move |_, session| {
+                let is_younger = seen.elapsed().is_none_or(|ago| session.age < ago);
+                Box::pin(async move { Ok(is_younger) })
+            },
+        );
+        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, left })
     }
 
     /// Creates the tables if they are missing. A host that migrates by itself runs the SQL of `docs/stores.md` instead and
@@ -93,41 +118,42 @@ impl PostgresStore {
         let done = query.fetch_optional(&mut *session).await;
         if done.as_ref().is_err_and(sql::is_over) {
             drop(session.detach());
-            self.leave_server();
+            self.left.now();
         }
         done
-    }
-
-    /// Ends the sessions that nobody is using: they are with the same server.
-    fn leave_server(&self) {
-        for _ in 0..MAX_SESSIONS {
-            let Some(session) = self.pool.try_acquire() else { return };
-            drop(session.detach());
-        }
     }
 }
 
 #[async_trait]
 impl TokenStore for PostgresStore {
-    /// A replica would answer too, with what it was told so far, so the server says what it is.
+    /// A server that has become a replica, or was made read-only, would answer too, with what it was told so far. So it says
+    /// what it is. One that takes no writes although it is the primary, by the word of a new session, is believed.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let query = || {
             sqlx::query(
-                "SELECT revision, sealed, pg_is_in_recovery() FROM (VALUES (1)) AS one \
-                 LEFT JOIN codehost_oauth_tokens ON connection = $1",
+                "SELECT revision, sealed, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on' \
+                 FROM (VALUES (1)) AS one LEFT JOIN codehost_oauth_tokens ON connection = $1",
             )
             .bind(connection.as_str())
         };
-        for _ in 0..2 {
+        let mut is_first = true;
+        loop {
             let row = self.row(true, query).await?;
             let row = row.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("no row") })?;
-            if !row.try_get::<bool, _>(2).map_err(failed)? {
+            let is_replica = row.try_get::<bool, _>(2).map_err(failed)?;
+            let is_read_only = row.try_get::<bool, _>(3).map_err(failed)?;
+            // Not for each read of a primary in maintenance.
+            let is_doubtful = is_read_only && self.left.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
+            if is_first && (is_replica || is_doubtful) {
+                self.left.now();
+                is_first = false;
+            } else if is_replica {
+                return Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") });
+            } else {
                 let is_stored = row.try_get::<Option<i64>, _>(0).map_err(failed)?.is_some();
                 return is_stored.then(|| stored(&row)).transpose();
             }
-            self.leave_server();
         }
-        Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") })
     }
 
     async fn compare_and_swap(
@@ -209,8 +235,6 @@ impl fmt::Debug for PostgresStore {
 fn bad_address(_: sqlx::Error) -> StoreError {
     StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
 }
-
-const MAX_SESSIONS: u32 = 8;
 
 const CREATE: [&str; 3] = [
     "SELECT pg_advisory_xact_lock(7223372036854775001)",

@@ -274,6 +274,9 @@ fn what_is_no_account_key_is_no_connection() {
         let error = text.parse::<codehost_oauth::keeper::ConnectionId>().unwrap_err();
         assert_eq!(error.code(), "connection_id", "{text:?}");
     }
+    let longest = format!("gitlab:demo:{}", "1".repeat(1012));
+    assert!(longest.parse::<codehost_oauth::keeper::ConnectionId>().is_ok());
+    assert!(format!("{longest}1").parse::<codehost_oauth::keeper::ConnectionId>().is_err());
 }
 
 /// The disconnect gives up waiting and revokes what it knows. What the refresh then brings must not live on unknown.

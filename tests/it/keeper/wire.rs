@@ -96,6 +96,8 @@ pub(crate) struct Wire {
     now: AtomicUsize,
     pub(crate) most: AtomicUsize,
     pub(crate) down: AtomicBool,
+    /// What `Retry-After` says in each answer.
+    pub(crate) retry_after: Mutex<Option<String>>,
     answers: Mutex<HashMap<String, (u16, String)>>,
     /// What was posted, with the last part of its path.
     forms: Mutex<Vec<(String, String)>>,
@@ -147,7 +149,10 @@ impl Transport for Wire {
         if request.method() == http::Method::POST {
             self.forms.lock().unwrap().push((path, String::from_utf8(request.into_body()).unwrap()));
         }
-        let answer = http::Response::builder().status(status).header("content-type", "application/json");
+        let mut answer = http::Response::builder().status(status).header("content-type", "application/json");
+        if let Some(seconds) = &*self.retry_after.lock().unwrap() {
+            answer = answer.header("retry-after", seconds);
+        }
         Ok(answer.body(body.replace("{n}", &n.to_string()).into_bytes()).unwrap())
     }
 }
