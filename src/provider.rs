@@ -51,6 +51,12 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// What the platform's form says about a scope.
     fn describe_scope(&self, scope: &Scope) -> ScopeDescription;
 
+    /// The scopes that a token with `scope` does not need any more, since it may do what they allow: those that come with
+    /// the scope's check box, unless the platform knows of more.
+    fn covered_scopes(&self, scope: &Scope) -> Scopes {
+        self.describe_scope(scope).implies
+    }
+
     /// Where the browser comes back to. It does not depend on any credentials.
     fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
         CallbackUrl::new(host, self.platform().id(), id)
@@ -115,6 +121,54 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ) -> Result<Revocation, Error> {
         let (_, _, _) = (http, client, tokens);
         Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+    }
+
+    /// Ends these tokens and no others of the same user: one request, or none. A keeper calls it for a pair that a new
+    /// login has replaced, so a platform that can only end all of a user's tokens at once must not do it here.
+    ///
+    /// Signature: `async fn revoke_pair(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
+    /// -> Result<Revocation, Error>`
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_code`](Self::exchange_code).
+    async fn revoke_pair(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        tokens: &TokenSet,
+    ) -> Result<Revocation, Error> {
+        let (_, _, _) = (http, client, tokens);
+        Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+    }
+
+    /// Whether a refusal of [`refresh`](Self::refresh) that says
+    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected) can also be about the client: some platforms answer
+    /// a dead refresh token in the words of a wrong client secret. Then [`accepts_client`](Self::accepts_client) is
+    /// asked before anybody has to log in again. Sends nothing.
+    fn can_mean_client(&self, refusal: &Error) -> bool {
+        let _ = refusal;
+        false
+    }
+
+    /// Whether the platform accepts the client id and secret, found out by a code that was made up: one request. `false`
+    /// if that cannot be told, as for every provider that does not bring this.
+    ///
+    /// Signature: `async fn accepts_client(&self, http: &dyn Transport, client: &ClientCredentials,
+    /// callback_url: &CallbackUrl) -> Result<bool, Error>`
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; others if the
+    /// question got no response that says so or the opposite.
+    async fn accepts_client(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<bool, Error> {
+        let (_, _, _) = (http, client, callback_url);
+        Ok(false)
     }
 
     /// Looks up whose token this is, in one network leg.
@@ -257,7 +311,7 @@ impl Hash for Platform {
     }
 }
 
-/// The required scopes that were not granted, neither by name nor by implication.
+/// The required scopes that were not granted, neither by name nor by one that covers them.
 pub(crate) fn missing_scopes(
     provider: &dyn OAuthProvider,
     required: &Scopes,
@@ -269,8 +323,8 @@ pub(crate) fn missing_scopes(
     let mut covered: Vec<Scope> = granted.iter().cloned().collect();
     let mut next = 0;
     while let Some(scope) = covered.get(next) {
-        let implied = provider.describe_scope(scope).implies;
-        let new: Vec<Scope> = implied.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
+        let more = provider.covered_scopes(scope);
+        let new: Vec<Scope> = more.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
         covered.extend(new);
         next = next.saturating_add(1);
     }
@@ -300,6 +354,10 @@ macro_rules! forward {
 
             fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
                 (**self).describe_scope(scope)
+            }
+
+            fn covered_scopes(&self, scope: &Scope) -> Scopes {
+                (**self).covered_scopes(scope)
             }
 
             fn callback_url(&self, host: &Host, id: &IntegrationId) -> CallbackUrl {
@@ -343,6 +401,28 @@ macro_rules! forward {
                 tokens: &TokenSet,
             ) -> Result<Revocation, Error> {
                 (**self).revoke(http, client, tokens).await
+            }
+
+            async fn revoke_pair(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                tokens: &TokenSet,
+            ) -> Result<Revocation, Error> {
+                (**self).revoke_pair(http, client, tokens).await
+            }
+
+            fn can_mean_client(&self, refusal: &Error) -> bool {
+                (**self).can_mean_client(refusal)
+            }
+
+            async fn accepts_client(
+                &self,
+                http: &dyn Transport,
+                client: &ClientCredentials,
+                callback_url: &CallbackUrl,
+            ) -> Result<bool, Error> {
+                (**self).accepts_client(http, client, callback_url).await
             }
 
             async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

@@ -4,7 +4,45 @@
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandom> {
     #[cfg(all(test, feature = "seal", feature = "testing"))]
     tests::count()?;
+    #[cfg(feature = "testing")]
+    if seeded::fill(bytes) {
+        return Ok(());
+    }
     getrandom::fill(bytes).map_err(|_| NoRandom)
+}
+
+/// Bytes from a seed, so that a test can be repeated exactly. Off on every thread until a test asks for it.
+#[cfg(feature = "testing")]
+pub(crate) mod seeded {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// Sets the seed of this thread, or none, and returns what was there before.
+    pub(crate) fn replace(seed: Option<u64>) -> Option<u64> {
+        STATE.replace(seed)
+    }
+
+    pub(super) fn fill(bytes: &mut [u8]) -> bool {
+        let Some(mut state) = STATE.get() else { return false };
+        for chunk in bytes.chunks_mut(8) {
+            let (next, number) = splitmix(state);
+            state = next;
+            chunk.iter_mut().zip(number.to_le_bytes()).for_each(|(byte, random)| *byte = random);
+        }
+        STATE.set(Some(state));
+        true
+    }
+
+    /// SplitMix64, as Vigna published it: <https://prng.di.unimi.it/splitmix64.c>.
+    fn splitmix(state: u64) -> (u64, u64) {
+        let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (state, mixed ^ (mixed >> 31))
+    }
 }
 
 /// The system's generator failed. Each phase has an error of its own for it.

@@ -24,6 +24,7 @@ mod keeper;
 mod pending;
 #[path = "../../tests/it/port.rs"]
 mod port;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/it/keeper/servers.rs"]
 mod servers;
 #[path = "../support/mod.rs"]

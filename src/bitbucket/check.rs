@@ -41,7 +41,7 @@ pub(super) async fn check(
             report.push(finding.saying(message).network());
         }
     }
-    credentials(answer, true).into_iter().for_each(|finding| report.push(finding));
+    credentials(answer, true, REJECTED).into_iter().for_each(|finding| report.push(finding));
     report.push_not_checked(
         "callback_url",
         format!(
@@ -61,3 +61,7 @@ async fn api(api_url: &BaseUrl, http: &Bounded<'_>) -> Result<(), Error> {
     let reply = Reply::get_public(http, &api_url.endpoint(&["2.0", "user"])).await?;
     if matches!(reply.status().as_u16(), 401 | 403) { Ok(()) } else { Err(super::refusal::api(api_url, &reply)) }
 }
+
+/// The same words stand for both.
+const REJECTED: &str = "Bitbucket does not accept the client id and secret: one of them is wrong, or Bitbucket refuses this \
+                        client for some minutes, as it does after many requests.";

@@ -16,9 +16,10 @@ use futures_util::future;
 use url::Url;
 
 use crate::base_url::BaseUrl;
-use crate::check::{CheckReport, CheckRequest};
+use crate::check::{CheckReport, CheckRequest, acceptance};
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::host::CallbackUrl;
 use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
 use crate::provider::{OAuthProvider, Platform};
@@ -238,6 +239,19 @@ impl OAuthProvider for BitbucketCloud {
             where_to: Some(self.base_url.endpoint(&["account", "settings", "app-authorizations", ""])),
             how: "Open \"App authorizations\" in your personal Bitbucket settings, and click \"Revoke\".",
         })
+    }
+
+    fn can_mean_client(&self, refusal: &Error) -> bool {
+        refusal::can_mean_client(refusal)
+    }
+
+    async fn accepts_client(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<bool, Error> {
+        acceptance(self.token_endpoint().probe(http, client, callback_url).await, true)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

@@ -19,7 +19,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
             callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
             setup_link: setup_link(),
         },
-        // `invalid_client` was never seen; a dead refresh token is answered like a wrong secret.
+        // `invalid_client` was never seen; a dead refresh token is answered like a wrong secret: see `can_mean_client`.
         ("unauthorized_client" | "invalid_client", Grant::AuthorizationCode) => {
             TokenError::ClientRejected { setup_link: setup_link() }
         }
@@ -42,6 +42,15 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         _ => TokenError::Refused,
     };
     Error::Token { cause, answer: refusal.answer() }
+}
+
+/// Whether a refused refresh may be about the client: a dead refresh token has the words of a wrong secret, and those of a
+/// client that is refused for some minutes.
+pub(super) fn can_mean_client(refusal: &Error) -> bool {
+    let Error::Token { answer, .. } = refusal else {
+        return false;
+    };
+    answer.error().is_some_and(|error| error.sanitized() == "unauthorized_client")
 }
 
 /// What a refusal of `/2.0` means. The body may be empty or of odd types.

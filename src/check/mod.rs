@@ -13,7 +13,7 @@ mod finding;
 mod render;
 mod request;
 
-pub(crate) use self::credentials::credentials;
+pub(crate) use self::credentials::{WRONG_CREDENTIALS, acceptance, credentials};
 pub use self::finding::{Finding, Level};
 pub use self::request::{Bounded, CheckRequest};
 

@@ -27,6 +27,13 @@ pub enum StoreError {
         /// What the driver says.
         detail: UntrustedText,
     },
+    /// A server that may not be written to, or not yet: a replica, or one that is starting. A new connection is made for
+    /// each further call, so that the new primary is found after a fail-over. Nothing was done.
+    #[error("the token store is not the primary, or is not ready yet")]
+    NotPrimary {
+        /// What the store says.
+        detail: UntrustedText,
+    },
     /// The store refused: rights, disk, memory.
     #[error("the token store refused the request")]
     Refused {
@@ -55,6 +62,11 @@ impl StoreError {
             Self::Unreachable { .. } => {
                 Advice::operator("store_unreachable", "Start the token store, or correct its address.").transient()
             }
+            Self::NotPrimary { .. } => Advice::operator(
+                "store_not_primary",
+                "Wait for the end of the fail-over; if it stays, give the address of the primary.",
+            )
+            .transient(),
             Self::Refused { .. } => {
                 Advice::operator("store_refused", "Look into the token store's log: rights, disk, memory.").transient()
             }
@@ -126,7 +138,14 @@ pub enum KeeperError {
 impl KeeperError {
     pub(crate) fn advice(&self) -> Advice {
         match self {
-            Self::NeedsLogin(reason) => Advice::user(reason.code(), "Log in again.").needs_login(),
+            Self::NeedsLogin(reason) => match reason {
+                LoginReason::ScopesMissing { scopes } => {
+                    let hint = format!("Log in again, and allow what is asked for by now: {scopes}.");
+                    Advice::user(reason.code(), hint).public("Please log in again: more is asked for by now.")
+                }
+                reason => Advice::user(reason.code(), "Log in again."),
+            }
+            .needs_login(),
             Self::Retry { after, cause } => match cause {
                 Some(cause) => Advice { hint: cause.hint(), ..Advice::code_host(cause.code(), "") },
                 None => Advice::operator("busy", "Try again in a moment."),

@@ -52,7 +52,8 @@ impl TokenError {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
                 format!(
-                    "Compare client id and secret with the OAuth application{}, and enter both again.",
+                    "Compare client id and secret with the OAuth application{}, and enter both again. If they are right, wait \
+                     some minutes: a code host may refuse a client for a while.",
                     at(setup_link.as_deref())
                 ),
             ),

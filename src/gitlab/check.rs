@@ -3,7 +3,7 @@ use url::Url;
 
 use super::GitLab;
 use crate::base_url::BaseUrl;
-use crate::check::{Bounded, CheckReport, CheckRequest, Finding, credentials};
+use crate::check::{Bounded, CheckReport, CheckRequest, Finding, WRONG_CREDENTIALS, credentials};
 use crate::error::{AnswerError, Audience, Error, TransportError};
 use crate::scope::Scopes;
 use crate::token::ClientCredentials;
@@ -39,7 +39,7 @@ pub(super) async fn check(
                 }
             }
             let answer = gitlab.token_endpoint().probe(&http, client, &request.callback_url).await;
-            credentials(answer, false).into_iter().for_each(|finding| report.push(finding));
+            credentials(answer, false, WRONG_CREDENTIALS).into_iter().for_each(|finding| report.push(finding));
         }
         Err(finding) => {
             report.push(finding.network());

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::base_url::BaseUrl;
-use crate::check::{CheckReport, CheckRequest};
+use crate::check::{CheckReport, CheckRequest, acceptance};
 use crate::error::{BaseUrlError, ConfigError, Error};
 use crate::grant::{AuthorizationRequest, VerifiedGrant};
+use crate::host::CallbackUrl;
 use crate::membership::{Group, Membership};
 use crate::oauth::{ClientAuthentication, TokenEndpoint};
 use crate::provider::{OAuthProvider, Platform};
@@ -144,6 +145,10 @@ impl OAuthProvider for GitLab {
         scopes::describe(scope)
     }
 
+    fn covered_scopes(&self, scope: &Scope) -> Scopes {
+        scopes::covered(scope)
+    }
+
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         setup::guide(&self.base_url, &self.callback_url(&request.host, &request.id), request)
     }
@@ -185,6 +190,25 @@ impl OAuthProvider for GitLab {
             None => Ok(Revocation::Revoked),
             Some(refusal) => Err(refusal::revocation(&self.base_url, &refusal)),
         }
+    }
+
+    /// GitLab ends one pair at a time.
+    async fn revoke_pair(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        tokens: &TokenSet,
+    ) -> Result<Revocation, Error> {
+        self.revoke(http, client, tokens).await
+    }
+
+    async fn accepts_client(
+        &self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<bool, Error> {
+        acceptance(self.token_endpoint().probe(http, client, callback_url).await, false)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

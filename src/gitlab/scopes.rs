@@ -34,9 +34,29 @@ pub(crate) fn describe(scope: &Scope) -> ScopeDescription {
     ScopeDescription::new(scope.clone(), scope.as_str().to_owned(), reason)
 }
 
+/// What a token may do by a wider scope. The form still has a check box for each, and an authorization that asks for one
+/// needs it ticked, so this is no implication of the form.
+pub(super) fn covered(scope: &Scope) -> Scopes {
+    let narrower: &[&'static str] = match scope.as_str() {
+        "api" => &["read_api", "read_user"],
+        "read_api" => &["read_user"],
+        _ => &[],
+    };
+    narrower.iter().copied().map(Scope::known).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wider_scope_covers_narrower_ones() {
+        for (scope, narrower) in
+            [("api", "read_api read_user"), ("read_api", "read_user"), ("read_user", ""), ("sudo", "")]
+        {
+            assert_eq!(covered(&scope.parse().unwrap()).to_string(), narrower);
+        }
+    }
 
     #[test]
     fn every_level_has_its_scopes() {

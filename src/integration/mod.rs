@@ -368,6 +368,31 @@ impl Integration {
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
     }
 
+    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
+    #[cfg(feature = "seal")]
+    pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
+        self.observe("revoke_pair", pin!((*self.provider).revoke_pair(&self.http, &self.client, tokens))).await
+    }
+
+    /// Whether the code host accepts the client; see [`OAuthProvider::accepts_client`].
+    #[cfg(feature = "seal")]
+    pub(crate) async fn accepts_client(&self) -> Result<bool, Error> {
+        let call = (*self.provider).accepts_client(&self.http, &self.client, &self.callback_url);
+        self.observe("accepts_client", pin!(call)).await
+    }
+
+    /// The scopes that a login asks for.
+    #[cfg(feature = "seal")]
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The client id and secret.
+    #[cfg(feature = "seal")]
+    pub(crate) fn client(&self) -> &ClientCredentials {
+        &self.client
+    }
+
     /// Runs one operation in a span of its own, if the feature `tracing` is on.
     fn observe<'a, T>(
         &'a self,

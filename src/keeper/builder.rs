@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::clock::{Clock, SystemClock};
+use super::event::KeeperEvent;
 use super::inner::Inner;
 use super::remembered::Remembered;
 use super::store::TokenStore;
@@ -87,7 +88,11 @@ pub struct TokenKeeperBuilder {
     in_flight: usize,
     fresh_for: Duration,
     verify_identity: bool,
+    require_scopes: bool,
+    on_event: Arc<OnEvent>,
 }
+
+pub(super) type OnEvent = dyn Fn(&KeeperEvent) + Send + Sync;
 
 impl TokenKeeperBuilder {
     pub(super) fn new(store: Arc<dyn TokenStore>, ring: KeyRing, integrations: Arc<dyn Integrations>) -> Self {
@@ -101,6 +106,8 @@ impl TokenKeeperBuilder {
             in_flight: 4,
             fresh_for: Duration::ZERO,
             verify_identity: false,
+            require_scopes: true,
+            on_event: Arc::new(|_| {}),
         }
     }
 
@@ -135,10 +142,29 @@ impl TokenKeeperBuilder {
         self
     }
 
-    /// Asks the platform after each refresh whose the new tokens are, and refuses those of another person, and those
-    /// with more scopes than before: one more network leg. Off unless set.
+    /// Asks the platform after each refresh whose the new tokens are, and gives nobody those of another user: one more round
+    /// trip for each refresh. Off unless set.
+    ///
+    /// A refresh token belongs to one user at the code host already; this is a second check, against a code host that
+    /// mixes its own tokens up. Its price: new tokens are stored at once, but nobody gets them before the user was looked
+    /// up, so a connection then depends on the user's endpoint too.
     pub fn verify_identity(mut self, verify: bool) -> Self {
         self.verify_identity = verify;
+        self
+    }
+
+    /// Whether a connection needs a new login as soon as its integration asks for more scopes than it did at the login:
+    /// [`LoginReason::ScopesMissing`](super::LoginReason::ScopesMissing). On unless set. Without it such connections go on
+    /// with what they have, and calls that need more are refused by the code host.
+    pub fn require_scopes(mut self, require: bool) -> Self {
+        self.require_scopes = require;
+        self
+    }
+
+    /// Hears of what an administrator should know; nothing unless set. The same goes to the log at `WARN` with the feature
+    /// `tracing`. It is called in the middle of a refresh, so it must not block.
+    pub fn on_event(mut self, hear: impl Fn(&KeeperEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Arc::new(hear);
         self
     }
 
@@ -159,6 +185,8 @@ impl TokenKeeperBuilder {
                 lease: self.lease,
                 patience: self.patience,
                 verify_identity: self.verify_identity,
+                require_scopes: self.require_scopes,
+                on_event: self.on_event,
                 flights: Arc::new(Flights::new(self.in_flight)),
                 remembered: Remembered::new(self.fresh_for),
             }),

@@ -50,6 +50,9 @@ impl FromStr for ConnectionId {
         let plain = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
         };
+        if text.len() > MAX_LENGTH {
+            return Err(ConfigError::ConnectionId);
+        }
         let mut parts = text.split(':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(platform), Some(integration), Some(subject), None) if plain(platform) && plain(subject) => {
@@ -71,3 +74,6 @@ impl fmt::Debug for ConnectionId {
         write!(f, "ConnectionId({})", self.text)
     }
 }
+
+/// Far more than any platform's ids need, and less than a store's index has room for.
+const MAX_LENGTH: usize = 1024;

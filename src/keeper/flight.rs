@@ -7,22 +7,27 @@ use futures_util::future::{Either, select};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::busy;
+use super::binding::Binding;
+use super::client::{self, Client};
 use super::connection::ConnectionId;
+use super::event::KeeperEvent;
 use super::flights::Takeoff;
 use super::inner::{FIRST_PAUSE, Inner, MAX_PAUSE, Written, in_time};
 use super::outcome::{LoginReason, Outcome};
-use super::record::{Record, duplicate};
+use super::pauses::Waiting;
+use super::record::Record;
 use super::store::LeaseOwner;
-use crate::error::{ApiError, Error, KeeperError, StoreError, TokenError};
+use super::{busy, not_now};
+use crate::error::{AnswerError, ApiError, Error, KeeperError, TokenError};
 use crate::integration::Integration;
-use crate::token::{AccessToken, Origin, RefreshToken, TokenSet};
+use crate::token::{AccessToken, RefreshToken, TokenSet};
 
 pub(super) struct Flight {
     inner: Arc<Inner>,
     integration: Arc<Integration>,
-    origin: Origin,
     connection: ConnectionId,
+    binding: Binding,
+    client: Arc<Client>,
     permits: Arc<Semaphore>,
     owner: LeaseOwner,
     unwanted: Option<AccessToken>,
@@ -36,10 +41,11 @@ impl Flight {
         unwanted: Option<AccessToken>,
     ) -> Result<Self, KeeperError> {
         Ok(Self {
-            origin: integration.expected().origin.clone(),
             inner,
             integration,
             connection: takeoff.connection.clone(),
+            binding: takeoff.binding,
+            client: Arc::clone(&takeoff.client),
             permits: Arc::clone(&takeoff.permits),
             owner: LeaseOwner::random()?,
             unwanted,
@@ -51,12 +57,19 @@ impl Flight {
     pub(super) async fn run(self) -> Result<Outcome, KeeperError> {
         let until = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
         let mut pause = FIRST_LOOK;
+        let integration = self.connection.integration();
         loop {
             // The limit is for requests, so nobody who only waits for another node counts.
             let permit = Arc::clone(&self.permits).acquire_owned();
             let Ok(Ok(permit)) = tokio::time::timeout_at(until, permit).await else {
                 return Ok(busy());
             };
+            // Those before us may have heard that nobody should ask for a while.
+            if let Some(waiting) = self.inner.flights.pauses(integration, self.binding, |p| p.waiting(&self.connection))
+            {
+                drop(permit);
+                return self.waits(waiting).await;
+            }
             let landed = match in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await {
                 Ok(true) => self.leased(permit).await,
                 Ok(false) => {
@@ -81,12 +94,22 @@ impl Flight {
         }
     }
 
+    /// What there is for somebody who must wait: the stored token, as long as it is good.
+    async fn waits(&self, waiting: Waiting) -> Result<Outcome, KeeperError> {
+        let valid =
+            self.load().await?.filter(|record| self.unwanted.is_none() && record.is_valid(self.inner.clock.now()));
+        match valid {
+            Some(record) => Ok(Outcome::StillValid(record.tokens.access_token)),
+            None => not_now(waiting.after, waiting.cause),
+        }
+    }
+
     /// What the store says by now, if that is an end.
     async fn look(&self) -> Result<Option<Outcome>, KeeperError> {
         let Some(record) = self.load().await? else {
             return Ok(Some(Outcome::NeedsLogin(LoginReason::NotConnected)));
         };
-        Ok(self.inner.settle(&record, self.unwanted.as_ref()).map(by_others))
+        Ok(self.settle(&record, self.unwanted.as_ref()).map(by_others))
     }
 
     /// With the lease. `None`: somebody has written in between, look again.
@@ -94,7 +117,7 @@ impl Flight {
         let Some(record) = self.load().await? else {
             return Ok(Some(Outcome::NeedsLogin(LoginReason::NotConnected)));
         };
-        if let Some(outcome) = self.inner.settle(&record, self.unwanted.as_ref()) {
+        if let Some(outcome) = self.settle(&record, self.unwanted.as_ref()) {
             return Ok(Some(by_others(outcome)));
         }
         if record.unverified {
@@ -116,20 +139,50 @@ impl Flight {
         match self.write(&record, &marked).await? {
             Written::Yes => {}
             Written::Conflict(_) => return Ok(None),
+            Written::Foreign(error) => return Err(error),
         }
-        let answer = self.refresh(token).await;
-        match answer {
+        match self.renew(token).await {
             Ok(tokens) => {
-                let new = self.judge(tokens, &record, &marked).await?;
+                let new = self.renewed(tokens, &record)?;
                 drop(permit);
                 self.store(new, marked).await.map(Some)
             }
-            Err(error) if is_dead(&error) => {
+            Err(Failure { error, .. }) if is_dead(&error) => {
                 drop(permit);
                 self.refused(marked, record.refreshing_since.is_some()).await
             }
-            Err(Error::Config(error)) => Err(error.into()),
-            Err(error) => self.failed(&record, error).map(Some),
+            Err(Failure { error, is_unspent }) => {
+                drop(permit);
+                if is_unspent && record.refreshing_since.is_none() {
+                    self.unmark(&record, &marked).await;
+                }
+                match &*error {
+                    Error::Config(error) => Err(error.clone().into()),
+                    _ => self.failed(&record, error).map(Some),
+                }
+            }
+        }
+    }
+
+    /// The refresh. A refusal that can be about the client is one about the token only if the client is accepted at the
+    /// same time: after the refusal it is asked for, and then the refresh is sent once more, since what kept the client out
+    /// may have ended between the two.
+    async fn renew(&self, token: &RefreshToken) -> Result<TokenSet, Failure> {
+        let refusal = match self.refresh(token).await {
+            Err(refusal) if is_dead(&refusal) && self.integration.provider().can_mean_client(&refusal) => refusal,
+            answer => return answer.map_err(Failure::of_refresh),
+        };
+        match self.client.is_accepted(self.integration.accepts_client()).await {
+            Ok(true) => self.refresh(token).await.map_err(Failure::of_refresh),
+            Ok(false) => Err(Failure { error: Arc::new(unclear(refusal)), is_unspent: true }),
+            Err(error) => Err(Failure { error, is_unspent: true }),
+        }
+    }
+
+    /// The code host has refused, so the token is not spent: nobody has to wonder about it later.
+    async fn unmark(&self, old: &Record, marked: &Record) {
+        if let Ok(clean) = old.successor() {
+            let _ = self.write(marked, &clean).await;
         }
     }
 
@@ -146,42 +199,18 @@ impl Flight {
         }
     }
 
-    /// The record to store for new tokens: what the answer left out is as before, and tokens that are not what they
-    /// should be are marked.
-    async fn judge(&self, mut tokens: TokenSet, old: &Record, marked: &Record) -> Result<Record, KeeperError> {
+    /// The record to store for new tokens. They are stored before anything else can go wrong: what the host wants to be sure
+    /// of is found out behind that, and they are not handed out before.
+    fn renewed(&self, mut tokens: TokenSet, old: &Record) -> Result<Record, KeeperError> {
         tokens.received_at = self.inner.clock.now();
-        if tokens.refresh_token.is_none() {
-            tokens.refresh_token = old.tokens.refresh_token.as_ref().map(RefreshToken::duplicate);
+        if !tokens.notes.is_empty() {
+            let (connection, notes) = (self.connection.clone(), tokens.notes.clone());
+            self.inner.tell(&KeeperEvent::OddResponse { connection, notes });
         }
-        let granted = tokens.scopes.clone();
-        if tokens.scopes.is_none() {
-            tokens.scopes = old.tokens.scopes.clone();
-        }
-        let mut new = Record::new(tokens)?;
-        if !self.inner.verify_identity {
-            return Ok(new);
-        }
-        let grew = match (old.scopes(), &granted) {
-            (Some(old), Some(new)) => !new.is_subset(old),
-            _ => false,
-        };
-        let wrong = if grew { Some(LoginReason::ScopesGrew) } else { None };
-        let wrong = match wrong {
-            Some(reason) => Some(reason),
-            None => match self.is_ours(&new.tokens.access_token).await {
-                Ok(true) => None,
-                Ok(false) => Some(LoginReason::SubjectChanged),
-                // They are stored before anything else can go wrong, and not handed out before this is known.
-                Err(_) => {
-                    new.unverified = true;
-                    None
-                }
-            },
-        };
-        if wrong.is_some() {
-            // The old pair stays, although it is spent: nobody must use the other one.
-            new.tokens = duplicate(&marked.tokens);
-            new.dead = wrong;
+        let mut new = Record::renewed(tokens, old)?;
+        new.unverified = self.inner.verify_identity;
+        if let Some(scopes) = old.grown_scopes(&new, &self.integration) {
+            self.inner.tell(&KeeperEvent::ScopesGrew { connection: self.connection.clone(), scopes });
         }
         Ok(new)
     }
@@ -198,11 +227,12 @@ impl Flight {
         match ours {
             Ok(true) => {}
             Ok(false) => known.dead = Some(LoginReason::SubjectChanged),
-            Err(error) => return self.failed(record, error).map(Some),
+            Err(error) => return self.failed(record, Arc::new(error)).map(Some),
         }
         match self.write(record, &known).await? {
-            Written::Yes => Ok(self.inner.settle(&known, self.unwanted.as_ref())),
+            Written::Yes => Ok(self.settle(&known, self.unwanted.as_ref())),
             Written::Conflict(_) => Ok(None),
+            Written::Foreign(error) => Err(error),
         }
     }
 
@@ -218,8 +248,13 @@ impl Flight {
                     let _ = self.integration.revoke(&new.tokens).await;
                     return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
                 }
+                // A login at another code host has taken the place, and nobody will ever ask for these.
+                Ok(Written::Foreign(error)) => {
+                    let _ = self.integration.revoke_pair(&new.tokens).await;
+                    return Err(error);
+                }
                 // Stored by an earlier try, and somebody has gone on from there.
-                Ok(Written::Conflict(Some(found))) if found.same_pair(&new) && new.dead.is_none() => break,
+                Ok(Written::Conflict(Some(found))) if found.same_pair(&new) => break,
                 // Only a remark about the pair that these tokens replace.
                 Ok(Written::Conflict(Some(found))) if found.same_pair(&over) => {
                     over = found;
@@ -227,27 +262,31 @@ impl Flight {
                 }
                 // A new login, or what another node got: not older than ours.
                 Ok(Written::Conflict(Some(found))) => {
-                    let outcome = self.inner.settle(&found, None);
+                    let outcome = self.settle(&found, None);
                     return Ok(outcome.map(by_others).unwrap_or_else(busy));
                 }
-                Err(error) => error,
+                Err(KeeperError::Store(error)) => error,
+                Err(error) => return Err(error),
             };
             if Instant::now() >= until {
-                return Err(match error {
-                    KeeperError::Store(cause) => KeeperError::Unsaved { cause },
-                    _ => KeeperError::Unsaved { cause: StoreError::TimedOut },
-                });
+                return Err(KeeperError::Unsaved { cause: error });
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(MAX_PAUSE);
             self.extend_lease().await;
         }
-        self.inner.flights.resume(&self.connection);
-        Ok(match new.dead {
-            Some(reason) => Outcome::NeedsLogin(reason),
-            None if new.unverified => busy(),
-            None => Outcome::Renewed(new.tokens.access_token),
-        })
+        self.inner.flights.pauses(self.connection.integration(), self.binding, |p| p.succeeded(&self.connection));
+        if !new.unverified {
+            return Ok(Outcome::Renewed(new.tokens.access_token));
+        }
+        match self.is_ours(&new.tokens.access_token).await {
+            // They are asked about again by whoever comes next.
+            Err(_) => Ok(busy()),
+            ours => Ok(match self.verified(&new, ours).await? {
+                Some(Outcome::StillValid(token)) => Outcome::Renewed(token),
+                outcome => outcome.unwrap_or_else(busy),
+            }),
+        }
     }
 
     /// The code host says that the refresh token is dead. That is final only if nobody has stored newer ones.
@@ -260,7 +299,7 @@ impl Flight {
                 return Ok(Some(Outcome::NeedsLogin(LoginReason::NotConnected)));
             };
             if !found.same_pair(&marked) {
-                return Ok(self.inner.settle(&found, self.unwanted.as_ref()).map(by_others));
+                return Ok(self.settle(&found, self.unwanted.as_ref()).map(by_others));
             }
             if found.dead.is_some() || Instant::now() >= until {
                 break found;
@@ -269,41 +308,71 @@ impl Flight {
         };
         let reason = if tried_before { LoginReason::AnswerLost } else { LoginReason::Refused };
         let mut dead = found.successor()?;
-        dead.dead = Some(found.dead.unwrap_or(reason));
+        let reason = found.dead.clone().unwrap_or(reason);
+        dead.dead = Some(reason.clone());
         dead.refreshing_since = None;
         match self.write(&found, &dead).await {
             Ok(Written::Conflict(_)) => Ok(None),
+            Ok(Written::Foreign(error)) => Err(error),
             // Not remembered, then: the next one asks the code host again and hears the same.
             Ok(Written::Yes) | Err(_) => Ok(Some(Outcome::NeedsLogin(reason))),
         }
     }
 
-    /// Neither new tokens nor a final no: what is stored stays.
-    fn failed(&self, record: &Record, error: Error) -> Result<Outcome, KeeperError> {
-        let refused = matches!(&error, Error::Token { answer, .. } if answer.status().is_client_error());
-        let (asked, cause) = (error.retry_after(), Arc::new(error));
-        let after = self.inner.flights.pause(&self.connection, asked, Some(Arc::clone(&cause)));
+    /// Neither new tokens nor a final no: what is stored stays. What concerns all connections lets all wait.
+    fn failed(&self, record: &Record, cause: Arc<Error>) -> Result<Outcome, KeeperError> {
+        let (integration, asked) = (self.connection.integration(), cause.retry_after());
+        let is_rejected = client::is_rejected(&cause);
+        let (is_new, after) = self.inner.flights.pauses(integration, self.binding, |pauses| {
+            if is_rejected {
+                return (pauses.hold_all(client::REJECTION_SERVES, &cause), client::REJECTION_SERVES);
+            }
+            let after = pauses.pause(&self.connection, asked, &cause);
+            let all = if is_outage(&cause) { pauses.pause_all(asked, &cause) } else { after };
+            (false, after.max(all))
+        });
+        if is_new {
+            let event = KeeperEvent::ClientRejected { integration: integration.clone(), cause: Arc::clone(&cause) };
+            self.inner.tell(&event);
+        }
         if self.unwanted.is_none() && record.is_valid(self.inner.clock.now()) {
             return Ok(Outcome::StillValid(record.tokens.access_token.duplicate()));
         }
-        if refused {
-            Err(KeeperError::Refused { after, cause })
-        } else {
-            Ok(Outcome::Retry { after, cause: Some(cause) })
-        }
+        not_now(after, Some(cause))
+    }
+
+    fn settle(&self, record: &Record, unwanted: Option<&AccessToken>) -> Option<Outcome> {
+        self.inner.settle(&self.integration, record, unwanted)
     }
 
     async fn load(&self) -> Result<Option<Record>, KeeperError> {
-        self.inner.load(&self.connection, &self.origin).await
+        self.inner.load(&self.connection, &self.integration).await
     }
 
     async fn write(&self, over: &Record, new: &Record) -> Result<Written, KeeperError> {
-        self.inner.write(&self.connection, &self.origin, Some(over.revision), new).await
+        self.inner.write(&self.connection, &self.integration, Some(over.revision), new).await
     }
 
     /// If this fails the lease may end early. Then another node may begin too, and the compare-and-swap decides.
     async fn extend_lease(&self) {
         let _ = in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await;
+    }
+}
+
+/// Why there are no new tokens, and whether the refresh token was surely not spent for it.
+struct Failure {
+    error: Arc<Error>,
+    is_unspent: bool,
+}
+
+impl Failure {
+    fn of_refresh(error: Error) -> Self {
+        let is_unspent = match &error {
+            Error::Token { .. } | Error::Config(_) => true,
+            Error::Answer { cause, .. } => matches!(cause, AnswerError::RateLimited { .. }),
+            _ => false,
+        };
+        Self { error: Arc::new(error), is_unspent }
     }
 }
 
@@ -313,6 +382,19 @@ fn is_dead(error: &Error) -> bool {
     match error {
         Error::Token { cause: TokenError::RefreshRejected, answer } => matches!(answer.status().as_u16(), 400 | 401),
         _ => false,
+    }
+}
+
+/// The code host as a whole does not answer at the moment, or wants to be left alone: 429, 5xx, maintenance.
+fn is_outage(error: &Error) -> bool {
+    matches!(error, Error::Answer { cause, .. } if cause.is_transient())
+}
+
+/// A refusal of which nobody can tell whether it is about the token or the client: an administrator must look.
+fn unclear(refusal: Error) -> Error {
+    match refusal {
+        Error::Token { answer, .. } => Error::Token { cause: TokenError::Refused, answer },
+        error => error,
     }
 }
 

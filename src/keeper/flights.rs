@@ -1,31 +1,35 @@
-//! Which refreshes are under way in this process, how many may be, and which connections must wait.
+//! Which refreshes are under way in this process, how many may be, and who must wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::binding::Binding;
+use super::client::Client;
 use super::connection::ConnectionId;
 use super::outcome::Outcome;
-use crate::error::{Error, KeeperError};
+use super::pauses::{Pauses, Waiting};
+use super::shared_result::SharedResult;
+use crate::error::KeeperError;
 use crate::host::IntegrationId;
 
-/// How a refresh ended, for everybody who waits for it.
-pub(super) type Landing = Option<Result<Outcome, KeeperError>>;
+/// How a refresh ended.
+type Landing = SharedResult<Result<Outcome, KeeperError>>;
 
 /// What somebody gets who wants a refresh.
 pub(super) enum Entry {
     /// It is under way, perhaps since now.
-    Flight(watch::Receiver<Landing>),
-    /// The last one failed a short time ago.
-    Paused { after: Duration, cause: Option<Arc<Error>> },
+    Flight(Landing),
+    /// The last one failed a short time ago, or the whole integration must wait.
+    Paused(Waiting),
     /// Too many are under way.
     Full,
 }
 
-/// Bounded: flights by the limits below, gates by flights, pauses by their own limit.
+/// Bounded for each integration; of integrations there are as many as have failed of late.
 pub(super) struct Flights {
     state: Mutex<State>,
     limit: usize,
@@ -33,21 +37,18 @@ pub(super) struct Flights {
 
 #[derive(Default)]
 struct State {
-    running: HashMap<ConnectionId, watch::Receiver<Landing>>,
-    gates: HashMap<IntegrationId, Gate>,
-    pauses: HashMap<ConnectionId, Pause>,
+    running: HashMap<(ConnectionId, Binding), Landing>,
+    groups: HashMap<IntegrationId, HashMap<Binding, Group>>,
+    swept_at: Option<Instant>,
 }
 
-/// Lets so many refreshes of one integration through at a time. It lives as long as there are any.
-struct Gate {
+/// An integration as it is set at the moment.
+struct Group {
+    /// Lets so many refreshes through at a time.
     permits: Arc<Semaphore>,
     flights: usize,
-}
-
-struct Pause {
-    until: Instant,
-    step: Duration,
-    cause: Option<Arc<Error>>,
+    pauses: Pauses,
+    client: Arc<Client>,
 }
 
 impl Flights {
@@ -59,74 +60,57 @@ impl Flights {
     pub(super) fn enter(
         self: &Arc<Self>,
         connection: &ConnectionId,
+        binding: Binding,
         valid: bool,
         start: impl FnOnce(Takeoff),
     ) -> Entry {
         let mut state = self.lock();
-        if let Some(landing) = state.running.get(connection) {
+        let key = (connection.clone(), binding);
+        if let Some(landing) = state.running.get(&key) {
             return Entry::Flight(landing.clone());
         }
-        let now = Instant::now();
-        if let Some(pause) = state.pauses.get(connection) {
-            let after = pause.until.saturating_duration_since(now);
-            if !after.is_zero() {
-                return Entry::Paused { after, cause: pause.cause.clone() };
-            }
+        let group = state.group(connection.integration(), binding, self.limit);
+        if let Some(waiting) = group.pauses.waiting(connection) {
+            return Entry::Paused(waiting);
         }
-        let gate = state
-            .gates
-            .entry(connection.integration().clone())
-            .or_insert_with(|| Gate { permits: Arc::new(Semaphore::new(self.limit)), flights: 0 });
         let most = if valid { self.limit } else { MAX_FLIGHTS };
-        if gate.flights >= most {
+        if group.flights >= most {
             return Entry::Full;
         }
-        gate.flights = gate.flights.saturating_add(1);
-        let permits = Arc::clone(&gate.permits);
-        let (sender, landing) = watch::channel(None);
-        state.running.insert(connection.clone(), landing.clone());
+        group.flights = group.flights.saturating_add(1);
+        let (permits, client) = (Arc::clone(&group.permits), Arc::clone(&group.client));
+        let landing = Landing::new();
+        state.running.insert(key, landing.clone());
         drop(state);
-        start(Takeoff { flights: Arc::clone(self), connection: connection.clone(), permits, sender, left: false });
+        let (flights, connection) = (Arc::clone(self), connection.clone());
+        let landed = landing.clone();
+        start(Takeoff { flights, connection, binding, permits, client, landed, left: false });
         Entry::Flight(landing)
     }
 
-    /// Makes a connection wait after a failure: 30 s, doubling to 15 minutes, or what the code host asked for.
-    pub(super) fn pause(
+    /// What is known about who must wait at this integration.
+    pub(super) fn pauses<T>(
         &self,
-        connection: &ConnectionId,
-        asked: Option<Duration>,
-        cause: Option<Arc<Error>>,
-    ) -> Duration {
-        let mut state = self.lock();
-        let now = Instant::now();
-        let forgotten = |pause: &Pause| now.saturating_duration_since(pause.until) > pause.step;
-        let step = match state.pauses.get(connection) {
-            Some(pause) if !forgotten(pause) => pause.step.saturating_mul(2).min(MAX_PAUSE),
-            _ => FIRST_PAUSE,
-        };
-        let after = asked.unwrap_or_default().max(step).min(MAX_PAUSE);
-        if state.pauses.len() >= MAX_PAUSES {
-            state.pauses.retain(|_, pause| pause.until > now);
-        }
-        // Over the limit a pause is short, not long: the connection may ask again at once.
-        if state.pauses.len() < MAX_PAUSES {
-            let until = now.checked_add(after).unwrap_or(now);
-            state.pauses.insert(connection.clone(), Pause { until, step, cause });
-        }
-        after
+        integration: &IntegrationId,
+        binding: Binding,
+        work: impl FnOnce(&mut Pauses) -> T,
+    ) -> T {
+        work(&mut self.lock().group(integration, binding, self.limit).pauses)
     }
 
-    /// Ends the waiting, after a success or a new login.
+    /// Ends the waiting of a connection after a new login, whatever the settings are.
     pub(super) fn resume(&self, connection: &ConnectionId) {
-        self.lock().pauses.remove(connection);
+        if let Some(groups) = self.lock().groups.get_mut(connection.integration()) {
+            groups.values_mut().for_each(|group| group.pauses.resume(connection));
+        }
     }
 
     /// Waits until nothing is under way.
     pub(super) async fn finish(&self) {
         loop {
             let next = self.lock().running.values().next().cloned();
-            let Some(mut landing) = next else { return };
-            let _ = landing.wait_for(Option::is_some).await;
+            let Some(landing) = next else { return };
+            landing.wait().await;
         }
     }
 
@@ -135,12 +119,40 @@ impl Flights {
     }
 }
 
+impl State {
+    /// What was known of an integration's other settings is dropped with the first use of the new ones.
+    fn group(&mut self, integration: &IntegrationId, binding: Binding, limit: usize) -> &mut Group {
+        if self.groups.len() >= MANY && self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP) {
+            self.groups.retain(|_, groups| groups.values().any(Group::is_needed));
+            self.swept_at = Some(Instant::now());
+        }
+        let groups = self.groups.entry(integration.clone()).or_default();
+        if !groups.contains_key(&binding) {
+            groups.retain(|_, group| group.flights > 0);
+        }
+        groups.entry(binding).or_insert_with(|| Group {
+            permits: Arc::new(Semaphore::new(limit)),
+            flights: 0,
+            pauses: Pauses::default(),
+            client: Arc::default(),
+        })
+    }
+}
+
+impl Group {
+    fn is_needed(&self) -> bool {
+        self.flights > 0 || self.pauses.is_any()
+    }
+}
+
 /// The right to refresh a connection in this process. Ends with [`land`](Self::land), or when it is dropped.
 pub(super) struct Takeoff {
     flights: Arc<Flights>,
     pub(super) connection: ConnectionId,
+    pub(super) binding: Binding,
     pub(super) permits: Arc<Semaphore>,
-    sender: watch::Sender<Landing>,
+    pub(super) client: Arc<Client>,
+    landed: Landing,
     left: bool,
 }
 
@@ -149,7 +161,7 @@ impl Takeoff {
     /// be told what was true before they came.
     pub(super) fn land(mut self, result: Result<Outcome, KeeperError>) {
         self.leave();
-        self.sender.send_replace(Some(result));
+        self.landed.set(result);
     }
 
     fn leave(&mut self) {
@@ -157,13 +169,19 @@ impl Takeoff {
             return;
         }
         let mut state = self.flights.lock();
-        state.running.remove(&self.connection);
+        state.running.remove(&(self.connection.clone(), self.binding));
         let integration = self.connection.integration();
-        if let Some(gate) = state.gates.get_mut(integration) {
-            gate.flights = gate.flights.saturating_sub(1);
-            if gate.flights == 0 {
-                state.gates.remove(integration);
+        let Some(groups) = state.groups.get_mut(integration) else {
+            return;
+        };
+        if let Some(group) = groups.get_mut(&self.binding) {
+            group.flights = group.flights.saturating_sub(1);
+            if !group.is_needed() {
+                groups.remove(&self.binding);
             }
+        }
+        if groups.is_empty() {
+            state.groups.remove(integration);
         }
     }
 }
@@ -171,14 +189,15 @@ impl Takeoff {
 impl Drop for Takeoff {
     fn drop(&mut self) {
         self.leave();
+        self.landed.set(Err(KeeperError::Interrupted));
     }
 }
 
 /// Refreshes of one integration that run or wait for their turn.
 const MAX_FLIGHTS: usize = 1024;
-const MAX_PAUSES: usize = 10_000;
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// Above so many, integrations at which nobody refreshes and nobody waits are forgotten from time to time.
+const MANY: usize = 1000;
+const SWEEP: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "test data")]
@@ -189,13 +208,15 @@ mod tests {
         format!("gitlab:demo:{n}").parse().unwrap()
     }
 
+    const HERE: Binding = Binding::test(1);
+
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_and_given_back() {
         let flights = Arc::new(Flights::new(4));
         let mut takeoffs = Vec::new();
         let mut refused = 0;
         for n in 0..5000 {
-            match flights.enter(&connection(n), false, |takeoff| takeoffs.push(takeoff)) {
+            match flights.enter(&connection(n), HERE, false, |takeoff| takeoffs.push(takeoff)) {
                 Entry::Flight(_) => {}
                 Entry::Full => refused += 1,
                 Entry::Paused { .. } => unreachable!(),
@@ -203,14 +224,7 @@ mod tests {
         }
         assert_eq!((takeoffs.len(), refused), (MAX_FLIGHTS, 5000 - MAX_FLIGHTS));
         // Joining needs no room.
-        assert!(matches!(flights.enter(&connection(0), false, |_| unreachable!()), Entry::Flight(_)));
-        for n in 0..20_000 {
-            flights.pause(&connection(n), None, None);
-        }
-        assert_eq!(flights.lock().pauses.len(), MAX_PAUSES);
-        tokio::time::advance(MAX_PAUSE).await;
-        flights.pause(&connection(0), None, None);
-        assert!(flights.lock().pauses.len() <= 1);
+        assert!(matches!(flights.enter(&connection(0), HERE, false, |_| unreachable!()), Entry::Flight(_)));
 
         let waiting = tokio::spawn({
             let flights = Arc::clone(&flights);
@@ -223,6 +237,35 @@ mod tests {
         }
         waiting.await.unwrap();
         let state = flights.lock();
-        assert!(state.running.is_empty() && state.gates.is_empty());
+        assert!(state.running.is_empty() && state.groups.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_settings_are_another_refresh_and_other_pauses() {
+        let flights = Arc::new(Flights::new(4));
+        let mut takeoffs = Vec::new();
+        let there = Binding::test(2);
+        let cause: Arc<crate::error::Error> = Arc::new(crate::error::TransportError::TimedOut.into());
+        flights.enter(&connection(1), HERE, false, |takeoff| takeoffs.push(takeoff));
+        flights.pauses(connection(1).integration(), HERE, |pauses| pauses.pause_all(None, &cause));
+        assert!(matches!(flights.enter(&connection(2), HERE, false, |_| unreachable!()), Entry::Paused(_)));
+        for n in [1, 2] {
+            let entry = flights.enter(&connection(n), there, false, |takeoff| takeoffs.push(takeoff));
+            assert!(matches!(entry, Entry::Flight(_)));
+        }
+        assert_eq!(takeoffs.len(), 3);
+    }
+
+    /// Integrations that nobody uses any more are not kept for ever.
+    #[tokio::test(start_paused = true)]
+    async fn integrations_that_failed_long_ago_are_forgotten() {
+        let flights = Arc::new(Flights::new(4));
+        let cause: Arc<crate::error::Error> = Arc::new(crate::error::TransportError::TimedOut.into());
+        for n in 0..MANY {
+            flights.pauses(&format!("i-{n}").parse().unwrap(), HERE, |pauses| pauses.pause_all(None, &cause));
+        }
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        flights.pauses(&"one-more".parse().unwrap(), HERE, |pauses| pauses.pause_all(None, &cause));
+        assert_eq!(flights.lock().groups.len(), 1);
     }
 }

@@ -9,15 +9,20 @@
 //! - New tokens are stored before anybody gets them, and an older pair is never written over a newer one.
 //! - An outage is never a log-out: only the code host's own word that a refresh token is dead is one.
 
+mod binding;
 mod builder;
+mod client;
 mod clock;
 mod connection;
+mod event;
 mod flight;
 mod flights;
 mod inner;
 mod outcome;
+mod pauses;
 mod record;
 mod remembered;
+mod shared_result;
 mod store;
 
 use std::fmt;
@@ -29,6 +34,7 @@ use tokio::time::Instant;
 pub use self::builder::{Integrations, TokenKeeperBuilder};
 pub use self::clock::Clock;
 pub use self::connection::ConnectionId;
+pub use self::event::KeeperEvent;
 pub use self::outcome::{CallError, LoginReason, Outcome};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
@@ -43,6 +49,7 @@ pub use self::store::{LeaseOwner, MemoryStore, Revision, StoredTokens, TokenStor
 
 use self::flights::Entry;
 use self::inner::Inner;
+use self::pauses::Waiting;
 use crate::error::{ConfigError, Error, KeeperError};
 use crate::integration::NEW_TOKEN_PAUSES;
 use crate::observe::{self, Report};
@@ -193,7 +200,8 @@ impl TokenKeeper {
         Err(CallError::Unauthorized)
     }
 
-    /// Stores the tokens of a login, over whatever was there. Like a refresh it goes on if it is dropped.
+    /// Stores the tokens of a login, over whatever was there. Like a refresh it goes on if it is dropped. An older pair of
+    /// the same integration is revoked in the background, where the platform can end one pair and leave the others.
     ///
     /// # Errors
     ///
@@ -201,13 +209,13 @@ impl TokenKeeper {
     /// store still fails after several tries; [`KeeperError::UnknownIntegration`].
     pub async fn import(&self, connection: &ConnectionId, tokens: TokenSet) -> Result<(), KeeperError> {
         let integration = self.inner.integration(connection).await?;
-        let origin = integration.expected().origin;
-        let refresh = tokens.refresh_token.as_ref().is_none_or(|token| token.origin() == origin);
-        if tokens.access_token.origin() != origin || !refresh {
+        let origin = integration.expected().origin.clone();
+        let refresh = tokens.refresh_token.as_ref().is_none_or(|token| *token.origin() == origin);
+        if *tokens.access_token.origin() != origin || !refresh {
             return Err(ConfigError::OtherInstance { what: "tokens" }.into());
         }
         let (inner, connection) = (Arc::clone(&self.inner), connection.clone());
-        let task = tokio::spawn(async move { inner.import(&connection, tokens).await });
+        let task = tokio::spawn(async move { inner.import(&connection, integration, tokens).await });
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
@@ -254,11 +262,11 @@ impl TokenKeeper {
             Some(_) => self.inner.remembered.forget(connection),
         }
         let reading = self.inner.remembered.begin();
-        let Some(record) = self.inner.load(connection, origin).await? else {
+        let Some(record) = self.inner.load(connection, &integration).await? else {
             self.inner.remembered.forget(connection);
             return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
         };
-        if let Some(outcome) = self.inner.settle(&record, unwanted) {
+        if let Some(outcome) = self.inner.settle(&integration, &record, unwanted) {
             if let (Some(reading), None, Outcome::StillValid(_)) = (reading, unwanted, &outcome) {
                 self.inner.remembered.keep(connection, &reading, record);
             }
@@ -269,26 +277,19 @@ impl TokenKeeper {
                 outcome => outcome,
             });
         }
-        let or_valid = |otherwise: Outcome| match unwanted {
-            None if record.is_valid(self.inner.clock.now()) => {
-                Outcome::StillValid(record.tokens.access_token.duplicate())
-            }
-            _ => otherwise,
-        };
         let valid = unwanted.is_none() && record.is_valid(self.inner.clock.now());
-        match Inner::enter(&self.inner, connection, integration, unwanted, valid) {
-            Entry::Paused { after, cause } => Ok(or_valid(Outcome::Retry { after, cause })),
-            Entry::Full => Ok(or_valid(busy())),
-            Entry::Flight(mut landing) => {
+        let or_valid = |otherwise: Result<Outcome, KeeperError>| {
+            if valid { Ok(Outcome::StillValid(record.tokens.access_token.duplicate())) } else { otherwise }
+        };
+        match Inner::enter(&self.inner, connection, integration, unwanted, valid)? {
+            Entry::Paused(Waiting { after, cause }) => or_valid(not_now(after, cause)),
+            Entry::Full => or_valid(Ok(busy())),
+            Entry::Flight(landing) => {
                 let wait = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
-                match tokio::time::timeout_at(wait, landing.wait_for(Option::is_some)).await {
-                    Err(_) => Ok(or_valid(busy())),
-                    Ok(Err(_)) => Err(KeeperError::Interrupted),
-                    Ok(Ok(landed)) => match &*landed {
-                        Some(Ok(outcome)) => Ok(outcome.duplicate()),
-                        Some(Err(error)) => Err(error.clone()),
-                        None => Err(KeeperError::Interrupted),
-                    },
+                match tokio::time::timeout_at(wait, landing.wait()).await {
+                    Err(_) => or_valid(Ok(busy())),
+                    Ok(Ok(outcome)) => Ok(outcome.duplicate()),
+                    Ok(Err(error)) => Err(error.clone()),
                 }
             }
         }
@@ -307,6 +308,18 @@ fn tell(connection: &ConnectionId, error: &KeeperError) {
         let report = Report { code: error.code(), audience: error.audience(), hint: &error.hint(), note: None };
         observe::failed("refresh", connection.integration().as_str(), error, &report);
     }
+}
+
+/// What to tell who must wait: whether an administrator can do something about it.
+fn not_now(after: Duration, cause: Option<Arc<Error>>) -> Result<Outcome, KeeperError> {
+    match cause {
+        Some(cause) if is_refusal(&cause) => Err(KeeperError::Refused { after, cause }),
+        cause => Ok(Outcome::Retry { after, cause }),
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Token { answer, .. } if answer.status().is_client_error())
 }
 
 /// Others are at work; soon there is an answer.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, KeeperError};
+use crate::scope::Scopes;
 use crate::token::AccessToken;
 
 /// What became of a connection's access token when somebody asked for it.
@@ -54,7 +55,7 @@ impl Outcome {
             Self::Renewed(token) => Self::Renewed(token.duplicate()),
             Self::RenewedElsewhere(token) => Self::RenewedElsewhere(token.duplicate()),
             Self::StillValid(token) => Self::StillValid(token.duplicate()),
-            Self::NeedsLogin(reason) => Self::NeedsLogin(*reason),
+            Self::NeedsLogin(reason) => Self::NeedsLogin(reason.clone()),
             Self::Retry { after, cause } => Self::Retry { after: *after, cause: cause.clone() },
         }
     }
@@ -67,7 +68,7 @@ impl Outcome {
 ///
 /// assert_eq!(LoginReason::AnswerLost.code(), "refresh_answer_lost");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginReason {
     /// Nothing is stored for this connection.
@@ -81,28 +82,30 @@ pub enum LoginReason {
     AnswerLost,
     /// A refresh gave tokens of another person. They were not used.
     SubjectChanged,
-    /// A refresh gave scopes that were not granted before. The tokens were not used.
-    ScopesGrew,
+    /// The integration asks for more scopes than it did when the user logged in, so calls that need them would be refused.
+    /// The stored tokens are kept, and used again if the integration asks for less.
+    ScopesMissing {
+        /// The scopes that were never asked for and never granted.
+        scopes: Scopes,
+    },
 }
 
 impl LoginReason {
     /// A stable name for the reason, `snake_case`: for logs, metrics and tests.
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::NotConnected => "not_connected",
             Self::NoRefreshToken => "no_refresh_token",
             Self::Refused => "refresh_rejected",
             Self::AnswerLost => "refresh_answer_lost",
             Self::SubjectChanged => "refresh_subject_changed",
-            Self::ScopesGrew => "refresh_scopes_grew",
+            Self::ScopesMissing { .. } => "scopes_missing",
         }
     }
 
     /// The reason as it is stored; `None` for what is never stored.
     pub(super) fn from_code(code: &str) -> Option<Self> {
-        [Self::Refused, Self::AnswerLost, Self::SubjectChanged, Self::ScopesGrew]
-            .into_iter()
-            .find(|reason| reason.code() == code)
+        [Self::Refused, Self::AnswerLost, Self::SubjectChanged].into_iter().find(|reason| reason.code() == code)
     }
 }
 
@@ -114,7 +117,9 @@ impl fmt::Display for LoginReason {
             Self::Refused => "the code host does not accept the refresh token any more",
             Self::AnswerLost => "the answer to an earlier refresh was lost",
             Self::SubjectChanged => "a refresh gave tokens of another person",
-            Self::ScopesGrew => "a refresh gave scopes that had not been granted",
+            Self::ScopesMissing { scopes } => {
+                return write!(f, "the integration asks for scopes that this connection lacks: {scopes}");
+            }
         })
     }
 }

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::binding::client_mark;
 use super::connection::ConnectionId;
 use super::outcome::LoginReason;
 use super::store::{Revision, StoredTokens};
 use crate::error::{ConfigError, KeeperError, SealError};
-use crate::scope::Scopes;
+use crate::integration::Integration;
+use crate::provider::missing_scopes;
+use crate::scope::{Scope, ScopeDescription, Scopes};
 use crate::seal::{KeyRing, SealContext};
 use crate::token::{AccessToken, Origin, RefreshToken, TokenSet};
 
@@ -23,12 +26,52 @@ pub(super) struct Record {
     pub(super) dead: Option<LoginReason>,
     /// Stored before it was known whose they are.
     pub(super) unverified: bool,
+    /// The login that they come from, by the revision that its import wrote first; `None` if that is not known.
+    pub(super) login: Option<Revision>,
+    /// The scopes that the login asked for.
+    asked: Option<Scopes>,
+    /// More scopes were granted than are kept.
+    scopes_cut: bool,
 }
 
 impl Record {
-    /// Tokens that were just obtained.
-    pub(super) fn new(tokens: TokenSet) -> Result<Self, KeeperError> {
-        Ok(Self { revision: Revision::random()?, tokens, refreshing_since: None, dead: None, unverified: false })
+    /// Tokens that were just obtained. Of a flood of scopes some are kept: no code host has so many.
+    pub(super) fn new(mut tokens: TokenSet) -> Result<Self, KeeperError> {
+        let scopes_cut = tokens.scopes.as_mut().is_some_and(cut);
+        Ok(Self {
+            revision: Revision::random()?,
+            tokens,
+            refreshing_since: None,
+            dead: None,
+            unverified: false,
+            login: None,
+            asked: None,
+            scopes_cut,
+        })
+    }
+
+    /// Those of a login that asked for these scopes.
+    pub(super) fn of_login(tokens: TokenSet, asked: &Scopes) -> Result<Self, KeeperError> {
+        let mut record = Self::new(tokens)?;
+        record.login = Some(record.revision);
+        record.asked = Some(asked.clone()).filter(|asked| !cut(&mut asked.clone()));
+        Ok(record)
+    }
+
+    /// Those of a refresh: what the response left out is as before.
+    pub(super) fn renewed(mut tokens: TokenSet, old: &Self) -> Result<Self, KeeperError> {
+        let keeps_scopes = tokens.scopes.is_none();
+        if tokens.refresh_token.is_none() {
+            tokens.refresh_token = old.tokens.refresh_token.as_ref().map(RefreshToken::duplicate);
+        }
+        if keeps_scopes {
+            tokens.scopes = old.tokens.scopes.clone();
+        }
+        let mut record = Self::new(tokens)?;
+        record.scopes_cut |= keeps_scopes && old.scopes_cut;
+        record.login = old.login;
+        record.asked = old.asked.clone();
+        Ok(record)
     }
 
     /// The same, to be written next.
@@ -37,43 +80,86 @@ impl Record {
             revision: Revision::random()?,
             tokens: duplicate(&self.tokens),
             refreshing_since: self.refreshing_since,
-            dead: self.dead,
+            dead: self.dead.clone(),
             unverified: self.unverified,
+            login: self.login,
+            asked: self.asked.clone(),
+            scopes_cut: self.scopes_cut,
         })
     }
 
-    pub(super) fn seal(&self, ring: &KeyRing, connection: &ConnectionId) -> Result<StoredTokens, KeeperError> {
+    /// The scopes that `integration` asks for and that this login neither asked for nor was granted.
+    pub(super) fn missing_scopes(&self, integration: &Integration) -> Option<Scopes> {
+        let is_as_then = |asked: &Scopes| integration.scopes().iter().all(|scope| asked.contains(scope));
+        if self.asked.as_ref().is_some_and(is_as_then) {
+            return None;
+        }
+        let known = self.known_scopes()?;
+        some(missing_scopes(&**integration.provider(), integration.scopes(), &known))
+    }
+
+    /// The scopes of `new`, a renewal of this, that were neither granted before, nor implied by those, nor asked for.
+    pub(super) fn grown_scopes(&self, new: &Self, integration: &Integration) -> Option<Scopes> {
+        let (granted, _) = (new.tokens.scopes.as_ref().filter(|_| !new.scopes_cut)?, self.tokens.scopes.as_ref()?);
+        let known = self.known_scopes()?.iter().chain(integration.scopes()).cloned().collect();
+        some(missing_scopes(&**integration.provider(), granted, &known))
+    }
+
+    /// What was asked for or granted, if all of it is known.
+    fn known_scopes(&self) -> Option<Scopes> {
+        if self.scopes_cut || (self.asked.is_none() && self.tokens.scopes.is_none()) {
+            return None;
+        }
+        let lists = [self.asked.as_ref(), self.tokens.scopes.as_ref()];
+        Some(lists.into_iter().flatten().flat_map(Scopes::iter).cloned().collect())
+    }
+
+    /// `client_id` is the one that the code host has said all this to.
+    pub(super) fn seal(
+        &self,
+        ring: &KeyRing,
+        connection: &ConnectionId,
+        client_id: &str,
+    ) -> Result<StoredTokens, KeeperError> {
         let tokens = &self.tokens;
         let base_url = tokens.access_token.origin().base_url();
+        let access_token = written(tokens.access_token.expose_for(base_url)?);
         let refresh_token = tokens.refresh_token.as_ref().map(|token| token.expose_for(base_url)).transpose()?;
+        let refresh_token = refresh_token.map(written);
         let json = Json {
             v: VERSION,
             base_url: base_url.as_str(),
-            access_token: tokens.access_token.expose_for(base_url)?,
-            refresh_token,
+            access_token: &access_token,
+            refresh_token: refresh_token.as_ref().map(|token| token.as_str()),
             scopes: tokens.scopes.as_ref().map(ToString::to_string),
             expires_in: tokens.expires_in.map(|lifetime| lifetime.as_secs()),
             received_at: millis(tokens.received_at),
             refreshing_since: self.refreshing_since.map(millis),
-            dead: self.dead.map(LoginReason::code),
+            dead: self.dead.as_ref().map(LoginReason::code),
+            dead_for: self.dead.as_ref().filter(|reason| is_of_client(reason)).map(|_| client_mark(client_id)),
             unverified: self.unverified,
+            login: self.login.map(Revision::to_i64),
+            asked: self.asked.as_ref().map(ToString::to_string),
+            scopes_cut: self.scopes_cut,
         };
         let json = crate::secret::json(&json).map_err(|_| SealError::Malformed)?;
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 
-    /// Opens what a store holds. `origin` is whose tokens they must be.
+    /// Opens what a store holds. `origin` is whose tokens they must be. A token that is dead for another client than
+    /// `client_id` is not dead: the code host has no other words for a token of another client.
     pub(super) fn open(
         stored: &StoredTokens,
         ring: &KeyRing,
         connection: &ConnectionId,
         origin: &Origin,
+        client_id: &str,
     ) -> Result<Self, KeeperError> {
         let json = ring.open(&context(connection), &stored.sealed)?;
         // serde's own texts quote values.
         let json: Owned = serde_json::from_slice(&json).map_err(|_| SealError::Malformed)?;
-        let access_token = Zeroizing::new(json.access_token);
-        let refresh_token = json.refresh_token.map(Zeroizing::new);
+        let access_token = Zeroizing::new(read(json.access_token));
+        let refresh_token = json.refresh_token.map(|token| Zeroizing::new(read(token)));
         if json.v != VERSION {
             return Err(SealError::Malformed.into());
         }
@@ -94,8 +180,14 @@ impl Record {
             tokens,
             refreshing_since: json.refreshing_since.map(time),
             // A reason that a newer version writes is a reason all the same.
-            dead: json.dead.map(|code| LoginReason::from_code(&code).unwrap_or(LoginReason::Refused)),
+            dead: json
+                .dead
+                .filter(|_| json.dead_for.is_none_or(|mark| mark == client_mark(client_id)))
+                .map(|code| LoginReason::from_code(&code).unwrap_or(LoginReason::Refused)),
             unverified: json.unverified,
+            login: json.login.map(Revision::from_i64),
+            asked: json.asked.and_then(|scopes| scopes.parse().ok()),
+            scopes_cut: json.scopes_cut,
         })
     }
 
@@ -110,8 +202,14 @@ impl Record {
         refresh && a.access_token.matches(&b.access_token)
     }
 
-    pub(super) fn scopes(&self) -> Option<&Scopes> {
-        self.tokens.scopes.as_ref()
+    /// Whether no token of this pair is in the other one, so that this one can be revoked.
+    pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
+        let [old, new] = [&self.tokens, &other.tokens];
+        let shares_refresh = match (&old.refresh_token, &new.refresh_token) {
+            (Some(old), Some(new)) => old.matches(new),
+            _ => false,
+        };
+        !shares_refresh && !old.access_token.matches(&new.access_token)
     }
 
     /// When the access token ends. A token from the future is one from a clock that has since been set back: how old it
@@ -204,8 +302,17 @@ struct Json<'a> {
     refreshing_since: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead: Option<&'a str>,
+    /// The mark of the client that `dead` was said to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_for: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    scopes_cut: bool,
 }
 
 #[derive(Deserialize)]
@@ -219,9 +326,53 @@ struct Owned {
     received_at: u64,
     refreshing_since: Option<u64>,
     dead: Option<String>,
+    dead_for: Option<String>,
     #[serde(default)]
     unverified: bool,
+    login: Option<i64>,
+    asked: Option<String>,
+    #[serde(default)]
+    scopes_cut: bool,
 }
+
+/// Whether a reason is the code host's word to the client that asked.
+fn is_of_client(reason: &LoginReason) -> bool {
+    matches!(reason, LoginReason::Refused | LoginReason::AnswerLost)
+}
+
+/// A token as it stands in the JSON. `"` and `\` would take two bytes each, and a token of nothing else would not fit; no
+/// token holds the two that stand for them.
+fn written(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(token.replace('"', " ").replace('\\', "\u{7f}"))
+}
+
+fn read(token: String) -> String {
+    if token.contains([' ', '\u{7f}']) { token.replace(' ', "\"").replace('\u{7f}', "\\") } else { token }
+}
+
+/// Keeps the first scopes that there is room for. `true` if there were more.
+fn cut(scopes: &mut Scopes) -> bool {
+    let mut room = MAX_SCOPES;
+    let mut fits = |scope: &Scope| {
+        let left = room.checked_sub(scope.as_str().len().saturating_add(1));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let kept: Vec<_> = scopes.iter().take_while(|scope| fits(scope)).cloned().collect();
+    let is_cut = kept.len() < scopes.len();
+    if is_cut {
+        *scopes = kept.into_iter().collect();
+    }
+    is_cut
+}
+
+fn some(scopes: Vec<ScopeDescription>) -> Option<Scopes> {
+    (!scopes.is_empty()).then(|| scopes.into_iter().map(|description| description.scope).collect())
+}
+
+/// Bytes of scopes in a record, of those that were granted and of those that were asked for: the code hosts' own lists have
+/// some hundred.
+const MAX_SCOPES: usize = 4096;
 
 fn context(connection: &ConnectionId) -> SealContext<'_> {
     SealContext { purpose: "tokens", integration: connection.integration().as_str(), connection: connection.as_str() }
@@ -267,20 +418,45 @@ mod tests {
         before.refreshing_since = Some(UNIX_EPOCH + Duration::from_millis(1_000_000_500));
         before.dead = Some(LoginReason::AnswerLost);
         before.unverified = true;
-        let stored = before.seal(&ring, &connection).unwrap();
-        let after = Record::open(&stored, &ring, &connection, &origin()).unwrap();
+        let stored = before.seal(&ring, &connection, "id").unwrap();
+        let after = Record::open(&stored, &ring, &connection, &origin(), "id").unwrap();
         assert!(after.same_pair(&before));
         assert_eq!(after.revision, before.revision);
-        assert_eq!((after.refreshing_since, after.dead), (before.refreshing_since, before.dead));
-        assert_eq!(after.scopes(), before.scopes());
+        assert_eq!((after.refreshing_since, after.dead.clone()), (before.refreshing_since, before.dead.clone()));
+        assert_eq!(after.tokens.scopes, before.tokens.scopes);
         assert_eq!(after.tokens.expires_at(), before.tokens.expires_at());
         assert!(after.unverified);
 
         let elsewhere = Origin::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
-        let refused = Record::open(&stored, &ring, &connection, &elsewhere).err().unwrap();
+        let refused = Record::open(&stored, &ring, &connection, &elsewhere, "id").err().unwrap();
         assert_eq!(refused.code(), "other_instance");
         let other: ConnectionId = "gitlab:demo:43".parse().unwrap();
-        assert_eq!(Record::open(&stored, &ring, &other, &origin()).err().unwrap().code(), "seal_rejected");
+        assert_eq!(Record::open(&stored, &ring, &other, &origin(), "id").err().unwrap().code(), "seal_rejected");
+    }
+
+    /// What the contract of a store lets a record be, and less than it has room for.
+    #[test]
+    fn the_largest_record_fits_into_every_store() {
+        let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+        let connection: ConnectionId = "gitlab:demo:42".parse().unwrap();
+        let base_url: &'static str = Box::leak(format!("https://git.example.com/{}", "a".repeat(2000)).into());
+        let origin = Origin::new("demo".parse().unwrap(), BaseUrl::constant(base_url));
+        for byte in ["a", "\"", "\\", "\\\"~"] {
+            let token = || byte.repeat(16 * 1024 / byte.len());
+            let mut tokens = TokenSet::new(AccessToken::new(token(), &origin).unwrap());
+            tokens.refresh_token = RefreshToken::new(token(), &origin);
+            let flood: Scopes = (0..100_000).map(|n| format!("{n}{}", "x".repeat(n % 250)).parse().unwrap()).collect();
+            tokens.scopes = Some(flood.clone());
+            let mut record = Record::of_login(tokens, &flood.iter().take(200).cloned().collect()).unwrap();
+            record.refreshing_since = Some(UNIX_EPOCH + Duration::from_secs(10_000_000_000));
+            record.dead = Some(LoginReason::AnswerLost);
+            let stored = record.seal(&ring, &connection, "id").unwrap();
+            assert!(stored.sealed.len() < 48 * 1024, "{byte}: {}", stored.sealed.len());
+            let read = Record::open(&stored, &ring, &connection, &origin, "id").unwrap();
+            assert!(read.same_pair(&record));
+            assert_eq!(read.tokens.access_token.expose_for(origin.base_url()).unwrap(), token());
+            assert!(read.scopes_cut && read.tokens.scopes.unwrap().len() > 10);
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod grants;
 mod journal;
 mod page;
 mod scripted;
+mod seeded_random;
 mod server;
 #[cfg(feature = "seal")]
 mod store_conformance;
@@ -51,6 +52,7 @@ pub use faulty_store::{Fault, FaultyStore};
 pub use gitlab::FakeGitLab;
 pub use journal::RecordedRequest;
 pub use scripted::{ScriptedTransport, SentRequest};
+pub use seeded_random::SeededRandom;
 #[cfg(feature = "seal")]
 pub use store_conformance::{Nonconformity, store_conformance};
 pub use witness::{Seen, witness};

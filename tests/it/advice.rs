@@ -64,6 +64,7 @@ fn each_mistake_of_the_host_has_its_code_and_somebody_who_mends_it() {
         SealError::TooLarge => "seal_too_large", Operator, false;
         StoreError::TimedOut => "store_timed_out", Operator, true;
         StoreError::Unreachable { detail: detail() } => "store_unreachable", Operator, true;
+        StoreError::NotPrimary { detail: detail() } => "store_not_primary", Operator, true;
         StoreError::Refused { detail: detail() } => "store_refused", Operator, true;
         StoreError::Schema { found: 2 } => "store_schema", Operator, false;
         StoreError::Address { detail: detail() } => "store_address", Operator, false;
@@ -76,7 +77,7 @@ fn each_mistake_of_the_host_has_its_code_and_somebody_who_mends_it() {
         KeeperError::NeedsLogin(LoginReason::Refused) => "refresh_rejected", User, false;
         KeeperError::NeedsLogin(LoginReason::AnswerLost) => "refresh_answer_lost", User, false;
         KeeperError::NeedsLogin(LoginReason::SubjectChanged) => "refresh_subject_changed", User, false;
-        KeeperError::NeedsLogin(LoginReason::ScopesGrew) => "refresh_scopes_grew", User, false;
+        KeeperError::NeedsLogin(LoginReason::ScopesMissing { scopes: "api".parse().unwrap() }) => "scopes_missing", User, false;
     }
     assert_eq!(SealError::Random.code(), ConfigError::Random.code(), "one failure of the system");
 }

@@ -39,7 +39,8 @@ use crate::error::{SealError, StoreError};
 /// - What was written is there after a crash of the store, as far as the host wants to rely on it: what the store forgets
 ///   are logins.
 /// - A lease is a row or key with an end. It holds no connection and no transaction: an HTTP call is made under it.
-/// - An error means "perhaps": the step may have been done. The keeper asks again.
+/// - An error means "perhaps": the step may have been done. The keeper asks again. So may the store itself, on another
+///   connection: a `compare_and_swap` that was done by its first try may then say `false`.
 /// - The bytes are opaque, at most about 64 KiB.
 ///
 /// ```

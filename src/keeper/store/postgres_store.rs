@@ -1,16 +1,22 @@
 use std::fmt;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
 
-use super::sql::{SCHEMA, failed, known, millis, stored};
+use super::sql::{self, SCHEMA, failed, known, millis, stored};
 use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
 use crate::error::{StoreError, UntrustedText};
 use crate::keeper::ConnectionId;
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
+///
+/// After a fail-over the address must lead to the new primary; sessions with a server that shuts down, or has become a replica,
+/// are ended by themselves.
 ///
 /// A pool of at most eight connections, none of which is held while the code host is called. Every statement is prepared,
 /// so a pooler in front of the server must support that (PgBouncer from 1.21 on). The tables are those of
@@ -28,6 +34,23 @@ use crate::keeper::ConnectionId;
 /// ```
 pub struct PostgresStore {
     pool: PgPool,
+    left: Left,
+}
+
+/// When a session was found to be with a server that stops, or is not the primary. Those of the same age or older are not
+/// used again.
+#[derive(Clone, Default)]
+struct Left(Arc<Mutex<Option<Instant>>>);
+
+impl Left {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago.
+    fn elapsed(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
 }
 
 impl PostgresStore {
@@ -38,8 +61,15 @@ impl PostgresStore {
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4));
-        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)? })
+        let left = Left::default();
+        let seen = left.clone();
+        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4)).before_acquire(
+            move |_, session| {
+                let is_younger = seen.elapsed().is_none_or(|ago| session.age < ago);
+                Box::pin(async move { Ok(is_younger) })
+            },
+        );
+        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, left })
     }
 
     /// Creates the tables if they are missing. A host that migrates by itself runs the SQL of `docs/stores.md` instead and
@@ -66,12 +96,64 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    /// Runs a statement that gives at most one row; and once more in a new session, where the old one is of no more use: after
+    /// a fail-over the address leads to the new primary. A statement that may have been done is done again only if
+    /// `repeat`: doing it again must then give the same.
+    async fn row<'q>(
+        &self,
+        repeat: bool,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<Option<PgRow>, StoreError> {
+        match self.once(query()).await {
+            Err(error) if sql::is_undone(&error) || (repeat && sql::is_over(&error)) => {
+                self.once(query()).await.map_err(failed)
+            }
+            done => done.map_err(failed),
+        }
+    }
+
+    async fn once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, sqlx::Error> {
+        let mut session = self.pool.acquire().await?;
+        let done = query.fetch_optional(&mut *session).await;
+        if done.as_ref().is_err_and(sql::is_over) {
+            drop(session.detach());
+            self.left.now();
+        }
+        done
+    }
+}
+
 #[async_trait]
 impl TokenStore for PostgresStore {
+    /// A server that has become a replica, or was made read-only, would answer too, with what it was told so far. So it says
+    /// what it is. One that takes no writes although it is the primary, by the word of a new session, is believed.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
-        let query = sqlx::query("SELECT revision, sealed FROM codehost_oauth_tokens WHERE connection = $1");
-        let row = query.bind(connection.as_str()).fetch_optional(&self.pool).await.map_err(failed)?;
-        row.as_ref().map(stored).transpose()
+        let query = || {
+            sqlx::query(
+                "SELECT revision, sealed, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on' \
+                 FROM (VALUES (1)) AS one LEFT JOIN codehost_oauth_tokens ON connection = $1",
+            )
+            .bind(connection.as_str())
+        };
+        let mut is_first = true;
+        loop {
+            let row = self.row(true, query).await?;
+            let row = row.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("no row") })?;
+            let is_replica = row.try_get::<bool, _>(2).map_err(failed)?;
+            let is_read_only = row.try_get::<bool, _>(3).map_err(failed)?;
+            // Not for each read of a primary in maintenance.
+            let is_doubtful = is_read_only && self.left.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
+            if is_first && (is_replica || is_doubtful) {
+                self.left.now();
+                is_first = false;
+            } else if is_replica {
+                return Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") });
+            } else {
+                let is_stored = row.try_get::<Option<i64>, _>(0).map_err(failed)?.is_some();
+                return is_stored.then(|| stored(&row)).transpose();
+            }
+        }
     }
 
     async fn compare_and_swap(
@@ -80,9 +162,10 @@ impl TokenStore for PostgresStore {
         expected: Option<Revision>,
         new: &StoredTokens,
     ) -> Result<bool, StoreError> {
-        let query = match expected {
+        let query = || match expected {
             Some(expected) => sqlx::query(
-                "UPDATE codehost_oauth_tokens SET revision = $2, sealed = $3 WHERE connection = $1 AND revision = $4",
+                "UPDATE codehost_oauth_tokens SET revision = $2, sealed = $3 WHERE connection = $1 AND revision = $4 \
+                 RETURNING 1",
             )
             .bind(connection.as_str())
             .bind(new.revision.to_i64())
@@ -90,13 +173,14 @@ impl TokenStore for PostgresStore {
             .bind(expected.to_i64()),
             None => sqlx::query(
                 "INSERT INTO codehost_oauth_tokens (connection, revision, sealed) VALUES ($1, $2, $3) \
-                 ON CONFLICT (connection) DO NOTHING",
+                 ON CONFLICT (connection) DO NOTHING RETURNING 1",
             )
             .bind(connection.as_str())
             .bind(new.revision.to_i64())
             .bind(new.sealed.as_slice()),
         };
-        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        // Done twice it says that it was not done, as the contract lets it: the keeper then finds its own revision.
+        Ok(self.row(true, query).await?.is_some())
     }
 
     async fn lease(
@@ -106,28 +190,37 @@ impl TokenStore for PostgresStore {
         duration: Duration,
     ) -> Result<bool, StoreError> {
         // An end that is too far away is from a clock that has since been set back.
-        let query = sqlx::query(
-            "UPDATE codehost_oauth_tokens \
-             SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
-             WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
-             clock_timestamp() AND clock_timestamp() + interval '10 minutes')",
-        );
-        let query = query.bind(connection.as_str()).bind(owner.as_str()).bind(millis(duration));
-        Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        let query = || {
+            sqlx::query(
+                "UPDATE codehost_oauth_tokens \
+                 SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
+                 WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
+                 clock_timestamp() AND clock_timestamp() + interval '10 minutes') RETURNING 1",
+            )
+            .bind(connection.as_str())
+            .bind(owner.as_str())
+            .bind(millis(duration))
+        };
+        Ok(self.row(true, query).await?.is_some())
     }
 
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE codehost_oauth_tokens SET lease_owner = NULL, lease_until = NULL \
-             WHERE connection = $1 AND lease_owner = $2",
-        );
-        query.bind(connection.as_str()).bind(owner.as_str()).execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        let query = || {
+            sqlx::query(
+                "UPDATE codehost_oauth_tokens SET lease_owner = NULL, lease_until = NULL \
+                 WHERE connection = $1 AND lease_owner = $2",
+            )
+            .bind(connection.as_str())
+            .bind(owner.as_str())
+        };
+        self.row(true, query).await.map(drop)
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1");
-        Ok(query.bind(connection.as_str()).execute(&self.pool).await.map_err(failed)?.rows_affected() == 1)
+        let query = || {
+            sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1 RETURNING 1").bind(connection.as_str())
+        };
+        Ok(self.row(false, query).await?.is_some())
     }
 }
 

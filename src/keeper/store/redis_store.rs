@@ -2,8 +2,9 @@ use std::fmt;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, ErrorKind, RedisError, Script};
+use ::redis::{Client, ErrorKind, FromRedisValue, RedisError, Script, ScriptInvocation};
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::error::{StoreError, UntrustedText};
@@ -13,7 +14,8 @@ use crate::keeper::ConnectionId;
 /// `appendonly yes` with `appendfsync always` (or `everysec`, if a second of refreshes may be lost in a power cut), and
 /// `maxmemory-policy noeviction`. A fail-over to a replica loses what was not copied yet.
 ///
-/// One connection that is shared by all tasks and comes back by itself. `rediss://` is TLS and needs the feature `rustls`, or
+/// One connection that is shared by all tasks and comes back by itself, also where the server has become a replica: the
+/// address must then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or
 /// a crypto provider that the host has installed. Both keys of a connection have one hash tag, so a cluster's proxy
 /// finds them on one node.
 ///
@@ -27,8 +29,15 @@ use crate::keeper::ConnectionId;
 /// # }
 /// ```
 pub struct RedisStore {
-    redis: ConnectionManager,
+    client: Client,
+    current: Mutex<Current>,
     scripts: Scripts,
+}
+
+/// The connection, and which one since the start it is.
+struct Current {
+    number: u64,
+    redis: ConnectionManager,
 }
 
 /// Each script is one atomic step.
@@ -50,11 +59,7 @@ impl RedisStore {
         // An address can hold a password, so nothing is said about it.
         let client =
             Client::open(url).map_err(|_| StoreError::Address { detail: UntrustedText::new("it cannot be parsed") })?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(2)
-            .set_connection_timeout(Some(Duration::from_secs(4)))
-            .set_response_timeout(Some(Duration::from_secs(4)));
-        let redis = ConnectionManager::new_with_config(client, config).await.map_err(failed)?;
+        let redis = connect(&client).await?;
         let scripts = Scripts {
             load: Script::new(LOAD),
             compare_and_swap: Script::new(COMPARE_AND_SWAP),
@@ -62,16 +67,49 @@ impl RedisStore {
             release: Script::new(RELEASE),
             delete: Script::new(DELETE),
         };
-        Ok(Self { redis, scripts })
+        Ok(Self { client, current: Mutex::new(Current { number: 0, redis }), scripts })
     }
+
+    /// Makes a call; and once more on a new connection, where the server is not the primary any more, since an address leads
+    /// to the new one after a fail-over. A call whose answer got lost with its connection is made once more if `repeat`:
+    /// it may have been done, and doing it again must give the same.
+    async fn call<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, repeat: bool) -> Result<T, StoreError> {
+        let (number, mut redis) = {
+            let current = self.current.lock().await;
+            (current.number, current.redis.clone())
+        };
+        match call.invoke_async(&mut redis).await {
+            Ok(value) => return Ok(value),
+            Err(error) if is_not_primary(&error) => redis = self.reconnect(number).await?,
+            Err(error) if repeat && is_lost(&error) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        call.invoke_async(&mut redis).await.map_err(failed)
+    }
+
+    /// Another connection than that of this number. Of many who ask for one at once, one makes it.
+    async fn reconnect(&self, number: u64) -> Result<ConnectionManager, StoreError> {
+        let mut current = self.current.lock().await;
+        if current.number == number {
+            current.redis = connect(&self.client).await?;
+            current.number = number.wrapping_add(1);
+        }
+        Ok(current.redis.clone())
+    }
+}
+
+async fn connect(client: &Client) -> Result<ConnectionManager, StoreError> {
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(2)
+        .set_connection_timeout(Some(Duration::from_secs(4)))
+        .set_response_timeout(Some(Duration::from_secs(4)));
+    ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)
 }
 
 #[async_trait]
 impl TokenStore for RedisStore {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
-        let mut redis = self.redis.clone();
-        let call = self.scripts.load.key(tokens_key(connection)).invoke_async(&mut redis).await;
-        let fields: Vec<Option<Vec<u8>>> = call.map_err(failed)?;
+        let fields: Vec<Option<Vec<u8>>> = self.call(&self.scripts.load.key(tokens_key(connection)), true).await?;
         let mut fields = fields.into_iter();
         let (Some(Some(revision)), Some(Some(sealed))) = (fields.next(), fields.next()) else {
             return Ok(None);
@@ -87,11 +125,11 @@ impl TokenStore for RedisStore {
         expected: Option<Revision>,
         new: &StoredTokens,
     ) -> Result<bool, StoreError> {
-        let mut redis = self.redis.clone();
         let expected = expected.map(|revision| revision.to_i64().to_string()).unwrap_or_default();
         let mut call = self.scripts.compare_and_swap.key(tokens_key(connection));
         call.arg(expected).arg(new.revision.to_i64().to_string()).arg(new.sealed.as_slice());
-        call.invoke_async(&mut redis).await.map_err(failed)
+        // Done twice it says that it was not done, as the contract lets it: the keeper then finds its own revision.
+        self.call(&call, true).await
     }
 
     async fn lease(
@@ -100,23 +138,22 @@ impl TokenStore for RedisStore {
         owner: &LeaseOwner,
         duration: Duration,
     ) -> Result<bool, StoreError> {
-        let mut redis = self.redis.clone();
         let millis = u64::try_from(duration.min(MAX_LEASE).as_millis()).unwrap_or(u64::MAX).max(1);
         let mut call = self.scripts.lease.key(tokens_key(connection));
         call.key(lease_key(connection)).arg(owner.as_str()).arg(millis);
-        call.invoke_async(&mut redis).await.map_err(failed)
+        self.call(&call, true).await
     }
 
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
-        let mut redis = self.redis.clone();
         let mut call = self.scripts.release.key(lease_key(connection));
-        call.arg(owner.as_str()).invoke_async::<()>(&mut redis).await.map_err(failed)
+        call.arg(owner.as_str());
+        self.call(&call, true).await
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
-        let mut redis = self.redis.clone();
         let mut call = self.scripts.delete.key(tokens_key(connection));
-        call.key(lease_key(connection)).invoke_async(&mut redis).await.map_err(failed)
+        call.key(lease_key(connection));
+        self.call(&call, false).await
     }
 }
 
@@ -137,9 +174,11 @@ fn lease_key(connection: &ConnectionId) -> String {
 
 fn failed(error: RedisError) -> StoreError {
     let detail = UntrustedText::new(&error.to_string());
-    if error.is_timeout() {
+    if is_not_primary(&error) {
+        StoreError::NotPrimary { detail }
+    } else if error.is_timeout() {
         StoreError::TimedOut
-    } else if error.is_io_error() || error.is_connection_dropped() {
+    } else if is_lost(&error) {
         StoreError::Unreachable { detail }
     } else if error.kind() == ErrorKind::InvalidClientConfig {
         StoreError::Address { detail }
@@ -148,7 +187,26 @@ fn failed(error: RedisError) -> StoreError {
     }
 }
 
-const LOAD: &str = "return redis.call('HMGET', KEYS[1], 'r', 'd')";
+/// No answer, or none of the server's to the question, since the connection broke. Not one that took too long.
+fn is_lost(error: &RedisError) -> bool {
+    !error.is_timeout() && (error.is_io_error() || error.is_connection_dropped())
+}
+
+/// The server does not take writes, or nothing at all, at the moment, and has done nothing. Old servers put the code of a
+/// command in a script into the text.
+fn is_not_primary(error: &RedisError) -> bool {
+    const CODES: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
+    let detail = error.detail().unwrap_or_default();
+    let in_script = |code: &str| detail.split(['-', ' ']).any(|word| word == code) && detail.contains("script");
+    CODES.iter().any(|code| error.code() == Some(code) || in_script(code))
+}
+
+/// A replica answers reads, from what it was told so far, so a write that changes nothing comes first. What else stands in
+/// its way, such as a full disk, does not stand in that of a read.
+const LOAD: &str = "\
+local write = redis.pcall('PERSIST', KEYS[1])
+if type(write) == 'table' and write.err and string.find(write.err, 'READONLY', 1, true) then return write end
+return redis.call('HMGET', KEYS[1], 'r', 'd')";
 
 const COMPARE_AND_SWAP: &str = "\
 local found = redis.call('HGET', KEYS[1], 'r') or ''

@@ -22,6 +22,11 @@ where
 /// The driver's texts name no values of ours but sealed ones.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
     let detail = UntrustedText::new(&error.to_string());
+    match state(&error).as_deref() {
+        Some(NOT_PRIMARY | STARTING) => return StoreError::NotPrimary { detail },
+        Some(code) if is_end(code) => return StoreError::Unreachable { detail },
+        _ => {}
+    }
     match error {
         sqlx::Error::PoolTimedOut => StoreError::TimedOut,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -30,6 +35,32 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
         sqlx::Error::Configuration(_) => StoreError::Address { detail },
         _ => StoreError::Refused { detail },
     }
+}
+
+/// Whether the session is of no more use, since its server is shutting down, has been cut off or has become a replica.
+#[cfg(feature = "postgres")]
+pub(super) fn is_over(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+        || state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING || is_end(&code))
+}
+
+/// Whether a statement was surely not done.
+#[cfg(feature = "postgres")]
+pub(super) fn is_undone(error: &sqlx::Error) -> bool {
+    state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING)
+}
+
+fn state(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
+}
+
+/// PostgreSQL, appendix A: `read_only_sql_transaction`, `cannot_connect_now`.
+const NOT_PRIMARY: &str = "25006";
+const STARTING: &str = "57P03";
+
+/// `admin_shutdown`, `crash_shutdown`, and the class "connection exception".
+fn is_end(code: &str) -> bool {
+    matches!(code, "57P01" | "57P02") || (code.len() == 5 && code.starts_with("08"))
 }
 
 /// Refuses tables that this version does not know.

@@ -2,8 +2,13 @@
 
 mod ends;
 mod example;
+mod fail_over;
 mod faults;
+mod imports;
 mod in_process;
+mod lock_out;
+mod moved;
+mod pauses;
 mod processes;
 mod remembered;
 mod scenario;
@@ -11,4 +16,5 @@ mod servers;
 mod stores;
 mod storm;
 mod unverified;
+mod upgrades;
 mod wire;

@@ -15,12 +15,13 @@ pub(crate) struct Server {
     pub(crate) url: String,
     child: Option<Child>,
     folder: PathBuf,
+    port: u16,
 }
 
 impl Server {
     pub(crate) fn sqlite() -> Result<Self> {
         let folder = folder("sqlite")?;
-        Ok(Self { url: format!("sqlite:{}", folder.join("tokens.db").display()), child: None, folder })
+        Ok(Self { url: format!("sqlite:{}", folder.join("tokens.db").display()), child: None, folder, port: 0 })
     }
 
     pub(crate) async fn postgres() -> Result<Self> {
@@ -30,31 +31,54 @@ impl Server {
     }
 
     pub(crate) async fn postgres_without_tables() -> Result<Self> {
-        let bin = postgres_binaries()?;
+        let bin = postgres_binaries("initdb")?;
         let folder = folder("postgres")?;
-        let data = folder.join("data");
         let mut initdb = unprivileged(&folder, &bin.join("initdb"))?;
         let initdb = initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"]);
-        let output = initdb.arg(&data).output()?;
+        let output = initdb.arg(folder.join("data")).output()?;
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        Self::serve_postgres(folder)?.ready().await
+    }
+
+    fn serve_postgres(folder: PathBuf) -> Result<Self> {
         let port = crate::port::free();
-        let mut server = unprivileged(&folder, &bin.join("postgres"))?;
-        let server = server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", "127.0.0.1", "-p"]);
-        let child = server.arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let child = spawn_postgres(&folder, port)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-        Self { url, child: Some(child), folder }.ready().await
+        Ok(Self { url, child: Some(child), folder, port })
+    }
+
+    /// A server of its own that follows this PostgreSQL.
+    pub(crate) async fn standby(&self) -> Result<Self> {
+        let folder = folder("standby")?;
+        let mut copy = unprivileged(&folder, &postgres_binaries("pg_basebackup")?.join("pg_basebackup"))?;
+        let copy = copy.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "--no-sync", "-c", "fast", "-p"]);
+        let output = copy.arg(self.port.to_string()).arg("-D").arg(folder.join("data")).output()?;
+        assert!(output.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        Self::serve_postgres(folder)?.ready().await
     }
 
     pub(crate) async fn redis() -> Result<Self> {
         let folder = folder("redis")?;
         let port = crate::port::free();
-        let mut server = Command::new("redis-server");
-        let server =
-            server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
-        let server = server.arg("--dir").arg(&folder).arg("--port").arg(port.to_string());
-        let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.map_err(|_| "redis-server is missing; run: apt-get install -y redis-server")?;
-        Self { url: format!("redis://127.0.0.1:{port}"), child: Some(child), folder }.ready().await
+        let child = spawn_redis(&folder, port)?;
+        Self { url: format!("redis://127.0.0.1:{port}"), child: Some(child), folder, port }.ready().await
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as an administrator does, and starts it again at the same port.
+    pub(crate) async fn restart(&mut self) -> Result {
+        let child = self.child.as_mut().expect("it is a server");
+        let ended = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+        assert!(ended.success());
+        child.wait()?;
+        self.child = Some(match self.url.starts_with("postgres:") {
+            true => spawn_postgres(&self.folder, self.port)?,
+            false => spawn_redis(&self.folder, self.port)?,
+        });
+        Ok(())
     }
 
     /// Ends it, as a crash would.
@@ -101,6 +125,22 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn TokenStore>> {
     })
 }
 
+fn spawn_postgres(folder: &Path, port: u16) -> Result<Child> {
+    let mut server = unprivileged(folder, &postgres_binaries("postgres")?.join("postgres"))?;
+    let server = server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-h", "127.0.0.1", "-p"]);
+    Ok(server.arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+}
+
+fn spawn_redis(folder: &Path, port: u16) -> Result<Child> {
+    let mut server = Command::new("redis-server");
+    let server = server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    // A replica copies at once, instead of waiting five seconds for others.
+    let server = server.args(["--repl-diskless-sync-delay", "0"]);
+    let server = server.arg("--dir").arg(folder).arg("--port").arg(port.to_string());
+    let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Ok(child.map_err(|_| "redis-server is missing; run: apt-get install -y redis-server")?)
+}
+
 fn folder(name: &str) -> Result<PathBuf> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| error.to_string())?;
@@ -110,11 +150,11 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// Debian keeps them out of the path.
-fn postgres_binaries() -> Result<PathBuf> {
+fn postgres_binaries(program: &str) -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
     found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    found.retain(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    found.retain(|folder| folder.join(program).exists());
     found.pop().ok_or_else(|| "PostgreSQL is missing; run: apt-get install -y postgresql".into())
 }
 

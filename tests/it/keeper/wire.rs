@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::TransportError;
-use codehost_oauth::keeper::{Clock, ConnectionId, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore};
+use codehost_oauth::keeper::{
+    Clock, ConnectionId, KeeperEvent, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore,
+};
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use tokio::time::Instant;
@@ -61,6 +63,20 @@ impl Host {
         Ok(keeper)
     }
 
+    /// The same, and what grew: `CONNECTION: SCOPES`.
+    pub(crate) fn hearing(&self, builder: TokenKeeperBuilder) -> (TokenKeeperBuilder, Arc<Mutex<Vec<String>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&heard);
+        let builder = builder.on_event(move |event| {
+            list.lock().unwrap().push(match event {
+                KeeperEvent::ScopesGrew { connection, scopes } => format!("{connection}: {scopes}"),
+                KeeperEvent::ClientRejected { integration, cause } => format!("{integration}: {}", cause.code()),
+                other => format!("{other:?}"),
+            });
+        });
+        (builder, heard)
+    }
+
     pub(crate) fn text(&self, token: &AccessToken) -> String {
         token.expose_for(self.integration.provider().base_url()).unwrap().to_owned()
     }
@@ -80,6 +96,8 @@ pub(crate) struct Wire {
     now: AtomicUsize,
     pub(crate) most: AtomicUsize,
     pub(crate) down: AtomicBool,
+    /// What `Retry-After` says in each answer.
+    pub(crate) retry_after: Mutex<Option<String>>,
     answers: Mutex<HashMap<String, (u16, String)>>,
     /// What was posted, with the last part of its path.
     forms: Mutex<Vec<(String, String)>>,
@@ -131,7 +149,10 @@ impl Transport for Wire {
         if request.method() == http::Method::POST {
             self.forms.lock().unwrap().push((path, String::from_utf8(request.into_body()).unwrap()));
         }
-        let answer = http::Response::builder().status(status).header("content-type", "application/json");
+        let mut answer = http::Response::builder().status(status).header("content-type", "application/json");
+        if let Some(seconds) = &*self.retry_after.lock().unwrap() {
+            answer = answer.header("retry-after", seconds);
+        }
         Ok(answer.body(body.replace("{n}", &n.to_string()).into_bytes()).unwrap())
     }
 }

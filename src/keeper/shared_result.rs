@@ -1,0 +1,41 @@
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
+
+/// How a piece of work ended, for everybody who waits for it. They are woken in the order in which they came, so that a
+/// seed of the simulation is the same schedule every time.
+pub(super) struct SharedResult<T>(Arc<State<T>>);
+
+struct State<T> {
+    result: OnceLock<T>,
+    ended: Notify,
+}
+
+impl<T> SharedResult<T> {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(State { result: OnceLock::new(), ended: Notify::new() }))
+    }
+
+    /// Tells everybody. Only the first result counts.
+    pub(super) fn set(&self, result: T) {
+        let _ = self.0.result.set(result);
+        self.0.ended.notify_waiters();
+    }
+
+    pub(super) async fn wait(&self) -> &T {
+        loop {
+            // Before the look, so that what happens between the two is not missed.
+            let ended = self.0.ended.notified();
+            if let Some(result) = self.0.result.get() {
+                return result;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl<T> Clone for SharedResult<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}

@@ -1,0 +1,64 @@
+use std::marker::PhantomData;
+
+use crate::random::seeded;
+
+/// Makes the crate's random numbers predictable on this thread, as long as it lives: for tests that must run twice in the
+/// same way. Everything that is made meanwhile can be guessed, so it has no place outside of a test.
+///
+/// ```
+/// use codehost_oauth::IntegrationId;
+/// use codehost_oauth::testing::SeededRandom;
+///
+/// let ids = [7, 7, 8].map(|seed| {
+///     let _seeded = SeededRandom::on_this_thread(seed);
+///     IntegrationId::random().unwrap()
+/// });
+/// assert_eq!(ids[0], ids[1]);
+/// assert_ne!(ids[0], ids[2]);
+/// assert_ne!(IntegrationId::random().unwrap(), IntegrationId::random().unwrap());
+/// ```
+#[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
+pub struct SeededRandom {
+    before: Option<u64>,
+    /// It must be dropped on the thread that it was made on.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl SeededRandom {
+    /// Begins with this seed.
+    pub fn on_this_thread(seed: u64) -> Self {
+        Self { before: seeded::replace(Some(seed)), _not_send: PhantomData }
+    }
+}
+
+impl Drop for SeededRandom {
+    fn drop(&mut self) {
+        seeded::replace(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IntegrationId;
+
+    #[test]
+    fn other_threads_have_the_systems_random_numbers() {
+        let _seeded = SeededRandom::on_this_thread(7);
+        let elsewhere = || std::thread::spawn(|| IntegrationId::random().unwrap()).join().unwrap();
+        let [one, other] = [elsewhere(), elsewhere()];
+        assert_ne!(one, other);
+        assert_ne!(IntegrationId::random().unwrap(), one);
+    }
+
+    #[test]
+    fn the_one_before_goes_on_when_another_ends() {
+        let outer = SeededRandom::on_this_thread(1);
+        let first = IntegrationId::random().unwrap();
+        drop(outer);
+        let _outer = SeededRandom::on_this_thread(1);
+        drop(SeededRandom::on_this_thread(2));
+        assert_eq!(IntegrationId::random().unwrap(), first);
+    }
+}
