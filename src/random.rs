@@ -49,7 +49,8 @@ pub(crate) mod seeded {
 #[derive(Debug)]
 pub(crate) struct NoRandom;
 
-#[cfg(all(test, feature = "seal", feature = "testing"))]
+#[cfg(all(feature = "seal", feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;

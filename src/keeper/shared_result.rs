@@ -11,7 +11,7 @@ struct State<T> {
     ended: Notify,
 }
 
-impl<T> SharedResult<T> {
+impl<T: Send + Sync> SharedResult<T> {
     pub(super) fn new() -> Self {
         Self(Arc::new(State { result: OnceLock::new(), ended: Notify::new() }))
     }

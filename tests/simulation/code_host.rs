@@ -226,7 +226,7 @@ impl Network {
             }
             Asked::Probe { host, secret } => {
                 let said = self.client_refused(state, *host, secret);
-                let said = said.filter(|_| self.world.settings.weakness != Some(Weakness::NoProbe));
+                let said = said.filter(|_| self.world.settings.weakness != Some(Weakness::Probe));
                 let accepted = said.is_none();
                 state.log(|| format!("node {}: asks whether the client is accepted: {accepted}", self.node));
                 said.unwrap_or_else(|| Said::json(400, r#"{"error":"invalid_grant"}"#))
@@ -349,7 +349,7 @@ fn said(
     if garbage {
         return Said { gives, ..Said::json(200, r#"{"access_token":"#) };
     }
-    let mut members = vec![
+    let mut members = [
         ("access_token", Some(format!("\"{access}\""))),
         ("token_type", Some(r#""Bearer""#.to_owned())),
         ("expires_in", Some(life.as_secs().to_string())),

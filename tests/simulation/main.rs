@@ -77,22 +77,22 @@ fn assert_found(weakness: Weakness, expected: &str) {
 
 #[test]
 fn without_the_lease_a_token_is_used_twice() {
-    assert_found(Weakness::NoLease, "two refreshes with one token");
+    assert_found(Weakness::Lease, "two refreshes with one token");
 }
 
 #[test]
 fn without_the_compare_and_swap_a_newer_pair_is_overwritten() {
-    assert_found(Weakness::NoCompareAndSwap, "is stored over the newer pair");
+    assert_found(Weakness::CompareAndSwap, "is stored over the newer pair");
 }
 
 #[test]
 fn without_the_second_read_under_the_lease_a_connection_is_lost() {
-    assert_found(Weakness::NoReRead, "is lost");
+    assert_found(Weakness::ReRead, "is lost");
 }
 
 #[test]
 fn without_the_probe_of_the_client_a_living_connection_is_marked_dead() {
-    assert_found(Weakness::NoProbe, "and its refresh token is alive");
+    assert_found(Weakness::Probe, "and its refresh token is alive");
 }
 
 /// Runs the schedule of one seed with a log, and panics with its end if an invariant is broken.
@@ -148,10 +148,10 @@ fn number(variable: &str) -> Option<u64> {
 /// `SIM_WEAKNESS`: a protection to take out.
 fn weakness() -> Option<Weakness> {
     Some(match std::env::var("SIM_WEAKNESS").ok()?.as_str() {
-        "lease" => Weakness::NoLease,
-        "compare-and-swap" => Weakness::NoCompareAndSwap,
-        "re-read" => Weakness::NoReRead,
-        "probe" => Weakness::NoProbe,
+        "lease" => Weakness::Lease,
+        "compare-and-swap" => Weakness::CompareAndSwap,
+        "re-read" => Weakness::ReRead,
+        "probe" => Weakness::Probe,
         other => panic!("{other} is no weakness"),
     })
 }

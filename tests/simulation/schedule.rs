@@ -96,7 +96,7 @@ impl Schedule {
         let Events { ask, call, drop_caller, crash, cut_off, fail_over, .. } = self.world.settings.events;
         let Events { lock_out, outage, revoke, secret, move_away, log_in, disconnect, clock, .. } =
             self.world.settings.events;
-        let events: [(u64, fn(&mut Self)); 14] = [
+        let events: [(u64, Act<Self>); 14] = [
             (ask, Self::ask),
             (call, Self::call),
             (drop_caller, Self::drop_caller),
@@ -391,3 +391,5 @@ fn clock(world: &World) -> i64 {
 }
 
 const RECOVERY: Duration = Duration::from_secs(60);
+
+type Act<T> = fn(&mut T);

@@ -77,18 +77,18 @@ pub(crate) struct Events {
     pub(crate) clock: u64,
 }
 
-/// A protection that is taken out, to show that the simulation finds it.
+/// The protection that is taken out, to show that the simulation finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weakness {
     /// Everybody gets every lease.
-    NoLease,
+    Lease,
     /// Every write succeeds, whatever is stored.
-    NoCompareAndSwap,
+    CompareAndSwap,
     /// With the lease, a node goes by what it has read before. The write that marks a refresh would refuse that, so it
     /// does not compare either.
-    NoReRead,
+    ReRead,
     /// A code host that says, asked about the client, that it is accepted, whatever is true.
-    NoProbe,
+    Probe,
 }
 
 impl Settings {

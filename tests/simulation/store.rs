@@ -21,7 +21,7 @@ pub(crate) struct Rows {
     pub(crate) down_until: Duration,
     /// It takes no writes until then.
     pub(crate) read_only_until: Duration,
-    /// What a node has read last of a connection without holding its lease, for [`Weakness::NoReRead`].
+    /// What a node has read last of a connection without holding its lease, for [`Weakness::ReRead`].
     read_before: BTreeMap<(NodeId, usize), StoredTokens>,
     holders: BTreeSet<(NodeId, usize)>,
 }
@@ -172,7 +172,7 @@ impl NodeStore {
 impl TokenStore for NodeStore {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let number = number(connection);
-        let (node, stale) = (self.node, self.world.settings.weakness == Some(Weakness::NoReRead));
+        let (node, stale) = (self.node, self.world.settings.weakness == Some(Weakness::ReRead));
         let effect = move |state: &mut State| {
             let rows = &mut state.rows;
             let stored = rows.rows.get(&number).map(|row| row.tokens.clone())?;
@@ -201,8 +201,8 @@ impl TokenStore for NodeStore {
         let effect = move |state: &mut State| {
             let read_before = state.rows.read_before.get(&(node, number)).map(|tokens| tokens.revision);
             let any = match weakness {
-                Some(Weakness::NoCompareAndSwap) => true,
-                Some(Weakness::NoReRead) => {
+                Some(Weakness::CompareAndSwap) => true,
+                Some(Weakness::ReRead) => {
                     state.rows.holders.contains(&(node, number)) && expected.is_some() && expected == read_before
                 }
                 _ => false,
@@ -234,7 +234,7 @@ impl TokenStore for NodeStore {
         duration: Duration,
     ) -> Result<bool, StoreError> {
         let number = number(connection);
-        let all = self.world.settings.weakness == Some(Weakness::NoLease);
+        let all = self.world.settings.weakness == Some(Weakness::Lease);
         let node = self.node;
         let owner = owner.clone();
         let effect = move |state: &mut State| {
