@@ -377,6 +377,10 @@ fn said(
 fn read(state: &mut State, request: &Request<Vec<u8>>) -> Asked {
     let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let header = request.headers().get("authorization").and_then(|header| header.to_str().ok()).unwrap_or_default();
+    // Whether anybody is there, which holds nothing of anybody.
+    if request.method() == Method::HEAD && request.headers().is_empty() && request.body().is_empty() {
+        return Asked::Other;
+    }
     if request.method() == Method::GET {
         let Some(token) = header.strip_prefix("Bearer ") else { return Asked::Other };
         if let Some((pair, _)) = access_numbers(token) {
