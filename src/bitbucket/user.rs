@@ -1,3 +1,6 @@
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::PLATFORM;
 use crate::error::Error;
 use crate::token::Origin;
@@ -23,10 +26,9 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
     let mut user = User::new(AccountKey::new(origin.integration().clone(), PLATFORM.id(), uuid));
     user.username = members.shown("username").or_else(|| members.shown("nickname"));
     user.display_name = members.shown("display_name");
-    let links = members.members("links");
-    let href = |link| links.members(link).text("href").as_deref().and_then(WebUrl::parse);
-    user.avatar_url = href("avatar");
-    user.profile_url = href("html");
+    let links: Links<'_> = members.read("links").unwrap_or_default();
+    user.avatar_url = links.avatar.and_then(href);
+    user.profile_url = links.html.and_then(href);
     user.two_factor = members.read("has_2fa_enabled");
     user.is_bot = members.text("type").is_some_and(|kind| kind != "user");
     user.created_at = members.shown("created_on");
@@ -38,6 +40,20 @@ fn read(origin: &Origin, reply: &Reply) -> Result<User, Error> {
         Some(_) => UserState::Other,
     };
     Ok(user)
+}
+
+/// Of the many links of an account, those that are shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Links<'a> {
+    #[serde(borrow)]
+    avatar: Option<&'a RawValue>,
+    #[serde(borrow)]
+    html: Option<&'a RawValue>,
+}
+
+fn href(link: &RawValue) -> Option<WebUrl> {
+    Members::parse(link.get())?.text("href").as_deref().and_then(WebUrl::parse)
 }
 
 /// What comes after a page of addresses.
