@@ -463,7 +463,7 @@ fn each_callback_has_its_cause_and_its_audience() {
     assert!(error.code() == "authorization_refused" && !shown(&error).contains("Zq9mark"), "{error:?}");
     let error = verify("/app/oauth/callback/gitlab/other", "code=c&state=STATE", now);
     assert_eq!((error.code(), error.audience()), ("other_callback_url", Operator));
-    let error = verify(path, "code=c&state=STATE", now + Duration::from_secs(3600));
+    let error = verify(path, "code=c&state=STATE", now + Duration::from_secs(3660));
     assert_eq!((error.code(), error.audience()), ("login_expired", User));
     let error = verify(path, "code=c&state=STATE", now - Duration::from_secs(60));
     assert_eq!((error.code(), error.audience()), ("clock", Operator));
