@@ -69,7 +69,8 @@ pub(crate) struct Ledger {
     /// The newest login that is known to be stored.
     pub(crate) imported: Vec<u32>,
     deletions: Vec<u32>,
-    deleted_at: Vec<Duration>,
+    /// When a connection was deleted, or somebody began to disconnect it.
+    disconnected_at: Vec<Duration>,
     /// Connections that somebody is disconnecting, or has begun to.
     leaving: Vec<bool>,
     /// When a node's last call of the store about a connection failed or was slow.
@@ -93,7 +94,7 @@ impl Ledger {
             importing: vec![0; connections],
             imported: vec![0; connections],
             deletions: vec![0; connections],
-            deleted_at: vec![Duration::ZERO; connections],
+            disconnected_at: vec![Duration::ZERO; connections],
             leaving: vec![false; connections],
             trouble: BTreeMap::new(),
             healed: false,
@@ -187,12 +188,17 @@ impl Ledger {
 
     pub(crate) fn deleted(&mut self, connection: usize, now: Duration) {
         self.deletions[connection] += 1;
-        self.deleted_at[connection] = now;
+        self.disconnected_at[connection] = now;
         self.current[connection] = None;
     }
 
-    pub(crate) fn leaves(&mut self, connection: usize, leaving: bool) {
-        self.leaving[connection] = leaving;
+    pub(crate) fn disconnects(&mut self, connection: usize, now: Duration) {
+        self.leaving[connection] = true;
+        self.disconnected_at[connection] = now;
+    }
+
+    pub(crate) fn comes_back(&mut self, connection: usize) {
+        self.leaving[connection] = false;
     }
 
     pub(crate) fn deletions(&self, connection: usize) -> u32 {
@@ -304,8 +310,9 @@ pub(crate) fn nothing_is_lost(state: &State, connection: usize) -> Result<(), St
     match pair.state {
         PairState::Live if stored.dead.is_some() => Err(format!("{stored} is alive")),
         PairState::Live | PairState::RevokedByUser => Ok(()),
-        // Somebody disconnected while this login was being imported: then it may end like this.
-        PairState::RevokedByApp if state.ledger.deleted_at[connection] > pair.issued_at => Ok(()),
+        // Somebody has disconnected since. Either this login was being imported at that time, or the node crashed between
+        // the revocation and the deletion.
+        PairState::RevokedByApp if state.ledger.disconnected_at[connection] > pair.issued_at => Ok(()),
         PairState::RevokedByApp => Err(format!("{stored} was revoked by the app")),
         PairState::Spent => {
             let next = pair.successor.expect("what is spent has a successor");

@@ -165,7 +165,7 @@ impl At {
         let (now, life, node) = (self.world.now(), self.world.settings.lifetime, self.process.id);
         let (pair, before) = {
             let mut state = self.world.lock();
-            state.ledger.leaves(self.connection, false);
+            state.ledger.comes_back(self.connection);
             state.ledger.importing[self.connection] += 1;
             let before = state.ledger.stored_login(self.connection);
             (state.ledger.log_in(self.connection, host, node, now, life), before)
@@ -202,7 +202,8 @@ impl At {
     pub(crate) async fn disconnect(self) {
         let (node, connection) = (self.process.id, self.connection);
         self.world.log(|| format!("node {node}: disconnects connection {connection}"));
-        self.world.lock().ledger.leaves(connection, true);
+        let now = self.world.now();
+        self.world.lock().ledger.disconnects(connection, now);
         let id = self.id();
         let ended = self.within(Duration::from_secs(60), "a disconnect", self.process.keeper.disconnect(&id)).await;
         let ended = ended.map(|ended| ended.map(|ended| ended.deleted));
