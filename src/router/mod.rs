@@ -186,7 +186,7 @@ impl Logins {
     ///
     /// # Errors
     ///
-    /// [`FailureCause::Session`] if there is no session, or its store fails.
+    /// [`FailureCause::NoSessionLayer`] if there is no session, [`FailureCause::Session`] if its store fails.
     pub async fn csrf_token(&self, request: &RequestHead) -> Result<CsrfToken, Failure> {
         if let Some(text) = self.0.keep.csrf(request, &self.0.flights).await? {
             return Ok(CsrfToken::new(text, None));
