@@ -54,7 +54,7 @@ impl Flight {
 
     /// Takes the lease and refreshes; or waits until whoever has it is done, and reads what they stored. Who waits in
     /// vain goes away empty-handed, never on without the lease.
-    pub(super) async fn run(self) -> Result<Outcome, KeeperError> {
+    pub(super) async fn run(mut self) -> Result<Outcome, KeeperError> {
         let until = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
         let mut pause = FIRST_LOOK;
         let integration = self.connection.integration();
@@ -79,12 +79,16 @@ impl Flight {
                 Err(error) => Err(error.into()),
             };
             // Also where the answer got lost. If this fails too the lease ends by itself.
-            let _ = in_time(self.inner.store.release(&self.connection, &self.owner)).await;
+            let released = in_time(self.inner.store.release(&self.connection, &self.owner)).await;
             if let Some(outcome) = landed.transpose() {
                 return outcome;
             }
             if Instant::now() >= until {
                 return Ok(busy());
+            }
+            if released.is_err() {
+                // It may take effect later, and must not end the next lease.
+                self.owner = LeaseOwner::random()?;
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(LAST_LOOK);
