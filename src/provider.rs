@@ -171,7 +171,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
-    /// Looks up whose token this is, in one network leg.
+    /// Looks up whose token this is, in one round trip.
     ///
     /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
     ///

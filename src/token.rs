@@ -262,8 +262,8 @@ impl TokenSet {
         }
     }
 
-    /// A second copy, where one login is handed out twice.
-    #[cfg(feature = "axum")]
+    /// A second copy, where one login is handed out twice, or its tokens are stored.
+    #[cfg(feature = "seal")]
     pub(crate) fn duplicate(&self) -> Self {
         Self {
             access_token: self.access_token.duplicate(),

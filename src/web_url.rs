@@ -22,8 +22,9 @@ impl WebUrl {
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        let has_user = uri.authority()?.as_str().contains('@');
-        (is_web && !has_user && text.is_ascii()).then(|| Self(text.into()))
+        // User info would stand before the host.
+        let port = uri.authority()?.as_str().strip_prefix(uri.host()?)?;
+        (is_web && is_port(port) && text.is_ascii()).then(|| Self(text.into()))
     }
 
     /// The link.
@@ -57,6 +58,12 @@ impl serde::Serialize for WebUrl {
     }
 }
 
+/// `:` and a number, or nothing. A sign, which Rust's numbers may have, is none of it.
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':')
+        .is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +93,8 @@ mod tests {
             "https://a@b.com/",
             "https://:p@b.com/",
             "https://a@b@c.com/",
+            "https://a.com:99999/",
+            "https://a.com:+8443/",
             "https:///a",
             "https:a.com",
             "https://a.com\\@b.com/",

@@ -132,7 +132,7 @@ impl Integration {
         self.begin(Purpose::connect(user_id)?, return_to)
     }
 
-    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two network legs, within
+    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the person is. Two round trips, within
     /// [one deadline](IntegrationBuilder::login_deadline). A look-up that is answered with 401 is repeated after one and
     /// after two seconds: a code host with several nodes may not know its new token everywhere yet.
     ///

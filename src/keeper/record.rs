@@ -78,7 +78,7 @@ impl Record {
     pub(super) fn successor(&self) -> Result<Self, KeeperError> {
         Ok(Self {
             revision: Revision::random()?,
-            tokens: duplicate(&self.tokens),
+            tokens: self.tokens.duplicate(),
             refreshing_since: self.refreshing_since,
             dead: self.dead.clone(),
             unverified: self.unverified,
@@ -264,17 +264,6 @@ impl Due {
 
 fn is_future(received_at: SystemTime, now: SystemTime) -> bool {
     received_at.duration_since(now).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE)
-}
-
-pub(super) fn duplicate(tokens: &TokenSet) -> TokenSet {
-    TokenSet {
-        access_token: tokens.access_token.duplicate(),
-        refresh_token: tokens.refresh_token.as_ref().map(RefreshToken::duplicate),
-        scopes: tokens.scopes.clone(),
-        expires_in: tokens.expires_in,
-        received_at: tokens.received_at,
-        notes: tokens.notes.clone(),
-    }
 }
 
 const VERSION: u8 = 1;
