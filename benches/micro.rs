@@ -1,5 +1,5 @@
-//! The steps of a login, one by one, beside the same step with the `oauth2` crate where it has one; and the allocations
-//! of whole logins. See docs/performance.md.
+//! The steps of a login, each compared with the same step of the `oauth2` crate if it has one; and the allocations of whole
+//! logins. See docs/performance.md.
 //!
 //!     cargo bench -p codehost-oauth-benches --bench micro                nanoseconds, instructions where valgrind is installed, allocations
 //!     cargo bench -p codehost-oauth-benches --bench micro -- --quick     a smoke test
@@ -25,11 +25,11 @@ use codehost_oauth::error::TransportError;
 use codehost_oauth::keeper::MemoryStore;
 use codehost_oauth::seal::SealContext;
 use codehost_oauth::setup::SetupRequest;
+use codehost_oauth::testing::verify;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, AccessToken, Callback, Integration, Origin, PendingLogins};
+use codehost_oauth::{Access, AccessToken, Callback, Integration, IntegrationConfig, PendingLogins, TokenBinding};
 use oauth2::basic::BasicTokenResponse;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use support::answers::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
 use support::connections::{Connections, ring};
 use support::floor::Floor;
 use support::logins::{
@@ -37,7 +37,8 @@ use support::logins::{
 };
 use support::measure::{Core, has_valgrind, instructions, median};
 use support::plain_oauth2::PlainOauth2;
-use support::server::{Place, Server, serve};
+use support::responses::{BITBUCKET_TOKEN, BITBUCKET_USER, GITLAB_TOKEN, GITLAB_USER};
+use support::server::{Endpoints, Server, serve};
 use support::table::{Table, grouped};
 
 #[global_allocator]
@@ -53,7 +54,7 @@ fn main() {
             (0..times).for_each(|_| step());
         }
         quick => {
-            Core::First.take();
+            Core::First.pin();
             all_steps(quick == Some("--quick"));
             allocations();
         }
@@ -65,12 +66,12 @@ type Step = (&'static str, Box<dyn FnMut()>);
 fn steps() -> Vec<Step> {
     let ours = fixed(Kind::GitLab, GITLAB_TOKEN);
     let verified = fixed(Kind::GitLab, GITLAB_TOKEN);
-    let plain = PlainOauth2::new(Kind::GitLab, &nowhere());
-    let plain_verified = PlainOauth2::new(Kind::GitLab, &nowhere());
+    let plain = PlainOauth2::new(Kind::GitLab, &no_server());
+    let plain_verified = PlainOauth2::new(Kind::GitLab, &no_server());
     let (exchange_gitlab, exchange_bitbucket) = (exchange(Kind::GitLab), exchange(Kind::Bitbucket));
-    let guide = provider(Kind::GitLab, &nowhere());
-    let host = "https://packages.example.com".parse().unwrap();
-    let request = SetupRequest::new(host, "demo".parse().unwrap(), "Demo", Access::Read).unwrap();
+    let guide = provider(Kind::GitLab, &no_server());
+    let public_url = "https://packages.example.com".parse().unwrap();
+    let request = SetupRequest::new(public_url, "demo".parse().unwrap(), "Demo", Access::Read).unwrap();
     let policy = network();
     let address = "93.184.216.34".parse().unwrap();
     vec![
@@ -82,7 +83,7 @@ fn steps() -> Vec<Step> {
                 let start = verified.begin_login(None).unwrap();
                 let uri = browser(start.redirect_to.as_str(), CALLBACK);
                 let callback = Callback::from_uri(&uri).unwrap();
-                let grant = start.pending.verify(callback, &verified.expected(), SystemTime::now());
+                let grant = verify(&verified, start.pending, callback, SystemTime::now());
                 drop(black_box(grant.unwrap()));
             }),
         ),
@@ -94,11 +95,11 @@ fn steps() -> Vec<Step> {
                 drop(black_box(plain_verified.verify(&state, &uri)));
             }),
         ),
-        ("the browser of both", Box::new(|| drop(black_box(browser(BROWSED, CALLBACK))))),
+        ("the simulated browser of both", Box::new(|| drop(black_box(browser(BROWSED, CALLBACK))))),
         ("all that and the exchange without a network, GitLab", exchange_gitlab),
         ("all that and the exchange without a network, Bitbucket", exchange_bitbucket),
         (
-            "token answer of GitLab, oauth2 crate",
+            "token response of GitLab, oauth2 crate",
             Box::new(|| drop(black_box(serde_json::from_str::<BasicTokenResponse>(GITLAB_TOKEN).unwrap()))),
         ),
         ("user without a network, GitLab", user(Kind::GitLab, GITLAB_USER)),
@@ -124,8 +125,8 @@ fn all_steps(quick: bool) {
         step();
         let before = ALLOCATOR.stats();
         step();
-        let spent = ALLOCATOR.stats() - before;
-        let allocations = spent.allocations + spent.reallocations;
+        let used = ALLOCATOR.stats() - before;
+        let allocations = used.allocations + used.reallocations;
         let batches = if quick { 1 } else { 9 };
         let nanos = median((0..batches).map(|_| nanoseconds(&mut step)).collect());
         let counted = if valgrind {
@@ -147,19 +148,19 @@ fn nanoseconds(step: &mut dyn FnMut()) -> f64 {
     started.elapsed().as_nanos() as f64 / f64::from(times)
 }
 
-/// What a login allocates in this process, connections being there.
+/// The allocations of a login in this process, with open connections.
 fn allocations() {
     let table = Table::new("Allocations per login", &["", "allocations", "KiB"]);
     let server = Server::start(false, Duration::ZERO, Core::First);
-    let place = Place { api: server.place.site.clone(), ..server.place.clone() };
+    let endpoints = Endpoints { api: server.endpoints.site.clone(), ..server.endpoints.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for kind in KINDS {
         for way in WAYS {
             let (count, bytes) = runtime.block_on(async {
                 match way {
-                    Way::Floor => allocated(Floor::new(kind, &place)).await,
-                    Way::Ours => allocated(Ours::new(kind, &place)).await,
-                    Way::Oauth2 => allocated(PlainOauth2::new(kind, &place)).await,
+                    Way::Floor => allocated(Floor::new(kind, &endpoints)).await,
+                    Way::Ours => allocated(Ours::new(kind, &endpoints)).await,
+                    Way::Oauth2 => allocated(PlainOauth2::new(kind, &endpoints)).await,
                 }
             });
             let name = format!("{} {}", kind.name(), way.name());
@@ -168,7 +169,7 @@ fn allocations() {
     }
 }
 
-/// How often and how many bytes, in a hundred logins.
+/// The number of allocations and of bytes in a hundred logins.
 async fn allocated(client: impl Login) -> (usize, usize) {
     for _ in 0..10 {
         client.login().await;
@@ -177,34 +178,34 @@ async fn allocated(client: impl Login) -> (usize, usize) {
     for _ in 0..100 {
         client.login().await;
     }
-    let spent = ALLOCATOR.stats() - before;
-    (spent.allocations + spent.reallocations, spent.bytes_allocated)
+    let used = ALLOCATOR.stats() - before;
+    (used.allocations + used.reallocations, used.bytes_allocated)
 }
 
 fn exchange(kind: Kind) -> Box<dyn FnMut()> {
     let integration = fixed(kind, if kind == Kind::GitLab { GITLAB_TOKEN } else { BITBUCKET_TOKEN });
-    let provider = provider(kind, &nowhere());
+    let provider = provider(kind, &no_server());
     let client = codehost_oauth::ClientCredentials::new(provider.base_url(), CLIENT_ID, CLIENT_SECRET).unwrap();
-    let answer = Fixed(if kind == Kind::GitLab { GITLAB_TOKEN } else { BITBUCKET_TOKEN });
+    let response = FixedResponse(if kind == Kind::GitLab { GITLAB_TOKEN } else { BITBUCKET_TOKEN });
     Box::new(move || {
         let start = integration.begin_login(None).unwrap();
         let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
         let callback = Callback::from_uri(&uri).unwrap();
-        let grant = start.pending.verify(callback, &integration.expected(), SystemTime::now()).unwrap();
-        drop(black_box(now(provider.exchange_code(&answer, &client, grant)).unwrap()));
+        let grant = verify(&integration, start.pending, callback, SystemTime::now()).unwrap();
+        drop(black_box(result_of(provider.exchange_code(&response, &client, grant)).unwrap()));
     })
 }
 
-fn user(kind: Kind, answer: &'static str) -> Box<dyn FnMut()> {
-    let provider = provider(kind, &nowhere());
-    let origin = Origin::new("demo".parse().unwrap(), provider.base_url().clone());
-    let token = AccessToken::new("0123456789abcdef".repeat(4), &origin).unwrap();
-    let answer = Fixed(answer);
-    // Deadlines are Tokio's.
+fn user(kind: Kind, response: &'static str) -> Box<dyn FnMut()> {
+    let provider = provider(kind, &no_server());
+    let binding = TokenBinding::new("demo".parse().unwrap(), provider.base_url().clone());
+    let token = AccessToken::new("0123456789abcdef".repeat(4), &binding).unwrap();
+    let response = FixedResponse(response);
+    // Deadlines need Tokio's timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     Box::new(move || {
         let _entered = runtime.enter();
-        drop(black_box(now(provider.user(&answer, &token)).unwrap()));
+        drop(black_box(result_of(provider.user(&response, &token)).unwrap()));
     })
 }
 
@@ -246,35 +247,40 @@ fn fresh_token(fresh_for: Duration) -> Box<dyn FnMut()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(keeper.import(&id, connections.tokens(0))).unwrap();
     Box::new(move || {
-        // The store's time-out wants a runtime, which must not be what is measured.
+        // The store's time-out needs a runtime, which must not be measured.
         let _guard = runtime.enter();
-        drop(black_box(now(keeper.access_token(&id)).unwrap()));
+        drop(black_box(result_of(keeper.access_token(&id)).unwrap()));
     })
 }
 
-fn fixed(kind: Kind, answer: &'static str) -> Integration {
-    Integration::builder(provider(kind, &nowhere()))
-        .id("demo".parse().unwrap())
-        .name("Demo")
-        .host("https://packages.example.com".parse().unwrap())
-        .client(CLIENT_ID, CLIENT_SECRET)
-        .access(Access::SignIn)
-        .transport(Fixed(answer))
-        .build()
-        .unwrap()
+fn fixed(kind: Kind, response: &'static str) -> Integration {
+    Integration::builder(
+        provider(kind, &no_server()),
+        FixedResponse(response),
+        IntegrationConfig {
+            id: "demo".parse().unwrap(),
+            name: "Demo".to_owned(),
+            public_url: "https://packages.example.com".parse().unwrap(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: CLIENT_SECRET.to_owned(),
+            access: Access::SignIn,
+        },
+    )
+    .build()
+    .unwrap()
 }
 
-fn nowhere() -> Place {
+fn no_server() -> Endpoints {
     let site = "http://localhost:1234".to_owned();
-    Place { api: site.clone(), site, control: 0, ca: None }
+    Endpoints { api: site.clone(), site, control: 0, ca: None }
 }
 
-/// Always the same answer, at once; no addresses.
+/// The same response to every request, at once; no addresses.
 #[derive(Debug)]
-struct Fixed(&'static str);
+struct FixedResponse(&'static str);
 
 #[async_trait]
-impl Transport for Fixed {
+impl Transport for FixedResponse {
     async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
         let emails = request.uri().path().ends_with("/emails");
         let body = if emails { r#"{"values":[]}"# } else { self.0 };
@@ -284,8 +290,8 @@ impl Transport for Fixed {
     }
 }
 
-/// The result of a future that waits for nothing.
-fn now<T>(work: impl Future<Output = T>) -> T {
+/// The result of a future that is ready at once.
+fn result_of<T>(work: impl Future<Output = T>) -> T {
     use futures_util::FutureExt as _;
-    work.now_or_never().unwrap_or_else(|| panic!("it waits"))
+    work.now_or_never().unwrap_or_else(|| panic!("the future is not ready at once"))
 }

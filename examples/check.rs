@@ -1,11 +1,12 @@
-//! Finds out whether an integration would work, without any person.
+//! Checks an integration before the first login.
 //!
 //! ```text
 //! CODEHOST_CLIENT_SECRET=… cargo run --example check -- --platform gitlab --base-url https://git.example.com \
-//!     --host https://packages.example.com --id demo --client-id … --access sign-in
+//!     --public-url https://packages.example.com --id demo --client-id … --access sign-in
 //! ```
 //!
-//! Exit status 0 if all is right, 1 if something is wrong or could not be told, 2 for wrong usage.
+//! Exit status: 0 if everything that was checked is correct, 1 if something is wrong or could not be checked, 2 for wrong
+//! usage.
 
 mod support;
 
@@ -51,7 +52,7 @@ async fn check(flags: Flags) -> Result<(), Failure> {
     }
 }
 
-/// The first finding of a level, as every example prints what failed.
+/// The first finding of a level, as a failure that is printed like that of every example.
 fn failure(report: &CheckReport, level: Level) -> Failure {
     let finding = report.findings().iter().find(|finding| finding.level == level);
     let text = |part: fn(&Finding) -> String| finding.map(part).unwrap_or_default();

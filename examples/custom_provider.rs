@@ -1,7 +1,7 @@
-//! Another code host through the trait: Forgejo, in one file, and a login with it.
+//! Support for another code host through the trait: Forgejo, in one file, and a login with it.
 //!
-//! The provider is what a crate of yours would hold. `main` runs it against a small fake of Forgejo in this process, so it
-//! needs no account and no network:
+//! The provider is the part that your own crate would have. `main` uses it with a small fake of Forgejo in this process, so
+//! it needs no account and no network access:
 //!
 //! ```text
 //! cargo run --example custom_provider
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use codehost_oauth::custom::{ClientAuthentication, Grant, Reply, TokenEndpoint, TokenRefusal};
-use codehost_oauth::error::{AccountError, AnswerError, ApiError, BaseUrlError, Error, TokenError};
+use codehost_oauth::error::{AccountError, ApiError, BaseUrlError, Error, ResponseError, TokenError};
+use codehost_oauth::provider::{ApiResponse, ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
 use codehost_oauth::setup::{
     AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
@@ -22,9 +22,10 @@ use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, ClientCredentials, Email, EmailAuthority,
-    EmailEvidence, Integration, OAuthProvider, PendingLogins, Platform, RefreshToken, Scope, ScopeDescription, Scopes,
-    TokenSet, User, UserState, VerifiedGrant,
+    EmailEvidence, Integration, IntegrationConfig, OAuthProvider, PendingLogins, Platform, RefreshToken, Scope,
+    ScopeDescription, Scopes, TokenSet, User, UserState, VerifiedGrant,
 };
+use http::Uri;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -36,12 +37,12 @@ use url::Url;
 
 const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo::new(base_url))));
 
-/// One Forgejo. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
+/// A Forgejo server. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
 #[derive(Debug)]
 struct Forgejo {
     base_url: BaseUrl,
-    token: Url,
-    user: Url,
+    token: Uri,
+    user: Uri,
 }
 
 impl Forgejo {
@@ -54,7 +55,7 @@ impl Forgejo {
     fn tokens(&self) -> TokenEndpoint<'_> {
         TokenEndpoint {
             base_url: &self.base_url,
-            url: &self.token,
+            uri: &self.token,
             authentication: ClientAuthentication::Body,
             refused,
         }
@@ -72,8 +73,8 @@ impl OAuthProvider for Forgejo {
     }
 
     fn setup_links(&self, _: &AppOwner) -> Vec<SetupLink> {
-        let page = LinkAddress::Url(self.base_url.endpoint(&["user", "settings", "applications"]));
-        vec![SetupLink::new(page, "Your applications", "anybody with an account")]
+        let page = LinkAddress::Url(self.base_url.page(&["user", "settings", "applications"]));
+        vec![SetupLink::new(page, "Your applications", "every user of Forgejo")]
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
@@ -90,27 +91,29 @@ impl OAuthProvider for Forgejo {
         ScopeDescription::new(
             scope.clone(),
             scope.to_string(),
-            "Asked for at the login; the form has no check box for it.",
+            "Requested at the login. The form of the application has no check box for it.",
         )
     }
 
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
-        let callback = self.callback_url(&request.host, &request.id);
+        let callback = request.callback_url(FORGEJO.id());
         let mut guide = SetupGuide::new(FORGEJO.id(), FORGEJO.name(), self.base_url.clone(), callback);
         guide.links = self.setup_links(&request.owner);
-        guide.steps = vec!["Create an OAuth2 application with these values, then copy its id and secret.".to_owned()];
+        guide.steps = vec![
+            "Create an OAuth2 application with these values, then copy its client ID and client secret.".to_owned(),
+        ];
         guide.fields = vec![
             SetupField::copy("Application Name", &request.name),
             SetupField::copy("Redirect URIs", guide.callback_url.as_str()),
             SetupField::set("Confidential Client", "on"),
         ];
         guide.scopes = SetupScope::list(&self.required_scopes(&request.access), |scope| self.describe_scope(scope));
-        guide.credentials = vec![SetupCredentials::new("Client ID", "Client secret", "The secret is shown once.")];
+        guide.credentials = vec![SetupCredentials::new("Client ID", "Client secret", "The secret is shown only once.")];
         guide
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
-        request.on(self.base_url.endpoint(&["login", "oauth", "authorize"]))
+        request.on(self.base_url.page(&["login", "oauth", "authorize"]))
     }
 
     async fn exchange_code(
@@ -132,44 +135,44 @@ impl OAuthProvider for Forgejo {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let reply = Reply::get(http, &self.user, token, &self.base_url).await?;
-        let cause = match reply.status().as_u16() {
-            200 => return user(token, &reply),
+        let response = ApiResponse::get(http, &self.user, token, &self.base_url).await?;
+        let cause = match response.status().as_u16() {
+            200 => return user(token, &response),
             401 => ApiError::TokenRejected,
             403 => ApiError::Forbidden,
             404 => ApiError::NotFound,
-            _ => return Err(reply.unusable(AnswerError::Status)),
+            _ => return Err(response.unusable(ResponseError::Status)),
         };
-        Err(Error::Api { cause, answer: Box::new(reply.answer()) })
+        Err(Error::Api { cause, response: Box::new(response.summary()) })
     }
 }
 
-fn user(token: &AccessToken, reply: &Reply) -> Result<User, Error> {
+fn user(token: &AccessToken, response: &ApiResponse) -> Result<User, Error> {
     #[derive(serde::Deserialize)]
-    struct Answer {
+    struct Account {
         id: u64,
         login: String,
         full_name: Option<String>,
         email: Option<String>,
         prohibit_login: Option<bool>,
     }
-    let answer: Answer = reply.json()?;
-    if answer.prohibit_login == Some(true) {
+    let account: Account = response.json()?;
+    if account.prohibit_login == Some(true) {
         return Err(AccountError::Blocked.into());
     }
-    let key = AccountKey::new(token.origin().integration().clone(), FORGEJO.id(), answer.id.to_string());
+    let key = AccountKey::new(token.binding().integration().clone(), FORGEJO.id(), account.id.to_string());
     let mut user = User::new(key);
-    user.username = Some(answer.login);
-    user.display_name = answer.full_name.filter(|name| !name.is_empty());
+    user.username = Some(account.login);
+    user.display_name = account.full_name.filter(|name| !name.is_empty());
     user.state = UserState::Active;
-    let email = answer.email.unwrap_or_default();
+    let email = account.email.unwrap_or_default();
     user.emails.extend(Email::new(&email, EmailEvidence::Unknown, EmailAuthority::SelfManaged, true));
-    user.raw = reply.text().into();
+    user.raw = response.text().into();
     Ok(user)
 }
 
 fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
-    let setup_link = Some(Box::new(base_url.endpoint(&["user", "settings", "applications"])));
+    let setup_link = Some(Box::new(base_url.page(&["user", "settings", "applications"])));
     let cause = match (refusal.error, refusal.grant) {
         ("invalid_client" | "unauthorized_client", _) => TokenError::ClientRejected { setup_link },
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
@@ -177,10 +180,10 @@ fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_scope", _) => TokenError::ScopeRejected,
         _ => TokenError::Refused,
     };
-    Error::Token { cause, answer: refusal.answer() }
+    Error::Token { cause, response: refusal.summary() }
 }
 
-/// Logs in to a small fake of Forgejo through a provider that this file brings
+/// Logs in to a small fake of Forgejo with a provider that this example defines
 #[derive(clap::Parser)]
 #[command(name = "custom_provider")]
 struct Flags {}
@@ -194,64 +197,69 @@ async fn main() -> ExitCode {
 async fn log_in() -> Result<(), Failure> {
     let server = fake_forgejo().await.map_err(|error| Failure {
         code: "listen".to_owned(),
-        message: format!("the fake cannot listen on a loopback address: {error}"),
+        message: format!("the fake code host cannot listen on a loopback address: {error}"),
         hint: String::new(),
     })?;
     let network = Network::public_only().allow_loopback_http();
-    let provider = FORGEJO.at(BaseUrl::parse(&server, &network)?)?;
-    let host: codehost_oauth::Host = "https://packages.example.com".parse()?;
-    let request = SetupRequest::new(host.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
+    let provider = FORGEJO.provider(BaseUrl::parse(&server, &network)?)?;
+    let public_url: codehost_oauth::PublicUrl = "https://packages.example.com".parse()?;
+    let request = SetupRequest::new(public_url.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
     print(&format!("{}\n\n", provider.setup_guide(&request)))?;
 
-    // What every provider must do. In a crate of yours this is a test.
+    // The rules for every provider. In your own crate, this is a test.
     let suite = Conformance::new(&provider, "/login/oauth/access_token", TOKENS).api("/api/v1/user", USER);
     if let Some(violation) = suite.run().await.first() {
-        let (code, hint) = ("conformance".to_owned(), "Mend the provider.".to_owned());
+        let (code, hint) = ("conformance".to_owned(), "Fix the provider, then run the example again.".to_owned());
         return Err(Failure { code, message: violation.to_string(), hint });
     }
     print(&format!("{} checks passed\n", Conformance::checks().count()))?;
 
-    let integration = Integration::builder(provider)
-        .id(request.id)
-        .name(&request.name)
-        .host(host)
-        .client("id", "secret")
-        .access(request.access)
-        .transport(HttpClient::builder(network).build()?)
-        .build()?;
+    let integration = Integration::builder(
+        provider,
+        HttpClient::builder(network).build()?,
+        IntegrationConfig {
+            id: request.id,
+            name: request.name.clone(),
+            public_url,
+            client_id: "id".to_owned(),
+            client_secret: "secret".to_owned(),
+            access: request.access,
+        },
+    )
+    .build()?;
     let start = integration.begin_login(None)?;
     let state = start.redirect_to.as_str().split(['?', '&']).find_map(|pair| pair.strip_prefix("state="));
-    let came_back = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
+    let callback_url = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
     let mut session = PendingLogins::default();
     session.insert(start.pending);
 
-    let uri = came_back.parse().map_err(|_| BaseUrlError::Host)?;
+    let uri = callback_url.parse().map_err(|_| BaseUrlError::Host)?;
     let callback = Callback::from_uri(&uri)?;
     let pending = session.take(&callback)?;
     let login = integration.finish_login(pending, callback).await?;
-    print(&format!("{} is {}\n", login.user.key, login.user.display_name.as_deref().unwrap_or("somebody")))
+    print(&format!("{} is {}\n", login.user.key, login.user.display_name.as_deref().unwrap_or("(unknown)")))
 }
 
-/// What Forgejo answers at its token endpoint, and of a user.
+/// The responses of the token endpoint and of the user API.
 const TOKENS: &str =
     r#"{"access_token":"an-access-token","token_type":"bearer","expires_in":3600,"refresh_token":"a-refresh-token"}"#;
 const USER: &str = r#"{"id":7,"login":"jane","full_name":"Jane Doe","email":"jane@example.com"}"#;
 
-/// Answers as Forgejo does, to the two requests of a login and to nothing else. Gives its URL.
+/// Starts a fake that handles only the two requests of a login, and returns its URL.
 async fn fake_forgejo() -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond)));
         }
     });
     Ok(url)
 }
 
-async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, hyper::Error> {
+async fn respond(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
-    #[allow(clippy::disallowed_methods, reason = "within the limit")]
+    #[allow(clippy::disallowed_methods, reason = "`Limited` bounds the size")]
     let body = Limited::new(body, 1 << 16).collect().await.unwrap_or_default().to_bytes();
     let body = String::from_utf8_lossy(&body);
     let bearer = head.headers.get("authorization").is_some_and(|value| value == "Bearer an-access-token");

@@ -1,13 +1,12 @@
 //! A whole login.
 //!
-//! Without flags it starts a fake of each platform in this process and logs in to both. With flags it logs a person in
-//! at a real code host: it prints the callback URL and the URL to open, waits for the browser to come back, and prints
-//! who logged in.
+//! Without flags, it starts a fake of each platform in this process and logs in to both. With flags, it logs you in with a
+//! real code host: it prints the callback URL and the URL to open, waits for the callback, and prints the user.
 //!
 //! ```text
 //! cargo run --example login
 //! CODEHOST_CLIENT_SECRET=… cargo run --example login -- --platform gitlab --base-url https://git.example.com \
-//!     --host http://127.0.0.1:9000 --id demo --client-id … --access sign-in
+//!     --public-url http://127.0.0.1:9000 --id demo --client-id … --access sign-in
 //! ```
 
 mod support;
@@ -23,7 +22,9 @@ use codehost_oauth::error::Error;
 use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, BaseUrl, Callback, Host, Integration, Login, LoginStart, PendingLogins, Platform};
+use codehost_oauth::{
+    Access, BaseUrl, Callback, Integration, IntegrationConfig, Login, LoginStart, PendingLogins, Platform, PublicUrl,
+};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -34,16 +35,16 @@ use support::{Failure, exit, print};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// Logs a person in and prints who they are; without any flag, at a fake of each platform in this process
+/// Logs you in with a code host and prints the user; without flags, with a fake of each platform in this process
 #[derive(Parser)]
 #[command(name = "login")]
 struct Flags {
     #[command(flatten)]
     integration: IntegrationFlags,
-    /// Where to wait for the browser to come back
+    /// The address to listen on for the callback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
-    /// How long to wait for it
+    /// How long to wait for the callback
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
 }
@@ -56,13 +57,13 @@ async fn main() -> ExitCode {
     exit(log_in(Flags::parse()).await)
 }
 
-/// What a host does, with a terminal in place of its pages.
+/// The steps of an app, in a terminal instead of a browser session.
 async fn log_in(flags: Flags) -> Result<(), Failure> {
     let integration = Arc::new(flags.integration.integration()?);
     let listener = TcpListener::bind(flags.listen).await.map_err(|error| Failure {
         code: "listen".to_owned(),
         message: format!("cannot listen on {}: {error}", flags.listen),
-        hint: "Free the port, or choose another with --listen (and --host).".to_owned(),
+        hint: "Stop the program that uses the address, or choose another in --listen and --public-url.".to_owned(),
     })?;
 
     let start = integration.begin_login(None)?;
@@ -74,9 +75,9 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
     let callback = tokio::time::timeout(wait, wait_for_callback(listener, Arc::clone(&integration))).await;
     let callback = callback.map_err(|_| Failure {
         code: "no_callback".to_owned(),
-        message: format!("the browser did not come back within {} seconds", flags.timeout),
+        message: format!("no callback arrived within {} seconds", flags.timeout),
         hint: "If the code host shows an error page, compare the OAuth application's callback URL and scopes with the \
-               setup guide. If the browser cannot open the callback, let --listen and --host name the same port."
+               setup guide. If the browser cannot open the callback, use the same port in --listen and --public-url."
             .to_owned(),
     })??;
     let login = finish(&integration, &mut session, callback).await?;
@@ -84,12 +85,12 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
 }
 
 async fn finish(integration: &Integration, session: &mut PendingLogins, callback: Callback) -> Result<Login, Error> {
-    // A host stores its session here, before anything is sent: a callback works once.
+    // An app stores its session here, before it sends anything, so that a callback works only once.
     let pending = session.take(&callback)?;
     integration.finish_login(pending, callback).await
 }
 
-/// Serves one callback; what comes to other paths is not it.
+/// Waits for one request to the path of the callback URL. Other paths get status 404.
 async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>) -> Result<Callback, Failure> {
     let (found, mut callbacks) = mpsc::channel(1);
     loop {
@@ -100,7 +101,7 @@ async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>)
                 hint: String::new(),
             })?,
             Some(callback) = callbacks.recv() => {
-                // Leave the browser a moment to read the page.
+                // Give the browser time to read the page.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 return callback;
             }
@@ -112,15 +113,18 @@ async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>)
                 async move {
                     if request.method() != http::Method::GET || !integration.callback_url().is_at(request.uri().path())
                     {
-                        return page(http::StatusCode::NOT_FOUND, "There is nothing here.");
+                        return page(
+                            http::StatusCode::NOT_FOUND,
+                            "Page not found. Finish the login in the browser; it leads back to the callback URL.",
+                        );
                     }
                     let callback = Callback::from_uri(request.uri()).map_err(Failure::from);
-                    // A second callback finds the channel full: one was waited for.
+                    // If the channel is full, a callback has already arrived.
                     let _ = found.try_send(callback);
                     page(http::StatusCode::OK, "You can close this page and go back to the terminal.")
                 }
             });
-            // The browser may close the connection when it likes.
+            // The browser may close the connection at any time.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), serve).await;
         });
     }
@@ -156,86 +160,112 @@ fn describe(integration: &Integration, login: &Login) -> serde_json::Value {
     })
 }
 
-/// Both platforms, from the setup guide to a refreshed token, without an account or a network.
+/// Logs in to a fake of each platform, from the setup guide to refreshed tokens, without an account or network access.
 async fn demo() -> Result<(), Failure> {
-    let host: Host = "http://127.0.0.1:9000".parse()?;
+    let public_url: PublicUrl = "http://127.0.0.1:9000".parse()?;
     let network = Network::public_only().allow_loopback_http();
     let application = |platform: Platform, scopes: &str| -> Result<FakeApplication, Failure> {
-        let callback = codehost_oauth::CallbackUrl::new(&host, platform.id(), &"demo".parse()?);
+        let callback = codehost_oauth::CallbackUrl::new(&public_url, platform.id(), &"demo".parse()?);
         Ok(FakeApplication::new("demo-client", "demo-secret", callback.as_str(), scopes))
     };
     let failed = |error: std::io::Error| Failure {
         code: "listen".to_owned(),
-        message: format!("a fake cannot listen on a loopback address: {error}"),
+        message: format!("the fake code host cannot listen on a loopback address: {error}"),
         hint: String::new(),
     };
 
     let platform = Platform::find("gitlab")?;
     let gitlab = FakeGitLab::builder().application(application(platform, "read_user")?);
     let gitlab = gitlab.start().await.map_err(failed)?;
-    walk(platform, gitlab.base_url(), &host, &network, |url| gitlab.authorize(url, "alice").map_err(page_error))
-        .await?;
+    let browser = |url: &str| gitlab.authorize(url, "alice").map_err(page_error);
+    log_in_to_fake(platform, gitlab.base_url(), &public_url, &network, browser).await?;
 
     let platform = Platform::find("bitbucket-cloud")?;
     let bitbucket = FakeBitbucket::builder().application(application(platform, "account email")?);
     let bitbucket = bitbucket.start().await.map_err(failed)?;
-    walk(platform, bitbucket.base_url(), &host, &network, |url| bitbucket.authorize(url, "jane").map_err(page_error))
-        .await
+    let browser = |url: &str| bitbucket.authorize(url, "jane").map_err(page_error);
+    log_in_to_fake(platform, bitbucket.base_url(), &public_url, &network, browser).await?;
+    print(NEXT)
 }
 
-async fn walk(
+const NEXT: &str = "\
+What to try next
+  the same in a browser    cargo run -p host -- --demo
+  with your code host      cargo run --example setup_guide -- --help    create the OAuth application
+                           cargo run --example check -- --help          check the setup
+                           cargo run --example login -- --help          log in
+  in your app              README.md
+";
+
+/// `browser` opens the authorization URL, logs a user in there, and returns the URL of the callback.
+async fn log_in_to_fake(
     platform: Platform,
     base_url: &str,
-    host: &Host,
+    public_url: &PublicUrl,
     network: &Network,
-    person: impl Fn(&str) -> Result<String, Failure>,
+    browser: impl Fn(&str) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
-    print(&format!("{platform}, a fake of it at {base_url}\n"))?;
-    let provider = platform.at(BaseUrl::parse(base_url, network)?)?;
+    print(&format!("{platform} (fake) at {base_url}\n"))?;
+    let provider = platform.provider(BaseUrl::parse(base_url, network)?)?;
 
-    let request = SetupRequest::new(host.clone(), "demo".parse()?, "Demo", Access::SignIn)?;
+    let request = SetupRequest::new(public_url.clone(), "demo".parse()?, "Demo", Access::SignIn)?;
     let guide = provider.setup_guide(&request);
-    print(&format!(
-        "  1 setup     the administrator creates the OAuth application with\n              callback URL {}\n              scopes       {}\n",
-        guide.callback_url,
-        provider.required_scopes(&request.access),
-    ))?;
+    step("1 setup", "the administrator creates the OAuth application with")?;
+    step("", &format!("callback URL  {}", guide.callback_url))?;
+    step("", &format!("scopes        {}", provider.required_scopes(&request.access)))?;
 
-    let integration = Integration::builder(provider)
-        .id(request.id)
-        .name(&request.name)
-        .host(request.host)
-        .client("demo-client", "demo-secret")
-        .access(request.access)
-        .transport(HttpClient::builder(network.clone()).build()?)
-        .build()?;
+    let http = HttpClient::builder(network.clone()).build()?;
+    let integration = Integration::builder(
+        provider,
+        http,
+        IntegrationConfig {
+            id: request.id,
+            name: request.name.clone(),
+            public_url: request.public_url,
+            client_id: "demo-client".to_owned(),
+            client_secret: "demo-secret".to_owned(),
+            access: request.access,
+        },
+    )
+    .build()?;
     let link = integration.login_link();
-    print(&format!("  2 link      \"{}\" ({}) at {}\n", link.label, link.detail, link.url))?;
+    step("2 link", &format!("\"{}\" ({}) at {}", link.label, link.detail, link.url))?;
 
     let LoginStart { redirect_to, pending, .. } = integration.begin_login(None)?;
     let mut session = PendingLogins::default();
     session.insert(pending);
     let (page, query) = redirect_to.as_str().split_once('?').unwrap_or((redirect_to.as_str(), ""));
     let parameters: Vec<_> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
-    print(&format!("  3 begin     the browser goes to {} with\n              {}\n", page, parameters.join(", ")))?;
+    step("3 redirect", &format!("the browser goes to {page} with"))?;
+    step("", &parameters.join(", "))?;
 
-    let callback = person(redirect_to.as_str())?;
+    let callback = browser(redirect_to.as_str())?;
     let uri: http::Uri = callback.parse().map_err(|error| Failure {
         code: "callback".to_owned(),
-        message: format!("the callback is no URI: {error}"),
+        message: format!("the callback is not a URI: {error}"),
         hint: String::new(),
     })?;
-    print(&format!("  4 callback  the person authorizes; the browser comes back to {}\n", uri.path()))?;
+    step("4 callback", &format!("the user allows the login, and the browser is redirected to {}", uri.path()))?;
 
     let login = finish(&integration, &mut session, Callback::from_uri(&uri)?).await?;
-    print(&format!("  5 login     {}\n", describe(&integration, &login)))?;
+    step("5 login", &format!("account key   {}", login.user.key))?;
+    step("", &format!("username      {}", login.user.username.as_deref().unwrap_or("(unknown)")))?;
+    step("", &format!("display name  {}", login.user.display_name.as_deref().unwrap_or("(unknown)")))?;
+    for email in &login.user.emails {
+        let trusted = if login.trusted_email() == Some(email.address()) { "trusted" } else { "not trusted" };
+        step("", &format!("e-mail        {} ({trusted})", email.address()))?;
+    }
 
     if let Some(token) = &login.tokens.refresh_token {
         let renewed = integration.refresh(token).await?;
         let user = integration.user(&renewed.access_token).await?;
-        print(&format!("  6 refresh   new tokens, still {}\n\n", user.key))?;
+        step("6 refresh", &format!("new tokens for {}", user.key))?;
     }
-    Ok(())
+    print("\n")
+}
+
+fn step(name: &str, text: &str) -> Result<(), Failure> {
+    print(&format!("  {name:<12}{text}\n"))
 }
 
 fn page_error(error: codehost_oauth::testing::FakeError) -> Failure {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example setup_guide -- --platform gitlab --base-url https://git.example.com \
-//!     --host https://packages.example.com --name "On-premise GitLab" --access sign-in
+//!     --public-url https://packages.example.com --name "On-premise GitLab" --access sign-in
 //! ```
 
 mod support;
@@ -16,26 +16,26 @@ use codehost_oauth::{BaseUrl, IntegrationId, Platform};
 use support::integration::AccessFlag;
 use support::{Failure, NetworkFlags};
 
-/// Prints the setup guide of an integration: pages, steps, fields to copy, scopes and warnings
+/// Prints the setup guide of an integration: links, steps, fields to copy, scopes and warnings
 #[derive(Parser)]
 #[command(name = "setup_guide")]
 struct Flags {
-    /// The kind of code host
+    /// The platform of the code host
     #[arg(long, value_parser = ["bitbucket-cloud", "gitlab"])]
     platform: String,
-    /// Where the code host is; for Bitbucket Cloud https://bitbucket.org if left out
+    /// The URL of the code host; not needed for Bitbucket Cloud
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// The public URL of the app that people will log in to
+    /// The public URL of the app that users log in to
     #[arg(long, value_name = "URL")]
-    host: String,
-    /// The integration's id, a part of its callback URL; the slug of the name if left out
+    public_url: String,
+    /// The integration's id, which is part of its callback URL; made from the name if left out
     #[arg(long)]
     id: Option<String>,
     /// The integration's name
     #[arg(long)]
     name: String,
-    /// What the tokens will be used for
+    /// What the app may do with the tokens
     #[arg(long)]
     access: AccessFlag,
     /// How to print the guide
@@ -47,7 +47,7 @@ struct Flags {
     /// GitLab: the full path of the group that will own the application
     #[arg(long, value_name = "PATH", conflicts_with = "instance_owner")]
     group: Option<String>,
-    /// GitLab: the application will belong to the whole instance
+    /// GitLab: the application will be instance-wide, created by an administrator of GitLab
     #[arg(long)]
     instance_owner: bool,
     #[command(flatten)]
@@ -67,21 +67,24 @@ fn main() -> ExitCode {
     let base_url = match (&flags.base_url, flags.platform.as_str()) {
         (Some(base_url), _) => base_url.clone(),
         (None, "bitbucket-cloud") => "https://bitbucket.org".to_owned(),
-        (None, _) => wrong_usage(ErrorKind::MissingRequiredArgument, "--base-url is required for this platform"),
+        (None, _) => wrong_usage(ErrorKind::MissingRequiredArgument, "--base-url is required for GitLab"),
     };
     let bitbucket = flags.platform == "bitbucket-cloud";
     if bitbucket && (flags.group.is_some() || flags.instance_owner) {
-        wrong_usage(ErrorKind::ArgumentConflict, "--group and --instance-owner are for GitLab; use --workspace");
+        wrong_usage(
+            ErrorKind::ArgumentConflict,
+            "--group and --instance-owner are for GitLab; use --workspace for Bitbucket Cloud",
+        );
     }
     if !bitbucket && flags.workspace.is_some() {
-        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group");
+        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group for GitLab");
     }
     support::exit(run(flags, &base_url))
 }
 
 fn run(flags: Flags, base_url: &str) -> Result<(), Failure> {
     let base_url = BaseUrl::parse(base_url, &flags.network.network()?)?;
-    let provider = Platform::find(&flags.platform)?.at(base_url)?;
+    let provider = Platform::find(&flags.platform)?.provider(base_url)?;
 
     let id = match &flags.id {
         Some(id) => id.parse()?,
@@ -92,7 +95,7 @@ fn run(flags: Flags, base_url: &str) -> Result<(), Failure> {
         None if flags.instance_owner => AppOwner::Instance,
         None => AppOwner::User,
     };
-    let request = SetupRequest::new(flags.host.parse()?, id, &flags.name, flags.access.into())?.owner(owner);
+    let request = SetupRequest::new(flags.public_url.parse()?, id, &flags.name, flags.access.into())?.owner(owner);
 
     let guide = provider.setup_guide(&request);
     support::print(&match flags.format {
@@ -109,7 +112,7 @@ fn json(guide: &SetupGuide) -> Result<String, Failure> {
     serde_json::to_string_pretty(guide).map(|text| text + "\n").map_err(failure)
 }
 
-/// Exit status 2, with the usage.
+/// Prints the message with the usage, and ends with exit status 2.
 fn wrong_usage(kind: ErrorKind, message: &str) -> ! {
     Flags::command().error(kind, message).exit()
 }

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Shared by the scripts beside it and by .ci/run; to be sourced, after `set -euo pipefail`.
+# Functions for the scripts in this folder and .ci/run. Source it after `set -euo pipefail`.
 
-# The repository and where things are built. Everything that the scripts fetch or install stays under $target.
+# The repository and the target directory. Everything that the scripts download or install stays in $target.
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 [[ $target == /* ]] || target=$root/$target
 cd "$root" || exit
 
-# fail MESSAGE [DETAIL...]: ends the script.
+# fail MESSAGE [DETAIL...]: prints an error and ends the script.
 fail() {
     printf 'error: %s\n' "$1" >&2
     shift
@@ -15,7 +15,7 @@ fail() {
     exit 1
 }
 
-# debian_packages PACKAGE...: installs those that are missing, or says what to do where that cannot be done.
+# debian_packages PACKAGE...: installs the missing ones. If that is not possible, fails with what to do.
 debian_packages() {
     local missing=() package sudo=()
     for package in "$@"; do
@@ -23,7 +23,7 @@ debian_packages() {
     done
     ((${#missing[@]})) || return 0
 
-    command -v apt-get >/dev/null || fail "missing: ${missing[*]} (names of Debian packages; install their like on this system)"
+    command -v apt-get >/dev/null || fail "missing programs; install what these Debian packages contain: ${missing[*]}"
     if [[ $(id -u) != 0 ]]; then
         sudo -n true 2>/dev/null || fail "missing Debian packages; run: apt-get install ${missing[*]}"
         sudo=(sudo -n)
@@ -32,7 +32,7 @@ debian_packages() {
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}"
 }
 
-# package_installed PACKAGE: whether Debian's package is there. Elsewhere the caller knows what to look for.
+# package_installed PACKAGE: whether the Debian package is installed. Always false on other systems.
 package_installed() {
     [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }

@@ -1,133 +1,151 @@
-//! Lets people log in with the code host that they already use: Bitbucket Cloud, or any GitLab.
+//! Lets users log in to your app with the code host that they already use: Bitbucket Cloud, or any GitLab.
 //!
-//! # The road
+//! An administrator enters the base URL of a code host. [`setup`] shows them how to create the OAuth application there,
+//! [`check`] tests the result, and an [`Integration`] logs users in. [`keeper`] keeps their tokens valid afterwards, and
+//! [`error`] says what went wrong, who must act, and the fix.
 //!
-//! ```text
-//! Platform + BaseUrl ─▶ OAuthProvider ─▶ SetupGuide ─▶ (administrator creates the application) ─▶ id and secret
-//!                             │                                                                      │
-//!                             └───────────────────▶ Integration ◀────────────────────────────────────┘
-//!                                                       │
-//! POST login link ─▶ begin_login() ─▶ redirect, and a PendingLogin for the session
-//! GET callback    ─▶ Callback ─▶ PendingLogins::take ─▶ finish_login() ─▶ Login
-//! ```
-//!
-//! - [`Platform::at`] turns a form's select box and URL field into a provider.
-//! - [`OAuthProvider::setup_guide`] says what the administrator must click and copy, before any credentials exist.
-//! - [`Integration`] binds provider, credentials, host and transport; [`Integration::begin_login`] and
-//!   [`Integration::finish_login`] are the login.
-//! - [`Login::user`] is the person, keyed by [`AccountKey`]; [`Login::tokens`] are their tokens.
-//! - [`error::Error`] says what happened, who must act, and the fix.
-//!
-//! # A login
+//! # Example
 //!
 //! ```
 //! use codehost_oauth::transport::{HttpClient, Network};
-//! use codehost_oauth::{Access, BaseUrl, Callback, Integration, PendingLogins, Platform};
+//! use codehost_oauth::{Access, BaseUrl, Callback, Integration, IntegrationConfig, PendingLogins, Platform};
 //!
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let network = Network::public_only();
-//! let provider = Platform::find("bitbucket-cloud")?.at(BaseUrl::parse("https://bitbucket.org", &network)?)?;
-//! let integration = Integration::builder(provider)
-//!     .id("bitbucket".parse()?)
-//!     .name("Bitbucket")
-//!     .host("https://packages.example.com".parse()?)
-//!     .client("key", "secret")
-//!     .access(Access::SignIn)
-//!     .transport(HttpClient::builder(network).build()?)
-//!     .build()?;
+//! let provider = Platform::find("gitlab")?.provider(BaseUrl::parse("https://git.example.com", &network)?)?;
+//! let config = IntegrationConfig {
+//!     id: "demo".parse()?,
+//!     name: "Our GitLab".to_owned(),
+//!     public_url: "https://packages.example.com".parse()?,
+//!     client_id: "application-id".to_owned(),
+//!     client_secret: "secret".to_owned(),
+//!     access: Access::SignIn,
+//! };
+//! let integration = Integration::builder(provider, HttpClient::builder(network).build()?, config).build()?;
 //!
+//! // POST /login/demo: keep the pending login in this browser's session, and redirect to the code host.
 //! let mut session = PendingLogins::default();
 //! let start = integration.begin_login(None)?;
 //! session.insert(start.pending);
-//! assert!(start.redirect_to.as_str().starts_with("https://bitbucket.org/site/oauth2/authorize?client_id=key&"));
+//! assert!(start.redirect_to.as_str().starts_with("https://git.example.com/oauth/authorize?client_id=application-id&"));
 //!
-//! // A callback that this browser did not ask for is refused before anything is sent.
-//! let forged = Callback::from_uri(&"/oauth/callback/bitbucket-cloud/bitbucket?code=x&state=y".parse()?)?;
+//! // GET /oauth/callback/gitlab/demo: take the pending login out of the session, then call
+//! // `integration.finish_login(pending, callback).await`. A callback that this browser did not ask for has none.
+//! let forged = Callback::from_uri(&"/oauth/callback/gitlab/demo?code=x&state=y".parse()?)?;
 //! assert_eq!(session.take(&forged).unwrap_err().code(), "state_unknown");
 //! # Ok(())
 //! # }
 //! # example().unwrap();
 //! ```
 //!
+//! [`Login::user`] is the user. Store users by [`User::key`], never by user name or e-mail address.
+//!
+//! # Modules
+//!
+//! | module | content |
+//! | --- | --- |
+//! | the crate root | settings ([`BaseUrl`], [`PublicUrl`], [`Access`]), the login ([`Integration`], [`PendingLogins`], [`Callback`]) and its result ([`Login`], [`User`], [`TokenSet`]) |
+//! | [`setup`] | the setup guide: what the administrator enters and copies to create the OAuth application |
+//! | [`check`] | checks an integration before it is saved |
+//! | [`error`] | all errors, each with a code, who must act, and the fix |
+//! | [`gitlab`], [`bitbucket_cloud`] | the built-in platforms |
+//! | [`provider`] | the trait [`OAuthProvider`], for other code hosts |
+//! | [`transport`] | the HTTP client, its network policy, and the trait for another client |
+//! | [`web`] | helpers for the login's routes in any web framework |
+//! | [`router`] | the login's routes for axum (feature `axum`) |
+//! | [`keeper`] | refreshes tokens once on all nodes, with stores for them (feature `seal`) |
+//! | [`seal`] | encryption of stored values (feature `seal`) |
+//! | [`testing`] | fakes of both platforms, and conformance suites (feature `testing`) |
+//!
 //! # Features
 //!
-//! - **`http-client`**: the hardened [`HttpClient`](transport::HttpClient). The features for TLS turn it on; by itself it
-//!   speaks plain HTTP only.
-//! - **`rustls`** (default): TLS by rustls with aws-lc-rs, trusting the operating system's certificates.
-//! - **`rustls-no-provider`**: rustls with a crypto provider that the host installs before it builds an
+//! - **`http-client`**: the [`HttpClient`](transport::HttpClient). Alone it speaks plain HTTP only; the three features for TLS
+//!   turn it on.
+//! - **`rustls`** (default): TLS by rustls with aws-lc-rs, with the operating system's trusted certificates.
+//! - **`rustls-no-provider`**: rustls with a crypto provider that the app installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library, also if `rustls` is on.
-//! - **`axum`**: [`router`], the routes of a login for an axum host, with pending logins in its session or in sealed cookies.
-//! - **`seal`**, **`sqlite`**, **`postgres`**, **`redis`**: [`keeper`], which keeps tokens alive, and stores for it; [`seal`] also puts
-//!   pending logins into a cookie.
+//! - **`axum`**: [`router`].
+//! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
 //!   failed login or refresh; never a URL, a header or a body.
-//! - **`testing`**: in-process fakes of both platforms on real sockets, and the conformance suite for providers.
+//! - **`testing`**: [`testing`].
 //!
-//! Without any of the first four there is no HTTP library in the tree: bring a [`Transport`](transport::Transport).
-
+//! Without the first four, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
 //!
-//! Everything that is `async` needs a Tokio runtime with its clock (`enable_time`), since every wait has a deadline.
+//! Async functions need a Tokio runtime with its clock (`enable_time`), because every wait has a deadline.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod base_url;
-pub mod bitbucket;
-pub mod check;
 pub mod error;
-pub mod gitlab;
-mod grant;
-mod host;
-mod html;
 mod integration;
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod keeper;
 mod login;
-mod membership;
-mod network;
-mod oauth;
 mod observe;
-mod percent;
 mod platforms;
-mod provider;
-mod random;
-mod revocation;
+pub mod provider;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod router;
-mod scope;
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod seal;
-mod secret;
-pub mod setup;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
-mod token;
 pub mod transport;
-mod user;
-mod web_url;
-mod wire;
+mod util;
+mod values;
 
-pub use base_url::BaseUrl;
-pub use grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
-pub use host::{CallbackUrl, Host, IntegrationId};
-pub use integration::{Integration, IntegrationBuilder, LoginLink, LoginStart};
-pub use login::{Callback, Expected, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
-pub use membership::{Group, Membership};
-pub use provider::{OAuthProvider, Platform};
-pub use revocation::Revocation;
-pub use scope::{Access, Scope, ScopeDescription, Scopes};
-pub use token::{AccessToken, ClientCredentials, Origin, RefreshToken, TokenNote, TokenSet};
-pub use user::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailList, EmailTrust, User, UserState};
-pub use web_url::WebUrl;
+pub use integration::{FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginStart};
+pub use login::web;
+pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
+pub use platforms::{bitbucket_cloud, gitlab};
+pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
+pub use provider::membership::{Group, Membership};
+pub use provider::oauth_provider::OAuthProvider;
+pub use provider::platform::Platform;
+pub use provider::revocation::Revocation;
+pub use values::access::Access;
+pub use values::account_key::AccountKey;
+pub use values::base_url::BaseUrl;
+pub use values::callback_url::CallbackUrl;
+pub use values::email::{Email, EmailAuthority, EmailEvidence, EmailTrust};
+pub use values::integration_id::IntegrationId;
+pub use values::public_url::PublicUrl;
+pub use values::scope::{Scope, ScopeDescription, Scopes};
+pub use values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBinding, TokenNote, TokenSet};
+pub use values::user::{EmailList, User, UserState};
+pub use values::web_url::WebUrl;
 
-pub mod custom {
-    //! What a provider for another code host is made of; see [`OAuthProvider`](crate::OAuthProvider). The repository's
-    //! `examples/custom_provider.rs` is a whole one, for Forgejo; `testing::conformance` checks yours.
+pub mod setup {
+    //! What an administrator must see, enter and copy to create the OAuth application, as data.
+    //!
+    //! A link cannot fill in the form of either platform, so the guide has every value to copy. It needs no credentials: the
+    //! administrator leaves the app's form open and unsaved while they create the application at the code host.
+    //!
+    //! A [`SetupRequest`] goes into [`OAuthProvider::setup_guide`](crate::OAuthProvider::setup_guide), a [`SetupGuide`]
+    //! comes out. It can be shown as it is ([`Display`](std::fmt::Display) for a terminal,
+    //! [`to_markdown`](SetupGuide::to_markdown), [`to_html`](SetupGuide::to_html)), sent to a front end (`serde`), or read
+    //! field by field.
 
-    pub use crate::oauth::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
-    pub use crate::transport::Reply;
+    pub use crate::provider::setup::{
+        AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
+    };
+}
+
+pub mod check {
+    //! Checks whether an integration will work, before it is saved and without a login.
+    //!
+    //! A [`CheckRequest`] goes into [`OAuthProvider::check`](crate::OAuthProvider::check) or
+    //! [`Integration::check`](crate::Integration::check), a [`CheckReport`] comes out. It can be shown as it is
+    //! ([`Display`](std::fmt::Display) for a terminal, [`to_html`](CheckReport::to_html)), sent to a front end (`serde`), or
+    //! read finding by finding.
+    //!
+    //! No request is repeated, and one deadline holds for all of them. The client secret is sent only to a server that is known
+    //! to be a code host of the platform.
+
+    pub use crate::provider::check::{CheckReport, CheckRequest, Finding, Level, NotChecked, Verdict};
 }

@@ -1,4 +1,4 @@
-//! What an operator sees of an operation: whose, which, how it ended and how long it took.
+//! Spans and log events: integration, operation, outcome and duration.
 
 #[cfg(any(feature = "tracing", feature = "seal"))]
 use std::fmt::Display;
@@ -7,11 +7,11 @@ use std::future::Future;
 #[cfg(any(feature = "tracing", feature = "seal"))]
 use crate::error::Audience;
 use crate::error::Error;
-use crate::host::IntegrationId;
-use crate::provider::Platform;
+use crate::provider::platform::Platform;
+use crate::values::integration_id::IntegrationId;
 
 /// Runs `work` in the span `codehost_oauth` with the fields `integration`, `platform`, `operation`, `outcome` (`ok` or the
-/// error's code) and `duration_ms`. Nothing that a peer sent is in it.
+/// error's code) and `duration_ms`. It contains no text from a server.
 #[cfg(feature = "tracing")]
 pub(crate) async fn observed<T>(
     integration: &IntegrationId,
@@ -36,8 +36,12 @@ pub(crate) async fn observed<T>(
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
         let note = error.operator_note();
-        let report =
-            Report { code: error.code(), audience: error.audience(), hint: &error.hint(), note: note.as_deref() };
+        let report = Report {
+            code: error.code(),
+            audience: error.advice().audience,
+            hint: &error.advice().hint,
+            note: note.as_deref(),
+        };
         failed(operation, integration.as_str(), error, &report);
     }
     result
@@ -53,18 +57,18 @@ pub(crate) async fn observed<T>(
     work.await
 }
 
-/// What is logged of a failed login or refresh.
+/// The content of the log event of a failed login or refresh.
 #[cfg(any(feature = "tracing", feature = "seal"))]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nothing is logged"))]
 pub(crate) struct Report<'a> {
     pub(crate) code: &'static str,
     pub(crate) audience: Audience,
     pub(crate) hint: &'a str,
-    /// What only the operator may know.
+    /// A detail for the operator only.
     pub(crate) note: Option<&'a str>,
 }
 
-/// Logs a failed login or refresh, once: `ERROR` if whoever runs the host must act, `WARN` otherwise.
+/// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`.
 #[cfg(feature = "tracing")]
 pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Display, report: &Report<'_>) {
     let Report { code, audience, hint, note } = *report;
@@ -78,7 +82,7 @@ pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Dis
 #[cfg(all(feature = "seal", not(feature = "tracing")))]
 pub(crate) fn failed(_: &'static str, _: &str, _: &dyn Display, _: &Report<'_>) {}
 
-/// Tells whoever runs the host of something that is no failure yet.
+/// Logs a warning for the operator.
 #[cfg(feature = "axum")]
 pub(crate) fn warn(text: &str) {
     #[cfg(feature = "tracing")]
@@ -87,7 +91,7 @@ pub(crate) fn warn(text: &str) {
     let _ = text;
 }
 
-/// Tells whoever runs the host of something that they must change.
+/// Logs a mistake that the operator must fix.
 #[cfg(feature = "axum")]
 pub(crate) fn error(text: &str) {
     #[cfg(feature = "tracing")]
@@ -96,7 +100,7 @@ pub(crate) fn error(text: &str) {
     let _ = text;
 }
 
-/// A task that goes on in the present span.
+/// Spawns a task in the current span.
 #[cfg(feature = "axum")]
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     #[cfg(feature = "tracing")]

@@ -1,10 +1,11 @@
-//! Encryption at rest: what is sealed for one place opens there and nowhere else.
+//! Encryption of stored values. A value that is sealed for one place can be opened only for that place.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce of 24 bytes. The associated data binds the
-//! version, the key's id, and the [`SealContext`]: a row that is moved to another connection, integration or column does
-//! not open.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce of 24 bytes. The associated data contains the
+//! version, the key's id and the [`SealContext`], so a row that is moved to another connection, integration or column cannot
+//! be opened.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -15,12 +16,12 @@ use zeroize::Zeroizing;
 
 use crate::error::SealError;
 
-/// The keys of one host. The first seals, all open.
+/// The keys of an app. The first one seals, all of them open.
 ///
-/// To change the key without downtime: add the new key at the end on every node, then move it to the front on every
-/// node, and take the old one out when nothing is left that it sealed (the keeper seals a row anew at every refresh).
+/// To change the key without downtime, add the new key at the end on every node, then move it to the front on every node.
+/// Remove the old one when no value is left that it sealed (the keeper seals a row again at every refresh).
 ///
-/// Memory that held a key is wiped when the ring is dropped.
+/// The memory of the keys is wiped when the ring is dropped.
 ///
 /// ```
 /// use codehost_oauth::seal::{KeyRing, SealContext};
@@ -43,7 +44,7 @@ struct Key {
     bytes: Zeroizing<[u8; 32]>,
 }
 
-/// Where something sealed belongs. All of it is authenticated, none of it is stored.
+/// The place that a sealed value belongs to. It is authenticated, but not stored.
 ///
 /// ```
 /// use codehost_oauth::seal::SealContext;
@@ -54,19 +55,19 @@ struct Key {
 #[derive(Clone, Copy, Debug)]
 #[allow(
     clippy::exhaustive_structs,
-    reason = "a host seals its own values with it; another member would open nothing old"
+    reason = "an app seals its own values with it; with another member, no old value could be opened"
 )]
 pub struct SealContext<'a> {
-    /// What it is: the column or field.
+    /// The kind of value: the column or field.
     pub purpose: &'a str,
-    /// Whose it is, or empty.
+    /// The integration's id, or empty.
     pub integration: &'a str,
     /// The connection, row or user, or empty.
     pub connection: &'a str,
 }
 
 impl KeyRing {
-    /// The keys with their ids, the one that seals first. A key is 32 random bytes; a password is not one.
+    /// Keys with their ids; the first one seals. A key is 32 random bytes. Do not use a password.
     ///
     /// # Errors
     ///
@@ -87,29 +88,29 @@ impl KeyRing {
         if ring.is_empty() { Err(SealError::NoKey) } else { Ok(Self { keys: ring.into() }) }
     }
 
-    /// Encrypts `plaintext` for one place: a version byte, the key's id (4 bytes, big-endian), the nonce (24 bytes), the
-    /// ciphertext with its tag.
+    /// Encrypts `plaintext` for one place. The result is a version byte, the key's id (4 bytes, big-endian), the nonce (24
+    /// bytes), and the ciphertext with its tag.
     ///
     /// # Errors
     ///
-    /// [`SealError::Random`] if the system gives no random bytes.
+    /// [`SealError::Random`] if the system gives no random bytes, [`SealError::TooLarge`] if the cipher refuses the length.
     pub fn seal(&self, context: &SealContext<'_>, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = self.keys.first().ok_or(SealError::NoKey)?;
         let mut nonce = [0_u8; NONCE];
-        crate::random::fill(&mut nonce).map_err(|_| SealError::Random)?;
+        crate::util::random::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let aad = context.associated_data(key.id);
         let ciphertext = key.cipher().encrypt((&nonce).into(), Payload { msg: plaintext, aad: &aad });
         let ciphertext = ciphertext.map_err(|_| SealError::TooLarge)?;
         Ok([&[VERSION], key.id.to_be_bytes().as_slice(), &nonce, &ciphertext].concat())
     }
 
-    /// Decrypts what was sealed for this place, with whichever key of the ring. The plaintext is wiped when dropped.
+    /// Decrypts a value that was sealed for this place with any key of the ring. The plaintext is wiped when it is dropped.
     ///
     /// # Errors
     ///
-    /// [`SealError::Malformed`] for what cannot have been sealed, [`SealError::UnknownKey`], and
-    /// [`SealError::Rejected`] for what was changed, moved, or sealed with another key of this id.
-    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// [`SealError::Malformed`] if the bytes do not have the format of a sealed value, [`SealError::UnknownKey`], and
+    /// [`SealError::Rejected`] if the value was changed, moved, or sealed with another key of this id.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Plaintext, SealError> {
         let (version, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
         let (id, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Malformed)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
@@ -120,11 +121,36 @@ impl KeyRing {
         let key = self.keys.iter().find(|key| key.id == id).ok_or(SealError::UnknownKey { id })?;
         let aad = context.associated_data(id);
         let plaintext = key.cipher().decrypt(nonce.into(), Payload { msg: ciphertext, aad: &aad });
-        plaintext.map(Zeroizing::new).map_err(|_| SealError::Rejected)
+        plaintext.map(|bytes| Plaintext(Zeroizing::new(bytes))).map_err(|_| SealError::Rejected)
     }
 }
 
-/// `2:KEY,1:KEY` with keys in base64 or base64url, the one that seals first: how a ring stands in an environment variable.
+/// The result of [`KeyRing::open`]. Its memory is wiped when it is dropped.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+impl Plaintext {
+    /// The decrypted bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Deref for Plaintext {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// The length only.
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plaintext({} bytes)", self.0.len())
+    }
+}
+
+/// `2:KEY,1:KEY` with keys in base64 or base64url, for an environment variable. The first key seals.
 ///
 /// ```
 /// use codehost_oauth::seal::KeyRing;
@@ -168,7 +194,7 @@ impl Key {
 }
 
 impl SealContext<'_> {
-    /// Every part with its length before it, so that no two contexts give the same bytes.
+    /// Each part has its length before it, so that no two contexts give the same bytes.
     fn associated_data(&self, key: u32) -> Vec<u8> {
         let mut data = vec![VERSION];
         data.extend(key.to_be_bytes());
@@ -219,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Every three of a few texts that could be mistaken for one another when they are joined.
+    /// All triples of a few texts that could give the same bytes when they are joined.
     #[test]
     fn nothing_opens_elsewhere() {
         let texts = ["", "a", "aa", "b", "ab", "ba", "\0", "a\0"];
@@ -238,7 +264,7 @@ mod tests {
     fn arbitrary_bytes_never_open() {
         for bytes in plaintexts() {
             assert!(ring().open(&HERE, &bytes).is_err());
-            // With the head of a sealed value, so that it is not refused for that alone.
+            // The head of a sealed value is valid, so the rest must be refused.
             let head = ring().seal(&HERE, b"").unwrap()[..5].to_vec();
             assert!(ring().open(&HERE, &[head, bytes].concat()).is_err());
         }

@@ -1,11 +1,11 @@
 //! Whole logins, side by side: this crate, the floor, and the plain `oauth2` crate. See docs/performance.md.
 //!
 //!     cargo bench -p codehost-oauth-benches --bench login                       everything
-//!     cargo bench -p codehost-oauth-benches --bench login -- --quick            a smoke test: do all ways still log in?
-//!     cargo bench -p codehost-oauth-benches --bench login -- --instructions     what valgrind counts, and nothing else
-//!     cargo bench -p codehost-oauth-benches --bench login -- --legs             what latency costs, and nothing else
+//!     cargo bench -p codehost-oauth-benches --bench login -- --quick            a smoke test: all ways still log in
+//!     cargo bench -p codehost-oauth-benches --bench login -- --instructions     only the instructions, by valgrind
+//!     cargo bench -p codehost-oauth-benches --bench login -- --round-trips      only the round trips
 //!
-//! Every figure comes from a process of its own, of a program of its own, and the ways take turns.
+//! Every figure comes from its own process, each way has its own program, and the ways alternate.
 
 #![allow(
     missing_docs,
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use support::logins::{KINDS, WAYS, Way};
 use support::measure::{Core, has_valgrind, instructions, median, quantile};
-use support::server::{Place, Server, serve};
+use support::server::{Endpoints, Server, serve};
 use support::table::{Table, grouped};
 use support::worker::{Figures, Programs, Run};
 
@@ -32,10 +32,10 @@ fn main() {
     match args.next().as_deref() {
         Some("serve") => serve(args),
         Some("--quick") => {
-            println!("A smoke test: the figures mean nothing.");
-            Plan { rounds: 1, logins: 20, at_once: 64, legs: 3 }.all(&Programs::build());
+            println!("A smoke test: the figures are not valid.");
+            Plan { rounds: 1, logins: 20, at_once: 64, round_trips: 3 }.all(&Programs::build());
         }
-        Some("--legs") => PLAN.legs(&Programs::build()),
+        Some("--round-trips") => PLAN.round_trips(&Programs::build()),
         Some("--instructions") => count_instructions(&Programs::build()),
         _ => {
             let programs = Programs::build();
@@ -45,35 +45,35 @@ fn main() {
     }
 }
 
-const PLAN: Plan = Plan { rounds: 36, logins: 500, at_once: 3200, legs: 30 };
+const PLAN: Plan = Plan { rounds: 36, logins: 500, at_once: 3200, round_trips: 30 };
 
-/// How much of everything.
+/// The numbers of rounds and logins.
 struct Plan {
     rounds: usize,
     logins: usize,
     at_once: usize,
-    legs: usize,
+    round_trips: usize,
 }
 
 impl Plan {
     fn all(&self, programs: &Programs) {
         for tls in [false, true] {
             let scheme = if tls { "HTTPS" } else { "HTTP" };
-            // Only one of the two works at any time. On a core of its own each would be woken from sleep for every leg, and
-            // that takes longer than a login.
+            // Client and server share a core, because only one of them works at any time. On separate cores each would be woken
+            // from sleep for every round trip, and that takes longer than a login.
             let server = Server::start(tls, Duration::ZERO, Core::First);
-            self.one_by_one(programs, &server.place, &format!("{scheme}, one login after the other"));
+            self.one_by_one(programs, &server.endpoints, &format!("{scheme}, one login after the other"));
             let server = Server::start(tls, Duration::ZERO, Core::Last);
-            self.at_once(programs, &server.place, &format!("{scheme}, 64 logins at once"));
+            self.at_once(programs, &server.endpoints, &format!("{scheme}, 64 logins at once"));
         }
-        self.legs(programs);
+        self.round_trips(programs);
     }
 
-    fn one_by_one(&self, programs: &Programs, place: &Place, title: &str) {
+    fn one_by_one(&self, programs: &Programs, endpoints: &Endpoints, title: &str) {
         let columns = ["", "CPU, µs", "of floor", "wall, µs", "requests", "new connections"];
         let table = Table::new(title, &columns);
         for kind in KINDS {
-            let rounds = self.rounds(programs, &Run { logins: self.logins, ..Run::new(kind, place) });
+            let rounds = self.rounds(programs, &Run { logins: self.logins, ..Run::new(kind, endpoints) });
             for way in WAYS {
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),
@@ -87,11 +87,11 @@ impl Plan {
         }
     }
 
-    fn at_once(&self, programs: &Programs, place: &Place, title: &str) {
+    fn at_once(&self, programs: &Programs, endpoints: &Endpoints, title: &str) {
         let columns = ["", "logins/s", "of floor", "CPU, µs", "of floor", "peak memory, MiB", "new connections"];
         let table = Table::new(title, &columns);
         for kind in KINDS {
-            let rounds = self.rounds(programs, &Run { logins: self.at_once, at_once: 64, ..Run::new(kind, place) });
+            let rounds = self.rounds(programs, &Run { logins: self.at_once, at_once: 64, ..Run::new(kind, endpoints) });
             for way in WAYS {
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),
@@ -107,26 +107,26 @@ impl Plan {
     }
 
     /// Time in units of an injected latency: 20 ms for a request, twice that for a new TLS connection.
-    fn legs(&self, programs: &Programs) {
+    fn round_trips(&self, programs: &Programs) {
         let delay = Duration::from_millis(20);
         let servers = [false, true].map(|tls| Server::start(tls, delay, Core::Last));
-        let table = Table::new("Legs per login at 20 ms", &["", "warm", "cold TLS"]);
+        let table = Table::new("Round trips per login at 20 ms", &["", "warm", "cold TLS"]);
         for kind in KINDS {
             for way in WAYS {
-                let legs = |place: &Place, cold| {
-                    let run = Run { logins: self.legs, cold, ..Run::new(kind, place) };
-                    run.start(programs.of(way)).wall / place.leg()
+                let round_trips = |endpoints: &Endpoints, cold| {
+                    let run = Run { logins: self.round_trips, cold, ..Run::new(kind, endpoints) };
+                    run.start(programs.of(way)).wall / endpoints.round_trip()
                 };
                 table.row(&[
                     format!("{} {}", kind.name(), way.name()),
-                    format!("{:.2}", legs(&servers[0].place, false)),
-                    format!("{:.2}", legs(&servers[1].place, true)),
+                    format!("{:.2}", round_trips(&servers[0].endpoints, false)),
+                    format!("{:.2}", round_trips(&servers[1].endpoints, true)),
                 ]);
             }
         }
     }
 
-    /// The ways take turns, in each of the orders that there are.
+    /// The ways alternate, in all possible orders.
     fn rounds(&self, programs: &Programs, run: &Run<'_>) -> Rounds {
         let round = |round: usize| {
             let mut figures = [Figures::default(); WAYS.len()];
@@ -159,8 +159,7 @@ impl Rounds {
         median(self.0.iter().map(|round| figure(&round[way as usize])).collect())
     }
 
-    /// The median of what is compared within a round, so that a machine that is slow for a while does not count; and
-    /// between what half of the rounds are.
+    /// The median of the ratios within each round, so that a temporarily slow machine does not count; and the quartiles.
     fn of_floor(&self, way: Way, figure: impl Fn(&Figures) -> f64) -> String {
         let ratio = |round: &[Figures; WAYS.len()]| figure(&round[way as usize]) / figure(&round[Way::Floor as usize]);
         let ratios: Vec<f64> = self.0.iter().map(ratio).collect();
@@ -169,7 +168,7 @@ impl Rounds {
     }
 }
 
-/// Instructions of one login: the difference between many and few, so that neither start nor warm-up counts.
+/// Instructions of one login: the difference between many and few logins, without start and warm-up.
 fn count_instructions(programs: &Programs) {
     if !has_valgrind() {
         println!("\nvalgrind is not installed: instructions are not counted.");
@@ -181,8 +180,9 @@ fn count_instructions(programs: &Programs) {
         let mut floor = [0.0; 2];
         for way in WAYS {
             let counted = [0, 1].map(|at| {
-                let place = &servers[at].place;
-                let count = |logins| instructions(programs.of(way), &Run { logins, ..Run::new(kind, place) }.args());
+                let endpoints = &servers[at].endpoints;
+                let count =
+                    |logins| instructions(programs.of(way), &Run { logins, ..Run::new(kind, endpoints) }.args());
                 (count(220) - count(20)) / 200.0
             });
             if way == Way::Floor {

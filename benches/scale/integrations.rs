@@ -1,19 +1,20 @@
-//! Integrations: what each of them holds, and whether any step of a login grows with their number.
+//! Integrations: the memory of each, and whether any step of a login takes longer with their number.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use codehost_oauth::testing::verify;
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, BaseUrl, Callback, Host, Integration, IntegrationId, Platform};
+use codehost_oauth::{Access, BaseUrl, Callback, Integration, IntegrationConfig, IntegrationId, Platform, PublicUrl};
 use stats_alloc::Region;
 
 use crate::support::logins::{KINDS, Kind, browser};
 use crate::support::measure::median;
 use crate::support::plot::{Curve, Panel};
 use crate::support::table::{Table, grouped};
-use crate::{ALLOCATOR, held};
+use crate::{ALLOCATOR, allocated};
 
 pub(crate) fn measure(quick: bool) -> Panel {
     let columns =
@@ -31,7 +32,7 @@ pub(crate) fn measure(quick: bool) -> Panel {
             table.row(&row);
             steps.iter_mut().zip(&figures[2..]).for_each(|(step, nanos)| step.points.push((*size as f64, *nanos)));
         }
-        // The platforms' curves lie on each other.
+        // The curves of both platforms are the same.
         if kind == Kind::GitLab {
             curves.extend(steps);
         }
@@ -42,7 +43,7 @@ pub(crate) fn measure(quick: bool) -> Panel {
 fn one_size(kind: Kind, size: usize) -> [f64; 5] {
     let network = Network::public_only();
     let http = HttpClient::builder(network.clone()).build().unwrap();
-    let host: Host = "https://packages.example.com".parse().unwrap();
+    let public_url: PublicUrl = "https://packages.example.com".parse().unwrap();
     let platform = Platform::find(if kind == Kind::GitLab { "gitlab" } else { "bitbucket-cloud" }).unwrap();
     let ids: Vec<IntegrationId> = (0..size).map(|n| format!("tenant-{n}").parse().unwrap()).collect();
 
@@ -54,18 +55,23 @@ fn one_size(kind: Kind, size: usize) -> [f64; 5] {
             Kind::Bitbucket => "https://bitbucket.org".to_owned(),
         };
         let base_url = BaseUrl::parse(&base_url, &network).unwrap();
-        let integration = Integration::builder(platform.at(base_url).unwrap())
-            .id(id.as_str().parse().unwrap())
-            .name(&format!("GitLab of tenant {n}"))
-            .host(host.clone())
-            .client(&format!("{n:064x}"), &format!("gloas-{n:064x}"))
-            .access(Access::Read)
-            .transport(http.clone())
-            .build()
-            .unwrap();
+        let integration = Integration::builder(
+            platform.provider(base_url).unwrap(),
+            http.clone(),
+            IntegrationConfig {
+                id: id.as_str().parse().unwrap(),
+                name: format!("GitLab of tenant {n}"),
+                public_url: public_url.clone(),
+                client_id: format!("{n:064x}"),
+                client_secret: format!("gloas-{n:064x}"),
+                access: Access::Read,
+            },
+        )
+        .build()
+        .unwrap();
         all.insert(integration.id().clone(), Arc::new(integration));
     }
-    let each = || held(&region) / size as f64;
+    let each = || allocated(&region) / size as f64;
     let idle = each();
     for integration in all.values() {
         drop(black_box(integration.begin_login(None).unwrap()));
@@ -75,7 +81,7 @@ fn one_size(kind: Kind, size: usize) -> [f64; 5] {
     let mut samples = [const { Vec::new() }; 3];
     let mut next = 0;
     for _ in 0..20_000 {
-        // Far from the one before, so that no cache has it by chance.
+        // Far from the previous one, so that it is not in a cache.
         next = (next + 7919) % size;
         let begun = Instant::now();
         let integration = black_box(all.get(&ids[next]).unwrap());
@@ -83,12 +89,12 @@ fn one_size(kind: Kind, size: usize) -> [f64; 5] {
         let start = black_box(integration.begin_login(None).unwrap());
         let started = Instant::now();
         let uri = browser(start.redirect_to.as_str(), integration.callback_url().as_str());
-        let back = Instant::now();
+        let called_back = Instant::now();
         let callback = Callback::from_uri(&uri).unwrap();
-        let grant = start.pending.verify(callback, &integration.expected(), SystemTime::now());
+        let grant = verify(integration, start.pending, callback, SystemTime::now());
         let verified = Instant::now();
         assert!(grant.is_ok());
-        let times = [found - begun, started - found, verified - back];
+        let times = [found - begun, started - found, verified - called_back];
         samples.iter_mut().zip(times).for_each(|(all, one)| all.push(one.as_nanos() as f64));
     }
     let [lookup, begin, verify] = samples.map(median);

@@ -6,7 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codehost_oauth::keeper::{ConnectionId, MemoryStore, Outcome, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper, TokenStore};
+use codehost_oauth::testing::Outcome;
 use futures_util::future::ready;
 use futures_util::{StreamExt as _, stream};
 use stats_alloc::Region;
@@ -17,7 +18,7 @@ use crate::support::connections::{Connections, LIFETIME};
 use crate::support::measure::cpu;
 use crate::support::plot::{Curve, Panel};
 use crate::support::table::{Table, grouped};
-use crate::{ALLOCATOR, held};
+use crate::{ALLOCATOR, allocated};
 
 const STORES: [&str; 4] = ["memory", "SQLite", "PostgreSQL", "Redis"];
 /// Tasks that ask at the same time, on one thread.
@@ -87,7 +88,7 @@ async fn one_store(server: Option<&Server>, sizes: &[usize], for_each: Duration)
     };
     let keeper = connections.keeper(Arc::clone(&store)).build();
     let ids: Vec<ConnectionId> = (0..sizes.iter().copied().max().unwrap()).map(Connections::id).collect();
-    // The pool's connections and statements are there before anything is counted.
+    // Opens the pool's connections and prepares its statements before the measurement.
     import(&keeper, &connections, &ids[..1]).await;
     fresh(&keeper, &ids[..1], Duration::from_millis(50)).await;
 
@@ -96,17 +97,17 @@ async fn one_store(server: Option<&Server>, sizes: &[usize], for_each: Duration)
     for size in sizes {
         let ids = &ids[..*size];
         import(&keeper, &connections, ids).await;
-        let here = held(&region) / *size as f64;
+        let here = allocated(&region) / *size as f64;
         let there = match server {
             Some(server) => stored(server).await / *size as f64,
             None => f64::NAN,
         };
         let [read, _] = fresh(&keeper, ids, for_each).await;
-        let before = held(&region);
+        let before = allocated(&region);
         let remembering = connections.keeper(Arc::clone(&store)).fresh_for(Duration::from_secs(60)).build();
         stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| drop(remembering.ask(id).await.unwrap())).await;
-        let more = (held(&region) - before) / *size as f64;
-        // Nothing is waited for, so CPU time tells what one core does, whatever else the machine has to do.
+        let more = (allocated(&region) - before) / *size as f64;
+        // There is nothing to wait for, so the CPU time shows what one core does, independent of other load.
         let [again, per_cpu] = fresh(&remembering, ids, for_each).await;
         drop(remembering);
         connections.clock.advance(LIFETIME);
@@ -128,7 +129,7 @@ async fn fresh(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -
     let task = async |_| {
         while begun.elapsed() < for_each {
             for _ in 0..16 {
-                // Far from the one before, so that no cache has it by chance.
+                // Far from the previous one, so that it is not in a cache.
                 next.set((next.get() + 7919) % ids.len());
                 black_box(keeper.access_token(&ids[next.get()]).await.unwrap());
             }

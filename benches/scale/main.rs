@@ -1,11 +1,11 @@
-//! What one process holds and how fast it stays: 1, 1,000 and 100,000 integrations; 100,000 pending logins in cookies;
+//! Memory and speed of one process with 1, 1,000 and 100,000 integrations; 100,000 pending logins in cookies;
 //! 10,000 connections of a `TokenKeeper` on each store. See docs/performance.md.
 //!
 //!     cargo bench -p codehost-oauth-benches --bench scale                writes docs/images/scale.svg too
-//!     cargo bench -p codehost-oauth-benches --bench scale -- --quick     a hundredth of it, and no picture
+//!     cargo bench -p codehost-oauth-benches --bench scale -- --quick     a hundredth of it, without the image
 //!
-//! The stores of servers need PostgreSQL and Redis, which `scripts/test` installs. Each runs on loopback, with a port and
-//! a folder of its own, and ends with the bench.
+//! The stores of servers need PostgreSQL and Redis, which `scripts/test` installs. Each runs on loopback with
+//! its own port and folder, and ends with the bench.
 
 #![allow(
     missing_docs,
@@ -22,7 +22,7 @@
 mod integrations;
 mod keeper;
 mod pending;
-#[path = "../../tests/it/port.rs"]
+#[path = "../../tests/it/support/port.rs"]
 mod port;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/it/keeper/servers.rs"]
@@ -36,7 +36,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::measure::Core;
 use support::plot::svg;
 
-/// What `servers` shares with the tests.
+/// The module that `servers` imports from in the tests.
 mod scenario {
     pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 }
@@ -46,9 +46,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    // On one core, and the keeper not: the servers that hold its tokens are other processes.
+    // On one core, except the keeper: its stores are other processes.
     let panel = std::thread::spawn(move || {
-        Core::First.take();
+        Core::First.pin();
         let panel = integrations::measure(quick);
         pending::measure(quick);
         panel
@@ -62,8 +62,8 @@ fn main() {
     }
 }
 
-/// The bytes that are held since the region began.
-fn held(region: &Region<'_, System>) -> f64 {
+/// The bytes that are allocated since the region began.
+fn allocated(region: &Region<'_, System>) -> f64 {
     let change = region.change();
     change.bytes_allocated as f64 - change.bytes_deallocated as f64
 }

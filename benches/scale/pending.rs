@@ -1,4 +1,4 @@
-//! Pending logins in cookies: the host keeps nothing of them.
+//! Pending logins in cookies, which use no memory of the app.
 
 use std::hint::black_box;
 use std::time::{Instant, SystemTime};

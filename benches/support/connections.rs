@@ -1,39 +1,45 @@
-//! Connections at a code host that answers at once and without sockets: keeper and store are what is measured.
+//! Connections at a code host that responds at once and without sockets, to measure only keeper and store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use codehost_oauth::error::TransportError;
-use codehost_oauth::keeper::{Clock, ConnectionId, TokenKeeper, TokenKeeperBuilder, TokenStore};
+use codehost_oauth::keeper::{Clock as _, ConnectionId, TokenKeeper, TokenKeeperBuilder, TokenStore};
 use codehost_oauth::seal::KeyRing;
+use codehost_oauth::testing::FakeClock;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, AccessToken, Integration, RefreshToken, TokenSet};
+use codehost_oauth::{Access, AccessToken, Integration, IntegrationConfig, RefreshToken, TokenSet};
 
 use super::logins::{CLIENT_ID, CLIENT_SECRET, Kind, provider};
-use super::server::Place;
+use super::server::Endpoints;
 
 pub struct Connections {
     pub integration: Arc<Integration>,
-    pub clock: MovedClock,
+    pub clock: FakeClock,
 }
 
 impl Connections {
     pub fn new() -> Self {
         let site = "http://localhost:1234".to_owned();
-        let place = Place { api: site.clone(), site, control: 0, ca: None };
-        let integration = Integration::builder(provider(Kind::GitLab, &place))
-            .id("demo".parse().unwrap())
-            .name("Demo")
-            .host("https://packages.example.com".parse().unwrap())
-            .client(CLIENT_ID, CLIENT_SECRET)
-            .access(Access::SignIn)
-            .transport(AtOnce::default())
-            .max_in_flight(256)
-            .build()
-            .unwrap();
-        Self { integration: Arc::new(integration), clock: MovedClock::default() }
+        let endpoints = Endpoints { api: site.clone(), site, control: 0, ca: None };
+        let integration = Integration::builder(
+            provider(Kind::GitLab, &endpoints),
+            ImmediateHttp::default(),
+            IntegrationConfig {
+                id: "demo".parse().unwrap(),
+                name: "Demo".to_owned(),
+                public_url: "https://packages.example.com".parse().unwrap(),
+                client_id: CLIENT_ID.to_owned(),
+                client_secret: CLIENT_SECRET.to_owned(),
+                access: Access::SignIn,
+            },
+        )
+        .max_in_flight(256)
+        .build()
+        .unwrap();
+        Self { integration: Arc::new(integration), clock: FakeClock::default() }
     }
 
     pub fn keeper(&self, store: impl TokenStore + 'static) -> TokenKeeperBuilder {
@@ -44,11 +50,11 @@ impl Connections {
         format!("gitlab:demo:{n}").parse().unwrap()
     }
 
-    /// Tokens of GitLab's length, as of now.
+    /// Tokens of GitLab's length, received now.
     pub fn tokens(&self, n: usize) -> TokenSet {
-        let origin = self.integration.expected().origin;
-        let mut tokens = TokenSet::new(AccessToken::new(format!("{n:064x}"), origin).unwrap());
-        tokens.refresh_token = RefreshToken::new(format!("{:064x}", usize::MAX - n), origin);
+        let binding = self.integration.binding();
+        let mut tokens = TokenSet::new(AccessToken::new(format!("{n:064x}"), binding).unwrap());
+        tokens.refresh_token = RefreshToken::new(format!("{:064x}", usize::MAX - n), binding);
         tokens.expires_in = Some(LIFETIME);
         tokens.scopes = Some("read_user".parse().unwrap());
         tokens.received_at = self.clock.now();
@@ -62,28 +68,12 @@ pub fn ring() -> KeyRing {
 
 pub const LIFETIME: Duration = Duration::from_secs(7200);
 
-/// The system's clock, set forward.
-#[derive(Clone, Debug, Default)]
-pub struct MovedClock(Arc<AtomicU64>);
-
-impl MovedClock {
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_secs(), Relaxed);
-    }
-}
-
-impl Clock for MovedClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::now() + Duration::from_secs(self.0.load(Relaxed))
-    }
-}
-
-/// A new pair for every refresh.
+/// Responds to every refresh with a new pair, at once.
 #[derive(Debug, Default)]
-struct AtOnce(AtomicU64);
+struct ImmediateHttp(AtomicU64);
 
 #[async_trait]
-impl Transport for AtOnce {
+impl Transport for ImmediateHttp {
     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
         let n = self.0.fetch_add(1, Relaxed);
         let body = format!(

@@ -1,5 +1,5 @@
-//! The floor: the least code with which `reqwest`, its `Url` and `serde` can log somebody in. It checks no more than it
-//! must: no caps, no policy, no content types, no scopes, no states of accounts, no time-outs.
+//! The floor: the least code with which `reqwest`, its `Url` and `serde` can log a user in. It has no
+//! checks: no caps, no policy, no content types, no scopes, no states of accounts, no time-outs.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, Login, browser};
-use super::server::Place;
+use super::server::Endpoints;
 
 pub struct Floor {
     http: reqwest::Client,
     kind: Kind,
-    /// Without what is new for each login.
+    /// Without the parameters that are new for each login.
     authorize: Url,
     token: Url,
     user: Url,
@@ -24,9 +24,9 @@ pub struct Floor {
     basic: String,
 }
 
-/// What every way to log in ends with.
+/// The result of every way to log in.
 #[derive(Debug, Default)]
-pub struct Person {
+pub struct UserData {
     pub id: String,
     pub username: String,
     pub name: String,
@@ -38,8 +38,8 @@ pub struct Person {
 }
 
 impl Login for Floor {
-    fn new(kind: Kind, place: &Place) -> Self {
-        let (site, api) = (&place.site, &place.api);
+    fn new(kind: Kind, endpoints: &Endpoints) -> Self {
+        let (site, api) = (&endpoints.site, &endpoints.api);
         let (authorize, token, user, emails, scope) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", "/api/v4/user", "", "read_user"),
             Kind::Bitbucket => (
@@ -59,7 +59,7 @@ impl Login for Floor {
             ("code_challenge_method", "S256"),
         ];
         Self {
-            http: client(place),
+            http: client(endpoints),
             kind,
             authorize: Url::parse_with_params(&format!("{site}{authorize}"), always).unwrap(),
             token: format!("{site}{token}").parse().unwrap(),
@@ -70,12 +70,12 @@ impl Login for Floor {
     }
 
     async fn login(&self) {
-        assert!(!self.person().await.id.is_empty());
+        assert!(!self.user().await.id.is_empty());
     }
 }
 
 impl Floor {
-    pub async fn person(&self) -> Person {
+    pub async fn user(&self) -> UserData {
         let start = self.begin();
         let uri = browser(start.url.as_str(), CALLBACK);
         let code = self.verify(&start, &uri);
@@ -87,7 +87,7 @@ impl Floor {
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         let body = request.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
         let token: Token<'_> = serde_json::from_slice(&body).unwrap();
-        let mut person = match self.kind {
+        let mut user = match self.kind {
             Kind::GitLab => gitlab_user(&self.get(&self.user, &token.access_token).await),
             Kind::Bitbucket => {
                 let user = self.get(&self.user, &token.access_token);
@@ -96,9 +96,9 @@ impl Floor {
                 bitbucket_user(&user, &emails)
             }
         };
-        person.token = token.access_token.into_owned();
-        person.refresh_token = token.refresh_token.into_owned();
-        person
+        user.token = token.access_token.into_owned();
+        user.refresh_token = token.refresh_token.into_owned();
+        user
     }
 
     pub fn begin(&self) -> Start {
@@ -147,13 +147,13 @@ pub struct Start {
     pub verifier: String,
 }
 
-pub fn client(place: &Place) -> reqwest::Client {
+pub fn client(endpoints: &Endpoints) -> reqwest::Client {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         // Without the limit each request is copied for a retry that never comes.
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .no_proxy();
-    if let Some(ca) = &place.ca {
+    if let Some(ca) = &endpoints.ca {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(ca).unwrap()).unwrap();
         builder = builder.tls_certs_merge([ca]);
     }
@@ -174,7 +174,7 @@ pub struct Token<'a> {
     pub refresh_token: Cow<'a, str>,
 }
 
-pub fn gitlab_user(body: &[u8]) -> Person {
+pub fn gitlab_user(body: &[u8]) -> UserData {
     #[derive(Deserialize)]
     struct User {
         id: u64,
@@ -185,18 +185,18 @@ pub fn gitlab_user(body: &[u8]) -> Person {
         email: String,
     }
     let user: User = serde_json::from_slice(body).unwrap();
-    Person {
+    UserData {
         id: user.id.to_string(),
         username: user.username,
         name: user.name,
         email: user.email,
         avatar_url: user.avatar_url,
         profile_url: user.web_url,
-        ..Person::default()
+        ..UserData::default()
     }
 }
 
-pub fn bitbucket_user(user: &[u8], emails: &[u8]) -> Person {
+pub fn bitbucket_user(user: &[u8], emails: &[u8]) -> UserData {
     #[derive(Deserialize)]
     struct User {
         uuid: String,
@@ -226,13 +226,13 @@ pub fn bitbucket_user(user: &[u8], emails: &[u8]) -> Person {
     let user: User = serde_json::from_slice(user).unwrap();
     let emails: Emails = serde_json::from_slice(emails).unwrap();
     let primary = emails.values.into_iter().find(|email| email.is_primary && email.is_confirmed);
-    Person {
+    UserData {
         id: user.uuid,
         username: user.username,
         name: user.display_name,
         email: primary.unwrap().email,
         avatar_url: user.links.avatar.href,
         profile_url: user.links.html.href,
-        ..Person::default()
+        ..UserData::default()
     }
 }

@@ -1,17 +1,17 @@
-//! One login in each of the ways that are compared: the browser is played, the callback comes back at once.
+//! One login in each of the compared ways. The browser is simulated, and the callback follows at once.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use codehost_oauth::bitbucket::BitbucketCloud;
+use codehost_oauth::bitbucket_cloud::BitbucketCloud;
 use codehost_oauth::error::TransportError;
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
-use codehost_oauth::{Access, BaseUrl, Callback, Integration, OAuthProvider};
+use codehost_oauth::{Access, BaseUrl, Callback, Integration, IntegrationConfig, OAuthProvider};
 
-use url::Url;
+use async_trait::async_trait;
+use http::Uri;
 
-use super::server::Place;
+use super::server::Endpoints;
 
 pub const CLIENT_ID: &str = "6e5b1c2d3a4f5e6b7c8d9e0f1a2b3c4d";
 pub const CLIENT_SECRET: &str = "gloas-0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -31,7 +31,7 @@ pub enum Way {
 }
 
 pub const KINDS: [Kind; 2] = [Kind::GitLab, Kind::Bitbucket];
-/// The floor first: ratios are to it.
+/// The floor comes first, because the ratios refer to it.
 pub const WAYS: [Way; 3] = [Way::Floor, Way::Ours, Way::Oauth2];
 
 impl Kind {
@@ -66,9 +66,9 @@ impl Way {
     }
 }
 
-/// A client that is ready to log people in.
+/// A client that is ready to log users in.
 pub trait Login: Send + Sync + 'static {
-    fn new(kind: Kind, place: &Place) -> Self;
+    fn new(kind: Kind, endpoints: &Endpoints) -> Self;
 
     /// One whole login.
     fn login(&self) -> impl Future<Output = ()> + Send;
@@ -78,8 +78,8 @@ pub trait Login: Send + Sync + 'static {
 pub struct Ours(Integration);
 
 impl Login for Ours {
-    fn new(kind: Kind, place: &Place) -> Self {
-        Self(integration(kind, place))
+    fn new(kind: Kind, endpoints: &Endpoints) -> Self {
+        Self(integration(kind, endpoints))
     }
 
     async fn login(&self) {
@@ -91,27 +91,27 @@ impl Login for Ours {
     }
 }
 
-pub fn integration(kind: Kind, place: &Place) -> Integration {
-    let builder = Integration::builder(provider(kind, place));
-    let builder = match kind {
-        Kind::GitLab => builder.transport(http_client(place)),
-        Kind::Bitbucket => builder.transport(TwoHosts::new(place)),
+pub fn integration(kind: Kind, endpoints: &Endpoints) -> Integration {
+    let config = IntegrationConfig {
+        id: "demo".parse().unwrap(),
+        name: "Demo".to_owned(),
+        public_url: "https://packages.example.com".parse().unwrap(),
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: CLIENT_SECRET.to_owned(),
+        access: Access::SignIn,
     };
-    builder
-        .id("demo".parse().unwrap())
-        .name("Demo")
-        .host("https://packages.example.com".parse().unwrap())
-        .client(CLIENT_ID, CLIENT_SECRET)
-        .access(Access::SignIn)
-        // Room for all of the client's, since 64 logins run at once.
-        .max_in_flight(64)
-        .build()
-        .unwrap()
+    let provider = provider(kind, endpoints);
+    let builder = match kind {
+        Kind::GitLab => Integration::builder(provider, http_client(endpoints), config),
+        Kind::Bitbucket => Integration::builder(provider, TwoHosts::new(endpoints), config),
+    };
+    // As many slots as logins at once.
+    builder.max_in_flight(64).build().unwrap()
 }
 
-pub fn provider(kind: Kind, place: &Place) -> Arc<dyn OAuthProvider> {
+pub fn provider(kind: Kind, endpoints: &Endpoints) -> Arc<dyn OAuthProvider> {
     match kind {
-        Kind::GitLab => Arc::new(GitLab::new(BaseUrl::parse(&place.site, &network()).unwrap()).unwrap()),
+        Kind::GitLab => Arc::new(GitLab::new(BaseUrl::parse(&endpoints.site, &network()).unwrap()).unwrap()),
         Kind::Bitbucket => Arc::new(BitbucketCloud::new()),
     }
 }
@@ -120,36 +120,36 @@ pub fn network() -> Network {
     Network::public_only().allow_loopback_http()
 }
 
-pub fn http_client(place: &Place) -> HttpClient {
+pub fn http_client(endpoints: &Endpoints) -> HttpClient {
     let mut builder = HttpClient::builder(network());
-    if let Some(ca) = &place.ca {
+    if let Some(ca) = &endpoints.ca {
         builder = builder.root_certificates(&std::fs::read_to_string(ca).unwrap());
     }
     builder.build().unwrap()
 }
 
-/// Bitbucket Cloud's two hosts, found at the two of the fake.
+/// Sends requests for Bitbucket Cloud's two host names to the two addresses of the fake.
 #[derive(Debug)]
 struct TwoHosts {
     http: HttpClient,
-    token: Url,
-    user: Url,
-    emails: Url,
+    token: Uri,
+    user: Uri,
+    emails: Uri,
 }
 
 impl TwoHosts {
-    fn new(place: &Place) -> Self {
+    fn new(endpoints: &Endpoints) -> Self {
         let at = |host: &str, path: &str| format!("{host}{path}").parse().unwrap();
         Self {
-            http: http_client(place),
-            token: at(&place.site, "/site/oauth2/access_token"),
-            user: at(&place.api, "/2.0/user"),
-            emails: at(&place.api, "/2.0/user/emails?pagelen=100&page=1"),
+            http: http_client(endpoints),
+            token: at(&endpoints.site, "/site/oauth2/access_token"),
+            user: at(&endpoints.api, "/2.0/user"),
+            emails: at(&endpoints.api, "/2.0/user/emails?pagelen=100&page=1"),
         }
     }
 
-    fn place(&self, url: &Url) -> &Url {
-        match url.path() {
+    fn uri_at_fake(&self, uri: &Uri) -> &Uri {
+        match uri.path() {
             "/2.0/user" => &self.user,
             "/2.0/user/emails" => &self.emails,
             _ => &self.token,
@@ -157,36 +157,26 @@ impl TwoHosts {
     }
 }
 
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, TransportError>> + Send + 'a>>;
-
-// Not `async`: that would be one more box for each request than there is without it.
+#[async_trait]
 impl Transport for TwoHosts {
-    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        self.http.send(request, max_body)
+    async fn send(
+        &self,
+        mut request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        *request.uri_mut() = self.uri_at_fake(request.uri()).clone();
+        self.http.send(request, max_body).await
     }
 
-    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        'u: 'b,
-        Self: 'b,
-    {
-        self.http.send_to(self.place(url), request, max_body)
-    }
-
-    fn prepare(&self, url: &Url, requests: usize) {
-        self.http.prepare(self.place(url), requests);
+    fn preconnect(&self, uri: &Uri, requests: usize) {
+        self.http.preconnect(self.uri_at_fake(uri), requests);
     }
 }
 
-/// What the browser does: it comes back to the callback URL with a code and the state.
-pub fn browser(redirect_to: &str, callback: &str) -> http::Uri {
+/// Simulates the browser: requests the callback URL with a code and the state.
+pub fn browser(redirect_to: &str, callback: &str) -> Uri {
     let (_, behind) = redirect_to.split_once("&state=").unwrap();
     let state = behind.split('&').next().unwrap();
     let path = callback.strip_prefix("https://packages.example.com").unwrap();
-    http::Uri::try_from(format!("{path}?code=made-up-code-of-a-usual-length-0123456789abcdef&state={state}")).unwrap()
+    Uri::try_from(format!("{path}?code=made-up-code-of-a-usual-length-0123456789abcdef&state={state}")).unwrap()
 }

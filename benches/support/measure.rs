@@ -25,15 +25,15 @@ impl Core {
         [Self::First, Self::Last].into_iter().find(|core| core.name() == name).unwrap()
     }
 
-    /// Ties this thread, and those that it makes, to it. Figures of two processes that the system moves about differ by a
-    /// tenth. Elsewhere than on Linux it does nothing.
-    pub fn take(self) {
+    /// Pins this thread, and those that it starts, to the core. Without it, figures of two processes differ by a tenth. Does
+    /// nothing on other systems than Linux.
+    pub fn pin(self) {
         #[cfg(target_os = "linux")]
-        self.tie();
+        self.pin_on_linux();
     }
 
     #[cfg(target_os = "linux")]
-    fn tie(self) {
+    fn pin_on_linux(self) {
         use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
         use nix::unistd::Pid;
 
@@ -60,8 +60,7 @@ pub fn cpu() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
-/// The most memory that this process had, in KiB, where there is `/proc`. Not `ru_maxrss`: that begins with what the
-/// parent has.
+/// The peak memory of this process in KiB, if there is `/proc`. Not `ru_maxrss`: that includes the memory of the parent.
 pub fn peak_memory() -> f64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return f64::NAN };
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -72,7 +71,7 @@ pub fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
 }
 
-/// What this part of the values is below; between two of them, a mixture.
+/// The value below which this part of the values is, interpolated between two of them.
 pub fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = part * (values.len() - 1) as f64;

@@ -1,4 +1,4 @@
-//! What the benches share: a fake code host, three ways to log in to it, and how to measure.
+//! Shared by the benches: a fake code host, three ways to log in to it, and measurements.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -18,13 +18,13 @@
     reason = "a bench stops at what it did not expect and builds clients of its own; each bench uses a part of this"
 )]
 
-pub mod answers;
 pub mod connections;
 pub mod floor;
 pub mod logins;
 pub mod measure;
 pub mod plain_oauth2;
 pub mod plot;
+pub mod responses;
 pub mod server;
 pub mod table;
 pub mod worker;

@@ -1,5 +1,5 @@
-//! The `oauth2` crate with `reqwest`, put together as its README shows, with a client of our own for it, since it has
-//! none for this version of reqwest.
+//! The `oauth2` crate with `reqwest`, as in its README, with our own `AsyncHttpClient`, because it has none for this version of
+//! reqwest.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,9 +12,9 @@ use oauth2::{
 };
 use url::Url;
 
-use super::floor::{Person, bitbucket_user, client, gitlab_user};
+use super::floor::{UserData, bitbucket_user, client, gitlab_user};
 use super::logins::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Kind, Login, browser};
-use super::server::Place;
+use super::server::Endpoints;
 
 pub struct PlainOauth2 {
     http: Http,
@@ -24,8 +24,8 @@ pub struct PlainOauth2 {
 }
 
 impl Login for PlainOauth2 {
-    fn new(kind: Kind, place: &Place) -> Self {
-        let site = &place.site;
+    fn new(kind: Kind, endpoints: &Endpoints) -> Self {
+        let site = &endpoints.site;
         let (authorize, token, auth_type) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", AuthType::RequestBody),
             Kind::Bitbucket => ("/site/oauth2/authorize", "/site/oauth2/access_token", AuthType::BasicAuth),
@@ -36,32 +36,32 @@ impl Login for PlainOauth2 {
             .set_token_uri(TokenUrl::new(format!("{site}{token}")).unwrap())
             .set_redirect_uri(RedirectUrl::new(CALLBACK.to_owned()).unwrap())
             .set_auth_type(auth_type);
-        let api = if kind == Kind::GitLab { site } else { &place.api };
-        Self { http: Http(client(place)), oauth, kind, api: api.clone() }
+        let api = if kind == Kind::GitLab { site } else { &endpoints.api };
+        Self { http: Http(client(endpoints)), oauth, kind, api: api.clone() }
     }
 
     async fn login(&self) {
-        assert!(!self.person().await.id.is_empty());
+        assert!(!self.user().await.id.is_empty());
     }
 }
 
 impl PlainOauth2 {
-    pub async fn person(&self) -> Person {
+    pub async fn user(&self) -> UserData {
         let (url, state, verifier) = self.begin();
         let uri = browser(url.as_str(), CALLBACK);
         let code = self.verify(&state, &uri);
         let token = self.oauth.exchange_code(code).set_pkce_verifier(verifier).request_async(&self.http).await.unwrap();
         let access_token = token.access_token().secret();
-        let mut person = match self.kind {
+        let mut user = match self.kind {
             Kind::GitLab => gitlab_user(&self.get("/api/v4/user", access_token).await),
             Kind::Bitbucket => {
                 let user = self.get("/2.0/user", access_token).await;
                 bitbucket_user(&user, &self.get("/2.0/user/emails?pagelen=100&page=1", access_token).await)
             }
         };
-        person.token = access_token.clone();
-        person.refresh_token = token.refresh_token().unwrap().secret().clone();
-        person
+        user.token = access_token.clone();
+        user.refresh_token = token.refresh_token().unwrap().secret().clone();
+        user
     }
 
     pub fn begin(&self) -> (Url, CsrfToken, PkceCodeVerifier) {

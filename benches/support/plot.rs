@@ -1,4 +1,4 @@
-//! Curves as SVG, written by hand: both axes logarithmic, one panel beside the other.
+//! Curves as SVG: both axes logarithmic, one panel beside the other.
 
 use std::fmt::Write as _;
 
@@ -17,12 +17,12 @@ pub struct Curve {
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 400.0;
-/// Of the plot within its panel.
+/// Margins of the plot within its panel.
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 130.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 56.0;
-/// Told apart without seeing red and green as different (Okabe and Ito).
+/// Colours for readers who do not see red and green as different (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#333333"];
 
 pub fn svg(panels: &[Panel]) -> String {
@@ -73,7 +73,7 @@ fn draw(svg: &mut String, panel: &Panel) {
         .unwrap();
 
     let ends: Vec<f64> = panel.curves.iter().map(|curve| y(curve.points.last().unwrap().1)).collect();
-    for ((curve, colour), label) in panel.curves.iter().zip(COLOURS.iter().cycle()).zip(apart(&ends)) {
+    for ((curve, colour), label) in panel.curves.iter().zip(COLOURS.iter().cycle()).zip(spread_labels(&ends)) {
         let path: Vec<String> =
             curve.points.iter().map(|(number, nanos)| format!("{:.1} {:.1}", x(*number), y(*nanos))).collect();
         writeln!(svg, "<path d=\"M{}\" stroke=\"{colour}\" stroke-width=\"2\" fill=\"none\"/>", path.join("L"))
@@ -96,22 +96,22 @@ fn draw(svg: &mut String, panel: &Panel) {
     }
 }
 
-/// Where the labels stand: near the ends of their curves, but not over each other.
-fn apart(ends: &[f64]) -> Vec<f64> {
+/// The positions of the labels: near the ends of their curves, without overlaps.
+fn spread_labels(ends: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ends.len()).collect();
     order.sort_by(|a, b| ends[*a].total_cmp(&ends[*b]));
-    let mut places = ends.to_vec();
+    let mut positions = ends.to_vec();
     let mut above = TOP - 20.0;
     for index in order.iter().copied() {
-        places[index] = ends[index].max(above + 17.0);
-        above = places[index];
+        positions[index] = ends[index].max(above + 17.0);
+        above = positions[index];
     }
     let mut below = HEIGHT - BOTTOM + 12.0;
     for index in order.into_iter().rev() {
-        places[index] = places[index].min(below - 17.0);
-        below = places[index];
+        positions[index] = positions[index].min(below - 17.0);
+        below = positions[index];
     }
-    places
+    positions
 }
 
 fn time(nanos: f64) -> String {

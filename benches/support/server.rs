@@ -1,5 +1,5 @@
-//! A code host that gives both platforms' good answers, in a process of its own: as cheap as it can be, since it shares
-//! the machine with what is measured.
+//! A code host with the good responses of both platforms, in its own process. It uses as little CPU as possible, because it
+//! shares the machine with the measured programs.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -17,18 +17,18 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::answers;
 use super::measure::Core;
+use super::responses;
 
-/// A running server. It ends with this value.
+/// A running server. Dropping this value stops it.
 pub struct Server {
     child: Child,
-    pub place: Place,
+    pub endpoints: Endpoints,
 }
 
-/// Where it is: two ports, so that one platform's two hosts can be told apart.
+/// Its URLs: two ports stand for the two host names of a platform.
 #[derive(Clone)]
-pub struct Place {
+pub struct Endpoints {
     pub site: String,
     pub api: String,
     pub control: u16,
@@ -46,7 +46,7 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, place: Place::from_args(&mut line.split_whitespace().map(str::to_owned)) }
+        Self { child, endpoints: Endpoints::from_args(&mut line.split_whitespace().map(str::to_owned)) }
     }
 }
 
@@ -57,7 +57,7 @@ impl Drop for Server {
     }
 }
 
-impl Place {
+impl Endpoints {
     pub fn from_args(args: &mut impl Iterator<Item = String>) -> Self {
         let mut next = || args.next().unwrap();
         let (site, api, control, ca) = (next(), next(), next().parse().unwrap(), next());
@@ -69,16 +69,16 @@ impl Place {
         [self.site.clone(), self.api.clone(), self.control.to_string(), ca.to_owned()]
     }
 
-    /// How many connections and requests there were so far.
+    /// The numbers of connections and requests so far.
     pub fn counts(&self) -> (u64, u64) {
         let [connections, requests, ..] = self.counters();
         (connections, requests)
     }
 
-    /// How long a leg really takes, in microseconds: timers are coarse.
-    pub fn leg(&self) -> f64 {
-        let [.., legs, waited] = self.counters();
-        waited as f64 / legs as f64
+    /// The measured time of a round trip in microseconds, because timers are coarse.
+    pub fn round_trip(&self) -> f64 {
+        let [.., round_trips, waited] = self.counters();
+        waited as f64 / round_trips as f64
     }
 
     fn counters(&self) -> [u64; 4] {
@@ -93,7 +93,7 @@ impl Place {
 pub fn serve(mut args: impl Iterator<Item = String>) {
     let tls = args.next().unwrap() == "tls";
     let delay = Duration::from_millis(args.next().unwrap().parse().unwrap());
-    Core::find(&args.next().unwrap()).take();
+    Core::find(&args.next().unwrap()).pin();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let (acceptor, ca) = if tls { certificates() } else { (None, None) };
@@ -104,28 +104,28 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
         let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let control = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let scheme = if tls { "https" } else { "http" };
-        let place = Place {
+        let endpoints = Endpoints {
             site: format!("{scheme}://localhost:{}", ports[0]),
             api: format!("{scheme}://localhost:{}", ports[1]),
             control: control.local_addr().unwrap().port(),
             ca,
         };
-        let host = Arc::new(Host {
-            gitlab_user: answers::GITLAB_USER.replace("$BASE", &place.site).into(),
+        let code_host = Arc::new(FakeCodeHost {
+            gitlab_user: responses::GITLAB_USER.replace("$BASE", &endpoints.site).into(),
             acceptor,
             delay,
             connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
-            legs: AtomicU64::new(0),
+            round_trips: AtomicU64::new(0),
             waited: AtomicU64::new(0),
         });
         for listener in listeners {
-            tokio::spawn(Arc::clone(&host).listen(listener));
+            tokio::spawn(Arc::clone(&code_host).listen(listener));
         }
-        println!("{}", place.args().join(" "));
+        println!("{}", endpoints.args().join(" "));
         std::thread::spawn(move || {
             for stream in control.incoming() {
-                let counters = [&host.connections, &host.requests, &host.legs, &host.waited];
+                let counters = [&code_host.connections, &code_host.requests, &code_host.round_trips, &code_host.waited];
                 let text = counters.map(|counter| counter.load(Relaxed).to_string()).join(" ");
                 stream.unwrap().write_all(text.as_bytes()).unwrap();
             }
@@ -134,18 +134,18 @@ pub fn serve(mut args: impl Iterator<Item = String>) {
     });
 }
 
-struct Host {
+struct FakeCodeHost {
     gitlab_user: Bytes,
     acceptor: Option<TlsAcceptor>,
     delay: Duration,
     connections: AtomicU64,
     requests: AtomicU64,
-    legs: AtomicU64,
+    round_trips: AtomicU64,
     /// Microseconds.
     waited: AtomicU64,
 }
 
-impl Host {
+impl FakeCodeHost {
     async fn listen(self: Arc<Self>, listener: TcpListener) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -158,7 +158,7 @@ impl Host {
         self.connections.fetch_add(1, Relaxed);
         match &self.acceptor {
             Some(acceptor) => {
-                // One leg for TCP and one for TLS 1.3.
+                // One round trip for TCP and one for TLS 1.3.
                 self.wait(2).await;
                 if let Ok(stream) = acceptor.accept(stream).await {
                     self.http(TokioIo::new(stream)).await;
@@ -169,27 +169,27 @@ impl Host {
     }
 
     async fn http(&self, io: impl hyper::rt::Read + hyper::rt::Write + Unpin) {
-        let service = hyper::service::service_fn(|request| self.answer(request));
+        let service = hyper::service::service_fn(|request| self.respond(request));
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    async fn respond(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
         self.requests.fetch_add(1, Relaxed);
         self.wait(1).await;
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let bearer = head.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
         let path = head.uri.path();
-        let answer = match (&head.method, path) {
-            (&Method::POST, "/oauth/token") if granted(&body) => fixed(answers::GITLAB_TOKEN),
-            (&Method::POST, "/site/oauth2/access_token") if granted(&body) => fixed(answers::BITBUCKET_TOKEN),
+        let response = match (&head.method, path) {
+            (&Method::POST, "/oauth/token") if granted(&body) => fixed(responses::GITLAB_TOKEN),
+            (&Method::POST, "/site/oauth2/access_token") if granted(&body) => fixed(responses::BITBUCKET_TOKEN),
             (&Method::GET, "/api/v4/user") if bearer => Some(self.gitlab_user.clone()),
-            (&Method::GET, "/2.0/user") if bearer => fixed(answers::BITBUCKET_USER),
-            (&Method::GET, "/2.0/user/emails") if bearer => fixed(answers::BITBUCKET_EMAILS),
+            (&Method::GET, "/2.0/user") if bearer => fixed(responses::BITBUCKET_USER),
+            (&Method::GET, "/2.0/user/emails") if bearer => fixed(responses::BITBUCKET_EMAILS),
             _ => None,
         };
-        let status = if answer.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-        let mut response = Response::new(Full::new(answer.unwrap_or_default()));
+        let status = if response.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        let mut response = Response::new(Full::new(response.unwrap_or_default()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         for (name, value) in HEAD {
@@ -198,11 +198,11 @@ impl Host {
         Ok(response)
     }
 
-    async fn wait(&self, legs: u32) {
+    async fn wait(&self, round_trips: u32) {
         if !self.delay.is_zero() {
             let started = Instant::now();
-            tokio::time::sleep(self.delay * legs).await;
-            self.legs.fetch_add(u64::from(legs), Relaxed);
+            tokio::time::sleep(self.delay * round_trips).await;
+            self.round_trips.fetch_add(u64::from(round_trips), Relaxed);
             self.waited.fetch_add(u64::try_from(started.elapsed().as_micros()).unwrap(), Relaxed);
         }
     }
@@ -229,7 +229,7 @@ fn granted(form: &[u8]) -> bool {
     has("grant_type=authorization_code") && has("code_verifier=") && has("code=made-up-code")
 }
 
-/// An authority of its own, whose certificate the clients are given, and a certificate for `localhost`.
+/// A certificate for `localhost`, and the file with the certificate of its authority.
 fn certificates() -> (Option<TlsAcceptor>, Option<PathBuf>) {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Figures as Markdown tables, so that they can be put into the documentation as they are.
+//! Figures as Markdown tables, ready for the documentation.
 
 pub struct Table {
     columns: usize,
@@ -16,7 +16,7 @@ impl Table {
     }
 }
 
-/// A number with its thousands marked.
+/// A number with separators for thousands.
 pub fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

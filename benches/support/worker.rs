@@ -1,5 +1,5 @@
-//! Logins in one way and in a process of their own. Each way is a program of its own too, so that what is measured is what a
-//! host has that logs in this way: its code, and the memory for its code.
+//! Runs logins of one way in its own process. Each way is its own program, so that code and memory are those of an app that logs
+//! in this way.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::logins::{Kind, Login, WAYS, Way};
 use super::measure::{Core, cpu, peak_memory};
-use super::server::Place;
+use super::server::Endpoints;
 
 /// The programs that log in, one for each way, in the order of [`WAYS`].
 pub struct Programs([PathBuf; WAYS.len()]);
 
 impl Programs {
-    /// Builds those that are not built yet, by the `cargo` that runs this bench.
+    /// Builds them with the `cargo` that runs this bench.
     pub fn build() -> Self {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["bench", "--quiet", "--locked", "--no-run", "--message-format=json"]);
@@ -38,17 +38,17 @@ impl Programs {
     }
 }
 
-/// What one process does.
+/// The work of one process.
 pub struct Run<'a> {
     pub kind: Kind,
-    pub place: Cow<'a, Place>,
+    pub endpoints: Cow<'a, Endpoints>,
     pub logins: usize,
     pub at_once: usize,
     /// A new client for each login.
     pub cold: bool,
 }
 
-/// Per login, but for the memory.
+/// Per login, except the memory.
 #[derive(Clone, Copy, Default)]
 pub struct Figures {
     pub cpu: f64,
@@ -59,8 +59,8 @@ pub struct Figures {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(kind: Kind, place: &'a Place) -> Self {
-        Self { kind, place: Cow::Borrowed(place), logins: 1, at_once: 1, cold: false }
+    pub fn new(kind: Kind, endpoints: &'a Endpoints) -> Self {
+        Self { kind, endpoints: Cow::Borrowed(endpoints), logins: 1, at_once: 1, cold: false }
     }
 
     pub fn start(&self, program: &Path) -> Figures {
@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
         let numbers = [self.logins.to_string(), self.at_once.to_string(), self.cold.to_string()];
         let mut args = vec!["run".to_owned(), self.kind.name().to_owned()];
         args.extend(numbers);
-        args.extend(self.place.args());
+        args.extend(self.endpoints.args());
         args
     }
 
@@ -84,11 +84,11 @@ impl<'a> Run<'a> {
         let mut next = || args.next().unwrap();
         let kind = Kind::find(&next());
         let (logins, at_once, cold) = (next().parse().unwrap(), next().parse().unwrap(), next().parse().unwrap());
-        Run { kind, place: Cow::Owned(Place::from_args(&mut args)), logins, at_once, cold }
+        Run { kind, endpoints: Cow::Owned(Endpoints::from_args(&mut args)), logins, at_once, cold }
     }
 }
 
-/// The whole of a way's program.
+/// The `main` of a way's program.
 pub fn work<L: Login>() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() != Some("run") {
@@ -98,7 +98,7 @@ pub fn work<L: Login>() {
         return;
     }
     let run = Run::from_args(args);
-    Core::First.take();
+    Core::First.pin();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let figures = runtime.block_on(async { if run.cold { cold::<L>(&run).await } else { warm::<L>(&run).await } });
     let [cpu, wall, connections, requests] = figures.map(|total| total / run.logins as f64);
@@ -106,25 +106,25 @@ pub fn work<L: Login>() {
 }
 
 async fn warm<L: Login>(run: &Run<'_>) -> [f64; 4] {
-    let client = Arc::new(L::new(run.kind, &run.place));
+    let client = Arc::new(L::new(run.kind, &run.endpoints));
     for _ in 0..2 {
         at_once(&client, run.at_once.max(5), run.at_once).await;
     }
-    measured(&run.place, at_once(&client, run.logins, run.at_once)).await
+    measured(&run.endpoints, at_once(&client, run.logins, run.at_once)).await
 }
 
-/// Each login with a new client; making the client is not counted.
+/// Each login with a new client; building the client is not measured.
 async fn cold<L: Login>(run: &Run<'_>) -> [f64; 4] {
     let mut total = [0.0; 4];
     for _ in 0..run.logins {
-        let client = L::new(run.kind, &run.place);
-        let figures = measured(&run.place, client.login()).await;
+        let client = L::new(run.kind, &run.endpoints);
+        let figures = measured(&run.endpoints, client.login()).await;
         total.iter_mut().zip(figures).for_each(|(total, one)| *total += one);
     }
     total
 }
 
-/// This many logins, so many of them at any time.
+/// Runs this many logins, `at_once` of them at the same time.
 async fn at_once<L: Login>(client: &Arc<L>, logins: usize, at_once: usize) {
     if at_once == 1 {
         for _ in 0..logins {
@@ -147,12 +147,12 @@ async fn at_once<L: Login>(client: &Arc<L>, logins: usize, at_once: usize) {
     }
 }
 
-async fn measured(place: &Place, work: impl Future<Output = ()>) -> [f64; 4] {
-    let (connections, requests) = place.counts();
+async fn measured(endpoints: &Endpoints, work: impl Future<Output = ()>) -> [f64; 4] {
+    let (connections, requests) = endpoints.counts();
     let (cpu_before, wall_before) = (cpu(), Instant::now());
     work.await;
     let (wall_after, cpu_after) = (wall_before.elapsed(), cpu());
-    let (connections_after, requests_after) = place.counts();
+    let (connections_after, requests_after) = endpoints.counts();
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let count = |before: u64, after: u64| (after - before) as f64;
     let cpu = micros(cpu_after - cpu_before);

@@ -1,51 +1,55 @@
-//! What every request shares, and who may do what.
+//! The state that all requests share, and who may do what.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use codehost_oauth::router::HostError;
+use async_trait::async_trait;
+use codehost_oauth::error::AppError;
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{BaseUrl, EmailTrust, Host, Integration, IntegrationId, OAuthProvider, Platform};
+use codehost_oauth::{
+    BaseUrl, EmailTrust, FindIntegration, Integration, IntegrationConfig, IntegrationId, OAuthProvider, Platform,
+    PublicUrl,
+};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::Session;
 
 use crate::demo::Demo;
-use crate::store::{FIRST, IntegrationRow, Organization, Person, Result, Store, parse_access};
+use crate::store::{FIRST, IntegrationRow, Organization, Person, Result, Store};
 use crate::support::Failure;
 
 pub(crate) struct App {
-    pub(crate) public_url: Host,
+    pub(crate) public_url: PublicUrl,
     pub(crate) network: Network,
     pub(crate) store: Store,
     pub(crate) demo: Option<Demo>,
     http: HttpClient,
-    /// Built once for each row; a change of the row takes it out.
+    /// Integrations that are built already; a change of the row removes it.
     built: Mutex<HashMap<IntegrationId, Arc<Integration>>>,
-    /// Until somebody has used it.
+    /// `None` once it has been used.
     setup_token: Mutex<Option<String>>,
     shown_token: String,
 }
 
-/// Why somebody may change an organization's integrations. A right comes from the one-time token or from somebody who has
-/// it, never from being the first.
+/// Why a browser may manage an organization. The right comes from the one-time token or from somebody who has it, never
+/// from being the first to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// They have logged in, and are one: they had entered the token, or another administrator has made them one.
+    /// An administrator of the organization is logged in.
     Administrator,
-    /// They are an administrator of the first organization, and this one has none who could log in.
-    Caretaker,
-    /// This browser has entered the one-time token.
+    /// An administrator of the first organization is logged in, and this one has no administrator who can log in.
+    MainAdministrator,
+    /// The one-time token was entered in this browser.
     Operator,
 }
 
-/// Keys of the session.
+/// Keys in the session.
 pub(crate) const USER: &str = "user";
 pub(crate) const OPERATOR: &str = "operator";
 
 impl App {
     pub(crate) fn new(
-        public_url: Host,
+        public_url: PublicUrl,
         network: Network,
         store: Store,
         demo: Option<Demo>,
@@ -63,32 +67,35 @@ impl App {
         })
     }
 
-    /// What is printed at the start.
+    /// The token that is printed at the start.
     pub(crate) fn setup_token(&self) -> &str {
         &self.shown_token
     }
 
-    /// Whether this is the one-time token. It is gone afterwards.
-    pub(crate) fn take_setup_token(&self, given: &str) -> bool {
+    /// Accepts the one-time token once. The error is what to tell the user.
+    pub(crate) fn take_setup_token(&self, given: &str) -> std::result::Result<(), &'static str> {
         let mut token = self.setup_token.lock().unwrap_or_else(PoisonError::into_inner);
-        let right = token.as_ref().is_some_and(|token| token.as_bytes().ct_eq(given.trim().as_bytes()).into());
-        if right {
-            *token = None;
+        let Some(expected) = token.as_ref() else {
+            return Err("The token has already been used. Restart the app to get a new one.");
+        };
+        if !bool::from(expected.as_bytes().ct_eq(given.trim().as_bytes())) {
+            return Err("The token is wrong. Copy it again from what the app printed when it was last started.");
         }
-        right
+        *token = None;
+        Ok(())
     }
 
-    /// The provider of a form or a row.
+    /// The provider for a platform and a base URL.
     pub(crate) fn provider(
         &self,
         platform: &str,
         base_url: &str,
     ) -> std::result::Result<Arc<dyn OAuthProvider>, codehost_oauth::error::Error> {
         let platform = Platform::find(platform)?;
-        Ok(platform.at(BaseUrl::parse(base_url.trim(), &self.network)?)?)
+        Ok(platform.provider(BaseUrl::parse(base_url.trim(), &self.network)?)?)
     }
 
-    /// The integration of a row, with this secret.
+    /// Builds the integration of a row, with this secret.
     pub(crate) fn build(
         &self,
         row: &IntegrationRow,
@@ -102,38 +109,42 @@ impl App {
             None => http,
             Some(seconds) => http.with_timeout(Some(Duration::from_secs(seconds.unwrap_or(1)))),
         };
-        let trust = if row.trust_emails { EmailTrust::WithoutVerification } else { EmailTrust::Vendor };
-        let access = parse_access(&row.access).ok_or(codehost_oauth::error::ConfigError::NoScopes)?;
-        let integration = Integration::builder(self.provider(&row.platform, &row.base_url)?)
-            .id(row.id.clone())
-            .name(&row.name)
-            .host(self.public_url.clone())
-            .client(&row.client_id, secret)
-            .access(access)
-            .transport(http)
-            .email_trust(trust);
+        let trust = if row.trust_emails { EmailTrust::WithoutVerification } else { EmailTrust::Platform };
+        let access = row.access.parse()?;
+        let integration = Integration::builder(
+            self.provider(&row.platform, &row.base_url)?,
+            http,
+            IntegrationConfig {
+                id: row.id.clone(),
+                name: row.name.clone(),
+                public_url: self.public_url.clone(),
+                client_id: row.client_id.clone(),
+                client_secret: secret.to_owned(),
+                access,
+            },
+        )
+        .email_trust(trust);
         Ok(integration.build()?)
     }
 
-    /// The integration with this id, from the table.
-    pub(crate) async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>> {
-        if let Some(built) = self.built().get(id) {
-            return Ok(Some(Arc::clone(built)));
-        }
-        let Some(row) = self.store.integration(id).await? else {
-            return Ok(None);
+    /// Why the integration of a row cannot be used, for its administrator.
+    pub(crate) fn why_unusable(&self, row: &IntegrationRow) -> String {
+        let Ok(secret) = self.store.open_secret(row) else {
+            return "The app no longer has the key that encrypted its secret. Edit it and enter the secret again."
+                .to_owned();
         };
-        let built = Arc::new(self.build(&row, &self.store.open_secret(&row)?)?);
-        self.built().insert(id.clone(), Arc::clone(&built));
-        Ok(Some(built))
+        match self.build(row, &secret) {
+            Err(error) => format!("Its settings are refused: {error}. {}", error.advice().hint),
+            Ok(_) => "Reload this page.".to_owned(),
+        }
     }
 
-    /// To be called after every change of a row.
+    /// Call this after every change of a row.
     pub(crate) fn forget(&self, id: &IntegrationId) {
         self.built().remove(id);
     }
 
-    /// Who is logged in.
+    /// The user who is logged in.
     pub(crate) async fn person(&self, session: &Session) -> Result<Option<Person>> {
         match session.get::<String>(USER).await? {
             Some(id) => self.store.person(&id).await,
@@ -141,7 +152,7 @@ impl App {
         }
     }
 
-    /// Why this browser may change the organization's integrations, if it may.
+    /// Why this browser may manage the organization, if it may.
     pub(crate) async fn right(&self, organization: &Organization, session: &Session) -> Result<Option<Right>> {
         if self.has_token(session).await? {
             return Ok(Some(Right::Operator));
@@ -153,7 +164,7 @@ impl App {
             return Ok(Some(Right::Administrator));
         }
         let orphaned = person.organization == FIRST && !self.store.has_administrator(&organization.slug).await?;
-        Ok(orphaned.then_some(Right::Caretaker))
+        Ok(orphaned.then_some(Right::MainAdministrator))
     }
 
     /// Whether this browser has entered the one-time token.
@@ -161,7 +172,7 @@ impl App {
         Ok(session.get::<bool>(OPERATOR).await? == Some(true))
     }
 
-    /// Whether this browser may see causes that tell about the network behind the host.
+    /// Whether this browser may see causes that reveal the network behind the app.
     pub(crate) async fn is_operator(&self, session: &Session) -> Result<bool> {
         let first = self.store.organization(FIRST).await?;
         Ok(match first {
@@ -170,7 +181,7 @@ impl App {
         })
     }
 
-    /// The origins of an organization's code hosts, which a button may lead to.
+    /// The origins of an organization's code hosts, for the pages whose buttons lead there.
     pub(crate) async fn code_hosts(&self, organization: &str) -> Result<Vec<String>> {
         let rows = self.store.integrations(organization).await?;
         Ok(rows.iter().filter_map(|row| origin(&row.base_url)).collect())
@@ -181,12 +192,28 @@ impl App {
     }
 }
 
+/// The table of integrations, and what was built from its rows.
+#[async_trait]
+impl FindIntegration for App {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>> {
+        if let Some(built) = self.built().get(id) {
+            return Ok(Some(Arc::clone(built)));
+        }
+        let Some(row) = self.store.integration(id).await? else {
+            return Ok(None);
+        };
+        let built = Arc::new(self.build(&row, &self.store.open_secret(&row)?)?);
+        self.built().insert(id.clone(), Arc::clone(&built));
+        Ok(Some(built))
+    }
+}
+
 /// Scheme, host and port of a base URL.
 pub(crate) fn origin(base_url: &str) -> Option<String> {
     url::Url::parse(base_url).ok().map(|url| url.origin().ascii_serialization())
 }
 
-/// A plain error.
-pub(crate) fn error(text: &str) -> HostError {
+/// An error with this text.
+pub(crate) fn error(text: &str) -> AppError {
     text.into()
 }

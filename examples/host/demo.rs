@@ -1,11 +1,11 @@
-//! Both platforms as fakes, and what an administrator does there: create an OAuth application for an integration.
+//! Fakes of both platforms, at which an administrator can create an OAuth application for an integration.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
-use codehost_oauth::{CallbackUrl, Host, IntegrationId};
+use codehost_oauth::{CallbackUrl, IntegrationId, PublicUrl};
 
 use crate::store::Store;
 use crate::support::Failure;
@@ -23,23 +23,23 @@ pub(crate) struct Credentials {
 }
 
 impl Demo {
-    /// Starts both on the two ports after the host's own, so that a kept integration finds them after a restart; on
-    /// any others if these are taken.
-    pub(crate) async fn start(host: SocketAddr, public_url: &Host, store: &Store) -> Result<Self, Failure> {
+    /// Starts both on the two ports after the app's own, so that stored integrations find them after a restart, or on
+    /// other ports if these are taken.
+    pub(crate) async fn start(app: SocketAddr, public_url: &PublicUrl, store: &Store) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| crate::failure("listen", &error);
-        let any = SocketAddr::new(host.ip(), 0);
-        let gitlab = match FakeGitLab::builder().listen(after(host, 1)).start().await {
+        let any = SocketAddr::new(app.ip(), 0);
+        let gitlab = match FakeGitLab::builder().listen(after(app, 1)).start().await {
             Ok(gitlab) => gitlab,
             Err(_) => FakeGitLab::builder().listen(any).start().await.map_err(failed)?,
         };
-        let bitbucket = match FakeBitbucket::builder().listen(after(host, 2)).start().await {
+        let bitbucket = match FakeBitbucket::builder().listen(after(app, 2)).start().await {
             Ok(bitbucket) => bitbucket,
             Err(_) => FakeBitbucket::builder().listen(any).start().await.map_err(failed)?,
         };
         let demo = Self { bitbucket, gitlab, applications: Mutex::default() };
         let rows = store.all_integrations().await.map_err(|error| crate::failure("database", &*error))?;
         for row in rows {
-            // Sealed with a key that is gone: the list of integrations says so.
+            // Sealed with a key that the app no longer has. The list of integrations says so.
             let Ok(secret) = store.open_secret(&row) else {
                 continue;
             };
@@ -49,7 +49,7 @@ impl Demo {
         Ok(demo)
     }
 
-    /// What to say at the start.
+    /// What is printed at the start.
     pub(crate) fn describe(&self) -> String {
         format!("fake GitLab: {}\nfake Bitbucket: {}\n", self.gitlab.base_url(), self.bitbucket.base_url())
     }
@@ -59,7 +59,7 @@ impl Demo {
         if platform == "gitlab" { self.gitlab.base_url() } else { self.bitbucket.base_url() }
     }
 
-    /// Creates the OAuth application of an integration at the fake, or finds it.
+    /// The OAuth application of an integration at the fake, created if necessary.
     pub(crate) fn application(
         &self,
         platform: &str,
@@ -96,7 +96,7 @@ impl Demo {
     }
 }
 
-/// The port after, or any that is free if there is none.
-fn after(host: SocketAddr, count: u16) -> SocketAddr {
-    SocketAddr::new(host.ip(), host.port().checked_add(count).unwrap_or(0))
+/// The address with a port higher by `count`, or port 0 (any free one) if there is no such port.
+fn after(app: SocketAddr, count: u16) -> SocketAddr {
+    SocketAddr::new(app.ip(), app.port().checked_add(count).unwrap_or(0))
 }

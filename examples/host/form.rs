@@ -1,4 +1,4 @@
-//! The form of an integration: what was typed, what can be said about it already, and what would be saved.
+//! The form of an integration: what was typed, what is wrong with it, and the row to save.
 
 use codehost_oauth::error::{ConfigError, Error};
 use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
@@ -6,9 +6,9 @@ use codehost_oauth::{BaseUrl, IntegrationId};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::store::{IntegrationRow, Organization, Result, parse_access};
+use crate::store::{IntegrationRow, Organization, Result};
 
-/// What was typed. It is shown again as it is, but for the secret.
+/// What was typed. Everything but the secret is shown again.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Typed {
@@ -28,14 +28,14 @@ pub(crate) struct Typed {
     pub(crate) client_secret: String,
 }
 
-/// What the form says about a field.
+/// What is wrong with a field.
 pub(crate) struct Complaint {
     pub(crate) field: &'static str,
     pub(crate) message: String,
     pub(crate) hint: String,
 }
 
-/// What can be said about the form.
+/// What follows from the form as it is.
 #[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) complaints: Vec<Complaint>,
@@ -44,8 +44,8 @@ pub(crate) struct Draft {
     base_url: Option<BaseUrl>,
 }
 
-/// A secret that was typed into a form which is not saved yet: kept in the sealed session, for this integration at this
-/// base URL only, so that no page ever shows it.
+/// A secret from a form that is not saved yet: kept in the sealed session, for this integration at this base URL only, so
+/// that no page ever shows it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KeptSecret {
     pub(crate) id: String,
@@ -70,7 +70,7 @@ impl Typed {
         }
     }
 
-    /// The guide and the id, as far as platform, URL and name allow. `existing` has both already.
+    /// The guide and the id, as far as platform, URL and name allow. An `existing` row keeps its id.
     pub(crate) async fn draft(
         &self,
         app: &App,
@@ -81,7 +81,8 @@ impl Typed {
         let provider = match app.provider(&self.platform, &self.base_url) {
             Ok(provider) => Some(provider),
             Err(error) => {
-                let field = if matches!(error, Error::Config(ConfigError::Platform)) { "platform" } else { "base_url" };
+                let field =
+                    if matches!(error, Error::Config(ConfigError::Platform { .. })) { "platform" } else { "base_url" };
                 draft.complain(field, &error);
                 None
             }
@@ -90,7 +91,7 @@ impl Typed {
             Some(row) => draft.id = Some(row.id.clone()),
             None => self.choose_id(app, organization, &mut draft).await?,
         }
-        let Some(access) = parse_access(&self.access) else {
+        let Ok(access) = self.access.parse() else {
             draft.say("access", "No access level is chosen.", "Choose what the app may do with the tokens.");
             return Ok(draft);
         };
@@ -108,7 +109,7 @@ impl Typed {
         Ok(draft)
     }
 
-    /// The row that would be saved. `kept`: the secret to take if none was typed.
+    /// The row to save and its secret. `kept`: the secret to use if none was typed.
     pub(crate) fn row(
         &self,
         app: &App,
@@ -151,8 +152,8 @@ impl Typed {
         };
         if let Err(error) = app.build(&row, &secret) {
             let field = match &error {
-                Error::Config(ConfigError::ClientId) => "client_id",
-                Error::Config(ConfigError::ClientSecret) => "client_secret",
+                Error::Config(ConfigError::ClientId(_)) => "client_id",
+                Error::Config(ConfigError::ClientSecret(_)) => "client_secret",
                 Error::Config(ConfigError::Certificates) => "ca_pem",
                 _ => "name",
             };
@@ -161,15 +162,11 @@ impl Typed {
         Ok(draft.complaints.is_empty().then_some((row, secret)))
     }
 
-    /// `{organization}-{slug of the name}`. An organization's slug has no hyphen, so no id of one begins with an id of
-    /// another; within one, that is refused here: Bitbucket takes every callback URL that begins with the registered one.
+    /// `{organization}-{slug of the name}`. No id may begin with another, because Bitbucket accepts every callback URL that
+    /// begins with the registered one. Ids of two organizations never do: the slug of an organization has no hyphen.
     async fn choose_id(&self, app: &App, organization: &Organization, draft: &mut Draft) -> Result<()> {
         if self.name.trim().is_empty() {
-            draft.say(
-                "name",
-                "The integration has no name yet.",
-                "Give it one: it becomes a part of the callback URL.",
-            );
+            draft.say("name", "The integration has no name yet.", "Enter one. It becomes part of the callback URL.");
             return Ok(());
         }
         let id = IntegrationId::from_name(&self.name).and_then(|slug| format!("{}-{slug}", organization.slug).parse());
@@ -182,10 +179,15 @@ impl Typed {
         };
         let used = app.store.used_ids(&organization.slug).await?;
         if used.contains(&id) {
-            draft.say("name", "An integration of this name exists already, or did once.", "Choose another name.");
+            let message = match app.store.integration(&id).await? {
+                Some(_) => "Another integration has a name with the same letters and digits.",
+                None => "A deleted integration had a name with the same letters and digits.",
+            };
+            draft.say("name", message, "Choose another name.");
         } else if let Some(other) = used.iter().find(|used| used.overlaps(&id)) {
-            let message = format!("The callback URL would begin like that of the integration {other}.");
-            draft.say("name", &message, "Choose a name that does not begin like the other one's.");
+            let message =
+                format!("One of the callback URLs of this integration and of {other} would begin with the other.");
+            draft.say("name", &message, "Choose a name that begins differently.");
         } else {
             draft.id = Some(id);
         }
@@ -204,7 +206,7 @@ impl Draft {
         if let Some(first) = message.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        self.say(field, &message, &error.hint());
+        self.say(field, &message, &error.advice().hint);
     }
 
     pub(crate) fn say(&mut self, field: &'static str, message: &str, hint: &str) {
@@ -216,5 +218,5 @@ impl Draft {
     }
 }
 
-/// The most that the client allows.
+/// The highest value that the HTTP client allows, in seconds.
 const MAX_TIMEOUT: u32 = 60;

@@ -10,14 +10,14 @@ use codehost_oauth::seal::KeyRing;
 
 use crate::support::Failure;
 
-/// From `CODEHOST_KEYS`, else from a file beside the database that the first start makes, with a warning: whoever has
-/// both files can read the secrets. Without a database, a key of this process.
+/// The keys of `CODEHOST_KEYS`. Without it, the key file beside the database, which the first start writes with a warning:
+/// whoever has both files can read the secrets. Without a database file, a new key.
 pub(crate) fn load(database: Option<&Path>) -> Result<KeyRing, Failure> {
     if let Ok(text) = std::env::var(VARIABLE) {
         return parse(&text, VARIABLE);
     }
     let Some(database) = database else {
-        return parse(&fresh()?, "the key of this process");
+        return parse(&fresh()?, "the new key");
     };
     let path = database.with_extension("key");
     match std::fs::read_to_string(&path) {
@@ -26,7 +26,7 @@ pub(crate) fn load(database: Option<&Path>) -> Result<KeyRing, Failure> {
             let text = fresh()?;
             write(&path, &text).map_err(|error| failed(&path, &error))?;
             let warning = format!(
-                "warning: {VARIABLE} is not set; made a key in {}. Keep it apart from the database and its backups.\n",
+                "warning: {VARIABLE} is not set, so a new key was written to {}. Store it apart from the database and its backups.\n",
                 path.display()
             );
             let _ = std::io::stderr().write_all(warning.as_bytes());
@@ -42,7 +42,7 @@ fn parse(text: &str, place: &str) -> Result<KeyRing, Failure> {
     text.parse().map_err(|error: codehost_oauth::error::SealError| Failure {
         code: error.code().to_owned(),
         message: format!("{place}: {error}"),
-        hint: error.hint().into_owned(),
+        hint: error.advice().hint.into_owned(),
     })
 }
 
@@ -52,7 +52,8 @@ fn fresh() -> Result<String, Failure> {
     Ok(format!("1:{}", URL_SAFE_NO_PAD.encode(key)))
 }
 
-/// A new file that only its owner can read, on the disk when this returns: a key that is lost takes the secrets along.
+/// Writes a new file that only its owner can read, and waits until it is on the disk: without the key, the secrets are
+/// lost.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -66,7 +67,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
     Failure {
         code: "key_file".to_owned(),
-        message: format!("cannot use {}: {error}", path.display()),
-        hint: format!("Set {VARIABLE}, or make the file readable."),
+        message: format!("the key file {} cannot be used: {error}", path.display()),
+        hint: format!("Set {VARIABLE}, or allow this program to read and create the file."),
     }
 }

@@ -1,13 +1,13 @@
-//! A small web app that people log in to with their code host: the whole road in a browser, from "Add integration" to
-//! an account page.
+//! A small web app that users log in to with their code host: everything in a browser, from "Add integration" to the
+//! account page.
 //!
 //! ```text
 //! cargo run -p host -- --demo
 //! ```
 //!
-//! starts a fake Bitbucket and a fake GitLab beside it, so that nothing else is needed. Without `--demo`, it is a real
-//! host: `--public-url` is where browsers reach it, `--database` where everything is kept, and `CODEHOST_KEYS` the key
-//! that seals client secrets and sessions.
+//! also starts a fake Bitbucket and a fake GitLab, so that nothing else is needed. Without `--demo`, users log in with real
+//! code hosts: `--public-url` is the URL at which browsers reach the app, `--database` the file with its data, and
+//! `CODEHOST_KEYS` holds the keys that seal client secrets and sessions.
 
 mod app;
 mod demo;
@@ -29,26 +29,26 @@ use std::sync::Arc;
 
 use app::App;
 use clap::Parser;
-use codehost_oauth::Host;
+use codehost_oauth::PublicUrl;
 use demo::Demo;
 use store::Store;
 use support::{Failure, NetworkFlags, exit, print};
 use tokio::net::TcpListener;
 
-/// A web app that people log in to with Bitbucket Cloud or any GitLab
+/// A web app that users log in to with Bitbucket Cloud or GitLab
 #[derive(Parser)]
 #[command(name = "host")]
 struct Flags {
-    /// Start a fake Bitbucket and a fake GitLab beside it, with credentials for each integration
+    /// Also start a fake Bitbucket and a fake GitLab, to try the app without a code host
     #[arg(long)]
     demo: bool,
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Where browsers reach it; http://ADDR if left out
+    /// The URL at which browsers reach the app; http://ADDR if left out
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// The SQLite file; host.sqlite, or with --demo none at all, if left out
+    /// The SQLite file; if left out, host.sqlite, or memory with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
     #[command(flatten)]
@@ -64,10 +64,10 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     let listener = TcpListener::bind(flags.listen).await.map_err(|error| Failure {
         code: "listen".to_owned(),
         message: format!("cannot listen on {}: {error}", flags.listen),
-        hint: "Free the port, or choose another with --listen.".to_owned(),
+        hint: "Stop the program that uses the address, or choose another with --listen.".to_owned(),
     })?;
     let address = listener.local_addr().map_err(|error| failure("listen", &error))?;
-    let public_url: Host = match &flags.public_url {
+    let public_url: PublicUrl = match &flags.public_url {
         Some(url) => url.parse()?,
         None => format!("http://{address}").parse()?,
     };
@@ -76,7 +76,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
         return Err(Failure {
             code: "public_url_path".to_owned(),
             message: "the public URL has a path, which this example does not serve".to_owned(),
-            hint: "Give it a host name of its own.".to_owned(),
+            hint: "Set --public-url to a URL without a path.".to_owned(),
         });
     }
 
@@ -100,7 +100,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
 
     let app = Arc::new(App::new(public_url, network, store, demo)?);
     print(&format!(
-        "administrators: to set the app up, or if nobody can log in, enter the one-time token {} at {}/setup\n",
+        "administrators: enter the one-time token {} at {}/setup to set up the app, or if no administrator can log in\n",
         app.setup_token(),
         app.public_url
     ))?;

@@ -1,4 +1,4 @@
-//! The check before saving, as rows for a page.
+//! The check before saving, and the words for its findings.
 
 use codehost_oauth::Integration;
 use codehost_oauth::check::{CheckReport, Level};
@@ -6,13 +6,13 @@ use codehost_oauth::error::Audience;
 
 pub(crate) use codehost_oauth::check::Verdict;
 
-/// Checks an integration. `detailed`: with the causes that tell about the network behind the host.
+/// Checks an integration. `detailed`: with causes that reveal the network behind the app.
 pub(crate) async fn check(integration: &Integration, detailed: bool) -> CheckReport {
     let report = integration.check().await;
     if detailed { report } else { report.public() }
 }
 
-/// The word before a finding.
+/// The level of a finding, as shown before it.
 pub(crate) fn level(level: Level) -> &'static str {
     match level {
         Level::Ok => "ok",
@@ -23,12 +23,12 @@ pub(crate) fn level(level: Level) -> &'static str {
     }
 }
 
-/// Who must act, in the form.
+/// Who must act on a finding.
 pub(crate) fn who(audience: Audience) -> &'static str {
     match audience {
-        Audience::User => "Whoever logs in",
+        Audience::User => "The user who logs in",
         Audience::Administrator => "You",
-        Audience::CodeHost => "Whoever runs the code host",
-        _ => "Whoever runs this app",
+        Audience::CodeHost => "The administrator of the code host",
+        _ => "The people who run this app",
     }
 }

@@ -10,8 +10,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use codehost_oauth::check::CheckReport;
-use codehost_oauth::router::{Failure, HostError, Logins, RequestHead, readable_cookies};
-use codehost_oauth::{IntegrationId, Platform};
+use codehost_oauth::error::AppError;
+use codehost_oauth::router::{Failure, LoginRoutes, RequestHead, readable_cookies};
+use codehost_oauth::{CallbackUrl, FindIntegration, IntegrationId, Platform};
 use serde::Deserialize;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
@@ -19,17 +20,17 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use crate::app::{App, OPERATOR, Right};
 use crate::form::{Draft, KEPT_SECRET, KeptSecret, Typed};
-use crate::logins::{Doors, FAILURE, FailureNote};
-use crate::pages::account::{Connectable, Shown};
+use crate::logins::{AppLogins, FAILURE, FailureNote};
+use crate::pages::account::{Connectable, ConnectedAccount};
 use crate::pages::integrations::Form as Shape;
 use crate::pages::{self, Viewer};
 use crate::report::{Verdict, check};
 use crate::sessions::Sessions;
 use crate::store::{FIRST, IntegrationRow, Organization};
 
-/// All of them.
+/// The routes of the app, with sessions and security headers.
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    let logins = Logins::in_session(Doors(Arc::clone(&app)), &app.public_url);
+    let logins = LoginRoutes::in_session(Arc::clone(&app), AppLogins(Arc::clone(&app)), &app.public_url);
     let secure = app.public_url.as_str().starts_with("https:");
     let sessions = SessionManagerLayer::new(Sessions(app.store.clone()))
         .with_name(if secure { "__Host-depot" } else { "depot" })
@@ -44,7 +45,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/org/{slug}/integrations", get(list))
         .route("/org/{slug}/integrations/new", get(new).post(create))
         .route("/org/{slug}/integrations/{id}/edit", get(edit).post(save))
-        .route("/org/{slug}/integrations/{id}/delete", get(ask).post(delete))
+        .route("/org/{slug}/integrations/{id}/delete", get(confirm_delete).post(delete))
         .route("/org/{slug}/people", get(people).post(make_administrator))
         .route("/organizations", get(organizations).post(add_organization))
         .route("/setup", get(token).post(enter_token))
@@ -52,7 +53,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/account/disconnect", post(disconnect))
         .route("/failed", get(failed))
         .route("/demo/application", get(demo_application))
-        .fallback(nothing_here)
+        .fallback(not_found)
         .with_state(Shared { app, logins: logins.clone() });
     let assets = Router::new()
         .route("/assets/style.css", get(|| asset("text/css", include_str!("assets/style.css"))))
@@ -69,13 +70,13 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
 #[derive(Clone)]
 struct Shared {
     app: Arc<App>,
-    logins: Logins,
+    logins: LoginRoutes,
 }
 
-/// What every handler needs of a request.
+/// What every handler needs from a request.
 struct Visit {
     app: Arc<App>,
-    logins: Logins,
+    logins: LoginRoutes,
     session: Session,
     head: RequestHead,
 }
@@ -104,7 +105,7 @@ impl Visit {
         self.app.store.organization(slug).await?.ok_or(Fault::NotFound)
     }
 
-    /// The organization, if this browser may change its integrations.
+    /// The organization, if this browser may manage it.
     async fn managed(&self, slug: &str) -> Result<(Organization, Right), Fault> {
         let organization = self.organization(slug).await?;
         match self.app.right(&organization, &self.session).await? {
@@ -113,8 +114,8 @@ impl Visit {
         }
     }
 
-    /// Whether a change that has taken its time may still be made: the browser has not logged out, has not lost its right,
-    /// and nobody has changed or deleted the integration meanwhile.
+    /// Repeats the checks after a slow operation: the browser is still logged in and may still manage the organization, and
+    /// the integration has not been changed or deleted in the meantime.
     async fn still_managed(&self, slug: &str, existing: Option<&IntegrationRow>) -> Result<(), Fault> {
         self.session.load().await?;
         self.managed(slug).await?;
@@ -137,16 +138,16 @@ impl Visit {
     }
 }
 
-/// Why there is no page.
+/// Why an error page is shown.
 enum Fault {
     NotFound,
     Forbidden,
     Changed,
     Login(Failure),
-    Broken(HostError),
+    Broken(AppError),
 }
 
-impl<E: Into<HostError>> From<E> for Fault {
+impl<E: Into<AppError>> From<E> for Fault {
     fn from(error: E) -> Self {
         Self::Broken(error.into())
     }
@@ -154,29 +155,35 @@ impl<E: Into<HostError>> From<E> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let viewer = Viewer::stranger();
+        let viewer = Viewer::anonymous();
         let (status, title, text) = match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing here", "Check the address."),
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "Page not found", "Check the address, or go back to the home page.")
+            }
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
-                "Not for you",
-                "Only an administrator of this organization may do that. Log in as one, or use the one-time token that \
-                 the app has printed at its start, at /setup.",
+                "You do not have access to this page",
+                "It is for administrators of this organization. Log in as one of them, or enter the one-time token at \
+                 /setup; the app prints it when it starts.",
             ),
             Self::Changed => (
                 StatusCode::CONFLICT,
-                "This integration has been changed meanwhile",
-                "Nothing was saved. Open it again and look at what it is now.",
+                "The integration was changed or deleted in the meantime",
+                "Nothing was saved. Open the list of integrations again, check what has changed and repeat your change.",
             ),
             Self::Login(failure) => {
-                let text = failure.cause.public_message();
-                return pages::failure::plain(&viewer, failure.cause.status(), "That did not work", &text);
+                let text = failure.cause.advice().public_message;
+                return pages::failure::plain(&viewer, failure.cause.status(), "Your request was not accepted", &text);
             }
             Self::Broken(error) => {
                 // Never a secret: no error of the crate, of the store or of a form holds one.
                 use std::io::Write as _;
                 let _ = writeln!(std::io::stderr(), "error: {error}");
-                (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here", "Please try again later.")
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "Something went wrong",
+                    "Try again later. If it keeps happening, tell the people who run this app.",
+                )
             }
         };
         pages::failure::plain(&viewer, status, title, text)
@@ -210,8 +217,8 @@ async fn organization_login(visit: Visit, Path(slug): Path<String>) -> Page {
     let organization = visit.organization(&slug).await?;
     let mut links = Vec::new();
     for row in visit.app.store.integrations(&organization.slug).await? {
-        // One that cannot be built is shown to administrators only.
-        if let Ok(Some(integration)) = visit.app.integration(&row.id).await {
+        // One that cannot be used is shown to administrators only.
+        if let Ok(Some(integration)) = visit.app.find(&row.id).await {
             links.push(integration.login_link());
         }
     }
@@ -223,7 +230,12 @@ async fn list(Path(slug): Path<String>, visit: Visit) -> Page {
     let (organization, right) = visit.managed(&slug).await?;
     let mut rows = Vec::new();
     for row in visit.app.store.integrations(&organization.slug).await? {
-        let link = visit.app.integration(&row.id).await.ok().flatten().map(|integration| integration.login_link());
+        let link = match visit.app.find(&row.id).await {
+            Ok(Some(integration)) => Ok(integration.login_link()),
+            // Deleted since the list was read.
+            Ok(None) => continue,
+            Err(_) => Err(visit.app.why_unusable(&row)),
+        };
         rows.push((row, link));
     }
     let may_add = visit.app.is_operator(&visit.session).await?;
@@ -256,12 +268,12 @@ async fn edit(Path((slug, id)): Path<(String, String)>, visit: Visit) -> Page {
 async fn save(Path((slug, id)): Path<(String, String)>, visit: Visit, Form(typed): Form<Typed>) -> Page {
     visit.verify(&typed.csrf_token).await?;
     let (organization, right, row) = visit.managed_row(&slug, &id).await?;
-    // Locked, whatever was sent.
+    // Both are part of the callback URL and never change, whatever was sent.
     let typed = Typed { platform: row.platform.clone(), name: row.name.clone(), ..typed };
     submit(&visit, &organization, right, typed, Some(row)).await
 }
 
-/// Either form, whichever button was pressed.
+/// A submitted form, new or edited, with any of its buttons.
 async fn submit(
     visit: &Visit,
     organization: &Organization,
@@ -284,7 +296,7 @@ async fn submit(
             draft.say(
                 "client_secret",
                 "The base URL has changed.",
-                "Enter the secret again: the stored one belongs to the old address and is never sent to another.",
+                "Enter the secret again. The stored one belongs to the old URL and is never sent to another.",
             );
         }
         return show_form(visit, organization, right, &typed, &draft, existing, None, true).await;
@@ -292,7 +304,7 @@ async fn submit(
     if typed.act != "save-anyway" {
         let integration = app.build(&row, &secret).map_err(|error| Fault::Broken(error.into()))?;
         let detailed = app.is_operator(&visit.session).await?;
-        // The check takes seconds, and the session is read anew afterwards: keep the secret that was typed.
+        // The check takes seconds, and the session is read again afterwards: save the typed secret first.
         visit.session.save().await?;
         let report = check(&integration, detailed).await;
         visit.still_managed(&organization.slug, existing).await?;
@@ -310,7 +322,7 @@ async fn submit(
     Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
 }
 
-/// Keeps a secret that was typed until the form is saved, so that it need not be typed again.
+/// Keeps a typed secret in the session until the form is saved, so that it is typed only once.
 async fn keep_secret(visit: &Visit, typed: &Typed, draft: &Draft) -> Result<(), Fault> {
     let secret = typed.client_secret.trim();
     if let (false, Some(id), Some(base_url)) = (secret.is_empty(), &draft.id, draft.base_url()) {
@@ -320,7 +332,7 @@ async fn keep_secret(visit: &Visit, typed: &Typed, draft: &Draft) -> Result<(), 
     Ok(())
 }
 
-/// The secret to go on with: the one kept for this form, or the stored one; each for its own base URL only.
+/// The secret if none was typed now: the one kept for this form, or the stored one, each for its own base URL only.
 async fn kept_secret(visit: &Visit, draft: &Draft, existing: Option<&IntegrationRow>) -> Result<Option<String>, Fault> {
     let (Some(id), Some(base_url)) = (&draft.id, draft.base_url()) else {
         return Ok(None);
@@ -376,7 +388,7 @@ async fn show_form(
     Ok(pages::integrations::form(&visit.viewer().await?, &shape))
 }
 
-async fn ask(Path((slug, id)): Path<(String, String)>, visit: Visit) -> Page {
+async fn confirm_delete(Path((slug, id)): Path<(String, String)>, visit: Visit) -> Page {
     let (organization, _, row) = visit.managed_row(&slug, &id).await?;
     let count = visit.app.store.count_accounts(&row.id).await?;
     Ok(pages::integrations::delete(&visit.viewer().await?, &organization, &row, count))
@@ -416,17 +428,16 @@ async fn add_organization(visit: Visit, Form(form): Form<Small>) -> Page {
     }
     let name = form.name.trim();
     // Letters and digits only, so that no id of one organization begins with an id of another.
-    let slug = IntegrationId::from_name(name).ok().filter(|slug| slug.as_str().len() <= 20 && name.len() <= 60);
-    let added = match &slug {
-        Some(slug) => visit.app.store.add_organization(slug.as_str(), name).await?,
-        None => false,
+    let complaint = match IntegrationId::from_name(name) {
+        Err(_) => "The name has no letter from A to Z and no digit. Add one.",
+        Ok(slug) if slug.as_str().len() > 20 || name.len() > 60 => "The name is too long. Shorten it.",
+        Ok(slug) if visit.app.store.add_organization(slug.as_str(), name).await? => {
+            return Ok(Redirect::to(&format!("/org/{slug}/integrations")).into_response());
+        }
+        Ok(_) => "Another organization has a name with the same letters and digits. Choose another name.",
     };
-    let Some(slug) = slug.filter(|_| added) else {
-        let rows = visit.app.store.organizations().await?;
-        let text = "That name is taken, or has no letter or digit, or more than 20.";
-        return Ok(pages::people::organizations(&visit.viewer().await?, &rows, Some(text)));
-    };
-    Ok(Redirect::to(&format!("/org/{slug}/integrations")).into_response())
+    let rows = visit.app.store.organizations().await?;
+    Ok(pages::people::organizations(&visit.viewer().await?, &rows, Some(complaint)))
 }
 
 async fn people(Path(slug): Path<String>, visit: Visit) -> Page {
@@ -435,14 +446,14 @@ async fn people(Path(slug): Path<String>, visit: Visit) -> Page {
     Ok(pages::people::people(&visit.viewer().await?, &organization, &rows))
 }
 
-/// Nobody but who has the right gives it to somebody else.
+/// Only somebody who manages the organization can make a user its administrator.
 async fn make_administrator(Path(slug): Path<String>, visit: Visit, Form(form): Form<Small>) -> Page {
     visit.verify(&form.csrf_token).await?;
     let (organization, _) = visit.managed(&slug).await?;
     if !visit.app.store.make_administrator(&organization.slug, &form.key).await? {
         return Err(Fault::NotFound);
     }
-    // Who only looked after it has no right there any more.
+    // An administrator of the first organization loses access once this one has its own administrator.
     let path = match visit.app.right(&organization, &visit.session).await? {
         Some(_) => format!("/org/{}/people", organization.slug),
         None => "/organizations".to_owned(),
@@ -452,14 +463,14 @@ async fn make_administrator(Path(slug): Path<String>, visit: Visit, Form(form): 
 
 async fn token(visit: Visit) -> Page {
     let fresh = !visit.app.store.has_administrator(FIRST).await?;
-    Ok(pages::people::token(&visit.viewer().await?, fresh, false))
+    Ok(pages::people::token(&visit.viewer().await?, fresh, None))
 }
 
 async fn enter_token(visit: Visit, Form(form): Form<Small>) -> Page {
     visit.verify(&form.csrf_token).await?;
-    if !visit.app.take_setup_token(&form.token) {
+    if let Err(complaint) = visit.app.take_setup_token(&form.token) {
         let fresh = !visit.app.store.has_administrator(FIRST).await?;
-        return Ok(pages::people::token(&visit.viewer().await?, fresh, true));
+        return Ok(pages::people::token(&visit.viewer().await?, fresh, Some(complaint)));
     }
     visit.session.cycle_id().await?;
     visit.session.insert(OPERATOR, true).await?;
@@ -472,7 +483,7 @@ async fn account(visit: Visit) -> Page {
     };
     let organization = visit.organization(&person.organization).await?;
     let rows = visit.app.store.integrations(&person.organization).await?;
-    let mut shown = Vec::new();
+    let mut connected = Vec::new();
     let mut used = Vec::new();
     for account in visit.app.store.accounts(&person.id).await? {
         let row = rows.iter().find(|row| row.id.as_str() == account.integration);
@@ -481,25 +492,29 @@ async fn account(visit: Visit) -> Page {
             format!("{}: {}", Platform::find(&row.platform).map_or("", |platform| platform.name()), row.base_url)
         });
         used.push(account.integration.clone());
-        shown.push(Shown { account, integration: name, detail: detail.unwrap_or_default() });
+        connected.push(ConnectedAccount { account, integration: name, detail: detail.unwrap_or_default() });
     }
     let mut more = Vec::new();
     for row in rows.iter().filter(|row| !used.iter().any(|id| id == row.id.as_str())) {
-        if let Ok(Some(integration)) = visit.app.integration(&row.id).await {
+        if let Ok(Some(integration)) = visit.app.find(&row.id).await {
             more.push(Connectable { id: row.id.to_string(), link: integration.login_link(), name: row.name.clone() });
         }
     }
     let code_hosts = visit.app.code_hosts(&person.organization).await?;
-    Ok(pages::account::page(&visit.viewer().await?, &person, &organization.name, &shown, &more, code_hosts))
+    Ok(pages::account::page(&visit.viewer().await?, &person, &organization.name, &connected, &more, code_hosts))
 }
 
 async fn disconnect(visit: Visit, Form(form): Form<Small>) -> Page {
     visit.verify(&form.csrf_token).await?;
     let Some(person) = visit.app.person(&visit.session).await? else {
-        return Err(Fault::Forbidden);
+        return Ok(Redirect::to("/login").into_response());
     };
     let gone = visit.app.store.disconnect(&person.id, &form.key).await?;
-    let text = if gone { "The account is disconnected." } else { "Your only account here cannot be disconnected." };
+    let text = if gone {
+        "The account is disconnected."
+    } else {
+        "Your only account here cannot be disconnected. Connect another one first."
+    };
     pages::notify(&visit.session, text).await?;
     Ok(Redirect::to("/account").into_response())
 }
@@ -518,14 +533,12 @@ struct DemoQuery {
     id: String,
 }
 
-/// In the demo only: what an administrator does at the code host.
+/// Demo only: the page on which an administrator creates the OAuth application at the code host.
 async fn demo_application(visit: Visit, Query(query): Query<DemoQuery>) -> Page {
     let demo = visit.app.demo.as_ref().ok_or(Fault::NotFound)?;
     let id: IntegrationId = query.id.parse().map_err(|_| Fault::NotFound)?;
     let platform = Platform::find(&query.platform).map_err(|_| Fault::NotFound)?;
-    let provider = visit.app.provider(platform.id(), demo.base_url(platform.id()));
-    let provider = provider.map_err(|error| Fault::Broken(error.into()))?;
-    let callback = provider.callback_url(&visit.app.public_url, &id);
+    let callback = CallbackUrl::new(&visit.app.public_url, platform.id(), &id);
     let made = demo.application(platform.id(), &callback, &id).ok_or(Fault::NotFound)?;
     let names = match platform.id() {
         "gitlab" => ("Application ID".to_owned(), "Secret".to_owned()),
@@ -534,7 +547,7 @@ async fn demo_application(visit: Visit, Query(query): Query<DemoQuery>) -> Page 
     Ok(pages::people::demo_application(&visit.viewer().await?, platform.name(), &names, callback.as_str(), &made))
 }
 
-async fn nothing_here() -> Fault {
+async fn not_found() -> Fault {
     Fault::NotFound
 }
 

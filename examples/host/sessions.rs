@@ -1,4 +1,4 @@
-//! Sessions in SQLite: found by a digest of their id and sealed, so that the file alone logs nobody in.
+//! Sessions in SQLite: stored under a digest of their id and sealed, so that nobody can log in with the file alone.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub(crate) struct Sessions(pub(crate) Store);
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        // What has expired goes when something new comes.
+        // Delete expired sessions.
         query("DELETE FROM sessions WHERE expires <= ?").bind(now()).execute(&self.0.pool).await.map_err(failed)?;
         while !self.write("INSERT OR IGNORE INTO sessions (data, expires, id) VALUES (?, ?, ?)", record).await? {
             record.id = Id::default();
@@ -29,7 +29,7 @@ impl SessionStore for Sessions {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        // A session that a log-out has deleted meanwhile stays deleted.
+        // A session that a log-out has deleted in the meantime stays deleted.
         self.write("UPDATE sessions SET data = ?, expires = ? WHERE id = ?", record).await.map(drop)
     }
 
@@ -40,7 +40,7 @@ impl SessionStore for Sessions {
             return Ok(None);
         };
         let place = URL_SAFE_NO_PAD.encode(&digest);
-        // Sealed with a key that is gone: nobody is logged in.
+        // Sealed with a key that the app no longer has: treat it as logged out.
         let Ok(data) = self.0.keys.open(&context(&place), row.get(0)) else {
             return Ok(None);
         };

@@ -1,13 +1,13 @@
-//! Everything that is kept, in one SQLite file. Client secrets and sessions are sealed; every change is one transaction,
-//! so a crash leaves the old state or the new one.
+//! The database: one SQLite file. Client secrets and sessions are sealed. Every change is one transaction, so a crash
+//! leaves either the old state or the new one.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use codehost_oauth::router::HostError;
+use codehost_oauth::error::AppError;
 use codehost_oauth::seal::{KeyRing, SealContext};
-use codehost_oauth::{Access, BaseUrl, IntegrationId, Login, User};
+use codehost_oauth::{BaseUrl, IntegrationId, Login, User};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -16,9 +16,9 @@ use sqlx::{Row as _, query};
 
 use crate::support::Failure;
 
-pub(crate) type Result<T> = std::result::Result<T, HostError>;
+pub(crate) type Result<T> = std::result::Result<T, AppError>;
 
-/// The first organization, which the first start makes.
+/// The slug of the first organization, which the first start creates.
 pub(crate) const FIRST: &str = "main";
 
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct Organization {
     pub(crate) name: String,
 }
 
-/// An integration as it is kept. Its secret is opened when it is needed.
+/// An integration as it is stored, with its secret still sealed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct IntegrationRow {
     pub(crate) id: IntegrationId,
@@ -43,14 +43,14 @@ pub(crate) struct IntegrationRow {
     pub(crate) base_url: String,
     pub(crate) access: String,
     pub(crate) ca_pem: Option<String>,
-    /// Seconds; `None` is the default, 0 no limit.
+    /// In seconds; `None` is the default.
     pub(crate) timeout: Option<i64>,
     pub(crate) trust_emails: bool,
     pub(crate) client_id: String,
     pub(crate) secret: Vec<u8>,
 }
 
-/// A person, in one organization.
+/// A user, in one organization.
 #[derive(Clone)]
 pub(crate) struct Person {
     pub(crate) id: String,
@@ -59,14 +59,14 @@ pub(crate) struct Person {
     pub(crate) admin: bool,
 }
 
-/// An account at a code host that a person logs in with.
+/// An account at a code host, with which a user logs in.
 pub(crate) struct Account {
     pub(crate) key: String,
     pub(crate) integration: String,
     pub(crate) profile: Profile,
 }
 
-/// What the code host said at the last login.
+/// What the code host reported at the last login.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Profile {
@@ -95,7 +95,7 @@ impl Profile {
             value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
         };
         let note = |email: &codehost_oauth::Email| EmailNote {
-            address: email.address.clone(),
+            address: email.address().to_owned(),
             evidence: word(serde_json::to_value(email.evidence)),
             authority: word(serde_json::to_value(email.authority)),
             primary: email.primary,
@@ -114,31 +114,31 @@ impl Profile {
 
     /// The name to show.
     pub(crate) fn name(&self) -> &str {
-        self.display_name.as_deref().or(self.username.as_deref()).unwrap_or("Somebody")
+        self.display_name.as_deref().or(self.username.as_deref()).unwrap_or("Unnamed user")
     }
 }
 
-/// Who a finished login is.
-pub(crate) struct Arrival {
+/// The result of a login.
+pub(crate) struct LoggedIn {
     pub(crate) person: Person,
     pub(crate) is_new: bool,
-    /// Whether they are the administrator from now on.
+    /// Whether this login has made them the administrator.
     pub(crate) promoted: bool,
 }
 
-/// What became of a connection.
+/// The result of connecting an account.
 pub(crate) enum Connected {
     Done,
-    SomebodyElses,
+    OtherUser,
 }
 
 impl Store {
-    /// Opens the database, and makes it on the first start.
+    /// Opens the database. The first start creates it.
     pub(crate) async fn open(path: Option<&Path>, keys: Arc<KeyRing>) -> std::result::Result<Self, Failure> {
         let failed = |error: sqlx::Error| Failure {
             code: "database".to_owned(),
             message: format!("the database cannot be opened: {error}"),
-            hint: "Choose a file in a directory that can be written, with --database.".to_owned(),
+            hint: "Use --database to choose a file in a directory that this program can write to.".to_owned(),
         };
         let options = match path {
             Some(path) => SqliteConnectOptions::new().filename(path).create_if_missing(true),
@@ -149,7 +149,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        // One writer at a time is all that SQLite has, and a database in memory belongs to its connection.
+        // SQLite has one writer at a time, and a database in memory belongs to its connection.
         let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let pool = pool.connect_with(options).await.map_err(failed)?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await.map_err(failed)?;
@@ -171,7 +171,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| Organization { slug: row.get(0), name: row.get(1) }).collect())
     }
 
-    /// Whether there was none of that slug.
+    /// Returns `false` if the slug is taken.
     pub(crate) async fn add_organization(&self, slug: &str, name: &str) -> Result<bool> {
         let added = query("INSERT OR IGNORE INTO organizations (slug, name) VALUES (?, ?)").bind(slug).bind(name);
         Ok(added.execute(&self.pool).await?.rows_affected() == 1)
@@ -191,7 +191,7 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?.iter().map(person).collect())
     }
 
-    /// Whether there is such a person.
+    /// Returns `false` if the organization has no such user.
     pub(crate) async fn make_administrator(&self, organization: &str, person: &str) -> Result<bool> {
         let made =
             query("UPDATE people SET admin = 1 WHERE id = ? AND organization = ?").bind(person).bind(organization);
@@ -216,15 +216,15 @@ impl Store {
         row.fetch_optional(&self.pool).await?.as_ref().map(integration).transpose()
     }
 
-    /// The ids that an organization has ever used: a deleted one must not come back to life.
+    /// Every id that an organization has ever used. The id of a deleted integration must not be used again.
     pub(crate) async fn used_ids(&self, organization: &str) -> Result<Vec<IntegrationId>> {
         let rows = query("SELECT id FROM integrations WHERE organization = ?").bind(organization);
         let rows = rows.fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(row.get::<&str, _>(0).parse()?)).collect()
     }
 
-    /// Keeps a new integration, or a changed one. `forget_accounts`: it is at another place now, so that nobody there is
-    /// who they were. `old` is what it was when the change began: `false` if it is not that any more.
+    /// Stores a new integration, or a changed one. `old`: the row when the change began; returns `false` if it has changed
+    /// since. `forget_accounts`: the integration is at another server now, where the same user ids are other people.
     pub(crate) async fn save(
         &self,
         row: &IntegrationRow,
@@ -269,7 +269,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Leaves the id behind, and nothing else.
+    /// Deletes everything but the id.
     pub(crate) async fn delete(&self, id: &IntegrationId) -> Result<()> {
         let mut change = self.pool.begin().await?;
         query("UPDATE integrations SET deleted = 1, secret = x'', client_id = '', ca_pem = NULL WHERE id = ?")
@@ -280,15 +280,15 @@ impl Store {
         Ok(change.commit().await?)
     }
 
-    /// How many accounts hang on an integration.
+    /// How many accounts use an integration.
     pub(crate) async fn count_accounts(&self, id: &IntegrationId) -> Result<i64> {
         let row = query("SELECT count(*) FROM accounts WHERE integration = ?").bind(id.as_str());
         Ok(row.fetch_one(&self.pool).await?.get(0))
     }
 
-    /// Finds the person by the account's key, or makes one. With the one-time token, whoever logs in to an organization
-    /// without an administrator who could becomes it.
-    pub(crate) async fn arrive(&self, organization: &str, login: &Login, has_token: bool) -> Result<Arrival> {
+    /// Finds the user by the account key, or creates one. With the one-time token, the user becomes the administrator if the
+    /// organization has none who can log in.
+    pub(crate) async fn log_in(&self, organization: &str, login: &Login, has_token: bool) -> Result<LoggedIn> {
         let (key, profile) = (login.user.key.to_string(), Profile::of(login));
         let data = serde_json::to_string(&profile)?;
         let mut change = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -330,10 +330,10 @@ impl Store {
         }
         let row = query("SELECT * FROM people WHERE id = ?").bind(&person_id).fetch_one(&mut *change).await?;
         change.commit().await?;
-        Ok(Arrival { person: person(&row), is_new, promoted })
+        Ok(LoggedIn { person: person(&row), is_new, promoted })
     }
 
-    /// Connects an account to a person, unless it is somebody else's.
+    /// Connects an account to a user, unless it is connected to another user.
     pub(crate) async fn connect(&self, person: &str, login: &Login) -> Result<Connected> {
         let data = serde_json::to_string(&Profile::of(login))?;
         let row = query(
@@ -342,10 +342,10 @@ impl Store {
         );
         let row = row.bind(login.user.key.to_string()).bind(login.user.key.integration().as_str());
         let changed = row.bind(person).bind(data).execute(&self.pool).await?.rows_affected();
-        Ok(if changed == 1 { Connected::Done } else { Connected::SomebodyElses })
+        Ok(if changed == 1 { Connected::Done } else { Connected::OtherUser })
     }
 
-    /// Takes an account away from a person, but never the last one: they could not come back.
+    /// Disconnects an account from a user. The last one stays, because the user could not log in without it.
     pub(crate) async fn disconnect(&self, person: &str, key: &str) -> Result<bool> {
         let gone = query(
             "DELETE FROM accounts WHERE key = ?1 AND person = ?2
@@ -369,7 +369,7 @@ impl Store {
         Ok(rows.await?.into_iter().map(account).collect())
     }
 
-    /// Seals a client secret to its integration and base URL: moved to another row, it does not open.
+    /// Seals a client secret for its integration and base URL. In another row, it cannot be opened.
     pub(crate) fn seal_secret(&self, id: &IntegrationId, base_url: &BaseUrl, secret: &str) -> Result<Vec<u8>> {
         Ok(self.keys.seal(&secret_place(id, base_url.as_str()), secret.as_bytes())?)
     }
@@ -377,16 +377,6 @@ impl Store {
     pub(crate) fn open_secret(&self, row: &IntegrationRow) -> Result<String> {
         let opened = self.keys.open(&secret_place(&row.id, &row.base_url), &row.secret)?;
         Ok(String::from_utf8(opened.to_vec())?)
-    }
-}
-
-/// The names that the forms use.
-pub(crate) fn parse_access(text: &str) -> Option<Access> {
-    match text {
-        "sign-in" => Some(Access::SignIn),
-        "read" => Some(Access::Read),
-        "integration" => Some(Access::Integration),
-        _ => None,
     }
 }
 

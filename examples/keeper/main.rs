@@ -1,10 +1,10 @@
-//! Keeps one connection's tokens alive in a store that any number of processes share.
+//! Keeps the tokens of one connection valid, in a store that several processes can share.
 //!
 //! ```text
 //! export CODEHOST_CLIENT_SECRET=… CODEHOST_SEAL_KEYS=1:$(head -c 32 /dev/urandom | base64)
-//! flags="--platform gitlab --base-url https://git.example.com --host http://127.0.0.1:9000 --id demo \
+//! flags="--platform gitlab --base-url https://git.example.com --public-url http://127.0.0.1:9000 --id demo \
 //!     --client-id … --access sign-in --store sqlite:tokens.db --connection gitlab:demo:42"
-//! cargo run -p keeper -- import $flags < answer-of-the-token-endpoint.json
+//! cargo run -p keeper -- import $flags < token-response.json
 //! cargo run -p keeper -- token $flags
 //! ```
 
@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
-use codehost_oauth::error::{KeeperError, StoreError};
-use codehost_oauth::keeper::{ConnectionId, Outcome, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{ConnectionId, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{KeeperError, StoreError};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use serde::Deserialize;
@@ -27,10 +27,10 @@ use support::integration::IntegrationFlags;
 use support::{Failure, exit, print};
 use zeroize::Zeroizing;
 
-/// Where the sealing keys come from: a flag would show in the list of processes.
+/// The environment variable with the sealing keys. It is not a flag, since flags are shown in the list of processes.
 const KEYS: &str = "CODEHOST_SEAL_KEYS";
 
-/// Stores a connection's tokens, and gives a valid access token whenever it is asked
+/// Stores the tokens of a connection, and refreshes the access token when necessary
 #[derive(Parser)]
 #[command(name = "keeper")]
 struct Flags {
@@ -38,26 +38,26 @@ struct Flags {
     action: Action,
     #[command(flatten)]
     integration: IntegrationFlags,
-    /// Where the tokens are: sqlite:PATH, postgres://… or redis://…; the keys that seal them are read from
+    /// The token store: sqlite:PATH, postgres://… or redis://…; the keys that seal the tokens are read from
     /// CODEHOST_SEAL_KEYS, as ID:BASE64 of 32 bytes, the newest first, separated by commas
     #[arg(long, value_name = "URL")]
     store: String,
-    /// Whose tokens they are: the account key that the example login prints, such as gitlab:demo:42
+    /// The connection whose tokens they are: the account key that the example login prints, such as gitlab:demo:42
     #[arg(long, value_name = "ID")]
     connection: String,
-    /// How often to ask for the token
+    /// How many times to get the token
     #[arg(long = "loop", value_name = "N", default_value_t = 1)]
     times: u32,
-    /// How long to wait in between
+    /// How long to wait between two of them
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     every: f64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Action {
-    /// Store the token endpoint's JSON answer from stdin
+    /// Store the token endpoint's JSON response from stdin
     Import,
-    /// Print a digest of the valid access token; how it came about goes to stderr
+    /// Print a digest of the valid access token; whether it was renewed is printed to stderr
     Token,
 }
 
@@ -78,7 +78,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     let store = open(&flags.store).await.map_err(|error| failure(KeeperError::Store(error)))?;
     let keeper = TokenKeeper::builder(store, ring, Arc::clone(&integration)).build();
     let done = act(&flags, &keeper, &integration, &connection).await;
-    // Nothing that the code host has acted on may be cut off.
+    // Let a refresh that has begun finish: its new tokens must be stored.
     keeper.finish().await;
     done
 }
@@ -100,25 +100,19 @@ async fn act(
                 if n > 0 {
                     tokio::time::sleep(every).await;
                 }
-                ask(keeper, integration, connection).await?;
+                print_token(keeper, integration, connection).await?;
             }
             Ok(())
         }
     }
 }
 
-async fn ask(keeper: &TokenKeeper, integration: &Integration, connection: &ConnectionId) -> Result<(), Failure> {
-    let outcome = keeper.ask(connection).await.map_err(failure)?;
-    eprintln!(
-        "{}",
-        match &outcome {
-            Outcome::Renewed(_) => "renewed",
-            Outcome::RenewedElsewhere(_) => "renewed elsewhere",
-            Outcome::StillValid(_) => "still valid",
-            _ => "no token",
-        }
-    );
-    let token = outcome.into_token().map_err(failure)?;
+async fn print_token(
+    keeper: &TokenKeeper,
+    integration: &Integration,
+    connection: &ConnectionId,
+) -> Result<(), Failure> {
+    let token = keeper.access_token(connection).await.map_err(failure)?;
     let digest = Sha256::digest(token.expose_for(integration.provider().base_url())?);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     print(&format!("sha256:{hex}\n"))
@@ -136,36 +130,36 @@ async fn open(url: &str) -> Result<Arc<dyn TokenStore>, StoreError> {
     })
 }
 
-/// What `curl …/oauth/token` gave.
+/// Reads the token endpoint's response.
 fn read_tokens(integration: &Integration) -> Result<TokenSet, Failure> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Response {
         access_token: String,
         refresh_token: Option<String>,
         expires_in: Option<u64>,
-        /// GitLab's name for the scopes.
+        /// The scopes, at GitLab.
         scope: Option<String>,
-        /// Bitbucket's.
+        /// The scopes, at Bitbucket.
         scopes: Option<String>,
-        /// Seconds since 1970; GitLab only.
+        /// In seconds since 1970; GitLab only.
         created_at: Option<u64>,
     }
     let invalid = || Failure {
         code: "tokens_invalid".to_owned(),
-        message: "stdin is no JSON answer of a token endpoint".to_owned(),
+        message: "stdin is not the JSON response of a token endpoint".to_owned(),
         hint: "Pass an object with access_token, refresh_token and expires_in.".to_owned(),
     };
     let mut text = Zeroizing::new(String::new());
     std::io::stdin().take(1 << 18).read_to_string(&mut text).map_err(|_| invalid())?;
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| invalid())?;
-    let expected = integration.expected();
-    let mut tokens = TokenSet::new(AccessToken::new(answer.access_token, expected.origin).ok_or_else(invalid)?);
-    if let Some(token) = answer.refresh_token {
-        tokens.refresh_token = Some(RefreshToken::new(token, expected.origin).ok_or_else(invalid)?);
+    let response: Response = serde_json::from_str(&text).map_err(|_| invalid())?;
+    let binding = integration.binding();
+    let mut tokens = TokenSet::new(AccessToken::new(response.access_token, binding).ok_or_else(invalid)?);
+    if let Some(token) = response.refresh_token {
+        tokens.refresh_token = Some(RefreshToken::new(token, binding).ok_or_else(invalid)?);
     }
-    tokens.expires_in = answer.expires_in.map(Duration::from_secs);
-    tokens.scopes = answer.scope.or(answer.scopes).and_then(|scopes| scopes.parse().ok());
-    let created = answer.created_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    tokens.expires_in = response.expires_in.map(Duration::from_secs);
+    tokens.scopes = response.scope.or(response.scopes).and_then(|scopes| scopes.parse().ok());
+    let created = response.created_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
     tokens.received_at = created.filter(|at| *at <= SystemTime::now()).unwrap_or(tokens.received_at);
     Ok(tokens)
 }
@@ -178,5 +172,9 @@ fn failure(error: KeeperError) -> Failure {
         KeeperError::Retry { cause: Some(cause), .. } => format!(": {cause}"),
         _ => String::new(),
     };
-    Failure { code: error.code().to_owned(), message: format!("{error}{detail}"), hint: error.hint().into_owned() }
+    Failure {
+        code: error.code().to_owned(),
+        message: format!("{error}{detail}"),
+        hint: error.advice().hint.into_owned(),
+    }
 }

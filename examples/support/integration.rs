@@ -3,43 +3,43 @@
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use codehost_oauth::bitbucket::{self, BitbucketCloud};
+use codehost_oauth::bitbucket_cloud::{self, BitbucketCloud};
 use codehost_oauth::gitlab::{self, GitLab};
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, BaseUrl, Host, Integration, IntegrationId, OAuthProvider};
+use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, OAuthProvider, PublicUrl};
 
 use super::{Failure, NetworkFlags};
 
-/// Where the client secret comes from: a flag would show in the list of processes.
+/// The environment variable with the client secret. It is not a flag, since flags are shown in the list of processes.
 const SECRET: &str = "CODEHOST_CLIENT_SECRET";
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct IntegrationFlags {
-    /// The kind of code host
+    /// The platform of the code host
     #[arg(long)]
     platform: PlatformFlag,
-    /// Where the code host is; for Bitbucket Cloud https://bitbucket.org if left out
+    /// The URL of the code host; not needed for Bitbucket Cloud
     #[arg(long, value_name = "URL", required_if_eq("platform", "gitlab"))]
     base_url: Option<String>,
-    /// Where the server-side calls go, if that is another URL
+    /// The URL of the REST API, if it differs from the platform's default
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
-    /// The public URL of the app that people log in to
+    /// The public URL of the app that users log in to
     #[arg(long, value_name = "URL")]
-    host: String,
-    /// The integration's id, a part of its callback URL; the slug of the name if left out
+    public_url: String,
+    /// The integration's id, which is part of its callback URL; made from the name if left out
     #[arg(long)]
     id: Option<String>,
-    /// The integration's name; the platform's if left out
+    /// The integration's name; the name of the platform if left out
     #[arg(long)]
     name: Option<String>,
-    /// The OAuth application's client id; its secret is read from CODEHOST_CLIENT_SECRET
+    /// The client ID of the OAuth application; its secret is read from CODEHOST_CLIENT_SECRET
     #[arg(long, value_name = "ID")]
     client_id: String,
-    /// What the tokens will be used for
+    /// What the app may do with the tokens
     #[arg(long)]
     access: AccessFlag,
-    /// Certificates of the authority that signed the code host's certificate
+    /// A file with the certificate of the private certificate authority that signed the code host's certificate
     #[arg(long, value_name = "PEM")]
     ca_file: Option<std::path::PathBuf>,
     #[command(flatten)]
@@ -54,12 +54,12 @@ pub(crate) enum PlatformFlag {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AccessFlag {
-    /// Log people in, nothing else
+    /// Only log users in
     SignIn,
     /// Also read groups, projects, repositories and merge or pull requests
     Read,
     /// Also write webhooks and comments
-    Integration,
+    Write,
 }
 
 impl From<AccessFlag> for Access {
@@ -67,13 +67,13 @@ impl From<AccessFlag> for Access {
         match flag {
             AccessFlag::SignIn => Self::SignIn,
             AccessFlag::Read => Self::Read,
-            AccessFlag::Integration => Self::Integration,
+            AccessFlag::Write => Self::Write,
         }
     }
 }
 
 impl PlatformFlag {
-    /// The provider at the URLs of the flags.
+    /// The provider at these URLs.
     pub(crate) fn provider(
         self,
         base_url: Option<&str>,
@@ -106,14 +106,14 @@ impl PlatformFlag {
     /// The platform's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::BitbucketCloud => bitbucket::PLATFORM.name(),
+            Self::BitbucketCloud => bitbucket_cloud::PLATFORM.name(),
             Self::Gitlab => gitlab::PLATFORM.name(),
         }
     }
 }
 
 impl IntegrationFlags {
-    /// The integration.
+    /// Builds the integration.
     pub(crate) fn integration(&self) -> Result<Integration, Failure> {
         let network = self.network.network()?;
         let provider = self.platform.provider(self.base_url.as_deref(), self.api_url.as_deref(), &network)?;
@@ -122,29 +122,34 @@ impl IntegrationFlags {
             Some(id) => id.parse()?,
             None => IntegrationId::from_name(name)?,
         };
-        let host: Host = self.host.parse()?;
+        let public_url: PublicUrl = self.public_url.parse()?;
         let mut http = HttpClient::builder(network);
         if let Some(path) = &self.ca_file {
             let pem = std::fs::read_to_string(path).map_err(|error| Failure {
                 code: "ca_file".to_owned(),
-                message: format!("the file of --ca-file cannot be read: {error}"),
-                hint: "Name a file of certificates in PEM.".to_owned(),
+                message: format!("the file in --ca-file cannot be read: {error}"),
+                hint: "Check its path and permissions. It must contain certificates in PEM format.".to_owned(),
             })?;
             http = http.root_certificates(&pem);
         }
         let secret = std::env::var(SECRET).map_err(|_| Failure {
             code: "client_secret_missing".to_owned(),
             message: format!("the environment variable {SECRET} is not set"),
-            hint: format!("Set {SECRET} to the OAuth application's secret."),
+            hint: format!("Set {SECRET} to the secret of the OAuth application."),
         })?;
-        let integration = Integration::builder(provider)
-            .id(id)
-            .name(name)
-            .host(host)
-            .client(&self.client_id, &secret)
-            .access(self.access.into())
-            .transport(http.build()?)
-            .build()?;
+        let integration = Integration::builder(
+            provider,
+            http.build()?,
+            IntegrationConfig {
+                id,
+                name: name.to_owned(),
+                public_url,
+                client_id: self.client_id.clone(),
+                client_secret: secret,
+                access: self.access.into(),
+            },
+        )
+        .build()?;
         Ok(integration)
     }
 }

@@ -1,4 +1,4 @@
-//! What the examples share: how an error is printed, and the network policy from the flags.
+//! Shared by the examples: how errors are printed, and the network policy from the flags.
 
 #![allow(dead_code, reason = "not every example needs all of it")]
 
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use codehost_oauth::error::Error;
 use codehost_oauth::transport::{Cidr, Network};
 
-/// A failure as the examples print it.
+/// A failure, as the examples print it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: String,
@@ -21,7 +21,7 @@ pub(crate) struct Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { code: error.code().to_owned(), message: error.to_string(), hint: error.hint().into_owned() }
+        Self { code: error.code().to_owned(), message: error.to_string(), hint: error.advice().hint.into_owned() }
     }
 }
 
@@ -34,12 +34,12 @@ pub(crate) fn exit(outcome: Result<(), Failure>) -> ExitCode {
     if !failure.hint.is_empty() {
         report.push_str(&format!("hint: {}\n", failure.hint));
     }
-    // There is nobody left to tell if stderr is closed.
+    // If stderr is closed, there is nothing left to do.
     let _ = std::io::stderr().write_all(report.as_bytes());
     ExitCode::FAILURE
 }
 
-/// Writes to stdout. A reader that has seen enough, such as `head`, is no failure.
+/// Writes to stdout. A reader that stops early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -52,19 +52,19 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Where an example may connect to.
+/// The addresses that an example may connect to.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct NetworkFlags {
-    /// A private network that holds the code host, such as 10.0.0.0/8; can be repeated
+    /// A private network that the code host is in, such as 10.0.0.0/8; can be repeated
     #[arg(long = "allow-network", value_name = "CIDR")]
     allow_networks: Vec<String>,
-    /// Accept plain http:// on loopback addresses, and these addresses
+    /// Also allow loopback addresses, and plain http:// to them
     #[arg(long)]
     allow_http: bool,
 }
 
 impl NetworkFlags {
-    /// Public addresses, and what the flags add to them.
+    /// The network policy: public addresses, and those that the flags allow.
     pub(crate) fn network(&self) -> Result<Network, Failure> {
         let networks = self.allow_networks.iter().map(|text| text.parse::<Cidr>()).collect::<Result<Vec<_>, _>>()?;
         let network = if networks.is_empty() { Network::public_only() } else { Network::allow_list(networks) };

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../tests/it/fuzz_targets.rs"]
+#[path = "../../tests/it/repository/fuzz_targets.rs"]
 #[allow(dead_code, reason = "each binary runs one of them")]
 mod fuzz_targets;
 

@@ -1,13 +1,13 @@
 use super::{Advice, advised};
 
-/// Why a text is not the base URL of a code host.
+/// Why a text cannot be the base URL of a code host.
 ///
 /// ```
 /// use codehost_oauth::{error::BaseUrlError, transport::Network, BaseUrl};
 ///
 /// let error = BaseUrl::parse("http://git.example.com", &Network::public_only()).unwrap_err();
 /// assert_eq!(error.code(), "base_url_plain_http");
-/// assert_eq!(error.hint(), "Use the https:// address of the code host.");
+/// assert_eq!(error.advice().hint, "Use the https:// address of the code host.");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,20 +27,20 @@ pub enum BaseUrlError {
     /// `http`, which the network policy does not allow.
     #[error("the URL begins with http://, which is not encrypted")]
     PlainHttp,
-    /// A letter outside ASCII; holds the host name as a browser would send it, if there is one.
-    #[error("the URL holds letters outside ASCII{}", read_as.as_ref().map(|host| format!("; its host is read as {host}")).unwrap_or_default())]
+    /// A letter outside ASCII.
+    #[error("the URL contains letters outside ASCII{}", read_as.as_ref().map(|host| format!("; a browser reads its host name as {host}")).unwrap_or_default())]
     NotAscii {
-        /// The host in ASCII, `xn--…`.
+        /// The host name as a browser sends it (`xn--…`), if the URL has one.
         read_as: Option<String>,
     },
-    /// A character that does not belong into a base URL.
-    #[error("the URL holds the character {found:?}, which a base URL cannot have")]
+    /// A character that is not allowed in a base URL.
+    #[error("the URL contains the character {found:?}, which is not allowed in a base URL")]
     Character {
         /// The first such character.
         found: char,
     },
     /// `user:password@`.
-    #[error("the URL holds a user name or password before an @")]
+    #[error("the URL contains a user name or password before an @")]
     UserInfo,
     /// `?…` or `#…`.
     #[error("the URL has a query or a fragment")]
@@ -48,31 +48,31 @@ pub enum BaseUrlError {
     /// No host, or none that can exist.
     #[error("the URL has no valid host name")]
     Host,
-    /// A spelling that parsers read as another host.
-    #[error("the URL's host is not written as it is read, which is {read_as}")]
+    /// A spelling that URL parsers read as another host.
+    #[error("a browser reads the URL's host as {read_as}")]
     HostSpelling {
-        /// How a URL parser reads it.
+        /// The host as a URL parser reads it.
         read_as: String,
     },
     /// `host.`
     #[error("the URL's host ends with a dot")]
     TrailingDot,
-    /// A name that exists inside a network only.
-    #[error("the URL's host is a name of a private network")]
+    /// A name that exists only inside a private network.
+    #[error("the URL's host name exists only inside a private network")]
     LocalName,
-    /// An address that the network policy refuses.
-    #[error("the URL's host is an address that is not allowed")]
+    /// An IP address that the network policy does not allow.
+    #[error("the network policy does not allow the URL's IP address")]
     AddressNotAllowed,
-    /// A port that is no number, 0, or one that browsers refuse to open.
-    #[error("the URL's port is not one of a web server")]
+    /// A port that is not a number, 0, or one that browsers do not open.
+    #[error("the URL's port cannot be used")]
     Port,
     /// `//`, `.` or `..` in the path.
     #[error("the URL's path has an empty, `.` or `..` segment")]
     Path,
-    /// A valid URL, of something else than the chosen platform.
+    /// A valid URL, but not of the chosen platform.
     #[error("{reason}")]
     OtherPlatform {
-        /// What it is, in a sentence.
+        /// What the URL is, in a sentence.
         reason: &'static str,
         /// What to enter instead.
         hint: &'static str,
@@ -80,39 +80,39 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrlError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         let (code, hint) = match self {
             Self::Empty => ("base_url_empty", "Enter the address of the code host, such as https://git.example.com."),
             Self::TooLong => ("base_url_too_long", "Enter the address of the code host's start page."),
-            Self::NoScheme => ("base_url_no_scheme", "Put https:// in front of it."),
+            Self::NoScheme => ("base_url_no_scheme", "Put https:// in front of the host name."),
             Self::Scheme => ("base_url_scheme", "Enter an address that begins with https://."),
             Self::PlainHttp => ("base_url_plain_http", "Use the https:// address of the code host."),
             Self::NotAscii { .. } => (
                 "base_url_not_ascii",
-                "Compare the host name with the one that you expect, and enter it in its xn-- form.",
+                "Check that the host name is the one that you expect, then enter it in its xn-- form.",
             ),
-            Self::Character { .. } => ("base_url_character", "Copy the address from the browser once more."),
+            Self::Character { .. } => ("base_url_character", "Copy the address from the browser again."),
             Self::UserInfo => (
                 "base_url_user_info",
                 "Remove everything before the @. If it was a password, change it: it has been entered in a form.",
             ),
-            Self::QueryOrFragment => ("base_url_query", "Remove everything from the ? or # on."),
+            Self::QueryOrFragment => ("base_url_query", "Remove the first ? or # and everything after it."),
             Self::Host => ("base_url_host", "Check the spelling of the host name."),
             Self::HostSpelling { .. } => {
-                ("base_url_host_spelling", "Write the host name or address in its plain form.")
+                ("base_url_host_spelling", "Enter the host as the browser reads it, if that is the code host.")
             }
             Self::TrailingDot => ("base_url_trailing_dot", "Remove the dot at the end of the host name."),
             Self::LocalName => (
                 "base_url_local_name",
-                "Enter a public host name, or let the operator allow the private network that the code host is in (for \
-                 development, loopback).",
+                "Enter a public host name, or ask the operator of this app to allow the code host's private network (for \
+                 development: loopback).",
             ),
             Self::AddressNotAllowed => (
                 "base_url_address",
-                "Enter a public host name, or let the operator allow the private network that the code host is in (for \
-                 development, loopback).",
+                "Enter a public host name, or ask the operator of this app to allow the code host's private network (for \
+                 development: loopback).",
             ),
-            Self::Port => ("base_url_port", "Enter the port at which a browser opens the code host, or none."),
+            Self::Port => ("base_url_port", "Enter the port that a browser uses for the code host, or none."),
             Self::Path => ("base_url_path", "Enter the address of the code host's start page."),
             Self::OtherPlatform { hint, .. } => ("base_url_other_platform", *hint),
         };
@@ -120,7 +120,47 @@ impl BaseUrlError {
     }
 }
 
-/// A value that the host or its administrator set and that cannot be used.
+/// What is wrong with a text that somebody typed or pasted.
+///
+/// ```
+/// use codehost_oauth::error::{ConfigError, TextFault};
+/// use codehost_oauth::Scope;
+///
+/// assert_eq!("".parse::<Scope>().unwrap_err(), ConfigError::Scope(TextFault::Empty));
+/// assert_eq!("a b".parse::<Scope>().unwrap_err().to_string(), "the scope contains a character that is not allowed");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextFault {
+    /// It is empty, or white space only.
+    #[error("is empty")]
+    Empty,
+    /// It is too long.
+    #[error("is longer than {limit} {unit}")]
+    TooLong {
+        /// The longest that is allowed.
+        limit: usize,
+        /// The unit of the limit: `bytes` or `characters`.
+        unit: &'static str,
+    },
+    /// It contains a character that is not allowed. The message does not show which: the text may be a secret.
+    #[error("contains a character that is not allowed")]
+    Character,
+}
+
+impl TextFault {
+    /// Checks a text of at most `limit` bytes, all of which must be `allowed`.
+    pub(crate) fn of(text: &str, limit: usize, allowed: impl Fn(u8) -> bool) -> Option<Self> {
+        match text {
+            "" => Some(Self::Empty),
+            _ if text.len() > limit => Some(Self::TooLong { limit, unit: "bytes" }),
+            _ if !text.bytes().all(allowed) => Some(Self::Character),
+            _ => None,
+        }
+    }
+}
+
+/// A setting, by the app or its administrator, that cannot be used.
 ///
 /// ```
 /// use codehost_oauth::{error::ConfigError, IntegrationId};
@@ -131,143 +171,172 @@ impl BaseUrlError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The host's public URL.
-    #[error("the host's public URL cannot be used: {0}")]
-    Host(#[source] BaseUrlError),
+    /// The app's public URL.
+    #[error("the app's public URL cannot be used: {0}")]
+    PublicUrl(#[source] BaseUrlError),
     /// An integration id outside the alphabet.
-    #[error("the integration id is not 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
+    #[error(
+        "the integration ID must be 1 to 63 characters of a-z, 0-9 and -, and must begin and end with a letter or digit"
+    )]
     IntegrationId,
-    /// A text that names no connection.
-    #[error("the connection id is not an account key such as gitlab:demo:42")]
+    /// A text that is not a connection id.
+    #[error("the connection ID must be an account key such as gitlab:demo:42")]
     ConnectionId,
-    /// A name that no id can be made from.
-    #[error("the name has no letters or digits of ASCII to make an id from, or more than 63")]
+    /// A name from which no integration id can be made.
+    #[error("the name must have 1 to 63 ASCII letters or digits, which the integration's ID is made of")]
     NoSlug,
-    /// An integration without a name.
-    #[error("the integration's name is empty, longer than 200 characters or holds control characters")]
-    Name,
-    /// A scope outside RFC 6749's alphabet.
-    #[error("the scope is empty, longer than 256 bytes or holds a character that no scope has")]
-    Scope,
+    /// The integration's name.
+    #[error("the integration's name {0}")]
+    Name(TextFault),
+    /// A text that is not a scope (RFC 6749 section 3.3).
+    #[error("the scope {0}")]
+    Scope(TextFault),
     /// No scope at all.
     #[error("the access level asks for no scope")]
     NoScopes,
-    /// An empty or unprintable client id.
-    #[error("the client id is empty, too long or holds characters that no client id has")]
-    ClientId,
-    /// An empty or unprintable client secret.
-    #[error("the client secret is empty, too long or holds characters that no secret has")]
-    ClientSecret,
+    /// The client id.
+    #[error("the client ID {0}")]
+    ClientId(TextFault),
+    /// The client secret.
+    #[error("the client secret {0}")]
+    ClientSecret(TextFault),
     /// Credentials or tokens that were made for another integration or base URL.
     #[error("the {what} belong to another integration or base URL")]
     OtherInstance {
-        /// What was about to be sent there.
+        /// What was about to be sent.
         what: &'static str,
     },
-    /// A platform that is not built in.
-    #[error("the platform is not known")]
-    Platform,
-    /// A part of the integration that was not given.
-    #[error("the integration has no {what}")]
-    Missing {
-        /// The part.
-        what: &'static str,
+    /// A provider returned a user of another integration or platform, or without an id.
+    #[error("the provider returned an account key of another integration or platform, or one without an id")]
+    AccountKey,
+    /// A text that is not an access level.
+    #[error("the access level must be sign-in, read, write, or scopes: followed by scopes")]
+    Access,
+    /// A text that is not an e-mail trust.
+    #[error("the e-mail trust must be platform, this-instance or without-verification")]
+    EmailTrust,
+    /// The path of a callback URL.
+    #[error(
+        "the callback path must be one or more segments, each a slash followed by letters, digits, '-', '.', '_' or '~'"
+    )]
+    CallbackPath,
+    /// The path of a login link.
+    #[error(
+        "the login path must be one or more segments, each a slash followed by letters, digits, '-', '.', '_' or '~'"
+    )]
+    LoginPath,
+    /// The id of a platform that is not built in.
+    #[error("the platform must be one of {known}")]
+    Platform {
+        /// The ids of the built-in platforms, separated by commas.
+        known: String,
     },
     /// A range of addresses.
-    #[error("the network is not an address or a range such as 10.0.0.0/8, with no bits set behind its prefix")]
+    #[error("the network must be an IP address, or a range such as 10.0.0.0/8 with no bits set after the prefix")]
     Cidr,
-    /// Certificates that are not PEM.
-    #[error("the certificates are not PEM, or there are none")]
+    /// A text without a certificate in PEM format.
+    #[error("the text contains no certificate in PEM format")]
     Certificates,
     /// The HTTP client could not start.
-    #[error("the HTTP client cannot be built, most likely since the system has no trusted certificates")]
+    #[error("the HTTP client cannot be built, most likely because the system has no trusted certificates")]
     HttpClient,
-    /// With the feature `rustls-no-provider`: no provider of cryptography is installed.
+    /// With the feature `rustls-no-provider`: no crypto provider is installed.
     #[error("no rustls crypto provider is installed")]
     CryptoProvider,
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
-    /// A host's own user id that names nobody.
-    #[error("the host's user id is empty or longer than 255 bytes")]
-    UserId,
+    /// The app's own id of a user.
+    #[error("the app's user ID {0}")]
+    UserId(TextFault),
     /// The path or id of a group.
-    #[error("the group is not one of this platform")]
+    #[error("the group's path or ID is not valid on this platform")]
     Group,
     /// A role that the platform does not have.
-    #[error("the role is not one of this platform")]
+    #[error("this platform has no such role")]
     Role,
-    /// A group is required, and the access level does not let the host ask who is in it.
+    /// A group is required, but the access level lacks the scope to look up its members.
     #[error("the access level lacks the scope {scope}, which the required group needs")]
     GroupScope {
         /// The scope.
         scope: String,
     },
-    /// A group was required on a platform whose provider cannot look groups up.
-    #[error("this platform's provider cannot tell who is in a group")]
+    /// A group is required, but the platform's provider cannot look up memberships.
+    #[error("this platform's provider cannot look up memberships of groups")]
     NoGroups,
-    /// A path to return to that leads away from the host.
-    #[error("the path to return to is not a path on this host")]
+    /// A path to return to that leads away from the app.
+    #[error("the path to return to is not a path of this app")]
     ReturnTo,
 }
 
 impl ConfigError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         match self {
-            Self::Host(_) => Advice::operator(
-                "host_url",
-                "Set the public https:// URL at which browsers reach the host (http:// is accepted for loopback only).",
+            Self::PublicUrl(_) => Advice::operator(
+                "public_url",
+                "Set the public https:// URL at which browsers reach the app (http:// is accepted for loopback only).",
             ),
             Self::IntegrationId => Advice::administrator(
                 "integration_id",
                 "Use lower-case letters, digits and hyphens, such as the slug of the integration's name.",
             ),
             Self::ConnectionId => Advice::operator("connection_id", "Pass the text of the login's account key."),
-            Self::NoSlug => Advice::administrator("no_slug", "Give the integration an id of its own."),
-            Self::Name => Advice::administrator("integration_name", "Give the integration a short name."),
-            Self::Scope => {
+            Self::NoSlug => Advice::administrator("no_slug", "Change the name, or enter an ID for the integration."),
+            Self::Name(_) => {
+                Advice::administrator("integration_name", "Give the integration a name of 1 to 200 characters.")
+            }
+            Self::Scope(_) => {
                 Advice::administrator("scope", "Write scopes as the platform spells them, separated by spaces.")
             }
             Self::NoScopes => Advice::operator("no_scopes", "Choose an access level with at least one scope."),
-            Self::ClientId => {
-                Advice::administrator("client_id", "Copy the client id from the OAuth application once more.")
-            }
-            Self::ClientSecret => {
-                Advice::administrator("client_secret", "Copy the secret from the OAuth application once more.")
-            }
+            Self::ClientId(_) => Advice::administrator(
+                "client_id",
+                "Copy the client ID again, and nothing else: GitLab shows it as \"Application ID\", Bitbucket as \"Client ID\" or \"Key\".",
+            ),
+            Self::ClientSecret(_) => Advice::administrator(
+                "client_secret",
+                "Copy the \"Secret\" from the OAuth application again, and nothing else.",
+            ),
             Self::OtherInstance { .. } => Advice::administrator(
                 "other_instance",
-                "Enter the client id and secret again for this base URL, and let people log in again.",
+                "Enter the client ID and secret for this base URL, then ask users to log in again.",
             ),
-            Self::Platform => Advice::administrator("platform", "Choose one of the built-in platforms."),
-            Self::Missing { .. } => {
-                Advice::operator("missing_part", "Give the integration builder every required part.")
+            Self::AccountKey => Advice::operator(
+                "account_key",
+                "Correct the provider: make the key from the token's integration and the user's immutable id.",
+            ),
+            Self::Platform { known } => Advice::administrator("platform", format!("Choose one of {known}.")),
+            Self::Access => Advice::administrator("access", "Choose sign-in, read or write."),
+            Self::EmailTrust => {
+                Advice::administrator("email_trust", "Choose platform, this-instance or without-verification.")
             }
+            Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
+            Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
             Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
             Self::Certificates => Advice::administrator(
                 "certificates",
-                "Paste the certificate of the authority that signed the code host's certificate, as PEM.",
+                "Paste the certificate of the authority that signed the code host's certificate, in PEM format.",
             ),
-            Self::HttpClient => {
-                Advice::operator("http_client", "Install the system's CA certificates, or name them explicitly.")
-            }
+            Self::HttpClient => Advice::operator(
+                "http_client",
+                "Install the system's CA certificates, or pass root certificates to the HTTP client's builder.",
+            ),
             Self::CryptoProvider => Advice::operator(
                 "crypto_provider",
                 "Install a rustls `CryptoProvider` before the HTTP client is built, or choose the feature `rustls`.",
             ),
-            Self::Random => Advice::operator("random", "Look into the operating system's random number generator."),
-            Self::UserId => Advice::operator("user_id", "Pass the host's own id of the signed-in user."),
-            Self::Group => Advice::administrator(
-                "group",
-                "Enter the group's full path, or its id, as the code host's own pages show them.",
-            ),
+            Self::Random => Advice::operator("random", "Check the operating system's random number generator."),
+            Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the signed-in user."),
+            Self::Group => {
+                Advice::administrator("group", "Enter the group's full path or its ID, as the code host shows it.")
+            }
             Self::Role => Advice::administrator("role", "Choose one of the platform's roles."),
             Self::GroupScope { .. } => Advice::operator(
                 "group_scope",
-                "Choose an access level that includes the scope, such as `Access::Read`, or require no group.",
+                "Choose an access level that includes the scope, such as `Access::Read`, or remove the required group.",
             ),
-            Self::NoGroups => Advice::operator("no_groups", "Require no group on this platform."),
-            Self::ReturnTo => Advice::user("return_to", "Open the page that you wanted once you are logged in."),
+            Self::NoGroups => Advice::operator("no_groups", "Remove the required group from this integration."),
+            Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),
         }
     }
 }

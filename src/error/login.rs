@@ -18,22 +18,22 @@ pub enum CallbackError {
     /// A parameter more than once (RFC 6749 section 3.1).
     #[error("the callback has the parameter `{name}` more than once")]
     Repeated {
-        /// Which.
+        /// The parameter.
         name: &'static str,
     },
     /// Bytes that are not UTF-8, control characters, or a broken percent escape.
-    #[error("the callback's query is not properly encoded")]
+    #[error("the callback's query is not valid percent-encoded UTF-8 text")]
     Encoding,
     /// Both `code` and `error`.
     #[error("the callback has both a code and an error")]
     CodeAndError,
-    /// `access_token` or `id_token`: a response of a flow that was not asked for.
-    #[error("the callback carries a token, which this flow never asks for")]
+    /// `access_token` or `id_token`: a response of the implicit flow, which is never used.
+    #[error("the callback contains a token, which this flow never asks for")]
     Implicit,
 }
 
 impl CallbackError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         let code = match self {
             Self::TooLong => "callback_too_long",
             Self::Repeated { .. } => "callback_repeated",
@@ -47,13 +47,13 @@ impl CallbackError {
 
 /// Why a callback does not finish the pending login.
 ///
-/// The checks run in the order of these variants, so nothing that came with a wrong state is looked at.
+/// The checks run in the order of these variants, so nothing else is read from a callback with a wrong state.
 ///
 /// ```
 /// use codehost_oauth::error::{Audience, VerifyError};
 ///
 /// assert_eq!(VerifyError::Expired.code(), "login_expired");
-/// assert_eq!(VerifyError::ScopeNotEnabled.audience(), Audience::Administrator);
+/// assert_eq!(VerifyError::ScopeNotEnabled.advice().audience, Audience::Administrator);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -61,40 +61,40 @@ pub enum VerifyError {
     /// No `state` in the callback.
     #[error("the callback has no state")]
     StateMissing,
-    /// A state that this browser's pending logins do not hold: another browser's, or one that was used before.
-    #[error("the callback's state belongs to no pending login of this browser")]
+    /// No pending login of this browser has this state: it is another browser's, or it was used before.
+    #[error("this browser has no pending login with the callback's state")]
     StateUnknown,
     /// A pending login of another integration (RFC 9700 section 4.4, mix-up), or of this one at another base URL.
     #[error("the callback and the pending login belong to different integrations")]
     OtherIntegration,
     /// The right integration at a URL that was not registered.
-    #[error("the callback arrived at another URL than the one that was sent")]
+    #[error("the callback arrived at another URL than the one that was sent to the code host")]
     OtherCallbackUrl,
-    /// A login where a connection was to be finished, or the other way round.
-    #[error("the callback finishes something else than what was begun")]
+    /// The pending login of a connection at `finish_login`, or that of a login at `finish_connect`.
+    #[error("the pending login was begun for another purpose")]
     OtherPurpose,
-    /// A connection that another user of the host has begun.
+    /// A connection that another user of the app has begun.
     #[error("another user is signed in than when the connection was begun")]
     OtherUser,
     /// Older than one hour.
     #[error("the pending login is older than one hour")]
     Expired,
     /// Begun in the future, by more than half a minute.
-    #[error("the pending login was begun in the future; the clocks of the host's nodes differ")]
+    #[error("the pending login was begun in the future; the clocks of the app's nodes differ")]
     Clock,
     /// `iss` names another authorization server (RFC 9207).
-    #[error("the callback comes from another issuer than the expected {expected}")]
+    #[error("the callback names another issuer than {expected}")]
     OtherIssuer {
         /// The issuer that this integration expects.
         expected: String,
     },
-    /// The person pressed "Deny". Not a failure: nothing is to be mended.
-    #[error("the person did not allow the login")]
+    /// The user pressed "Deny". Not a failure: nothing has to be fixed.
+    #[error("the user did not allow the login")]
     Denied,
     /// The OAuth application lacks a scope that was asked for.
     #[error("the OAuth application does not have every scope that was asked for")]
     ScopeNotEnabled,
-    /// The authorization endpoint reported that it cannot work at the moment.
+    /// The authorization endpoint reported a temporary failure.
     #[error("the code host could not complete the authorization")]
     Unavailable,
     /// Another error of the authorization endpoint (RFC 6749 section 4.1.2.1).
@@ -108,13 +108,29 @@ pub enum VerifyError {
     /// Neither a code nor an error.
     #[error("the callback has neither a code nor an error")]
     CodeMissing,
-    /// An empty or overlong code, or one with characters that no code has.
-    #[error("the callback's code is not one")]
+    /// A code that is empty, too long, or has characters that are not allowed in a code.
+    #[error("the callback's code is not valid")]
     Code,
 }
 
 impl VerifyError {
-    pub(crate) fn advice(&self) -> Advice {
+    /// What to check if this happens to every user. Log it, and show it to the operator only.
+    ///
+    /// ```
+    /// use codehost_oauth::error::VerifyError;
+    ///
+    /// assert!(VerifyError::StateUnknown.operator_note().is_some_and(|note| note.contains("SameSite=Strict")));
+    /// assert_eq!(VerifyError::Denied.operator_note(), None);
+    /// ```
+    pub fn operator_note(&self) -> Option<&'static str> {
+        matches!(self, Self::StateUnknown).then_some(
+            "if this happens to everybody, look for: no session layer around the routes; a session cookie with \
+             SameSite=Strict (use Lax); a Secure cookie on plain HTTP; a login page that was opened at another host name than \
+             the public URL's. If it happens to one user, the callback was probably used already, by a reload",
+        )
+    }
+
+    pub(crate) fn advise(&self) -> Advice {
         match self {
             Self::StateMissing => Advice::user("state_missing", START_AGAIN),
             Self::StateUnknown => Advice::user(
@@ -124,15 +140,15 @@ impl VerifyError {
             Self::OtherIntegration => Advice::user("other_integration", START_AGAIN),
             Self::OtherCallbackUrl => Advice::operator(
                 "other_callback_url",
-                "Compare the host's configured public URL with the address in the browser at the callback.",
+                "Compare the app's configured public URL with the address in the browser at the callback.",
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
             Self::OtherUser => Advice::user("other_user", "Sign in as the user who began to connect the account."),
             Self::Expired => Advice::user("login_expired", "The login took longer than one hour. Start it again."),
-            Self::Clock => Advice::operator("clock", "Synchronize the clocks of the host's nodes."),
+            Self::Clock => Advice::operator("clock", "Synchronize the clocks of the app's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(
                 "other_issuer",
-                "If the code host's own URL differs from the base URL, use its own URL as the base URL or set it as the issuer.",
+                "Compare the code host's own URL with the base URL. If they differ, use the own URL as the base URL, or set it as the issuer.",
             ),
             Self::Denied => Advice::user("denied", "You did not allow the login. Start it again to allow it."),
             Self::ScopeNotEnabled => Advice::administrator(

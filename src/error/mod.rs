@@ -1,111 +1,127 @@
 //! What can go wrong, who must act, and the fix.
 //!
-//! There is one enum for each phase, so that a host can match on what it cares about. All of them, and [`Error`] which
-//! holds any of them, answer the same seven questions: [`code`](Error::code), [`audience`](Error::audience),
-//! [`hint`](Error::hint), [`public_message`](Error::public_message), [`is_transient`](Error::is_transient),
-//! [`needs_login`](Error::needs_login) and [`retry_after`](Error::retry_after).
+//! There is one enum for each phase. All of them, and [`Error`] which holds any of them, have a [`code`](Error::code) and
+//! give [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait or to log in again.
 //!
-//! No `Debug`, `Display` or `source()` of these types holds a token, code, secret, state, verifier or any text that a
-//! peer sent, with one exception: a redirect names scheme, host and port of its target. What a peer said is at
-//! [`Answer`], as [`UntrustedText`].
+//! No `Debug`, `Display` or `source()` of these types contains a token, code, secret, state, verifier or any text that a
+//! server sent, with one exception: a redirect names scheme, host and port of its target. The texts of a server are in
+//! [`ResponseSummary`], as [`UntrustedText`].
 
 mod advice;
-mod answer;
 mod config;
-#[cfg(feature = "seal")]
-mod keeper;
 mod login;
 mod platform;
+mod response;
 #[cfg(feature = "seal")]
 mod seal;
 mod transport;
 
-pub use self::advice::Audience;
-pub(crate) use self::advice::{Advice, MAX_RETRY_AFTER, advised};
-pub(crate) use self::answer::is_invisible;
-pub use self::answer::{Answer, UntrustedText};
-pub use self::config::{BaseUrlError, ConfigError};
-#[cfg(feature = "seal")]
-pub use self::keeper::{KeeperError, StoreError};
+pub use self::advice::{Advice, Audience};
+pub(crate) use self::advice::{MAX_RETRY_AFTER, advised};
+pub use self::config::{BaseUrlError, ConfigError, TextFault};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
+pub use self::response::{ResponseSummary, UntrustedText};
 #[cfg(feature = "seal")]
 pub use self::seal::SealError;
-pub use self::transport::{AnswerError, TransportError};
+pub use self::transport::{ResponseError, TransportError};
 
-/// Any failure between a form and a finished login.
+/// A failure of the app itself, such as of its database; for the traits that an app implements.
+pub type AppError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Any failure, from the settings of an integration to a finished login.
 ///
 /// ```
 /// use codehost_oauth::error::{Audience, Error, TransportError};
 ///
 /// let error = Error::from(TransportError::TimedOut);
 /// assert_eq!(error.code(), "timed_out");
-/// assert_eq!(error.audience(), Audience::CodeHost);
-/// assert!(error.is_transient() && !error.needs_login());
+/// assert_eq!(error.advice().audience, Audience::CodeHost);
+/// assert!(error.advice().is_transient);
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A base URL that is none, or that belongs to something else.
+    /// A base URL that cannot be used, or that belongs to something else.
     #[error(transparent)]
     BaseUrl(#[from] BaseUrlError),
-    /// A value that the host or its administrator set.
+    /// A value that the app or its administrator set.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The request that came to the callback URL.
+    /// A request to the callback URL that is not an authorization response.
     #[error(transparent)]
     Callback(#[from] CallbackError),
-    /// The callback against the pending login.
+    /// A callback that does not finish the pending login.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// No answer came.
+    /// No response came.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// An answer came that is not one of this platform's.
+    /// A response that cannot be used.
     #[error("{cause}")]
-    Answer {
+    Response {
         /// What is wrong with it.
-        cause: AnswerError,
-        /// What came.
-        answer: Box<Answer>,
+        cause: ResponseError,
+        /// The response.
+        response: Box<ResponseSummary>,
     },
     /// The token endpoint refused.
     #[error("{cause}")]
     Token {
         /// Why.
         cause: TokenError,
-        /// What it said.
-        answer: Box<Answer>,
+        /// The response.
+        response: Box<ResponseSummary>,
     },
     /// The API refused the token.
     #[error("{cause}")]
     Api {
         /// Why.
         cause: ApiError,
-        /// What it said.
-        answer: Box<Answer>,
+        /// The response.
+        response: Box<ResponseSummary>,
     },
-    /// The person's account cannot log in.
+    /// The user's account cannot log in.
     #[error("{cause}")]
     Account {
         /// Why.
         cause: AccountError,
-        /// What the platform said, if it was the platform that refused.
-        answer: Option<Box<Answer>>,
+        /// The response, if the platform refused.
+        response: Option<Box<ResponseSummary>>,
     },
 }
 
 impl Error {
-    /// What the code host answered, where it answered at all.
-    pub fn answer(&self) -> Option<&Answer> {
+    /// The code host's response, if it gave one.
+    pub fn summary(&self) -> Option<&ResponseSummary> {
         match self {
-            Self::Answer { answer, .. } | Self::Token { answer, .. } | Self::Api { answer, .. } => Some(answer),
-            Self::Account { answer, .. } => answer.as_deref(),
+            Self::Response { response, .. } | Self::Token { response, .. } | Self::Api { response, .. } => {
+                Some(response)
+            }
+            Self::Account { response, .. } => response.as_deref(),
             Self::BaseUrl(_) | Self::Config(_) | Self::Callback(_) | Self::Verify(_) | Self::Transport(_) => None,
         }
     }
 
-    /// Whether the API answered 401: it does not accept the access token, or does not know it yet.
+    /// The HTTP status for the app's own response about this error: 400 if the user must act, 502 if whoever runs the code
+    /// host must or it could not be reached, 500 if the administrator or the operator must.
+    ///
+    /// ```
+    /// use codehost_oauth::error::{Error, TransportError, VerifyError};
+    ///
+    /// assert_eq!(Error::from(VerifyError::Denied).status(), 400);
+    /// assert_eq!(Error::from(TransportError::NameNotFound).status(), 502);
+    /// ```
+    pub fn status(&self) -> u16 {
+        match (self, self.advise().audience) {
+            // The same for all of them: the cause would tell strangers about the app's network.
+            (Self::Transport(_) | Self::Response { .. }, _) | (_, Audience::CodeHost) => 502,
+            (_, Audience::User) => 400,
+            (_, Audience::Administrator | Audience::Operator) => 500,
+        }
+    }
+
+    /// Whether the API responded with 401: it does not accept the access token, or does not know it yet.
     pub(crate) fn is_unauthorized(&self) -> bool {
         let refused = |cause: &ApiError| {
             matches!(cause, ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected)
@@ -113,32 +129,34 @@ impl Error {
         matches!(self, Self::Api { cause, .. } if refused(cause))
     }
 
-    /// What only the operator may know; see [`TransportError::operator_note`]. Log it, and show it to nobody else.
+    /// Details for the operator only: see [`TransportError::operator_note`] and [`VerifyError::operator_note`]. Log them, and
+    /// show them to nobody else.
     pub fn operator_note(&self) -> Option<String> {
         match self {
             Self::Transport(cause) => cause.operator_note(),
+            Self::Verify(cause) => cause.operator_note().map(str::to_owned),
             _ => None,
         }
     }
 
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         match self {
-            Self::BaseUrl(cause) => cause.advice(),
-            Self::Config(cause) => cause.advice(),
-            Self::Callback(cause) => cause.advice(),
-            Self::Verify(cause) => cause.advice(),
-            Self::Transport(cause) => cause.advice(),
-            Self::Answer { cause, .. } => cause.advice(),
-            Self::Token { cause, .. } => cause.advice(),
-            Self::Api { cause, .. } => cause.advice(),
-            Self::Account { cause, .. } => cause.advice(),
+            Self::BaseUrl(cause) => cause.advise(),
+            Self::Config(cause) => cause.advise(),
+            Self::Callback(cause) => cause.advise(),
+            Self::Verify(cause) => cause.advise(),
+            Self::Transport(cause) => cause.advise(),
+            Self::Response { cause, .. } => cause.advise(),
+            Self::Token { cause, .. } => cause.advise(),
+            Self::Api { cause, .. } => cause.advise(),
+            Self::Account { cause, .. } => cause.advise(),
         }
     }
 }
 
 impl From<AccountError> for Error {
     fn from(cause: AccountError) -> Self {
-        Self::Account { cause, answer: None }
+        Self::Account { cause, response: None }
     }
 }
 

@@ -8,15 +8,15 @@ use super::{Advice, advised};
 /// use codehost_oauth::error::{Audience, TokenError};
 ///
 /// let error = TokenError::ClientRejected { setup_link: "https://git.example.com/admin/applications".parse().ok().map(Box::new) };
-/// assert_eq!((error.code(), error.audience()), ("client_rejected", Audience::Administrator));
-/// assert!(error.hint().contains("https://git.example.com/admin/applications"));
-/// assert!(!error.public_message().contains("git.example.com"));
+/// assert_eq!((error.code(), error.advice().audience), ("client_rejected", Audience::Administrator));
+/// assert!(error.advice().hint.contains("https://git.example.com/admin/applications"));
+/// assert!(!error.advice().public_message.contains("git.example.com"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
     /// Wrong client id or secret.
-    #[error("the code host does not accept the client id and secret")]
+    #[error("the code host does not accept the client ID and secret")]
     ClientRejected {
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
@@ -24,7 +24,7 @@ pub enum TokenError {
     /// The OAuth application has no callback URL, or another one.
     #[error("the OAuth application has no callback URL, or another one than {callback_url}")]
     CallbackUrlRejected {
-        /// What must be registered.
+        /// The callback URL to register.
         callback_url: String,
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
@@ -33,13 +33,13 @@ pub enum TokenError {
     #[error("the code host does not accept the code: it has expired or was used before, or the callback URL differs")]
     CodeRejected,
     /// The refresh token is expired, revoked or was used before.
-    #[error("the code host does not accept the refresh token any more")]
+    #[error("the code host no longer accepts the refresh token")]
     RefreshRejected,
     /// A scope that the OAuth application lacks.
     #[error("the OAuth application does not have every scope that was asked for")]
     ScopeRejected,
     /// A grant type that the OAuth application may not use.
-    #[error("the OAuth application may not use this grant")]
+    #[error("the OAuth application may not use this grant type")]
     GrantNotAllowed,
     /// Another error code.
     #[error("the code host refused the token request")]
@@ -47,13 +47,14 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         match self {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
                 format!(
-                    "Compare client id and secret with the OAuth application{}, and enter both again. If they are right, wait \
-                     some minutes: a code host may refuse a client for a while.",
+                    "Copy the client ID (at GitLab \"Application ID\", at Bitbucket \"Client ID\" or \"Key\") and the \"Secret\" from the \
+                     OAuth application{} again. If both are right, wait some minutes: a code host may refuse a client for \
+                     a while.",
                     at(setup_link.as_deref())
                 ),
             ),
@@ -62,7 +63,7 @@ impl TokenError {
                 format!("Set the callback URL of the OAuth application{} to {callback_url}", at(setup_link.as_deref())),
             ),
             Self::CodeRejected => {
-                Advice::user("code_rejected", "Start the login again, and do not reload the page on the way.")
+                Advice::user("code_rejected", "Start the login again, and do not reload the page before it ends.")
             }
             Self::RefreshRejected => Advice::user("refresh_rejected", "Log in again.").needs_login(),
             Self::ScopeRejected => Advice::administrator(
@@ -71,7 +72,7 @@ impl TokenError {
             ),
             Self::GrantNotAllowed => Advice::administrator(
                 "grant_not_allowed",
-                "Allow the authorization code grant, with refresh tokens, in the OAuth application.",
+                "Allow the grant types authorization code and refresh token in the OAuth application.",
             ),
             Self::Refused => {
                 Advice::administrator("token_refused", "Compare the OAuth application with the setup guide.")
@@ -86,8 +87,8 @@ impl TokenError {
 /// use codehost_oauth::error::ApiError;
 ///
 /// let error = ApiError::ScopeMissing { missing: vec!["Account: Read".to_owned()], setup_link: None };
-/// assert_eq!(error.to_string(), "the OAuth application lacks: Account: Read");
-/// assert!(ApiError::TokenRevoked.needs_login() && !ApiError::TokenExpired.needs_login());
+/// assert_eq!(error.to_string(), "the OAuth application lacks the scope Account: Read");
+/// assert!(ApiError::TokenRevoked.advice().needs_login && !ApiError::TokenExpired.advice().needs_login);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -98,30 +99,30 @@ pub enum ApiError {
     /// The access token was revoked, or another node has refreshed it.
     #[error("the access token was revoked")]
     TokenRevoked,
-    /// The access token is not known, or the platform does not say what is wrong with it.
+    /// The access token is unknown, or the platform does not say what is wrong with it.
     #[error("the access token is not accepted")]
     TokenRejected,
-    /// The OAuth application lacks a scope; in the words of its check boxes.
-    #[error("the OAuth application lacks: {}", missing.join(", "))]
+    /// The OAuth application lacks a scope.
+    #[error("the OAuth application lacks the scope {}", missing.join(", "))]
     ScopeMissing {
-        /// The check boxes to tick; one of them may be enough.
+        /// The labels of the check boxes to tick. If one label has "or" in it, one of those is enough.
         missing: Vec<String>,
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
     },
-    /// The vendor removed the endpoint (HTTP 410).
+    /// The platform removed the endpoint (HTTP 410).
     #[error("the platform has removed an endpoint that this version uses")]
     EndpointRemoved,
-    /// No such endpoint there.
+    /// The code host has no such endpoint.
     #[error("the code host has no such endpoint")]
     NotFound,
-    /// Refused for a reason that the platform does not tell in a known way.
+    /// Refused, for a reason that the platform does not give in a known form.
     #[error("the code host refused the request")]
     Forbidden,
 }
 
 impl ApiError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         match self {
             Self::TokenExpired => Advice::user("token_expired", "Refresh the tokens, or log in again.")
                 .public("This session with the code host has expired. Please log in again."),
@@ -130,39 +131,39 @@ impl ApiError {
             Self::ScopeMissing { missing, setup_link } => Advice::administrator(
                 "scope_missing",
                 format!(
-                    "In the OAuth application{}, tick: {}. Then log in again.",
-                    at(setup_link.as_deref()),
-                    missing.join(", ")
+                    "Tick {} in the OAuth application{}, then log in again.",
+                    missing.join(", "),
+                    at(setup_link.as_deref())
                 ),
             ),
             Self::EndpointRemoved => Advice::operator("endpoint_removed", "Update codehost-oauth."),
             Self::NotFound => Advice::administrator(
                 "api_not_found",
-                "Check that the base URL leads to a code host of this platform, with its sub-path.",
+                "Check that the base URL is that of a code host of this platform, with its sub-path.",
             ),
             Self::Forbidden => Advice::administrator(
                 "forbidden",
-                "Read the code host's own words in the error's answer, or look up the request id in its logs.",
+                "Read the code host's message in the error's response, or look up the request ID in its logs.",
             ),
         }
     }
 }
 
-/// Why a person cannot log in although the code host knows them.
+/// Why a user cannot log in although the code host knows them.
 ///
-/// The tokens are valid: keep them, the person or the code host's administrator can mend it.
+/// The tokens are valid: keep them, the user or the code host's administrator can fix it.
 ///
 /// ```
 /// use codehost_oauth::error::{AccountError, Audience};
 ///
 /// assert_eq!(AccountError::Blocked.code(), "account_blocked");
-/// assert_eq!(AccountError::TermsNotAccepted { url: None }.audience(), Audience::User);
+/// assert_eq!(AccountError::TermsNotAccepted { url: None }.advice().audience, Audience::User);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccountError {
-    /// The terms of service wait for the person's consent.
-    #[error("the person has not accepted the code host's terms of service")]
+    /// The user has not accepted the terms of service.
+    #[error("the user has not accepted the code host's terms of service")]
     TermsNotAccepted {
         /// The page to accept them, if it is below the base URL.
         url: Option<Box<Url>>,
@@ -170,7 +171,7 @@ pub enum AccountError {
     /// Blocked or banned.
     #[error("the account is blocked")]
     Blocked,
-    /// Deactivated, until the person signs in at the code host.
+    /// Deactivated, until the user signs in at the code host.
     #[error("the account is deactivated")]
     Deactivated,
     /// Waits for an administrator's approval.
@@ -185,43 +186,40 @@ pub enum AccountError {
     /// The password has expired.
     #[error("the account's password has expired")]
     PasswordExpired,
-    /// A bot, a service account or an app, not a person.
-    #[error("the account is not a person's")]
+    /// A bot, a service account or an app, not a user.
+    #[error("the account belongs to a bot or an app, not to a person")]
     NotAPerson,
     /// Another state than active.
     #[error("the account is not active")]
     NotActive,
-    /// Not in the group that the host requires.
-    #[error("the person is not a member of the required group, or has a lower role there")]
+    /// Not a member of the required group, or with a lower role than required.
+    #[error("the user is not a member of the required group with the required role")]
     NotAMember,
-    /// The token may not ask who is in the required group.
+    /// The token lacks the scope to look up the membership.
     #[error("the OAuth application lacks the scope {scope}, so the membership cannot be checked")]
     MembershipScope {
         /// The scope.
         scope: String,
     },
-    /// The code host did not tell clearly whether the person is in the required group.
-    #[error("it cannot be told whether the person is a member of the required group")]
-    MembershipUnclear,
-    /// The code host confirms an e-mail address, and the host's policy does not take its word.
-    #[error("the host does not trust this code host's word about e-mail addresses")]
+    /// The code host says that an e-mail address is confirmed, but the integration's e-mail trust does not accept that.
+    #[error("the app does not trust this code host to confirm e-mail addresses")]
     EmailNotTrusted,
-    /// The code host did not give all e-mail addresses, and among those that it gave is no primary one.
+    /// The code host did not give all e-mail addresses, and none of those that it gave is the primary one.
     #[error("the code host did not give all of the account's e-mail addresses")]
     EmailsIncomplete,
-    /// The token may not ask for e-mail addresses.
+    /// The token lacks the scope for e-mail addresses.
     #[error("the OAuth application lacks the scope for e-mail addresses")]
     EmailScope,
     /// The primary e-mail address has characters outside ASCII before the `@`: they can look like others.
     #[error("the account's primary e-mail address has letters outside ASCII before the @")]
     EmailNotAscii,
-    /// No e-mail address that the host's policy trusts.
+    /// No e-mail address that the integration's e-mail trust accepts.
     #[error("the account has no e-mail address that can be trusted")]
     NoTrustedEmail,
 }
 
 impl AccountError {
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         match self {
             Self::TermsNotAccepted { url } => Advice::user(
                 "terms_not_accepted",
@@ -255,27 +253,24 @@ impl AccountError {
             ),
             Self::MembershipScope { scope } => Advice::administrator(
                 "membership_scope",
-                format!("Tick the scope {scope} in the OAuth application. Then log in again."),
+                format!("Tick the scope {scope} in the OAuth application, then log in again."),
             ),
-            Self::MembershipUnclear => {
-                Advice::administrator("membership_unclear", "Check the group that is required, by its path or id.")
-            }
             Self::EmailNotTrusted => Advice::operator(
                 "email_not_trusted",
-                "If whoever runs the code host may vouch for e-mail addresses, set the integration's e-mail trust to this instance.",
+                "Set the integration's e-mail trust to this-instance, if you trust whoever runs the code host to confirm e-mail addresses.",
             ),
             Self::EmailsIncomplete => Advice::code_host(
                 "emails_incomplete",
-                "Try again in a moment. If it stays, look up why the code host does not list the e-mail addresses.",
+                "Try again in a moment. If it happens again, find out why the code host does not list the e-mail addresses.",
             )
             .transient(),
             Self::EmailScope => Advice::administrator(
                 "email_scope",
-                "Tick the scope for e-mail addresses in the OAuth application (at Bitbucket \"Account: Email\"). Then log in again.",
+                "Tick the scope for e-mail addresses in the OAuth application (at Bitbucket \"Account: Email\"), then log in again.",
             ),
             Self::EmailNotAscii => Advice::user(
                 "email_not_ascii",
-                "Choose a primary e-mail address at the code host that has only plain letters, digits and marks before the @, then log in again.",
+                "Choose a primary e-mail address at the code host that has only the letters a-z, digits and punctuation before the @, then log in again.",
             ),
             Self::NoTrustedEmail => Advice::user(
                 "no_trusted_email",

@@ -1,31 +1,30 @@
 use std::time::Duration;
 
 use super::{Advice, advised};
-use crate::network::RefusedAddress;
+use crate::values::network::RefusedAddress;
 
-/// Why a request got no answer.
+/// Why a request got no response.
 ///
-/// All causes have the same [`public_message`](Self::public_message): which one it was would tell a stranger about the
-/// network behind the host.
+/// All causes have the same [`public_message`](Self::advice): the cause would tell a stranger about the app's network.
 ///
 /// ```
 /// use codehost_oauth::error::TransportError;
 ///
 /// let [a, b] = [TransportError::Refused, TransportError::AddressNotAllowed];
 /// assert_ne!(a.code(), b.code());
-/// assert_eq!(a.public_message(), b.public_message());
+/// assert_eq!(a.advice().public_message, b.advice().public_message);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The network policy refuses the name, or an address that is not to be told.
+    /// The network policy does not allow the host name, or an address that this error does not carry.
     #[error("the code host's address is not allowed by the network policy")]
     AddressNotAllowed,
-    /// The network policy refuses an address: the one in the URL, or one of those that the name resolves to. It is named
-    /// by [`operator_note`](Self::operator_note) and nowhere else.
+    /// The network policy does not allow an address: the one in the URL, or one that the host name resolves to. Only
+    /// [`operator_note`](Self::operator_note) shows it.
     #[error("the code host's address is not allowed by the network policy")]
     AddressRefused(RefusedAddress),
-    /// Plain HTTP, which was not asked for.
+    /// Plain HTTP, which the network policy does not allow.
     #[error("plain HTTP is not allowed by the network policy")]
     PlainHttp,
     /// The client was built without TLS.
@@ -34,17 +33,19 @@ pub enum TransportError {
     /// The name does not resolve.
     #[error("the code host's name was not found")]
     NameNotFound,
-    /// The name servers gave no answer in time.
+    /// The name servers gave no response in time.
     #[error("the name lookup of the code host timed out")]
     NameLookupTimedOut,
-    /// Nothing listens there, or no way leads there.
-    #[error("the code host refused the connection or cannot be reached")]
+    /// Nothing listens at that port, or there is no route to the address.
+    #[error("the app cannot connect to the code host")]
     Refused,
-    /// Nobody that is trusted signed the certificate: a private authority did, or it signed itself.
+    /// No trusted authority signed the certificate: a private one did, or it is self-signed.
     #[error("the code host's certificate is not trusted: its authority is unknown")]
     TlsUntrusted,
-    /// The server sent only its own certificate, and the one that signed it is not known.
-    #[error("the code host's certificate is not trusted: the server sent none that leads to a known authority")]
+    /// The server sent only its own certificate, and the certificate that signed it is unknown.
+    #[error(
+        "the code host's certificate is not trusted: the server did not send the certificates between it and a known authority"
+    )]
     TlsMissingIntermediate,
     /// The certificate is no longer valid.
     #[error("the code host's certificate has expired")]
@@ -55,7 +56,7 @@ pub enum TransportError {
     /// The certificate is for other names.
     #[error("the code host's certificate is for another host name")]
     TlsWrongName,
-    /// The certificate has no subject alternative name; a common name is not looked at (RFC 9525 section 2).
+    /// The certificate has no subject alternative name; a common name is ignored (RFC 9525 section 2).
     #[error("the code host's certificate has no subject alternative name")]
     TlsCommonNameOnly,
     /// The certificate cannot be used for another reason, such as its purpose or its algorithm.
@@ -64,31 +65,31 @@ pub enum TransportError {
     /// TLS failed for another reason: too old a version, or no TLS at all at that port.
     #[error("no TLS connection could be made with the code host")]
     Tls,
-    /// No complete answer in time.
-    #[error("the code host did not answer in time")]
+    /// No complete response in time.
+    #[error("the code host did not respond in time")]
     TimedOut,
-    /// Too many requests are under way, of this integration or of the whole host. Nothing was sent.
+    /// Too many requests are under way, of this integration or of the whole app. Nothing was sent.
     #[error("too many requests to code hosts are under way")]
     Busy,
-    /// The connection ended in the middle of the answer.
-    #[error("the connection ended before the answer was complete")]
+    /// The connection ended in the middle of the response.
+    #[error("the connection ended before the response was complete")]
     Interrupted,
-    /// What came was not HTTP.
-    #[error("the answer is not valid HTTP")]
+    /// The response was not HTTP.
+    #[error("the response is not valid HTTP")]
     Protocol,
-    /// More bytes than an answer may have.
-    #[error("the answer is larger than {limit} bytes")]
+    /// More bytes than a response may have.
+    #[error("the response is larger than {limit} bytes")]
     TooLarge {
-        /// The cap, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// A compressed answer, which was not asked for.
-    #[error("the answer is compressed, which was not asked for")]
+    /// A compressed response, which the request did not allow.
+    #[error("the response is compressed, which the request did not allow")]
     Encoded,
 }
 
 impl TransportError {
-    /// What only the operator may know, as it tells about the operator's network: the address that was refused, and why.
+    /// Details for the operator only, since they are about the app's network: the refused address, and why it was refused.
     ///
     /// ```
     /// use codehost_oauth::error::TransportError;
@@ -102,7 +103,7 @@ impl TransportError {
         }
     }
 
-    /// Whether TLS is spoken there, and only the certificate is not trusted.
+    /// Whether the server speaks TLS, and only its certificate was refused.
     pub(crate) fn is_certificate(&self) -> bool {
         matches!(
             self,
@@ -116,23 +117,23 @@ impl TransportError {
         )
     }
 
-    pub(crate) fn advice(&self) -> Advice {
+    pub(crate) fn advise(&self) -> Advice {
         let advice = match self {
             Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
-                "Add the code host's network to the allow list, if it is a private one. The operator finds the refused \
-                 address in the log and in the full report of a check.",
+                "Add the code host's network to the allow list, if it is a private one. The refused address is in the log \
+                 and in the full report of a check.",
             ),
             Self::PlainHttp => Advice::administrator("plain_http", "Use the https:// address of the code host."),
             Self::NoTls => Advice::operator("no_tls", "Build with the feature `rustls`, or another one for TLS."),
             Self::NameNotFound => Advice::administrator(
                 "name_not_found",
-                "Check the spelling of the base URL, and that the host's name server knows it.",
+                "Check the spelling of the base URL, and that the app's name server knows it.",
             )
             .transient(),
             Self::Refused => Advice::administrator(
                 "unreachable",
-                "Check host name and port of the base URL, and that a firewall lets the host through.",
+                "Check host name and port of the base URL, and that a firewall lets the app through.",
             )
             .transient(),
             Self::TlsUntrusted => Advice::administrator(
@@ -142,17 +143,17 @@ impl TransportError {
             ),
             Self::TlsMissingIntermediate => Advice::administrator(
                 "tls_missing_intermediate",
-                "Let the code host send its whole chain: with many servers that is the file fullchain.pem in place of \
-                 cert.pem. It can also be that a private authority signed the certificate; then add that authority's \
-                 certificate (PEM) to the integration.",
+                "Let the code host send its whole chain: for many servers that is the file fullchain.pem instead of \
+                 cert.pem. If a private authority signed the certificate, add that authority's certificate (PEM) to the \
+                 integration.",
             ),
             Self::TlsExpired => {
                 Advice::administrator("tls_expired", "Renew the code host's certificate, and reload its web server.")
             }
             Self::TlsNotYetValid => Advice::administrator(
                 "tls_not_yet_valid",
-                "Check the clocks of the code host and of this app's machine; otherwise wait until the certificate is \
-                 valid, or make a new one.",
+                "Check the clocks of the code host and of this app's machine; if both are right, wait until the certificate \
+                 is valid, or create a new one.",
             ),
             Self::TlsWrongName => Advice::administrator(
                 "tls_wrong_name",
@@ -161,7 +162,7 @@ impl TransportError {
             ),
             Self::TlsCommonNameOnly => Advice::administrator(
                 "tls_common_name_only",
-                "Make the code host's certificate anew with the host name as a subject alternative name (with openssl: \
+                "Create a new certificate for the code host with the host name as a subject alternative name (with openssl: \
                  -addext subjectAltName=DNS:NAME); its common name is not enough.",
             ),
             Self::TlsCertificate => Advice::administrator(
@@ -171,68 +172,67 @@ impl TransportError {
             Self::Tls => Advice::administrator("tls_failed", "Check that the base URL's port speaks TLS 1.2 or newer."),
             Self::NameLookupTimedOut => Advice::operator(
                 "name_lookup_timed_out",
-                "Check the name servers that this app uses, and that they know the host name of the base URL: they gave no \
-                 answer in time.",
+                "Check the name servers that this app uses, and that they know the host name of the base URL.",
             )
             .transient(),
             Self::TimedOut => Advice::code_host(
                 "timed_out",
-                "Try again; if it stays, check that a firewall lets this app reach host name and port of the base URL, \
-                 and whether the code host is slow; then raise the time-out of the integration.",
+                "Try again. If it happens again, check that a firewall lets this app reach host name and port of the base \
+                 URL. If the code host is slow, raise the time-out of the integration.",
             )
             .transient(),
             Self::Busy => {
-                Advice::operator("busy", "Try again in a moment; if it stays, allow more requests at once.").transient()
+                Advice::operator("busy", "Try again in a moment. If it happens again, allow more requests at once.").transient()
             }
             Self::Interrupted => Advice::code_host("interrupted", "Try again.").transient(),
-            Self::Protocol => Advice::code_host("not_http", "Check that the base URL leads to a web server."),
-            Self::TooLarge { .. } => Advice::code_host("too_large", "Check that the base URL leads to a code host."),
+            Self::Protocol => Advice::code_host("not_http", "Check that the base URL is that of a web server."),
+            Self::TooLarge { .. } => Advice::code_host("too_large", "Check that the base URL is that of a code host."),
             Self::Encoded => Advice::code_host(
                 "encoded",
-                "Let the proxy in front of the code host honour `Accept-Encoding: identity`.",
+                "Configure the proxy in front of the code host to honour `Accept-Encoding: identity`.",
             ),
         };
         advice.unreachable()
     }
 }
 
-/// Why an answer is not one of the platform's.
+/// Why a response is not one of the platform's.
 ///
 /// ```
-/// use codehost_oauth::error::{AnswerError, Audience};
+/// use codehost_oauth::error::{ResponseError, Audience};
 ///
-/// assert_eq!(AnswerError::Html.audience(), Audience::Administrator);
-/// assert!(AnswerError::ReadOnly.is_transient());
+/// assert_eq!(ResponseError::Html.advice().audience, Audience::Administrator);
+/// assert!(ResponseError::ReadOnly.advice().is_transient);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AnswerError {
-    /// A redirect, which is never followed: it could carry a secret elsewhere.
-    #[error("the code host answered with a redirect{}", to.as_ref().map(|origin| format!(" to {origin}")).unwrap_or_default())]
+pub enum ResponseError {
+    /// A redirect. None is followed: it could send a secret to another server.
+    #[error("the code host responded with a redirect{}", to.as_ref().map(|origin| format!(" to {origin}")).unwrap_or_default())]
     Redirect {
         /// Scheme, host and port of the target.
         to: Option<String>,
     },
     /// A web page where JSON was expected.
-    #[error("the code host answered with a web page")]
+    #[error("the code host responded with a web page")]
     Html,
     /// Neither JSON nor a web page.
-    #[error("the code host's answer is not JSON")]
+    #[error("the code host's response is not JSON")]
     NotJson,
     /// JSON that lacks a required member, or has one of another type.
-    #[error("the code host's answer has no valid `{field}`")]
+    #[error("the code host's response has no valid `{field}`")]
     Malformed {
         /// The member that is missing or wrong, or `body` if it is not JSON at all.
         field: &'static str,
     },
-    /// 429 of either platform, in any of its shapes.
+    /// Status 429.
     #[error("the code host limits the rate of requests")]
     RateLimited {
         /// What `Retry-After` asked for.
         retry_after: Option<Duration>,
     },
-    /// A page that asks for proof of a human, of a bot protection in front of the code host.
-    #[error("a bot protection in front of the code host asked for proof of a human")]
+    /// A page of a bot protection in front of the code host, which asks for proof that a human is there.
+    #[error("a bot protection in front of the code host asked for proof that a human is there")]
     BotChallenge,
     /// 5xx.
     #[error("the code host is down or overloaded")]
@@ -243,13 +243,13 @@ pub enum AnswerError {
     /// Maintenance mode, or a read-only replica.
     #[error("the code host is read-only at the moment")]
     ReadOnly,
-    /// A status that fits nothing above.
-    #[error("the code host answered with an unexpected status")]
+    /// Any other status that the call does not expect.
+    #[error("the code host responded with an unexpected status")]
     Status,
 }
 
-impl AnswerError {
-    pub(crate) fn advice(&self) -> Advice {
+impl ResponseError {
+    pub(crate) fn advise(&self) -> Advice {
         let advice = match self {
             Self::Redirect { .. } => Advice::administrator(
                 "redirect",
@@ -257,11 +257,11 @@ impl AnswerError {
             ),
             Self::Html => Advice::administrator(
                 "html",
-                "Check that the base URL is the code host's start page, with its sub-path, and that no login wall stands before its API.",
+                "Check that the base URL is the code host's start page, with its sub-path, and that no other login page is in front of its API.",
             ),
-            Self::NotJson => Advice::administrator("not_json", "Check that the base URL leads to a code host."),
+            Self::NotJson => Advice::administrator("not_json", "Check that the base URL is that of a code host."),
             Self::Malformed { .. } => {
-                Advice::code_host("malformed", "Check that the base URL leads to a code host of this platform.")
+                Advice::code_host("malformed", "Check that the base URL is that of a code host of this platform.")
             }
             Self::RateLimited { retry_after } => {
                 Advice::code_host("rate_limited", "Wait before the next request.").retry_after(*retry_after)
@@ -275,11 +275,11 @@ impl AnswerError {
                 Advice::code_host("code_host_down", "Try again later.").retry_after(*retry_after)
             }
             Self::ReadOnly => Advice::code_host("read_only", "Try again when the maintenance is over.").transient(),
-            Self::Status => Advice::code_host("unexpected_status", "Check that the base URL leads to a code host."),
+            Self::Status => Advice::code_host("unexpected_status", "Check that the base URL is that of a code host."),
         };
         advice.unreachable()
     }
 }
 
 advised!(TransportError);
-advised!(AnswerError);
+advised!(ResponseError);

@@ -1,27 +1,74 @@
-use std::sync::{Arc, OnceLock};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Integration;
 use crate::error::ConfigError;
-use crate::host::{Host, IntegrationId};
-use crate::membership::Group;
-use crate::provider::OAuthProvider;
-use crate::scope::Access;
-use crate::setup::parse_name;
-use crate::token::{ClientCredentials, Origin};
+use crate::provider::membership::Group;
+use crate::provider::oauth_provider::OAuthProvider;
+use crate::provider::setup::parse_name;
 use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
-use crate::user::EmailTrust;
+use crate::values::access::Access;
+use crate::values::callback_url::CallbackUrl;
+use crate::values::email::EmailTrust;
+use crate::values::integration_id::IntegrationId;
+use crate::values::public_url::PublicUrl;
+use crate::values::token::{ClientCredentials, TokenBinding};
 
-/// Collects the parts of an [`Integration`].
+/// What every integration has: what the administrator has typed in, and where the app is.
+///
+/// ```
+/// use codehost_oauth::{Access, IntegrationConfig};
+///
+/// let config = IntegrationConfig {
+///     id: "demo".parse()?,
+///     name: "Our GitLab".to_owned(),
+///     public_url: "https://packages.example.com".parse()?,
+///     client_id: "application-id".to_owned(),
+///     client_secret: "gloas-secret".to_owned(),
+///     access: Access::SignIn,
+/// };
+/// assert!(!format!("{config:?}").contains("gloas"));
+/// # Ok::<(), codehost_oauth::error::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[allow(clippy::exhaustive_structs, reason = "an app fills it in, and a new field must be noticed")]
+pub struct IntegrationConfig {
+    /// The integration's id, a part of its callback URL and of every account key.
+    pub id: IntegrationId,
+    /// The name to show to users: 1 to 200 characters.
+    pub name: String,
+    /// Where browsers reach the app.
+    pub public_url: PublicUrl,
+    /// The client id of the OAuth application: "Application ID" at GitLab, "Key" at Bitbucket.
+    pub client_id: String,
+    /// The client secret of the OAuth application.
+    pub client_secret: String,
+    /// What the tokens are for.
+    pub access: Access,
+}
+
+/// Without the secret.
+impl fmt::Debug for IntegrationConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntegrationConfig")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("public_url", &self.public_url)
+            .field("client_id", &self.client_id)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An [`Integration`] to be, with its optional settings.
 #[derive(Debug)]
 pub struct IntegrationBuilder {
     provider: Arc<dyn OAuthProvider>,
-    id: Option<IntegrationId>,
-    name: Option<String>,
-    host: Option<Host>,
-    client: Option<Result<ClientCredentials, ConfigError>>,
-    access: Option<Access>,
-    http: Option<Arc<dyn Transport>>,
+    http: Arc<dyn Transport>,
+    config: IntegrationConfig,
+    callback_path: Option<String>,
+    login_path: Option<String>,
     max_in_flight: usize,
     login_deadline: Duration,
     email_trust: EmailTrust,
@@ -30,15 +77,13 @@ pub struct IntegrationBuilder {
 }
 
 impl IntegrationBuilder {
-    pub(super) fn new(provider: Arc<dyn OAuthProvider>) -> Self {
+    pub(super) fn new(provider: Arc<dyn OAuthProvider>, http: Arc<dyn Transport>, config: IntegrationConfig) -> Self {
         Self {
             provider,
-            id: None,
-            name: None,
-            host: None,
-            client: None,
-            access: None,
-            http: None,
+            http,
+            config,
+            callback_path: None,
+            login_path: None,
             max_in_flight: MAX_IN_FLIGHT,
             login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
@@ -47,53 +92,34 @@ impl IntegrationBuilder {
         }
     }
 
-    /// The id, which stands in the callback URL. Required.
-    #[must_use]
-    pub fn id(mut self, id: IntegrationId) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// The name to show to users. Required.
-    #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// The host's public URL. Required.
-    #[must_use]
-    pub fn host(mut self, host: Host) -> Self {
-        self.host = Some(host);
-        self
-    }
-
-    /// The OAuth application's client id and secret. Required.
-    #[must_use]
-    pub fn client(mut self, client_id: &str, client_secret: &str) -> Self {
-        self.client = Some(ClientCredentials::new(self.provider.base_url(), client_id, client_secret));
-        self
-    }
-
-    /// What the tokens are for. Required.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> Self {
-        self.access = Some(access);
-        self
-    }
-
-    /// What sends the requests, usually an [`HttpClient`](crate::transport::HttpClient). Required.
-    #[must_use]
-    pub fn transport(mut self, http: impl Transport + 'static) -> Self {
-        self.http = Some(Arc::new(http));
-        self
-    }
-
-    /// How many requests of this integration may be under way at once: 4 unless set. It keeps a code host that stalls
-    /// from taking the room of all others. More wait for up to five seconds, and then end with
-    /// [`TransportError::Busy`](crate::error::TransportError::Busy).
+    /// The path of the callback URL, below the public URL: `/oauth/callback/{platform}/{id}` unless set. See
+    /// [`CallbackUrl::at`] for what one path for several integrations means.
     ///
-    /// Raise it where one integration logs in a whole company: a login is two or three requests.
+    /// ```
+    /// # use codehost_oauth::{error::ConfigError, Integration, IntegrationBuilder};
+    /// # fn example(builder: IntegrationBuilder) -> Result<Integration, ConfigError> {
+    /// let integration = builder.callback_path("/auth/gitlab/callback").login_path("/auth/gitlab").build()?;
+    /// assert!(integration.callback_url().as_str().ends_with("/auth/gitlab/callback"));
+    /// assert_eq!(integration.login_link().url.path(), "/auth/gitlab");
+    /// # Ok(integration)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn callback_path(mut self, path: &str) -> Self {
+        self.callback_path = Some(path.to_owned());
+        self
+    }
+
+    /// The path of the login link, below the public URL: `/login/{id}` unless set.
+    #[must_use]
+    pub fn login_path(mut self, path: &str) -> Self {
+        self.login_path = Some(path.to_owned());
+        self
+    }
+
+    /// How many requests of this integration may be under way at once: 32 unless set, which is enough for a company whose
+    /// people all log in at nine. It keeps a code host that stalls from taking the room of all others. More wait for up to
+    /// five seconds, and then end with [`TransportError::Busy`](crate::error::TransportError::Busy).
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
         self.max_in_flight = limit;
@@ -109,7 +135,7 @@ impl IntegrationBuilder {
         self
     }
 
-    /// Whose word about e-mail addresses to take: the vendor's, unless set.
+    /// Whose word about e-mail addresses to take: the platform's own service, unless set.
     #[must_use]
     pub fn email_trust(mut self, trust: EmailTrust) -> Self {
         self.email_trust = trust;
@@ -124,19 +150,26 @@ impl IntegrationBuilder {
     }
 
     /// Lets only members of a group log in. Without it, everybody with an account at the code host can, which at a
-    /// public one is everybody. The membership is looked up beside the person.
+    /// public one is everybody. The membership is looked up beside the user.
     ///
     /// ```
-    /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, Platform};
+    /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, Platform};
     /// use codehost_oauth::Group;
     ///
     /// # let network = Network::public_only();
-    /// let provider = Platform::find("gitlab")?.at(BaseUrl::parse("https://git.example.com", &network)?)?;
-    /// let builder = Integration::builder(provider).require_group(Group::path("acme")?);
-    /// # let builder = builder.id("demo".parse()?).name("Demo").host("https://example.com".parse()?);
-    /// # let builder = builder.client("id", "secret").transport(HttpClient::builder(network).build()?);
-    /// // `read_user` is not enough to ask for the person's groups.
-    /// assert_eq!(builder.access(Access::SignIn).build().unwrap_err().code(), "group_scope");
+    /// let provider = Platform::find("gitlab")?.provider(BaseUrl::parse("https://git.example.com", &network)?)?;
+    /// let builder = Integration::builder(provider, HttpClient::builder(network).build()?, IntegrationConfig {
+    ///     // `read_user` is not enough to ask for the user's groups.
+    ///     access: Access::SignIn,
+    /// #     id: "demo".parse()?,
+    /// #     name: "Demo".to_owned(),
+    /// #     public_url: "https://example.com".parse()?,
+    /// #     client_id: "id".to_owned(),
+    /// #     client_secret: "secret".to_owned(),
+    ///     // …
+    /// });
+    /// let refused = builder.require_group(Group::path("acme")?).build().unwrap_err();
+    /// assert_eq!(refused.code(), "group_scope");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -149,18 +182,21 @@ impl IntegrationBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Missing`] names a required part that was not given; [`ConfigError::ClientId`] and
-    /// [`ConfigError::ClientSecret`] refuse what cannot be credentials; [`ConfigError::NoScopes`] an access level
-    /// without scopes; [`ConfigError::GroupScope`] one that lacks what a required group needs; [`ConfigError::Group`] and
-    /// [`ConfigError::Role`] a group that the platform cannot have; [`ConfigError::Name`] an empty or overlong name.
+    /// [`ConfigError::ClientId`] and [`ConfigError::ClientSecret`] refuse what cannot be credentials;
+    /// [`ConfigError::NoScopes`] an access level without scopes; [`ConfigError::GroupScope`] one that lacks what a
+    /// required group needs; [`ConfigError::Group`] and [`ConfigError::Role`] a group that the platform cannot have;
+    /// [`ConfigError::Name`] an empty or overlong name; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] what
+    /// cannot be a path.
     pub fn build(self) -> Result<Integration, ConfigError> {
-        let missing = |what| ConfigError::Missing { what };
-        let id = self.id.ok_or(missing("id"))?;
-        let name = self.name.ok_or(missing("name"))?;
-        let host = self.host.ok_or(missing("host"))?;
-        let client = self.client.ok_or(missing("client credentials"))??;
-        let access = self.access.ok_or(missing("access level"))?;
-        let http = self.http.ok_or(missing("transport"))?;
+        let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
+        let client = ClientCredentials::new(self.provider.base_url(), &client_id, &client_secret)?;
+        let callback_url = match &self.callback_path {
+            Some(path) => CallbackUrl::at(&public_url, path)?,
+            None => CallbackUrl::new(&public_url, self.provider.platform().id(), &id),
+        };
+        if self.login_path.as_ref().is_some_and(|path| public_url.join(path).is_none()) {
+            return Err(ConfigError::LoginPath);
+        }
         let scopes = self.provider.required_scopes(&access);
         if scopes.is_empty() {
             return Err(ConfigError::NoScopes);
@@ -168,16 +204,16 @@ impl IntegrationBuilder {
         if let Some(group) = &self.required_group {
             self.provider.ensure_group(group, &scopes)?;
         }
-        let origin = Origin::new(id.clone(), self.provider.base_url().clone());
+        let binding = TokenBinding::new(id.clone(), self.provider.base_url().clone());
         Ok(Integration {
             name: parse_name(&name)?.into(),
-            callback_url: self.provider.callback_url(&host, &id),
-            authorization_url: OnceLock::new(),
-            http: Bulkhead::new(http, origin.clone(), self.max_in_flight),
-            origin,
+            callback_url,
+            http: Bulkhead::new(self.http, binding.clone(), self.max_in_flight),
+            binding,
             provider: self.provider,
             client,
-            host,
+            public_url,
+            login_path: self.login_path.map(String::into_boxed_str),
             scopes,
             access,
             login_deadline: self.login_deadline,

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::KeeperError;
+use super::error::KeeperError;
 use crate::integration::Integration;
 
 /// An integration as it is set at the moment: id, base URL, client id and secret. What is known of one is not known of

@@ -1,72 +1,35 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::clock::{Clock, SystemClock};
-use super::event::KeeperEvent;
+use super::event::{KeeperEvent, OnEvent};
+use super::flights::Flights;
 use super::inner::Inner;
 use super::remembered::Remembered;
 use super::store::TokenStore;
-use super::{TokenKeeper, flights::Flights};
-use crate::error::KeeperError;
-use crate::host::IntegrationId;
-use crate::integration::Integration;
+use super::token_keeper::TokenKeeper;
+use crate::integration::FindIntegration;
 use crate::seal::KeyRing;
 
-/// Where a keeper finds the integration of a connection: the host's table.
-///
-/// There are implementations for one integration, and for a map of them.
-///
-/// ```
-/// use std::sync::{Arc, RwLock};
-/// use codehost_oauth::{error::KeeperError, keeper::Integrations, Integration, IntegrationId};
-///
-/// struct Table(RwLock<Vec<Arc<Integration>>>);
-///
-/// #[async_trait::async_trait]
-/// impl Integrations for Table {
-///     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
-///         let rows = self.0.read().map_err(|_| KeeperError::Interrupted)?;
-///         Ok(rows.iter().find(|row| row.id() == id).cloned())
-///     }
-/// }
-/// # assert!(tokio::runtime::Runtime::new().unwrap().block_on(Table(RwLock::default()).find(&"a".parse().unwrap())).unwrap().is_none());
-/// ```
-#[async_trait]
-pub trait Integrations: Send + Sync {
-    /// The integration, or `None` if there is none of that id.
-    ///
-    /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError>`
-    ///
-    /// # Errors
-    ///
-    /// If the table cannot be read, for example [`KeeperError::Store`].
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError>;
-}
-
-#[async_trait]
-impl Integrations for Arc<Integration> {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Self>, KeeperError> {
-        Ok((self.id() == id).then(|| Self::clone(self)))
+impl TokenKeeper {
+    /// A keeper for the connections in `store`, sealed with `ring`. `integrations` tells which integration a connection
+    /// belongs to: an `Arc<Integration>`, a map, or the app's own table.
+    pub fn builder(
+        store: impl TokenStore + 'static,
+        ring: KeyRing,
+        integrations: impl FindIntegration,
+    ) -> TokenKeeperBuilder {
+        TokenKeeperBuilder::new(Arc::new(store), ring, Arc::new(integrations))
     }
 }
 
-#[async_trait]
-impl Integrations for HashMap<IntegrationId, Arc<Integration>> {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
-        Ok(self.get(id).cloned())
-    }
-}
-
-/// Settings of a [`TokenKeeper`]. Each has a default that is right for most hosts.
+/// Settings of a [`TokenKeeper`]. Each has a default that is right for most apps.
 ///
 /// ```
-/// # use std::sync::Arc;
 /// use std::collections::HashMap;
 /// use std::time::Duration;
+///
 /// use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
 ///
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
@@ -81,7 +44,7 @@ impl Integrations for HashMap<IntegrationId, Arc<Integration>> {
 pub struct TokenKeeperBuilder {
     store: Arc<dyn TokenStore>,
     ring: KeyRing,
-    integrations: Arc<dyn Integrations>,
+    integrations: Arc<dyn FindIntegration>,
     clock: Arc<dyn Clock>,
     lease: Duration,
     patience: Duration,
@@ -92,10 +55,8 @@ pub struct TokenKeeperBuilder {
     on_event: Arc<OnEvent>,
 }
 
-pub(super) type OnEvent = dyn Fn(&KeeperEvent) + Send + Sync;
-
 impl TokenKeeperBuilder {
-    pub(super) fn new(store: Arc<dyn TokenStore>, ring: KeyRing, integrations: Arc<dyn Integrations>) -> Self {
+    fn new(store: Arc<dyn TokenStore>, ring: KeyRing, integrations: Arc<dyn FindIntegration>) -> Self {
         Self {
             store,
             ring,
@@ -119,7 +80,7 @@ impl TokenKeeperBuilder {
     }
 
     /// How long a caller waits for a refresh, its own or another node's, before it gets
-    /// [`Outcome::Retry`](super::Outcome::Retry): 20 s unless set.
+    /// [`KeeperError::Retry`](super::KeeperError::Retry): 20 s unless set.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -168,7 +129,7 @@ impl TokenKeeperBuilder {
         self
     }
 
-    /// Another clock than the system's, for tests.
+    /// Another clock than the system's, for tests: `testing::FakeClock` can be set forward.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self

@@ -2,8 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ConfigError;
-use crate::host::IntegrationId;
-use crate::user::AccountKey;
+use crate::values::account_key::AccountKey;
+use crate::values::integration_id::IntegrationId;
 
 /// Names one connection: one user's stored tokens at one integration. Its text is the account key's.
 ///

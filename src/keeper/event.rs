@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::connection::ConnectionId;
 use crate::error::Error;
-use crate::host::IntegrationId;
-use crate::scope::Scopes;
-use crate::token::TokenNote;
+use crate::values::integration_id::IntegrationId;
+use crate::values::scope::Scopes;
+use crate::values::token::TokenNote;
 
 /// What an administrator should hear of, although no caller is kept waiting by it; see
 /// [`TokenKeeperBuilder::on_event`](super::TokenKeeperBuilder::on_event).
@@ -83,7 +83,7 @@ impl KeeperEvent {
                 target: "codehost_oauth",
                 code,
                 %integration,
-                hint = %cause.hint(),
+                hint = %cause.advice().hint,
                 "the code host does not accept the client id and secret; the tokens are kept"
             ),
         }
@@ -92,3 +92,5 @@ impl KeeperEvent {
     #[cfg(not(feature = "tracing"))]
     pub(super) fn log(&self) {}
 }
+
+pub(super) type OnEvent = dyn Fn(&KeeperEvent) + Send + Sync;

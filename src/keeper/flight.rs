@@ -10,19 +10,45 @@ use tokio::time::Instant;
 use super::binding::Binding;
 use super::client::{self, Client};
 use super::connection::ConnectionId;
+use super::error::KeeperError;
 use super::event::KeeperEvent;
-use super::flights::Takeoff;
+use super::failure::{Failure, is_dead, is_outage, unclear};
+use super::flights::{Admission, RefreshGuard};
 use super::inner::{FIRST_PAUSE, Inner, MAX_PAUSE, Written, in_time};
-use super::outcome::{LoginReason, Outcome};
+use super::login_reason::LoginReason;
+use super::outcome::{Outcome, busy, not_now};
 use super::pauses::Waiting;
 use super::record::Record;
 use super::store::LeaseOwner;
-use super::{busy, not_now};
-use crate::error::{AnswerError, ApiError, Error, KeeperError, TokenError};
+use crate::error::{ApiError, Error};
 use crate::integration::Integration;
-use crate::token::{AccessToken, RefreshToken, TokenSet};
+use crate::values::token::{AccessToken, RefreshToken, TokenSet};
 
-pub(super) struct Flight {
+impl Inner {
+    /// Joins the connection's refresh, or begins it. It runs in a task of its own, so that nobody who goes away can cut
+    /// it off after the platform has spent the refresh token.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        connection: &ConnectionId,
+        integration: Arc<Integration>,
+        unwanted: Option<&AccessToken>,
+        valid: bool,
+    ) -> Result<Admission, KeeperError> {
+        let binding = Binding::of(&integration)?;
+        Ok(self.flights.enter(connection, binding, valid, |guard| {
+            let flight = Flight::new(Arc::clone(self), integration, &guard, unwanted.map(AccessToken::duplicate));
+            tokio::spawn(async move {
+                let result = match flight {
+                    Ok(flight) => flight.run().await,
+                    Err(error) => Err(error),
+                };
+                guard.end(result);
+            });
+        }))
+    }
+}
+
+struct Flight {
     inner: Arc<Inner>,
     integration: Arc<Integration>,
     connection: ConnectionId,
@@ -34,19 +60,19 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(
+    fn new(
         inner: Arc<Inner>,
         integration: Arc<Integration>,
-        takeoff: &Takeoff,
+        guard: &RefreshGuard,
         unwanted: Option<AccessToken>,
     ) -> Result<Self, KeeperError> {
         Ok(Self {
             inner,
             integration,
-            connection: takeoff.connection.clone(),
-            binding: takeoff.binding,
-            client: Arc::clone(&takeoff.client),
-            permits: Arc::clone(&takeoff.permits),
+            connection: guard.connection.clone(),
+            binding: guard.binding,
+            client: Arc::clone(&guard.client),
+            permits: Arc::clone(&guard.permits),
             owner: LeaseOwner::random()?,
             unwanted,
         })
@@ -54,7 +80,7 @@ impl Flight {
 
     /// Takes the lease and refreshes; or waits until whoever has it is done, and reads what they stored. Who waits in
     /// vain goes away empty-handed, never on without the lease.
-    pub(super) async fn run(mut self) -> Result<Outcome, KeeperError> {
+    async fn run(mut self) -> Result<Outcome, KeeperError> {
         let until = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
         let mut pause = FIRST_LOOK;
         let integration = self.connection.integration();
@@ -70,7 +96,7 @@ impl Flight {
                 drop(permit);
                 return self.waits(waiting).await;
             }
-            let landed = match in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await {
+            let ended = match in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await {
                 Ok(true) => self.leased(permit).await,
                 Ok(false) => {
                     drop(permit);
@@ -78,9 +104,9 @@ impl Flight {
                 }
                 Err(error) => Err(error.into()),
             };
-            // Also where the answer got lost. If this fails too the lease ends by itself.
+            // Also where the response got lost. If this fails too the lease ends by itself.
             let released = in_time(self.inner.store.release(&self.connection, &self.owner)).await;
-            if let Some(outcome) = landed.transpose() {
+            if let Some(outcome) = ended.transpose() {
                 return outcome;
             }
             if Instant::now() >= until {
@@ -137,7 +163,7 @@ impl Flight {
         let Some(token) = &record.tokens.refresh_token else {
             return Ok(Some(Outcome::NeedsLogin(LoginReason::NoRefreshToken)));
         };
-        // If this process ends before the answer is stored, the next one knows that the token may be spent.
+        // If this process ends before the response is stored, the next one knows that the token may be spent.
         let mut marked = record.successor()?;
         marked.refreshing_since = Some(self.inner.clock.now());
         match self.write(&record, &marked).await? {
@@ -174,7 +200,7 @@ impl Flight {
     async fn renew(&self, token: &RefreshToken) -> Result<TokenSet, Failure> {
         let refusal = match self.refresh(token).await {
             Err(refusal) if is_dead(&refusal) && self.integration.provider().can_mean_client(&refusal) => refusal,
-            answer => return answer.map_err(Failure::of_refresh),
+            response => return response.map_err(Failure::of_refresh),
         };
         match self.client.is_accepted(self.integration.accepts_client()).await {
             Ok(true) => self.refresh(token).await.map_err(Failure::of_refresh),
@@ -196,14 +222,14 @@ impl Flight {
         loop {
             let pulse = Box::pin(tokio::time::sleep(self.inner.lease.checked_div(3).unwrap_or_default()));
             match select(call, pulse).await {
-                Either::Left((answer, _)) => return answer,
+                Either::Left((response, _)) => return response,
                 Either::Right((_, unfinished)) => call = unfinished,
             }
             self.extend_lease().await;
         }
     }
 
-    /// The record to store for new tokens. They are stored before anything else can go wrong: what the host wants to be sure
+    /// The record to store for new tokens. They are stored before anything else can go wrong: what the app wants to be sure
     /// of is found out behind that, and they are not handed out before.
     fn renewed(&self, mut tokens: TokenSet, old: &Record) -> Result<Record, KeeperError> {
         tokens.received_at = self.inner.clock.now();
@@ -266,6 +292,10 @@ impl Flight {
                 }
                 // A new login, or what another node got: not older than ours.
                 Ok(Written::Conflict(Some(found))) => {
+                    // The login knew the old pair only, so these would live on.
+                    if found.login != new.login && new.is_replaced_by(&found) {
+                        let _ = self.integration.revoke_pair(&new.tokens).await;
+                    }
                     let outcome = self.settle(&found, None);
                     return Ok(outcome.map(by_others).unwrap_or_else(busy));
                 }
@@ -310,7 +340,7 @@ impl Flight {
             }
             tokio::time::sleep(LAST_LOOK).await;
         };
-        let reason = if tried_before { LoginReason::AnswerLost } else { LoginReason::Refused };
+        let reason = if tried_before { LoginReason::ResponseLost } else { LoginReason::Refused };
         let mut dead = found.successor()?;
         let reason = found.dead.clone().unwrap_or(reason);
         dead.dead = Some(reason.clone());
@@ -325,7 +355,7 @@ impl Flight {
 
     /// Neither new tokens nor a final no: what is stored stays. What concerns all connections lets all wait.
     fn failed(&self, record: &Record, cause: Arc<Error>) -> Result<Outcome, KeeperError> {
-        let (integration, asked) = (self.connection.integration(), cause.retry_after());
+        let (integration, asked) = (self.connection.integration(), cause.advice().retry_after);
         let is_rejected = client::is_rejected(&cause);
         let (is_new, after) = self.inner.flights.pauses(integration, self.binding, |pauses| {
             if is_rejected {
@@ -360,45 +390,6 @@ impl Flight {
     /// If this fails the lease may end early. Then another node may begin too, and the compare-and-swap decides.
     async fn extend_lease(&self) {
         let _ = in_time(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await;
-    }
-}
-
-/// Why there are no new tokens, and whether the refresh token was surely not spent for it.
-struct Failure {
-    error: Arc<Error>,
-    is_unspent: bool,
-}
-
-impl Failure {
-    fn of_refresh(error: Error) -> Self {
-        let is_unspent = match &error {
-            Error::Token { .. } | Error::Config(_) => true,
-            Error::Answer { cause, .. } => matches!(cause, AnswerError::RateLimited { .. }),
-            _ => false,
-        };
-        Self { error: Arc::new(error), is_unspent }
-    }
-}
-
-/// Whether the code host says that the refresh token is dead, as the standard has it said: with status 400 or 401. The
-/// same words from a proxy's error page are an outage.
-fn is_dead(error: &Error) -> bool {
-    match error {
-        Error::Token { cause: TokenError::RefreshRejected, answer } => matches!(answer.status().as_u16(), 400 | 401),
-        _ => false,
-    }
-}
-
-/// The code host as a whole does not answer at the moment, or wants to be left alone: 429, 5xx, maintenance.
-fn is_outage(error: &Error) -> bool {
-    matches!(error, Error::Answer { cause, .. } if cause.is_transient())
-}
-
-/// A refusal of which nobody can tell whether it is about the token or the client: an administrator must look.
-fn unclear(refusal: Error) -> Error {
-    match refusal {
-        Error::Token { answer, .. } => Error::Token { cause: TokenError::Refused, answer },
-        error => error,
     }
 }
 

@@ -10,19 +10,19 @@ use tokio::time::Instant;
 use super::binding::Binding;
 use super::client::Client;
 use super::connection::ConnectionId;
+use super::error::KeeperError;
 use super::outcome::Outcome;
 use super::pauses::{Pauses, Waiting};
 use super::shared_result::SharedResult;
-use crate::error::KeeperError;
-use crate::host::IntegrationId;
+use crate::values::integration_id::IntegrationId;
 
 /// How a refresh ended.
-type Landing = SharedResult<Result<Outcome, KeeperError>>;
+type RefreshResult = SharedResult<Result<Outcome, KeeperError>>;
 
 /// What somebody gets who wants a refresh.
-pub(super) enum Entry {
+pub(super) enum Admission {
     /// It is under way, perhaps since now.
-    Flight(Landing),
+    Flight(RefreshResult),
     /// The last one failed a short time ago, or the whole integration must wait.
     Paused(Waiting),
     /// Too many are under way.
@@ -37,7 +37,7 @@ pub(super) struct Flights {
 
 #[derive(Default)]
 struct State {
-    running: HashMap<(ConnectionId, Binding), Landing>,
+    running: HashMap<(ConnectionId, Binding), RefreshResult>,
     groups: HashMap<IntegrationId, HashMap<Binding, Group>>,
     swept_at: Option<Instant>,
 }
@@ -62,30 +62,30 @@ impl Flights {
         connection: &ConnectionId,
         binding: Binding,
         valid: bool,
-        start: impl FnOnce(Takeoff),
-    ) -> Entry {
+        start: impl FnOnce(RefreshGuard),
+    ) -> Admission {
         let mut state = self.lock();
         let key = (connection.clone(), binding);
-        if let Some(landing) = state.running.get(&key) {
-            return Entry::Flight(landing.clone());
+        if let Some(shared) = state.running.get(&key) {
+            return Admission::Flight(shared.clone());
         }
         let group = state.group(connection.integration(), binding, self.limit);
         if let Some(waiting) = group.pauses.waiting(connection) {
-            return Entry::Paused(waiting);
+            return Admission::Paused(waiting);
         }
         let most = if valid { self.limit } else { MAX_FLIGHTS };
         if group.flights >= most {
-            return Entry::Full;
+            return Admission::Full;
         }
         group.flights = group.flights.saturating_add(1);
         let (permits, client) = (Arc::clone(&group.permits), Arc::clone(&group.client));
-        let landing = Landing::new();
-        state.running.insert(key, landing.clone());
+        let shared = RefreshResult::new();
+        state.running.insert(key, shared.clone());
         drop(state);
         let (flights, connection) = (Arc::clone(self), connection.clone());
-        let landed = landing.clone();
-        start(Takeoff { flights, connection, binding, permits, client, landed, left: false });
-        Entry::Flight(landing)
+        let result = shared.clone();
+        start(RefreshGuard { flights, connection, binding, permits, client, result, left: false });
+        Admission::Flight(shared)
     }
 
     /// What is known about who must wait at this integration.
@@ -109,8 +109,8 @@ impl Flights {
     pub(super) async fn finish(&self) {
         loop {
             let next = self.lock().running.values().next().cloned();
-            let Some(landing) = next else { return };
-            landing.wait().await;
+            let Some(shared) = next else { return };
+            shared.wait().await;
         }
     }
 
@@ -145,23 +145,23 @@ impl Group {
     }
 }
 
-/// The right to refresh a connection in this process. Ends with [`land`](Self::land), or when it is dropped.
-pub(super) struct Takeoff {
+/// The right to refresh a connection in this process. Ends with [`end`](Self::end), or when it is dropped.
+pub(super) struct RefreshGuard {
     flights: Arc<Flights>,
     pub(super) connection: ConnectionId,
     pub(super) binding: Binding,
     pub(super) permits: Arc<Semaphore>,
     pub(super) client: Arc<Client>,
-    landed: Landing,
+    result: RefreshResult,
     left: bool,
 }
 
-impl Takeoff {
+impl RefreshGuard {
     /// Tells everybody who waits. Nobody can join any more by then: whoever comes later reads the store, and must not
     /// be told what was true before they came.
-    pub(super) fn land(mut self, result: Result<Outcome, KeeperError>) {
+    pub(super) fn end(mut self, result: Result<Outcome, KeeperError>) {
         self.leave();
-        self.landed.set(result);
+        self.result.set(result);
     }
 
     fn leave(&mut self) {
@@ -186,10 +186,10 @@ impl Takeoff {
     }
 }
 
-impl Drop for Takeoff {
+impl Drop for RefreshGuard {
     fn drop(&mut self) {
         self.leave();
-        self.landed.set(Err(KeeperError::Interrupted));
+        self.result.set(Err(KeeperError::Interrupted));
     }
 }
 
@@ -216,24 +216,24 @@ mod tests {
         let mut takeoffs = Vec::new();
         let mut refused = 0;
         for n in 0..5000 {
-            match flights.enter(&connection(n), HERE, false, |takeoff| takeoffs.push(takeoff)) {
-                Entry::Flight(_) => {}
-                Entry::Full => refused += 1,
-                Entry::Paused { .. } => unreachable!(),
+            match flights.enter(&connection(n), HERE, false, |guard| takeoffs.push(guard)) {
+                Admission::Flight(_) => {}
+                Admission::Full => refused += 1,
+                Admission::Paused { .. } => unreachable!(),
             }
         }
         assert_eq!((takeoffs.len(), refused), (MAX_FLIGHTS, 5000 - MAX_FLIGHTS));
         // Joining needs no room.
-        assert!(matches!(flights.enter(&connection(0), HERE, false, |_| unreachable!()), Entry::Flight(_)));
+        assert!(matches!(flights.enter(&connection(0), HERE, false, |_| unreachable!()), Admission::Flight(_)));
 
         let waiting = tokio::spawn({
             let flights = Arc::clone(&flights);
             async move { flights.finish().await }
         });
-        for takeoff in takeoffs {
+        for guard in takeoffs {
             tokio::task::yield_now().await;
             assert!(!waiting.is_finished());
-            takeoff.land(Err(KeeperError::Interrupted));
+            guard.end(Err(KeeperError::Interrupted));
         }
         waiting.await.unwrap();
         let state = flights.lock();
@@ -246,12 +246,12 @@ mod tests {
         let mut takeoffs = Vec::new();
         let there = Binding::test(2);
         let cause: Arc<crate::error::Error> = Arc::new(crate::error::TransportError::TimedOut.into());
-        flights.enter(&connection(1), HERE, false, |takeoff| takeoffs.push(takeoff));
+        flights.enter(&connection(1), HERE, false, |guard| takeoffs.push(guard));
         flights.pauses(connection(1).integration(), HERE, |pauses| pauses.pause_all(None, &cause));
-        assert!(matches!(flights.enter(&connection(2), HERE, false, |_| unreachable!()), Entry::Paused(_)));
+        assert!(matches!(flights.enter(&connection(2), HERE, false, |_| unreachable!()), Admission::Paused(_)));
         for n in [1, 2] {
-            let entry = flights.enter(&connection(n), there, false, |takeoff| takeoffs.push(takeoff));
-            assert!(matches!(entry, Entry::Flight(_)));
+            let entry = flights.enter(&connection(n), there, false, |guard| takeoffs.push(guard));
+            assert!(matches!(entry, Admission::Flight(_)));
         }
         assert_eq!(takeoffs.len(), 3);
     }

@@ -1,20 +1,20 @@
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, KeeperError};
-use crate::scope::Scopes;
-use crate::token::AccessToken;
+use super::error::KeeperError;
+use super::login_reason::LoginReason;
+use crate::error::Error;
+use crate::values::token::AccessToken;
 
 /// What became of a connection's access token when somebody asked for it.
 ///
 /// ```
 /// use std::time::Duration;
-/// use codehost_oauth::keeper::{LoginReason, Outcome};
+/// use codehost_oauth::{keeper::LoginReason, testing::Outcome};
 ///
-/// assert!(Outcome::NeedsLogin(LoginReason::Refused).into_token().unwrap_err().needs_login());
+/// assert!(Outcome::NeedsLogin(LoginReason::Refused).into_token().unwrap_err().advice().needs_login);
 /// let outage = Outcome::Retry { after: Duration::from_secs(30), cause: None };
-/// assert!(outage.into_token().unwrap_err().is_transient());
+/// assert!(outage.into_token().unwrap_err().advice().is_transient);
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ pub enum Outcome {
     RenewedElsewhere(AccessToken),
     /// The stored access token is good for a while yet: not due, or due while a renewal is not possible at the moment.
     StillValid(AccessToken),
-    /// Only a new login by the person helps.
+    /// Only a new login by the user helps.
     NeedsLogin(LoginReason),
     /// Not now; the stored tokens are kept.
     Retry {
@@ -61,101 +61,19 @@ impl Outcome {
     }
 }
 
-/// Why only a new login helps.
-///
-/// ```
-/// use codehost_oauth::keeper::LoginReason;
-///
-/// assert_eq!(LoginReason::AnswerLost.code(), "refresh_answer_lost");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LoginReason {
-    /// Nothing is stored for this connection.
-    NotConnected,
-    /// The access token has expired, and the platform gave no refresh token.
-    NoRefreshToken,
-    /// The platform does not accept the refresh token any more: revoked, or expired.
-    Refused,
-    /// The same, after an earlier refresh whose answer never came or was never stored: a crash or a broken connection
-    /// at the wrong moment. The platform had most likely spent the token.
-    AnswerLost,
-    /// A refresh gave tokens of another person. They were not used.
-    SubjectChanged,
-    /// The integration asks for more scopes than it did when the user logged in, so calls that need them would be refused.
-    /// The stored tokens are kept, and used again if the integration asks for less.
-    ScopesMissing {
-        /// The scopes that were never asked for and never granted.
-        scopes: Scopes,
-    },
-}
-
-impl LoginReason {
-    /// A stable name for the reason, `snake_case`: for logs, metrics and tests.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotConnected => "not_connected",
-            Self::NoRefreshToken => "no_refresh_token",
-            Self::Refused => "refresh_rejected",
-            Self::AnswerLost => "refresh_answer_lost",
-            Self::SubjectChanged => "refresh_subject_changed",
-            Self::ScopesMissing { .. } => "scopes_missing",
-        }
-    }
-
-    /// The reason as it is stored; `None` for what is never stored.
-    pub(super) fn from_code(code: &str) -> Option<Self> {
-        [Self::Refused, Self::AnswerLost, Self::SubjectChanged].into_iter().find(|reason| reason.code() == code)
+/// What to tell who must wait: whether an administrator can do something about it.
+pub(super) fn not_now(after: Duration, cause: Option<Arc<Error>>) -> Result<Outcome, KeeperError> {
+    match cause {
+        Some(cause) if is_refusal(&cause) => Err(KeeperError::Refused { after, cause }),
+        cause => Ok(Outcome::Retry { after, cause }),
     }
 }
 
-impl fmt::Display for LoginReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotConnected => "nothing is stored for this connection",
-            Self::NoRefreshToken => "the access token has expired and there is no refresh token",
-            Self::Refused => "the code host does not accept the refresh token any more",
-            Self::AnswerLost => "the answer to an earlier refresh was lost",
-            Self::SubjectChanged => "a refresh gave tokens of another person",
-            Self::ScopesMissing { scopes } => {
-                return write!(f, "the integration asks for scopes that this connection lacks: {scopes}");
-            }
-        })
-    }
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Token { response, .. } if response.status().is_client_error())
 }
 
-/// What a call with an access token can end with; see [`TokenKeeper::with_token`](super::TokenKeeper::with_token).
-///
-/// ```
-/// use codehost_oauth::{error::Error, keeper::CallError};
-///
-/// # let transport = codehost_oauth::error::TransportError::TimedOut;
-/// let error: CallError<Error> = Error::from(transport).into();
-/// assert!(matches!(error, CallError::Failed(_)));
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError<E> {
-    /// The API answered 401: it does not accept the access token.
-    #[error("the code host does not accept the access token")]
-    Unauthorized,
-    /// The call failed in another way.
-    #[error("{0}")]
-    Failed(E),
-    /// There is no access token to call with.
-    #[error("{0}")]
-    Keeper(KeeperError),
-}
-
-/// Lets a call of [`Integration`](crate::Integration) end with `?`.
-impl From<Error> for CallError<Error> {
-    fn from(error: Error) -> Self {
-        use crate::error::ApiError;
-        match error {
-            Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected, .. } => {
-                Self::Unauthorized
-            }
-            error => Self::Failed(error),
-        }
-    }
+/// Others are at work; soon there is a response.
+pub(super) fn busy() -> Outcome {
+    Outcome::Retry { after: Duration::from_secs(1), cause: None }
 }

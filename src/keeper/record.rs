@@ -7,14 +7,15 @@ use zeroize::Zeroizing;
 
 use super::binding::client_mark;
 use super::connection::ConnectionId;
-use super::outcome::LoginReason;
+use super::error::KeeperError;
+use super::login_reason::LoginReason;
 use super::store::{Revision, StoredTokens};
-use crate::error::{ConfigError, KeeperError, SealError};
+use crate::error::{ConfigError, SealError};
 use crate::integration::Integration;
 use crate::provider::missing_scopes;
-use crate::scope::{Scope, ScopeDescription, Scopes};
 use crate::seal::{KeyRing, SealContext};
-use crate::token::{AccessToken, Origin, RefreshToken, TokenSet};
+use crate::values::scope::{Scope, ScopeDescription, Scopes};
+use crate::values::token::{AccessToken, RefreshToken, TokenBinding, TokenSet};
 
 /// A connection's tokens and what is known about them.
 pub(super) struct Record {
@@ -122,7 +123,7 @@ impl Record {
         client_id: &str,
     ) -> Result<StoredTokens, KeeperError> {
         let tokens = &self.tokens;
-        let base_url = tokens.access_token.origin().base_url();
+        let base_url = tokens.access_token.binding().base_url();
         let access_token = written(tokens.access_token.expose_for(base_url)?);
         let refresh_token = tokens.refresh_token.as_ref().map(|token| token.expose_for(base_url)).transpose()?;
         let refresh_token = refresh_token.map(written);
@@ -142,17 +143,17 @@ impl Record {
             asked: self.asked.as_ref().map(ToString::to_string),
             scopes_cut: self.scopes_cut,
         };
-        let json = crate::secret::json(&json).map_err(|_| SealError::Malformed)?;
+        let json = crate::values::secret::json(&json).map_err(|_| SealError::Malformed)?;
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 
-    /// Opens what a store holds. `origin` is whose tokens they must be. A token that is dead for another client than
+    /// Opens what a store holds. `binding` is whose tokens they must be. A token that is dead for another client than
     /// `client_id` is not dead: the code host has no other words for a token of another client.
     pub(super) fn open(
         stored: &StoredTokens,
         ring: &KeyRing,
         connection: &ConnectionId,
-        origin: &Origin,
+        binding: &TokenBinding,
         client_id: &str,
     ) -> Result<Self, KeeperError> {
         let json = ring.open(&context(connection), &stored.sealed)?;
@@ -163,12 +164,13 @@ impl Record {
         if json.v != VERSION {
             return Err(SealError::Malformed.into());
         }
-        if json.base_url != origin.base_url().as_str() {
+        if json.base_url != binding.base_url().as_str() {
             return Err(ConfigError::OtherInstance { what: "stored tokens" }.into());
         }
-        let mut tokens = TokenSet::new(AccessToken::new(access_token.to_string(), origin).ok_or(SealError::Malformed)?);
+        let mut tokens =
+            TokenSet::new(AccessToken::new(access_token.to_string(), binding).ok_or(SealError::Malformed)?);
         if let Some(token) = refresh_token {
-            tokens.refresh_token = Some(RefreshToken::new(token.to_string(), origin).ok_or(SealError::Malformed)?);
+            tokens.refresh_token = Some(RefreshToken::new(token.to_string(), binding).ok_or(SealError::Malformed)?);
         }
         if let Some(scopes) = json.scopes {
             tokens.scopes = Some(scopes.parse().map_err(|_| SealError::Malformed)?);
@@ -179,7 +181,7 @@ impl Record {
             revision: stored.revision,
             tokens,
             refreshing_since: json.refreshing_since.map(time),
-            // A reason that a newer version writes is a reason all the same.
+            // A reason that a newer version writes is a reason anyway.
             dead: json
                 .dead
                 .filter(|_| json.dead_for.is_none_or(|mark| mark == client_mark(client_id)))
@@ -326,7 +328,7 @@ struct Owned {
 
 /// Whether a reason is the code host's word to the client that asked.
 fn is_of_client(reason: &LoginReason) -> bool {
-    matches!(reason, LoginReason::Refused | LoginReason::AnswerLost)
+    matches!(reason, LoginReason::Refused | LoginReason::ResponseLost)
 }
 
 /// A token as it stands in the JSON. `"` and `\` would take two bytes each, and a token of nothing else would not fit; no
@@ -386,13 +388,13 @@ mod tests {
     use super::*;
     use crate::BaseUrl;
 
-    fn origin() -> Origin {
-        Origin::new("demo".parse().unwrap(), BaseUrl::constant("https://git.example.com"))
+    fn binding() -> TokenBinding {
+        TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant("https://git.example.com"))
     }
 
     fn record(life: Option<u64>) -> Record {
-        let mut tokens = TokenSet::new(AccessToken::new("access".to_owned(), &origin()).unwrap());
-        tokens.refresh_token = RefreshToken::new("refresh".to_owned(), &origin());
+        let mut tokens = TokenSet::new(AccessToken::new("access".to_owned(), &binding()).unwrap());
+        tokens.refresh_token = RefreshToken::new("refresh".to_owned(), &binding());
         tokens.scopes = Some("api read_user".parse().unwrap());
         tokens.expires_in = life.map(Duration::from_secs);
         tokens.received_at = UNIX_EPOCH + Duration::from_secs(1_000_000);
@@ -405,10 +407,10 @@ mod tests {
         let connection: ConnectionId = "gitlab:demo:42".parse().unwrap();
         let mut before = record(Some(7200));
         before.refreshing_since = Some(UNIX_EPOCH + Duration::from_millis(1_000_000_500));
-        before.dead = Some(LoginReason::AnswerLost);
+        before.dead = Some(LoginReason::ResponseLost);
         before.unverified = true;
         let stored = before.seal(&ring, &connection, "id").unwrap();
-        let after = Record::open(&stored, &ring, &connection, &origin(), "id").unwrap();
+        let after = Record::open(&stored, &ring, &connection, &binding(), "id").unwrap();
         assert!(after.same_pair(&before));
         assert_eq!(after.revision, before.revision);
         assert_eq!((after.refreshing_since, after.dead.clone()), (before.refreshing_since, before.dead.clone()));
@@ -416,11 +418,11 @@ mod tests {
         assert_eq!(after.tokens.expires_at(), before.tokens.expires_at());
         assert!(after.unverified);
 
-        let elsewhere = Origin::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
+        let elsewhere = TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
         let refused = Record::open(&stored, &ring, &connection, &elsewhere, "id").err().unwrap();
         assert_eq!(refused.code(), "other_instance");
         let other: ConnectionId = "gitlab:demo:43".parse().unwrap();
-        assert_eq!(Record::open(&stored, &ring, &other, &origin(), "id").err().unwrap().code(), "seal_rejected");
+        assert_eq!(Record::open(&stored, &ring, &other, &binding(), "id").err().unwrap().code(), "seal_rejected");
     }
 
     /// What the contract of a store lets a record be, and less than it has room for.
@@ -429,21 +431,21 @@ mod tests {
         let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
         let connection: ConnectionId = "gitlab:demo:42".parse().unwrap();
         let base_url: &'static str = Box::leak(format!("https://git.example.com/{}", "a".repeat(2000)).into());
-        let origin = Origin::new("demo".parse().unwrap(), BaseUrl::constant(base_url));
+        let binding = TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant(base_url));
         for byte in ["a", "\"", "\\", "\\\"~"] {
             let token = || byte.repeat(16 * 1024 / byte.len());
-            let mut tokens = TokenSet::new(AccessToken::new(token(), &origin).unwrap());
-            tokens.refresh_token = RefreshToken::new(token(), &origin);
+            let mut tokens = TokenSet::new(AccessToken::new(token(), &binding).unwrap());
+            tokens.refresh_token = RefreshToken::new(token(), &binding);
             let flood: Scopes = (0..100_000).map(|n| format!("{n}{}", "x".repeat(n % 250)).parse().unwrap()).collect();
             tokens.scopes = Some(flood.clone());
             let mut record = Record::of_login(tokens, &flood.iter().take(200).cloned().collect()).unwrap();
             record.refreshing_since = Some(UNIX_EPOCH + Duration::from_secs(10_000_000_000));
-            record.dead = Some(LoginReason::AnswerLost);
+            record.dead = Some(LoginReason::ResponseLost);
             let stored = record.seal(&ring, &connection, "id").unwrap();
             assert!(stored.sealed.len() < 48 * 1024, "{byte}: {}", stored.sealed.len());
-            let read = Record::open(&stored, &ring, &connection, &origin, "id").unwrap();
+            let read = Record::open(&stored, &ring, &connection, &binding, "id").unwrap();
             assert!(read.same_pair(&record));
-            assert_eq!(read.tokens.access_token.expose_for(origin.base_url()).unwrap(), token());
+            assert_eq!(read.tokens.access_token.expose_for(binding.base_url()).unwrap(), token());
             assert!(read.scopes_cut && read.tokens.scopes.unwrap().len() > 10);
         }
     }

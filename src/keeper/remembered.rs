@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::connection::ConnectionId;
 use super::record::{Due, Record};
-use crate::token::{AccessToken, Origin};
+use crate::values::token::{AccessToken, TokenBinding};
 
 /// Bounded by [`MAX_TOKENS`]. Refresh tokens are never in here.
 pub(super) struct Remembered {
@@ -45,14 +45,20 @@ impl Remembered {
     }
 
     /// A token that was read within the freshness and is not due. Nothing waits in here.
-    pub(super) fn token(&self, connection: &ConnectionId, origin: &Origin, clock: &dyn Clock) -> Option<AccessToken> {
+    pub(super) fn token(
+        &self,
+        connection: &ConnectionId,
+        binding: &TokenBinding,
+        clock: &dyn Clock,
+    ) -> Option<AccessToken> {
         if self.is_off() {
             return None;
         }
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let found = state.tokens.get(connection.as_str())?;
-        let good =
-            found.read_at.elapsed() < self.fresh_for && !found.due.is_at(clock.now()) && found.token.origin() == origin;
+        let good = found.read_at.elapsed() < self.fresh_for
+            && !found.due.is_at(clock.now())
+            && found.token.binding() == binding;
         good.then(|| found.token.duplicate())
     }
 
@@ -114,7 +120,7 @@ mod tests {
     use super::*;
     use crate::BaseUrl;
     use crate::keeper::clock::SystemClock;
-    use crate::token::TokenSet;
+    use crate::values::token::TokenSet;
 
     const FRESH: Duration = Duration::from_secs(10);
 
@@ -122,13 +128,13 @@ mod tests {
         format!("gitlab:demo:{n}").parse().unwrap()
     }
 
-    fn origin(base_url: &'static str) -> Origin {
-        Origin::new("demo".parse().unwrap(), BaseUrl::constant(base_url))
+    fn binding(base_url: &'static str) -> TokenBinding {
+        TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant(base_url))
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_and_given_back() {
-        let (remembered, here) = (Remembered::new(FRESH), origin("https://git.example.com"));
+        let (remembered, here) = (Remembered::new(FRESH), binding("https://git.example.com"));
         let keep = |n| {
             let reading = remembered.begin().unwrap();
             let tokens = TokenSet::new(AccessToken::new("access".to_owned(), &here).unwrap());
@@ -136,10 +142,10 @@ mod tests {
         };
         (0..MAX_TOKENS + 1000).for_each(keep);
         assert_eq!(remembered.write().tokens.len(), MAX_TOKENS);
-        let token = |n, origin| remembered.token(&connection(n), origin, &SystemClock);
+        let token = |n, binding| remembered.token(&connection(n), binding, &SystemClock);
         assert!(token(0, &here).is_some() && token(MAX_TOKENS, &here).is_none());
         // The integration has another base URL by now.
-        let elsewhere = origin("https://evil.example.com");
+        let elsewhere = binding("https://evil.example.com");
         assert!(token(0, &elsewhere).is_none());
 
         tokio::time::advance(FRESH).await;
@@ -150,7 +156,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_read_before_a_write_is_not_kept() {
-        let (remembered, here) = (Remembered::new(FRESH), origin("https://git.example.com"));
+        let (remembered, here) = (Remembered::new(FRESH), binding("https://git.example.com"));
         let reading = remembered.begin().unwrap();
         remembered.forget(&connection(0));
         let tokens = || TokenSet::new(AccessToken::new("access".to_owned(), &here).unwrap());

@@ -2,20 +2,21 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{CallbackError, UntrustedText};
-use crate::secret::Secret;
-use crate::wire;
+use crate::util::json;
+use crate::values::secret::Secret;
 
 /// The request with which the browser comes back: an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1).
 ///
-/// It is parsed from the raw query, once and strictly. What it says is not to be seen before
-/// [`PendingLogin::verify`](crate::PendingLogin::verify) has found that it belongs to a pending login.
+/// It is parsed from the raw query, once and strictly. Its values cannot be read: only
+/// [`Integration::finish_login`](crate::Integration::finish_login) uses them, after it has found the pending login that the
+/// callback belongs to.
 ///
 /// ```
 /// use codehost_oauth::Callback;
 ///
 /// let uri = "/oauth/callback/gitlab/demo?code=abc&state=xyz".parse()?;
 /// let callback = Callback::from_uri(&uri)?;
-/// assert_eq!(callback.path(), "/oauth/callback/gitlab/demo");
+/// assert_eq!(callback.path(), Some("/oauth/callback/gitlab/demo"));
 /// assert!(!format!("{callback:?}").contains("abc"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -30,7 +31,8 @@ use crate::wire;
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 pub struct Callback {
-    path: Box<str>,
+    /// None if the app's own page has passed the parameters on.
+    path: Option<Box<str>>,
     pub(super) state: Option<Secret>,
     pub(super) issuer: Option<String>,
     pub(super) outcome: Outcome,
@@ -51,7 +53,50 @@ impl Callback {
     /// [`CallbackError`] if the query is longer than 16 KiB, repeats a parameter, is not UTF-8, holds control
     /// characters, or answers another flow than the code flow.
     pub fn from_uri(uri: &http::Uri) -> Result<Self, CallbackError> {
-        let query = uri.query().unwrap_or_default();
+        Self::read(Some(uri.path()), uri.query().unwrap_or_default())
+    }
+
+    /// The same from a text: a whole URL, or its path and query.
+    ///
+    /// ```
+    /// use codehost_oauth::Callback;
+    ///
+    /// let callback = Callback::parse("https://packages.example.com/oauth/callback/gitlab/demo?code=abc&state=xyz")?;
+    /// assert_eq!(callback.path(), Some("/oauth/callback/gitlab/demo"));
+    /// assert_eq!(Callback::parse("not a URL").unwrap_err().code(), "callback_encoding");
+    /// # Ok::<(), codehost_oauth::error::CallbackError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_uri`](Self::from_uri), and [`CallbackError::Encoding`] if the text is not a URL.
+    pub fn parse(text: &str) -> Result<Self, CallbackError> {
+        Self::from_uri(&text.parse().map_err(|_| CallbackError::Encoding)?)
+    }
+
+    /// The parameters of a callback that arrived at a page of the app's own front end, which has passed them on. The page's
+    /// URL is the integration's [callback URL](crate::Integration::callback_url), so the path is not compared again.
+    ///
+    /// ```
+    /// use codehost_oauth::Callback;
+    ///
+    /// // What the front end has posted: {"code": "abc", "state": "xyz"}.
+    /// let callback = Callback::from_parameters([("code", "abc"), ("state", "xyz")])?;
+    /// assert_eq!(callback.path(), None);
+    /// # Ok::<(), codehost_oauth::error::CallbackError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_uri`](Self::from_uri).
+    pub fn from_parameters<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, CallbackError> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        Self::read(None, &query)
+    }
+
+    fn read(path: Option<&str>, query: &str) -> Result<Self, CallbackError> {
         if query.len() > MAX_QUERY {
             return Err(CallbackError::TooLong);
         }
@@ -80,7 +125,7 @@ impl Callback {
             (None, None) => Outcome::Nothing,
         };
         let state = state.filter(|state| !state.is_empty()).map(Secret::untrusted);
-        Ok(Self { path: uri.path().into(), state, issuer, outcome })
+        Ok(Self { path: path.map(Into::into), state, issuer, outcome })
     }
 
     /// What came as the state, if anything did.
@@ -89,9 +134,9 @@ impl Callback {
         self.state.as_ref()
     }
 
-    /// The path at which the request arrived.
-    pub fn path(&self) -> &str {
-        &self.path
+    /// The path at which the request arrived, if it arrived at the callback URL itself.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 }
 
@@ -110,7 +155,7 @@ const NAMES: [&str; 7] = ["state", "code", "iss", "error", "error_description", 
 /// Form-decodes strictly: a lenient decoder turns bytes that are not UTF-8 into a replacement character, so that two
 /// different texts look the same.
 fn decode(text: &str) -> Result<Cow<'_, str>, CallbackError> {
-    if !text.bytes().fold(false, |any, byte| any | matches!(byte, b'+' | b'%')) {
+    if !text.contains(['+', '%']) {
         return printable(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());
@@ -129,7 +174,7 @@ fn decode(text: &str) -> Result<Cow<'_, str>, CallbackError> {
 }
 
 fn printable(text: Cow<'_, str>) -> Result<Cow<'_, str>, CallbackError> {
-    if wire::has_control(&text) { Err(CallbackError::Encoding) } else { Ok(text) }
+    if json::has_control(&text) { Err(CallbackError::Encoding) } else { Ok(text) }
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -1,4 +1,4 @@
-//! From the redirect to the callback: what the host keeps, what comes back, and whether the two belong together.
+//! From the redirect to the callback: what the app keeps, what comes back, and whether the two belong together.
 
 mod callback;
 mod pending;
@@ -6,22 +6,25 @@ mod purpose;
 mod return_to;
 #[cfg(feature = "seal")]
 mod sealed;
+pub mod web;
 
 pub use self::callback::Callback;
+pub(crate) use self::pending::Expected;
 #[cfg(feature = "axum")]
 pub(crate) use self::pending::LIFE;
-pub use self::pending::{Expected, PendingLogin, PendingLogins};
+pub use self::pending::{PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
 
 use std::fmt;
 
 use crate::error::Error;
-use crate::scope::ScopeDescription;
-use crate::token::TokenSet;
-use crate::user::{EmailTrust, User};
+use crate::values::email::EmailTrust;
+use crate::values::scope::ScopeDescription;
+use crate::values::token::TokenSet;
+use crate::values::user::User;
 
-/// A finished login: who the person is, and the tokens to act for them.
+/// A finished login: who the user is, and the tokens to act for them.
 ///
 /// `Debug` shows the account key and what this crate found out, and nothing that the code host or the browser wrote: neither
 /// names, addresses and scopes nor `return_to`.
@@ -34,7 +37,7 @@ pub struct Login {
     /// The required scopes that were not granted, in the words of their check boxes. Empty if all were, or if the
     /// platform did not say.
     pub missing_scopes: Vec<ScopeDescription>,
-    /// Where the person wanted to go.
+    /// Where the user wanted to go.
     pub return_to: Option<ReturnTo>,
     pub(crate) email_trust: EmailTrust,
 }
@@ -57,7 +60,7 @@ impl Login {
         }
     }
 
-    /// The same, for hosts that need an address; see [`User::require_trusted_email`].
+    /// The same, for apps that need an address; see [`User::require_trusted_email`].
     ///
     /// # Errors
     ///

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -13,19 +12,22 @@ use super::callback::{Callback, Outcome};
 use super::purpose::Purpose;
 use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
-use crate::grant::VerifiedGrant;
-use crate::host::{CallbackUrl, IntegrationId};
-use crate::secret::Secret;
-use crate::token::Origin;
+use crate::provider::grant::VerifiedGrant;
+use crate::values::callback_url::CallbackUrl;
+use crate::values::integration_id::IntegrationId;
+use crate::values::secret::Secret;
+use crate::values::token::TokenBinding;
 
-/// What the host keeps in the browser's session between the redirect and the callback.
+/// What the app keeps in the browser's session between the redirect and the callback.
 ///
 /// It holds the state and the PKCE verifier, so it is serialized for a session store or an encrypted cookie and for
 /// nothing else; a signed cookie is not enough. It is about 300 bytes of JSON, has a version, and shows no secret in
-/// `Debug`. It is good for one hour. Most hosts keep [`PendingLogins`] instead, so that two tabs work.
+/// `Debug`. It is good for one hour. Most apps keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
-    whose: Whose,
-    callback_url: Arc<str>,
+    integration: IntegrationId,
+    /// The base URL and the callback URL, as [`short`] writes them: only to be compared.
+    base_url: Box<str>,
+    callback_url: Box<str>,
     state: Secret,
     verifier: Secret,
     /// Seconds since 1970.
@@ -34,77 +36,28 @@ pub struct PendingLogin {
     return_to: Option<ReturnTo>,
 }
 
-/// Whose tokens the code will give.
-enum Whose {
-    Begun(Origin),
-    /// It was stored meanwhile: the base URL is a text to be compared, and not trusted as a URL.
-    Stored(IntegrationId, Box<str>),
-}
-
-impl Whose {
-    fn integration(&self) -> &IntegrationId {
-        match self {
-            Self::Begun(origin) => origin.integration(),
-            Self::Stored(integration, _) => integration,
-        }
-    }
-
-    /// As it is stored; see [`short`].
-    fn base_url(&self) -> Cow<'_, str> {
-        match self {
-            Self::Begun(origin) => short(origin.base_url().as_str()),
-            Self::Stored(_, base_url) => Cow::Borrowed(base_url),
-        }
-    }
-
-    fn is(&self, expected: &Origin) -> bool {
-        match self {
-            Self::Begun(origin) => origin == expected,
-            Self::Stored(integration, base_url) => {
-                integration == expected.integration() && **base_url == *short(expected.base_url().as_str())
-            }
-        }
-    }
-}
-
-/// What an integration expects of a callback; see [`Integration::expected`](crate::Integration::expected).
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Expected<'a> {
+/// What an integration expects of a callback.
+pub(crate) struct Expected<'a> {
     /// Whose tokens the code will give.
-    pub origin: &'a Origin,
-    /// The integration's callback URL.
-    pub callback_url: &'a CallbackUrl,
+    pub(crate) binding: &'a TokenBinding,
+    pub(crate) callback_url: &'a CallbackUrl,
     /// Who must have sent the browser, if the callback says so (RFC 9207).
-    pub issuer: &'a str,
-    /// What the login is for.
-    pub purpose: Purpose,
-}
-
-impl<'a> Expected<'a> {
-    /// An expectation of somebody who logs in.
-    pub fn new(origin: &'a Origin, callback_url: &'a CallbackUrl, issuer: &'a str) -> Self {
-        Self { origin, callback_url, issuer, purpose: Purpose::LogIn }
-    }
-
-    /// The same for another purpose: a login that was begun for one is not finished for another.
-    #[must_use]
-    pub fn purpose(self, purpose: Purpose) -> Self {
-        Self { purpose, ..self }
-    }
+    pub(crate) issuer: &'a str,
+    pub(crate) purpose: Purpose,
 }
 
 impl PendingLogin {
     /// Begins a login: a state and a PKCE verifier, each of 32 random bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Random`] if the system gives no random bytes.
-    pub fn begin(expected: &Expected<'_>, return_to: Option<ReturnTo>, now: SystemTime) -> Result<Self, ConfigError> {
+    pub(crate) fn begin(
+        expected: &Expected<'_>,
+        return_to: Option<ReturnTo>,
+        now: SystemTime,
+    ) -> Result<Self, ConfigError> {
         let [state, verifier] = Secret::random()?;
         Ok(Self {
-            whose: Whose::Begun(expected.origin.clone()),
-            callback_url: expected.callback_url.text(),
+            integration: expected.binding.integration().clone(),
+            base_url: short(expected.binding.base_url().as_str()).into(),
+            callback_url: short(expected.callback_url.as_str()).into(),
             state,
             verifier,
             begun_at: seconds(now),
@@ -113,15 +66,9 @@ impl PendingLogin {
         })
     }
 
-    /// Finds out whether a callback finishes this login, and consumes it either way.
-    ///
-    /// The order is that of [`VerifyError`]'s variants: state, integration and callback URL, purpose, age, issuer, and only
-    /// then what the code host says.
-    ///
-    /// # Errors
-    ///
-    /// [`VerifyError`]; nothing has been sent to anybody.
-    pub fn verify(
+    /// Finds out whether a callback finishes this login. The order is that of [`VerifyError`]'s variants: state,
+    /// integration and callback URL, purpose, age, issuer, and only then what the code host says.
+    pub(crate) fn verify(
         self,
         callback: Callback,
         expected: &Expected<'_>,
@@ -132,12 +79,12 @@ impl PendingLogin {
             return Err(VerifyError::StateUnknown);
         }
         // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
-        if !self.whose.is(expected.origin) {
+        let binding = expected.binding;
+        if self.integration != *binding.integration() || *self.base_url != *short(binding.base_url().as_str()) {
             return Err(VerifyError::OtherIntegration);
         }
-        let callback_url = expected.callback_url.as_str();
-        if *self.callback_url != *callback_url && *self.callback_url != *short(callback_url)
-            || !expected.callback_url.is_at(callback.path())
+        if *self.callback_url != *short(expected.callback_url.as_str())
+            || !callback.path().is_none_or(|path| expected.callback_url.is_at(path))
         {
             return Err(VerifyError::OtherCallbackUrl);
         }
@@ -169,13 +116,13 @@ impl PendingLogin {
             code,
             verifier: self.verifier,
             callback_url: expected.callback_url.clone(),
-            origin: expected.origin.clone(),
+            binding: binding.clone(),
         })
     }
 
-    /// The integration that the person logs in through.
+    /// The integration that the user logs in through.
     pub fn integration(&self) -> &IntegrationId {
-        self.whose.integration()
+        &self.integration
     }
 
     /// What the login is for.
@@ -183,7 +130,7 @@ impl PendingLogin {
         &self.purpose
     }
 
-    /// Where the person wanted to go.
+    /// Where the user wanted to go.
     pub fn return_to(&self) -> Option<&ReturnTo> {
         self.return_to.as_ref()
     }
@@ -362,9 +309,9 @@ impl PendingLogin {
     fn store<S: Serializer>(&self, return_to: Option<&ReturnTo>, serializer: S) -> Result<S::Ok, S::Error> {
         let stored = Stored {
             v: VERSION,
-            integration: self.integration().as_str(),
-            base_url: &self.whose.base_url(),
-            callback_url: &short(&self.callback_url),
+            integration: self.integration.as_str(),
+            base_url: &self.base_url,
+            callback_url: &self.callback_url,
             state: self.state.expose(),
             verifier: self.verifier.expose(),
             begun_at: self.begun_at,
@@ -382,7 +329,7 @@ impl<'de> Deserialize<'de> for PendingLogin {
             v: u8,
             integration: String,
             base_url: Box<str>,
-            callback_url: String,
+            callback_url: Box<str>,
             state: String,
             verifier: String,
             begun_at: u64,
@@ -395,8 +342,9 @@ impl<'de> Deserialize<'de> for PendingLogin {
             return Err(invalid());
         }
         Ok(Self {
-            whose: Whose::Stored(stored.integration.parse().map_err(|_| invalid())?, stored.base_url),
-            callback_url: stored.callback_url.into(),
+            integration: stored.integration.parse().map_err(|_| invalid())?,
+            base_url: stored.base_url,
+            callback_url: stored.callback_url,
             state: secret(stored.state).ok_or_else(invalid)?,
             verifier: secret(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,

@@ -1,10 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, TextFault};
 
 /// What a login is for. It is fixed when the login begins and compared when it comes back.
 ///
-/// A host that lets a signed-in person connect a second account must not take the one for the other: whoever could
+/// An app that lets a signed-in user connect a second account must not take the one for the other: whoever could
 /// finish a connection as a login, or finish it as somebody else, would have an account that is not theirs.
 ///
 /// Source: draft-ietf-oauth-security-topics-update section 2.3 (the same user finishes what they began).
@@ -26,26 +26,31 @@ pub enum Purpose {
     /// Whoever comes back is logged in.
     #[default]
     LogIn,
-    /// Whoever comes back is connected to an account of the host's own.
+    /// Whoever comes back is connected to an account of the app's own.
     #[non_exhaustive]
     Connect {
-        /// The host's own id of the person who is signed in.
+        /// The app's own id of the user who is signed in.
         user_id: Box<str>,
     },
 }
 
 impl Purpose {
-    /// Connecting an account to the host's user `user_id`, who is signed in.
+    /// Connecting an account to the app's user `user_id`, who is signed in.
     ///
     /// # Errors
     ///
     /// [`ConfigError::UserId`] if the id is empty, longer than 255 bytes, or has control characters.
     pub fn connect(user_id: &str) -> Result<Self, ConfigError> {
-        let valid = (1..=MAX_USER_ID).contains(&user_id.len()) && !user_id.chars().any(char::is_control);
-        if valid { Ok(Self::Connect { user_id: user_id.into() }) } else { Err(ConfigError::UserId) }
+        // Every byte of a character outside ASCII is allowed; the control characters above ASCII are looked for.
+        let fault = TextFault::of(user_id, MAX_USER_ID, |byte| !byte.is_ascii_control())
+            .or_else(|| user_id.contains(char::is_control).then_some(TextFault::Character));
+        match fault {
+            Some(fault) => Err(ConfigError::UserId(fault)),
+            None => Ok(Self::Connect { user_id: user_id.into() }),
+        }
     }
 
-    /// The host's user that an account is to be connected to; `None` for a login.
+    /// The app's user that an account is to be connected to; `None` for a login.
     pub fn user_id(&self) -> Option<&str> {
         match self {
             Self::LogIn => None,
@@ -71,7 +76,7 @@ impl TryFrom<String> for Purpose {
         match text.strip_prefix(CONNECT) {
             Some(user_id) => Self::connect(user_id),
             None if text == LOG_IN => Ok(Self::LogIn),
-            None => Err(ConfigError::UserId),
+            None => Err(ConfigError::UserId(TextFault::Character)),
         }
     }
 }

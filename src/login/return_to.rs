@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
-/// A path on the host itself to return to after the login: `/projects?tab=1`.
+/// A path on the app itself to return to after the login: `/projects?tab=1`.
 ///
 /// It begins with one slash and holds nothing that a browser would read as the beginning of another address, so it
-/// cannot lead away from the host (RFC 9700 section 4.11.1). It travels in the pending login, never in a URL.
+/// cannot lead away from the app (RFC 9700 section 4.11.1). It travels in the pending login, never in a URL.
 ///
 /// ```
 /// use codehost_oauth::ReturnTo;

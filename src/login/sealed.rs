@@ -43,8 +43,13 @@ impl PendingLogins {
         self.seal_within(MAX_TEXT, ring, now)
     }
 
-    /// The same, in at most `max` characters.
-    pub(crate) fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
+    /// The same in at most `max` characters, for a response that has other cookies to set too: the oldest logins are dropped
+    /// first, then the path to return to.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal); [`SealError::TooLarge`] if not even the newest login fits.
+    pub fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
         let expires_at = seconds(now).saturating_add(LIFE.as_secs());
         if self.is_empty() {
             return seal(&Payload { expires_at, logins: [(); 0] }, max, ring)?.ok_or(SealError::TooLarge);
@@ -90,7 +95,7 @@ const MAX_TEXT: usize = 2400;
 
 /// `None` if it is longer than `max`.
 fn seal<T: Serialize>(payload: &Payload<T>, max: usize, ring: &KeyRing) -> Result<Option<String>, SealError> {
-    let json = crate::secret::json(payload).map_err(|_| SealError::Malformed)?;
+    let json = crate::values::secret::json(payload).map_err(|_| SealError::Malformed)?;
     let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
     Ok(Some(text).filter(|text| text.len() <= max))
 }
@@ -105,8 +110,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::token::Origin;
-    use crate::{BaseUrl, CallbackUrl, Expected, Host, PendingLogin};
+    use crate::login::Expected;
+    use crate::values::token::TokenBinding;
+    use crate::{BaseUrl, CallbackUrl, PendingLogin, PublicUrl, Purpose};
 
     fn ring() -> KeyRing {
         KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
@@ -114,10 +120,11 @@ mod tests {
 
     fn pending(return_to: &str) -> PendingLogin {
         let base = BaseUrl::constant("https://git.example.com");
-        let origin = Origin::new("demo".parse().unwrap(), base);
-        let host: Host = "https://packages.example.com".parse().unwrap();
-        let callback = CallbackUrl::new(&host, "gitlab", origin.integration());
-        let expected = Expected::new(&origin, &callback, "https://git.example.com");
+        let binding = TokenBinding::new("demo".parse().unwrap(), base);
+        let host: PublicUrl = "https://packages.example.com".parse().unwrap();
+        let callback = CallbackUrl::new(&host, "gitlab", binding.integration());
+        let issuer = "https://git.example.com";
+        let expected = Expected { binding: &binding, callback_url: &callback, issuer, purpose: Purpose::LogIn };
         PendingLogin::begin(&expected, Some(return_to.parse().unwrap()), SystemTime::now()).unwrap()
     }
 

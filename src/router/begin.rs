@@ -6,19 +6,18 @@ use http::header::SET_COOKIE;
 
 use super::failure::login_path;
 use super::flights::StateId;
-use super::head::{MAX_LOCATION, is_elsewhere, is_framed};
-use super::keep::app_session;
+use super::head::{MAX_LOCATION, is_framed, is_other_host};
 use super::routes::{field, form, see_other};
-use super::{CsrfToken, Failure, LoginPage, Logins, RequestHead, page};
+use super::{CsrfToken, Failure, LoginPage, LoginRoutes, RequestHead, page};
 use crate::error::{ConfigError, Error};
 use crate::integration::LoginStart;
 use crate::login::ReturnTo;
 use crate::observe;
 
-impl Logins {
+impl LoginRoutes {
     pub(super) async fn login_page(&self, id: &str, request: &mut RequestHead) -> Response {
         let query = request.uri.query().unwrap_or_default().as_bytes().to_vec();
-        // A path that leads elsewhere is forgotten, not followed.
+        // A path that leads to another site is ignored.
         let return_to: Option<ReturnTo> = field(&query, "return_to").and_then(|path| path.parse().ok());
         let was_sent = field(&query, SENT).is_some();
         match self.try_login_page(id, request, return_to.clone(), was_sent).await {
@@ -39,16 +38,16 @@ impl Logins {
         if is_framed(request) {
             return Ok(page::framed(&link.label, &login_path(link.url.path(), return_to.as_ref())));
         }
-        // The cookies would be that host's, and the code host sends the browser to the public one. Once: behind a proxy
-        // that writes another host into each request, it always looks like that.
-        if !was_sent && is_elsewhere(request, &self.0.public_url) {
+        // Cookies of this host name would not be sent to the callback at the public URL. Redirect only once: behind a proxy
+        // that replaces the host of each request, every request seems to be at another host.
+        if !was_sent && is_other_host(request, &self.0.public_url) {
             let path = login_path(link.url.as_str(), return_to.as_ref());
             let sign = if path.contains('?') { '&' } else { '?' };
             return Ok(see_other(&format!("{path}{sign}{SENT}=1")));
         }
         let csrf_token = self.csrf_token(request).await?;
         let page = LoginPage { link, csrf_token: csrf_token.as_str(), return_to };
-        let mut response = self.0.host.login_page(request, page).await;
+        let mut response = self.0.handler.login_page(request, page).await;
         if let Some(cookie) = csrf_token.set_cookie() {
             response.headers_mut().append(SET_COOKIE, cookie.clone());
         }
@@ -90,43 +89,43 @@ impl Logins {
         };
         self.0.flights.begun(StateId::of(pending.state()));
         let location = redirect_to.as_str();
-        let mut response = if location.len() > MAX_LOCATION { page::onward(location) } else { see_other(location) };
-        for cookie in self.0.keep.insert(request, pending, location.len().min(MAX_LOCATION)).await? {
+        let mut response = if location.len() > MAX_LOCATION { page::redirect(location) } else { see_other(location) };
+        for cookie in self.0.backend.insert(request, pending, location.len().min(MAX_LOCATION)).await? {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
     }
 
-    pub(super) async fn log_out(&self, request: &mut RequestHead, body: Body) -> Result<Response, Failure> {
+    pub(super) async fn log_out_of(&self, request: &mut RequestHead, body: Body) -> Result<Response, Failure> {
         let form = form(body).await?;
         self.verify_csrf(request, &field(&form, CsrfToken::FIELD).unwrap_or_default()).await?;
-        let mut response = self.0.host.logged_out(request).await;
-        if app_session(request).is_none() && response.extensions_mut().remove::<DefaultLogOut>().is_some() {
+        let mut response = self.0.handler.logged_out(request).await;
+        if self.0.backend.session(request).is_none() && response.extensions_mut().remove::<DefaultLogOut>().is_some() {
             observe::error(
-                "a log-out ended no session: implement LoginHost::logged_out, which must end the app's own session, or mount \
+                "a log-out ended no session: implement LoginHandler::logged_out, which must end the app's own session, or mount \
                  the routes below the session layer of tower-sessions 0.15",
             );
         }
-        for cookie in self.0.keep.end(request, &self.0.flights).await? {
+        for cookie in self.0.backend.end(request, &self.0.flights).await? {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
     }
 
-    /// Tells, once, that a browser has come back without the session that it left with.
-    pub(super) fn tell_of_lost_session(&self) {
-        if !self.0.told.swap(true, std::sync::atomic::Ordering::Relaxed) {
+    /// Logs, once, that a browser came back without its session.
+    pub(super) fn warn_of_lost_session(&self) {
+        if !self.0.has_warned.swap(true, std::sync::atomic::Ordering::Relaxed) {
             observe::warn(
-                "a browser came back from the code host without the session cookie that it left with: set the session \
-                 layer's cookie to SameSite=Lax; SameSite=Strict, which is tower-sessions' default, is not sent then",
+                "a browser came back from the code host without its session cookie: set the session \
+                 layer's cookie to SameSite=Lax; with SameSite=Strict, tower-sessions' default, browsers do not send it at the callback",
             );
         }
     }
 }
 
-/// Marks the answer of a host that has none of its own.
+/// Marks the response of the default `logged_out`.
 #[derive(Clone)]
 pub(super) struct DefaultLogOut;
 
-/// The field of a query that says that the public URL has been sent to already.
+/// The query field of a request that was redirected to the public URL.
 const SENT: &str = "at_public_url";

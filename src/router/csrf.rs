@@ -2,10 +2,10 @@ use axum::response::{IntoResponseParts, ResponseParts};
 use http::HeaderValue;
 use http::header::SET_COOKIE;
 
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
-/// A browser's CSRF token: put it into a hidden field of every form, and into the answer as well, since it may have to
-/// set a cookie: `(token, Html(page)).into_response()`.
+/// A browser's CSRF token. Put it into a hidden field of every form, and into the response, because it may have to set a
+/// cookie: `(token, Html(page)).into_response()`.
 #[derive(Debug)]
 pub struct CsrfToken {
     text: Secret,

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::HostError;
-use crate::error::{Advice, Audience, Error, advised};
-use crate::host::{Host, IntegrationId};
+use crate::error::{Advice, AppError, Error, advised};
 use crate::integration::Integration;
 use crate::login::ReturnTo;
-use crate::percent::{Plain, push_encoded};
+use crate::values::integration_id::IntegrationId;
+use crate::values::public_url::PublicUrl;
 
-/// Why a request to one of the routes did not do what it should, and at which integration.
+/// Why a request to one of the routes failed, and at which integration.
 ///
 /// ```
 /// use codehost_oauth::error::{Error, VerifyError};
@@ -22,21 +22,23 @@ use crate::percent::{Plain, push_encoded};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What happened.
+    /// The cause.
     pub cause: FailureCause,
-    /// Where, if that is known.
+    /// The integration, if it is known.
     pub integration: Option<Arc<Integration>>,
-    /// Where the user wanted to go, if that is known.
+    /// The path to which the user wanted to return, if it is known.
     pub return_to: Option<ReturnTo>,
-    /// The path of the login link, or that of the app's first page.
-    way: String,
+    /// The path of the login link, or that of the app's start page.
+    path: String,
     has_login: bool,
     is_logged: bool,
+    /// Whether the app runs on its developer's machine.
+    is_development: bool,
 }
 
 impl Failure {
-    /// The path of a link that leads on: the login link with the `return_to` that was wanted, or the app's first page if
-    /// there is no integration to log in through. Every page about a failure should show it.
+    /// The path with which the user can go on: the login link with its `return_to`, or the app's start page if there is no
+    /// integration to log in with. Show it as a link on every page about a failure.
     ///
     /// ```
     /// use codehost_oauth::router::{Failure, FailureCause};
@@ -45,24 +47,32 @@ impl Failure {
     /// ```
     pub fn way_on(&self) -> String {
         match &self.return_to {
-            Some(path) if self.has_login => login_path(&self.way, Some(path)),
-            _ => self.way.clone(),
+            Some(path) if self.has_login => login_path(&self.path, Some(path)),
+            _ => self.path.clone(),
         }
     }
 
-    /// Says where it leads on from here, unless that is known.
-    pub(super) fn leads_on(&mut self, public_url: &Host, id: Option<&IntegrationId>, return_to: Option<ReturnTo>) {
+    /// Sets what [`way_on`](Self::way_on) returns.
+    pub(super) fn set_way_on(
+        &mut self,
+        public_url: &PublicUrl,
+        id: Option<&IntegrationId>,
+        return_to: Option<ReturnTo>,
+    ) {
         let gone = matches!(self.cause, FailureCause::UnknownIntegration);
         let id = id.filter(|_| !gone);
         self.has_login = id.is_some();
-        self.way = match id {
-            Some(id) => public_url.url().endpoint(&["login", id.as_str()]).path().to_owned(),
-            None => public_url.path().to_owned(),
+        self.path = match (id, &self.integration) {
+            (None, _) => public_url.path().to_owned(),
+            (Some(_), Some(integration)) => integration.login_link().url.path().to_owned(),
+            // The app could not look it up now.
+            (Some(id), None) => public_url.url().page(&["login", id.as_str()]).path().to_owned(),
         };
+        self.is_development = public_url.url().is_loopback();
         self.return_to = self.return_to.take().or(return_to);
     }
 
-    /// One that has been logged where it happened.
+    /// A failure that has been logged already.
     pub(super) fn logged(error: Error) -> Self {
         Self { is_logged: true, ..error.into() }
     }
@@ -71,23 +81,26 @@ impl Failure {
         self.is_logged
     }
 
+    /// Cause and hint for the developer, if the app's public URL is a loopback address.
+    pub(super) fn details(&self) -> Option<String> {
+        self.is_development.then(|| format!("{}. {}", self.cause, self.cause.advice().hint))
+    }
+
     pub(super) fn has_login(&self) -> bool {
         self.has_login
     }
 }
 
-/// A login link with where to go afterwards.
+/// A login link with the path to return to.
 pub(super) fn login_path(path: &str, return_to: Option<&ReturnTo>) -> String {
     let Some(return_to) = return_to else {
         return path.to_owned();
     };
-    let mut text = format!("{path}?return_to=").into_bytes();
-    push_encoded(&mut text, return_to.as_str(), &QUERY);
-    String::from_utf8_lossy(&text).into_owned()
+    format!("{path}?return_to={}", utf8_percent_encode(return_to.as_str(), QUERY))
 }
 
-/// What may stand in the value of a query's field as it is.
-static QUERY: Plain = Plain::new(b"-._~/");
+/// What is percent-encoded in a query: all but unreserved characters (RFC 3986 section 2.3) and slashes.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 impl<T: Into<FailureCause>> From<T> for Failure {
     fn from(cause: T) -> Self {
@@ -95,68 +108,64 @@ impl<T: Into<FailureCause>> From<T> for Failure {
             cause: cause.into(),
             integration: None,
             return_to: None,
-            way: "/".to_owned(),
+            path: "/".to_owned(),
             has_login: false,
             is_logged: false,
+            is_development: false,
         }
     }
 }
 
-/// What happened.
+/// The cause of a [`Failure`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FailureCause {
-    /// The login itself failed, or was not allowed.
+    /// The login failed, or the user did not allow it.
     #[error(transparent)]
     Login(#[from] Error),
-    /// No integration has that id.
-    #[error("there is no such integration")]
+    /// The app has no integration with this id.
+    #[error("the app has no integration with this ID")]
     UnknownIntegration,
-    /// The form was not sent by a page of this host in this browser.
+    /// The form was not sent by a page of this app in this browser.
     #[error("the form has no valid CSRF token")]
     Csrf,
-    /// Nobody is signed in that an account could be connected to.
+    /// An account was to be connected, but nobody is signed in.
     #[error("nobody is signed in")]
     NotSignedIn,
-    /// The browser was logged out while its login was under way.
-    #[error("the browser was logged out while its login was under way")]
+    /// The user logged out while the login was in progress.
+    #[error("the user logged out while the login was in progress")]
     LoggedOut,
-    /// The integration has been deleted, or leads to another code host or OAuth application, since the login was sent.
-    #[error("the integration was deleted or changed while a login was under way")]
+    /// The integration was deleted, or now has another code host or OAuth application than when the login began.
+    #[error("the integration was deleted or changed while the login was in progress")]
     IntegrationChanged,
-    /// The routes are not below a session layer, or it is of another version.
-    #[error(
-        "the request has no session of tower-sessions-core 0.15: the routes are not below a session layer, or it is of \
-         another version of tower-sessions"
-    )]
-    NoSessionLayer,
+    /// The routes are not below the session layer, or it is of another version.
+    #[error("the request has no session: it did not pass through {layer}")]
+    NoSessionLayer {
+        /// The layer that should have added the session: [`Sessions::layer`](super::Sessions::layer).
+        layer: &'static str,
+    },
     /// The session store failed.
     #[error("the session could not be read or stored")]
-    Session(#[source] HostError),
-    /// The host itself failed.
-    #[error("the host failed")]
-    Host(#[source] HostError),
+    Session(#[source] AppError),
+    /// The app's [`LoginHandler`](super::LoginHandler) failed.
+    #[error("the app's login handler failed")]
+    App(#[source] AppError),
 }
 
 impl FailureCause {
-    /// The status of a page about it.
+    /// The HTTP status of a page about it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Login(_) if self.is_hidden() => StatusCode::BAD_GATEWAY,
-            Self::Login(error) => match error.audience() {
-                Audience::User => StatusCode::BAD_REQUEST,
-                Audience::CodeHost => StatusCode::BAD_GATEWAY,
-                Audience::Administrator | Audience::Operator => StatusCode::INTERNAL_SERVER_ERROR,
-            },
+            Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
             Self::Csrf | Self::NotSignedIn => StatusCode::FORBIDDEN,
             Self::LoggedOut | Self::IntegrationChanged => StatusCode::BAD_REQUEST,
-            Self::NoSessionLayer | Self::Session(_) | Self::Host(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// What strangers may read of [`code`](Self::code): one code for everything that went wrong on the way to the code
-    /// host. Which it was would tell them about the network behind this host.
+    /// The [`code`](Self::code) that anybody may read. All failures between the app and the code host have the same one: the
+    /// cause would tell strangers about the app's network.
     ///
     /// ```
     /// use codehost_oauth::{error::{Error, TransportError}, router::FailureCause};
@@ -168,13 +177,25 @@ impl FailureCause {
         if self.is_hidden() { "instance_unreachable" } else { self.code() }
     }
 
-    fn is_hidden(&self) -> bool {
-        matches!(self, Self::Login(Error::Transport(_) | Error::Answer { .. }))
+    /// What to check if this happens to every user.
+    pub(super) fn operator_note(&self) -> Option<&'static str> {
+        match self {
+            Self::Login(Error::Verify(cause)) => cause.operator_note(),
+            Self::Csrf => Some(
+                "if this happens to everybody, look for: a form without the CSRF token of its page; no session layer around \
+                 the routes; a Secure cookie on plain HTTP; a page at another host name than the public URL's",
+            ),
+            _ => None,
+        }
     }
 
-    fn advice(&self) -> Advice {
+    fn is_hidden(&self) -> bool {
+        matches!(self, Self::Login(Error::Transport(_) | Error::Response { .. }))
+    }
+
+    fn advise(&self) -> Advice {
         match self {
-            Self::Login(error) => error.advice(),
+            Self::Login(error) => error.advise(),
             Self::UnknownIntegration => {
                 Advice::user("integration_unknown", "Check the link, or ask whoever gave it to you for a new one.")
             }
@@ -185,26 +206,26 @@ impl FailureCause {
             Self::NotSignedIn => Advice::user("not_signed_in", "Log in first, then connect the account."),
             Self::LoggedOut => Advice::user(
                 "logged_out",
-                "You have logged out meanwhile. Start the login again if you want to log in.",
+                "Start the login again if you want to log in: you logged out while it was in progress.",
             ),
             Self::IntegrationChanged => {
-                Advice::user("integration_changed", "This login has just been changed. Start it again.")
+                Advice::user("integration_changed", "Start the login again: its settings have just been changed.")
             }
-            Self::NoSessionLayer => Advice::operator(
+            Self::NoSessionLayer { layer } => Advice::operator(
                 "no_session_layer",
-                "Mount the routes below a `SessionManagerLayer` of tower-sessions 0.15.",
+                format!("Mount the routes below {layer}. Sessions of a layer of another version are not found."),
             )
             .public(TRY_LATER),
             Self::Session(_) => {
-                Advice::operator("session", "Look into the session store and its log.").public(TRY_LATER).transient()
+                Advice::operator("session", "Check the session store and its log.").public(TRY_LATER).transient()
             }
-            Self::Host(_) => {
-                Advice::operator("host", "Look into the source of this error.").public(TRY_LATER).transient()
-            }
+            Self::App(_) => Advice::operator("app", "Fix the cause, which is the `source()` of this error.")
+                .public(TRY_LATER)
+                .transient(),
         }
     }
 }
 
-const TRY_LATER: &str = "Something went wrong here. Please try again later.";
+const TRY_LATER: &str = "This app has a problem at the moment. Please try again later.";
 
 advised!(FailureCause);

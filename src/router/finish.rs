@@ -3,129 +3,137 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::Uri;
 
-use super::flights::{Flight, Landing, REPEATED, StateId, Takeoff};
+use super::backend::{FinishedLogin, StoredLogin};
+use super::flights::{Flight, FlightGuard, FlightStart, REPEATED, StateId};
 use super::head::{has_cookie, is_same_site};
-use super::keep::{Done, Found, app_session, is_there};
 use super::routes::see_other;
-use super::{Failure, FailureCause, Logins, RequestHead};
-use crate::error::{Error, VerifyError};
+use super::{Failure, FailureCause, LoginRoutes, RequestHead};
+use crate::error::{CallbackError, Error, VerifyError};
 use crate::integration::Integration;
 use crate::login::{Callback, Login, PendingLogin, Purpose, ReturnTo};
 use crate::observe;
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
-impl Logins {
-    pub(super) async fn finish(&self, id: &str, request: &mut RequestHead, uri: &Uri) -> Response {
-        // Whoever repeats a callback repeats all of it.
-        let whole = format!("{}?{}", uri.path(), uri.query().unwrap_or_default());
-        let (state, flight) = match self.join(id, request, uri, &whole).await {
+impl LoginRoutes {
+    /// `id` is the integration's id if the path has one. Otherwise the pending login has it.
+    pub(super) async fn finish(
+        &self,
+        id: Option<&str>,
+        request: &mut RequestHead,
+        callback: Result<Callback, CallbackError>,
+        content: &str,
+    ) -> Response {
+        let (state, flight) = match self.join(id, request, callback, content).await {
             Ok(Joined::Flight(flight)) => (flight.state, flight),
             Ok(Joined::Finished { return_to }) => {
                 let path = return_to.as_ref().map_or(self.0.public_url.path(), ReturnTo::as_str);
                 return see_other(path);
             }
-            Err(failure) => return self.failed(request, failure, Some(id), None).await,
+            Err(failure) => return self.failed(request, failure, id, None).await,
         };
-        let done = Done { state, return_to: flight.return_to.as_ref(), is_login: flight.user_id.is_none() };
-        match self.arrive(id, request, &flight, &done).await {
+        let done = FinishedLogin { state, return_to: flight.return_to.as_ref(), is_login: flight.user_id.is_none() };
+        match self.complete(request, &flight, &done).await {
             Ok(mut response) => {
-                self.0.keep.set_cookies(request, state, Some(&done), &mut response);
+                self.0.backend.set_cookies(request, state, Some(&done), &mut response);
                 response
             }
             Err(failure) => {
-                let mut response = self.failed(request, failure, Some(id), flight.return_to.clone()).await;
-                self.0.keep.set_cookies(request, state, None, &mut response);
+                let mut response = self.failed(request, failure, Some(&flight.id), flight.return_to.clone()).await;
+                self.0.backend.set_cookies(request, state, None, &mut response);
                 response
             }
         }
     }
 
-    /// The flight that a callback begins, or that it has begun already.
-    async fn join(&self, id: &str, request: &mut RequestHead, uri: &Uri, whole: &str) -> Result<Joined, Failure> {
-        let callback = Callback::from_uri(uri).map_err(Error::from)?;
+    /// The flight that this callback begins, or that an earlier one with the same content has begun.
+    async fn join(
+        &self,
+        id: Option<&str>,
+        request: &mut RequestHead,
+        callback: Result<Callback, CallbackError>,
+        content: &str,
+    ) -> Result<Joined, Failure> {
+        let callback = callback.map_err(Error::from)?;
         let state = callback.state().map(StateId::of).ok_or_else(|| Error::from(VerifyError::StateMissing))?;
-        let session = app_session(request).and_then(|session| session.id()).map(|id| id.to_string());
+        let session = self.session_id(request);
         let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-        if let Some(flight) = self.0.flights.again(state, whole, holds) {
+        if let Some(flight) = self.0.flights.again(state, content, holds) {
             return Ok(Joined::Flight(flight));
         }
-        match self.0.keep.find(request, &callback).await? {
-            Found::Pending { login, binding } => {
-                let flight = self.take_off(id, request, callback, *login, binding, whole).await;
+        match self.0.backend.find(request, &callback).await? {
+            StoredLogin::Pending { login, binding } => {
+                let id = id.unwrap_or_else(|| login.integration().as_str()).to_owned();
+                let flight = self.begin_flight(id, request, callback, *login, binding, content).await;
                 Ok(Joined::Flight(flight.ok_or_else(|| Error::from(VerifyError::StateUnknown))?))
             }
-            Found::Finished { return_to } => {
+            StoredLogin::Finished { return_to } => {
                 self.0.flights.confirm(state);
                 Ok(Joined::Finished { return_to })
             }
-            Found::Nothing => {
-                let lost = session.is_none() && self.0.keep.needs_session() && !is_same_site(request);
+            StoredLogin::Nothing => {
+                let lost = session.is_none() && self.0.backend.needs_session() && !is_same_site(request);
                 if lost && self.0.flights.has_begun(state) {
-                    self.tell_of_lost_session();
+                    self.warn_of_lost_session();
                 }
                 Err(Error::from(VerifyError::StateUnknown).into())
             }
         }
     }
 
-    /// Begins the flight, on a task of its own: the code works once, so a request that is dropped must not end it.
-    async fn take_off(
+    /// Begins the flight on a task of its own: the code works once, so the flight must go on if the request is dropped.
+    async fn begin_flight(
         &self,
-        id: &str,
+        id: String,
         request: &mut RequestHead,
         callback: Callback,
         pending: PendingLogin,
         binding: Secret,
-        whole: &str,
+        content: &str,
     ) -> Option<Arc<Flight>> {
         let state = StateId::of(pending.state());
-        let session = match is_there(request).await {
-            Ok(true) => app_session(request).and_then(|session| session.id()).map(|id| id.to_string()),
-            _ => None,
-        };
-        // A login that fails here is spent all the same.
-        let prepared = self.prepare(id, request, pending.purpose()).await;
-        let (integration, user_id) = match &prepared {
+        let session = self.0.backend.stored_session(request).await.unwrap_or_default();
+        // If this fails, the pending login is used up in any case.
+        let resolved = self.resolve(&id, request, pending.purpose()).await;
+        let (integration, user_id) = match &resolved {
             Ok((integration, user_id)) => (Some(Arc::clone(integration)), user_id.clone()),
             Err(_) => (None, pending.purpose().user_id().map(str::to_owned)),
         };
         let return_to = pending.return_to().cloned();
-        let takeoff = Takeoff { state, integration, user_id, return_to, session, binding };
-        // Nothing is awaited from here to the task: a flight that has begun lands.
-        let flight = match self.0.flights.take_off(takeoff, whole) {
+        let start = FlightStart { state, id, integration, user_id, return_to, session, binding };
+        // No `await` from here to the task, so that a flight that has begun always ends.
+        let flight = match self.0.flights.begin(start, content) {
             Some(flight) => flight,
             None => {
-                let session = app_session(request).and_then(|session| session.id()).map(|id| id.to_string());
+                let session = self.session_id(request);
                 let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-                return self.0.flights.again(state, whole, holds);
+                return self.0.flights.again(state, content, holds);
             }
         };
-        let (logins, session) = (self.clone(), app_session(request).cloned());
-        let landing = Landing(Arc::clone(&flight));
+        let (logins, session) = (self.clone(), self.0.backend.session(request));
+        let guard = FlightGuard(Arc::clone(&flight));
         observe::spawn(async move {
             let work = async {
-                logins.0.keep.spend(session.as_ref(), state).await?;
-                let (integration, user_id) = prepared?;
+                logins.0.backend.spend(session, state).await?;
+                let (integration, user_id) = resolved?;
                 let login = match user_id {
                     None => integration.finish_login(pending, callback).await,
                     Some(user_id) => integration.finish_connect(&user_id, pending, callback).await,
                 };
-                // What failed in there has been logged there.
+                // The integration has logged its failures.
                 login.map_err(Failure::logged)
             };
-            let landed = work.await;
-            landing.0.land(landed);
-            let flight = Arc::clone(&landing.0);
-            drop(landing);
+            let outcome = work.await;
+            guard.0.end(outcome);
+            let flight = Arc::clone(&guard.0);
+            drop(guard);
             tokio::time::sleep(REPEATED).await;
             flight.forget();
         });
         Some(flight)
     }
 
-    async fn prepare(
+    async fn resolve(
         &self,
         id: &str,
         request: &mut RequestHead,
@@ -139,45 +147,55 @@ impl Logins {
         Ok((integration, user_id))
     }
 
-    /// Waits for the flight, and looks again at all that may have changed meanwhile.
-    async fn arrive(
+    /// Waits for the flight, then checks again everything that may have changed meanwhile.
+    async fn complete(
         &self,
-        id: &str,
         request: &mut RequestHead,
         flight: &Flight,
-        done: &Done<'_>,
+        done: &FinishedLogin<'_>,
     ) -> Result<Response, Failure> {
         let outcome = flight.outcome().await;
         let login: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
+        let integration = self.integration(&flight.id).await;
+        let user_id = match flight.user_id {
+            Some(_) => Some(self.user_id(request).await),
+            None => None,
+        };
+        // After the calls into the app, because they take time.
         if flight.is_cancelled() || self.has_logged_out(request, flight).await? {
             return Err(FailureCause::LoggedOut.into());
         }
-        let integration = match self.integration(id).await {
+        let integration = match integration {
             Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => None,
             found => Some(found?),
         };
         let same = |now: &Arc<Integration>| flight.integration.as_ref().is_some_and(|then| now.is_bound_like(then));
         let integration = integration.filter(same).ok_or(FailureCause::IntegrationChanged)?;
-        if let Some(user_id) = &flight.user_id {
-            if self.user_id(request).await? != *user_id {
-                return Err(Error::from(VerifyError::OtherUser).into());
-            }
+        if user_id.transpose()? != flight.user_id {
+            return Err(Error::from(VerifyError::OtherUser).into());
         }
         if let (true, Some(session)) = (done.is_login, &flight.session) {
-            // Another login of this browser that is under way has not been logged out, and the app may renew the id.
+            // The app may renew the id, which must not look like a log-out to another login of this browser.
             self.0.flights.renewed(session);
         }
-        self.0.keep.finish(request, done, &self.0.flights).await?;
+        self.0.backend.finish(request, done, &self.0.flights).await?;
         Ok(match &flight.user_id {
-            None => self.0.host.logged_in(request, &integration, login).await,
-            Some(user_id) => self.0.host.connected(request, &integration, user_id, login).await,
+            None => self.0.handler.logged_in(request, &integration, login).await,
+            Some(user_id) => self.0.handler.connected(request, &integration, user_id, login).await,
         })
     }
 
-    /// Whether the session that the browser had is gone, and not since a login has renewed it.
+    /// The id of the session that came with the request.
+    fn session_id(&self, request: &RequestHead) -> Option<String> {
+        self.0.backend.session(request)?.id()
+    }
+
+    /// Whether the session that the browser had is gone, for another reason than that a login has renewed it.
     async fn has_logged_out(&self, request: &RequestHead, flight: &Flight) -> Result<bool, Failure> {
         match &flight.session {
-            Some(session) if !self.0.flights.is_renewed(session) => Ok(!is_there(request).await?),
+            Some(session) if !self.0.flights.is_renewed(session) => {
+                Ok(self.0.backend.stored_session(request).await?.is_none())
+            }
             _ => Ok(false),
         }
     }

@@ -1,4 +1,5 @@
-//! Callbacks that this process has seen: each is exchanged once, whoever repeats it, and goes on if its request is dropped.
+//! The callbacks that this process handles: each is exchanged once, also if it is repeated, and goes on if its request is
+//! dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -15,9 +16,9 @@ use tokio::sync::watch;
 use super::Failure;
 use crate::integration::Integration;
 use crate::login::{LIFE, Login, ReturnTo};
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
-/// What a state is called where it must not be readable: the beginning of its digest.
+/// The beginning of a state's digest: names the state where the state itself must not be readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct StateId(u64);
 
@@ -26,7 +27,7 @@ impl StateId {
         Self(first(&Sha256::digest(state.expose())))
     }
 
-    /// Of its text in the name of a cookie.
+    /// Reads the text in the name of a cookie.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
@@ -39,27 +40,30 @@ impl fmt::Display for StateId {
     }
 }
 
-/// One login on its way from the callback to the app.
+/// One login between the callback and the app.
 pub(super) struct Flight {
     pub(super) state: StateId,
-    /// What it was begun with; none if it could not be found.
+    /// The integration's id.
+    pub(super) id: String,
+    /// The integration at the begin of the flight; `None` if it could not be found.
     pub(super) integration: Option<Arc<Integration>>,
-    /// Whose account is connected; none for a login.
+    /// The user whose account is connected; `None` for a login.
     pub(super) user_id: Option<String>,
     pub(super) return_to: Option<ReturnTo>,
     /// The session that the browser had, if it had one.
     pub(super) session: Option<String>,
-    /// Of the callback's path and query: whoever repeats it has the code too.
-    whole: [u8; 32],
+    /// Digest of the callback's path and query: only who has the code can repeat it.
+    request_digest: [u8; 32],
     binding: Mutex<Option<Secret>>,
-    landed: Mutex<Option<Result<Login, Failure>>>,
-    is_landed: watch::Sender<bool>,
+    ended: Mutex<Option<Result<Login, Failure>>>,
+    has_ended: watch::Sender<bool>,
     is_cancelled: AtomicBool,
 }
 
-/// What begins a flight.
-pub(super) struct Takeoff {
+/// The content of a new flight.
+pub(super) struct FlightStart {
     pub(super) state: StateId,
+    pub(super) id: String,
     pub(super) integration: Option<Arc<Integration>>,
     pub(super) user_id: Option<String>,
     pub(super) return_to: Option<ReturnTo>,
@@ -68,32 +72,32 @@ pub(super) struct Takeoff {
 }
 
 impl Flight {
-    /// How it ended, when it has: a login for each repetition of the callback, a failure for the first that asks. `None`
-    /// if all of it has been given out.
+    /// Waits for the end, and returns the outcome: a login for each repetition of the callback, a failure only once. `None`
+    /// if there is nothing left to return.
     pub(super) async fn outcome(&self) -> Option<Result<Login, Failure>> {
-        let mut ends = self.is_landed.subscribe();
-        // The sender is in `self`.
-        let _ = ends.wait_for(|landed| *landed).await;
-        let mut landed = lock(&self.landed);
-        match landed.take()? {
+        let mut ends = self.has_ended.subscribe();
+        // Cannot fail: the sender is in `self`.
+        let _ = ends.wait_for(|ended| *ended).await;
+        let mut ended = lock(&self.ended);
+        match ended.take()? {
             Ok(login) => {
                 let copy = login.duplicate();
-                *landed = Some(Ok(login));
+                *ended = Some(Ok(login));
                 Some(Ok(copy))
             }
             Err(failure) => Some(Err(failure)),
         }
     }
 
-    /// Keeps how it ended. Those who wait are told when the [`Landing`] is dropped.
-    pub(super) fn land(&self, outcome: Result<Login, Failure>) {
-        *lock(&self.landed) = Some(outcome);
+    /// Stores the outcome. The waiting requests are woken when the [`FlightGuard`] is dropped.
+    pub(super) fn end(&self, outcome: Result<Login, Failure>) {
+        *lock(&self.ended) = Some(outcome);
     }
 
-    /// Wipes what a repetition would be given.
+    /// Wipes the outcome, so that a repetition gets nothing.
     pub(super) fn forget(&self) {
         lock(&self.binding).take();
-        lock(&self.landed).take();
+        lock(&self.ended).take();
     }
 
     /// Whether the browser has logged out meanwhile.
@@ -102,12 +106,12 @@ impl Flight {
     }
 }
 
-/// Lands a flight whatever becomes of its task.
-pub(super) struct Landing(pub(super) Arc<Flight>);
+/// Ends a flight when it is dropped, also if its task panics.
+pub(super) struct FlightGuard(pub(super) Arc<Flight>);
 
-impl Drop for Landing {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
-        self.0.is_landed.send_replace(true);
+        self.0.has_ended.send_replace(true);
     }
 }
 
@@ -117,55 +121,61 @@ pub(super) struct Flights(Mutex<Seen>);
 #[derive(Default)]
 struct Seen {
     flights: Recent<Arc<Flight>>,
-    /// Sessions that have another id since a login has finished.
+    /// Sessions whose id was changed by a login.
     renewed: Recent<()>,
     begun: Recent<()>,
+    /// States of browsers that logged out before the flight began.
+    cancelled: Recent<()>,
 }
 
 impl Flights {
     /// Begins a flight, unless one has begun for this state.
-    pub(super) fn take_off(&self, takeoff: Takeoff, whole: &str) -> Option<Arc<Flight>> {
-        let Takeoff { state, integration, user_id, return_to, session, binding } = takeoff;
+    pub(super) fn begin(&self, start: FlightStart, request: &str) -> Option<Arc<Flight>> {
+        let FlightStart { state, id, integration, user_id, return_to, session, binding } = start;
+        let mut seen = self.seen();
         let flight = Arc::new(Flight {
             state,
+            id,
             integration,
             user_id,
             return_to,
             session,
-            whole: Sha256::digest(whole).into(),
+            request_digest: Sha256::digest(request).into(),
             binding: Mutex::new(Some(binding)),
-            landed: Mutex::new(None),
-            is_landed: watch::Sender::new(false),
-            is_cancelled: AtomicBool::new(false),
+            ended: Mutex::new(None),
+            has_ended: watch::Sender::new(false),
+            is_cancelled: AtomicBool::new(seen.cancelled.get(state.0).is_some()),
         });
-        self.seen().flights.insert(state.0, Arc::clone(&flight), REMEMBERED).then_some(flight)
+        seen.flights.insert(state.0, Arc::clone(&flight), REMEMBERED).then_some(flight)
     }
 
-    /// The flight of a callback that is repeated by the browser that has begun it. `holds` says whether the request comes
-    /// with what bound the login to its browser.
-    pub(super) fn again(&self, state: StateId, whole: &str, holds: impl Fn(&str) -> bool) -> Option<Arc<Flight>> {
+    /// The flight of a callback that the same browser repeats. `holds` says whether the request has what binds the login to
+    /// its browser.
+    pub(super) fn again(&self, state: StateId, request: &str, holds: impl Fn(&str) -> bool) -> Option<Arc<Flight>> {
         let flight = self.seen().flights.get(state.0).cloned()?;
-        let same = flight.whole == <[u8; 32]>::from(Sha256::digest(whole))
+        let same = flight.request_digest == <[u8; 32]>::from(Sha256::digest(request))
             && lock(&flight.binding).as_ref().is_some_and(|binding| holds(binding.expose()));
         same.then_some(flight)
     }
 
-    /// The browser has seen the response: nothing is given out any more.
+    /// The browser has the response: repetitions get nothing from now on.
     pub(super) fn confirm(&self, state: StateId) {
         let flight = self.seen().flights.get(state.0).cloned();
-        if let Some(flight) = flight.filter(|flight| *flight.is_landed.borrow()) {
+        if let Some(flight) = flight.filter(|flight| *flight.has_ended.borrow()) {
             flight.forget();
         }
     }
 
+    /// The browser logs out. Its callback may have come without being a flight yet.
     pub(super) fn cancel(&self, state: StateId) {
-        let flight = self.seen().flights.get(state.0).cloned();
-        if let Some(flight) = flight {
-            flight.is_cancelled.store(true, Ordering::Release);
+        let mut seen = self.seen();
+        match seen.flights.get(state.0) {
+            Some(flight) => flight.is_cancelled.store(true, Ordering::Release),
+            None => _ = seen.cancelled.insert(state.0, (), REMEMBERED),
         }
     }
 
-    /// A session gets another id. The number is what to give to [`ended`](Self::ended).
+    /// A session gets another id. Pass the returned number to [`ended`](Self::ended).
     pub(super) fn renewed(&self, session: &str) -> u64 {
         let id = first(&Sha256::digest(session));
         self.seen().renewed.insert(id, (), UNDER_WAY);
@@ -195,13 +205,13 @@ impl Flights {
 
 /// For how long a callback can be repeated after it has ended in a login.
 pub(super) const REPEATED: Duration = Duration::from_secs(30);
-/// Longer than a pending login lives, and than clocks may differ.
+/// The lifetime of a pending login, and 100 seconds for clocks that differ.
 const REMEMBERED: Duration = Duration::from_secs(3700);
 /// Longer than a login takes.
 const UNDER_WAY: Duration = Duration::from_secs(300);
 const MAX_SEEN: usize = 1 << 16;
 
-/// Values that are forgotten after a while, and bounded in number, the oldest forgotten first.
+/// Values with a lifetime, limited in number: the oldest are removed first.
 struct Recent<T> {
     values: HashMap<u64, T>,
     order: VecDeque<(Instant, u64)>,
@@ -214,7 +224,7 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T> Recent<T> {
-    /// Whether there was none of this id.
+    /// Adds a value. `false` if there is one with this id.
     fn insert(&mut self, id: u64, value: T, life: Duration) -> bool {
         while let Some((at, old)) = self.order.front().copied() {
             if at.elapsed() < life && self.order.len() < MAX_SEEN {
@@ -252,9 +262,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn takeoff(state: StateId, binding: &str) -> Takeoff {
+    fn start(state: StateId, binding: &str) -> FlightStart {
         let binding = Secret::untrusted(binding.to_owned());
-        Takeoff { state, integration: None, user_id: None, return_to: None, session: None, binding }
+        FlightStart {
+            state,
+            id: String::new(),
+            integration: None,
+            user_id: None,
+            return_to: None,
+            session: None,
+            binding,
+        }
     }
 
     #[test]
@@ -262,8 +280,8 @@ mod tests {
         let flights = Flights::default();
         for state in Secret::random::<2>().unwrap() {
             let state = StateId::of(&state);
-            assert!(flights.take_off(takeoff(state, "browser"), "code=x").is_some());
-            assert!(flights.take_off(takeoff(state, "browser"), "code=x").is_none());
+            assert!(flights.begin(start(state, "browser"), "code=x").is_some());
+            assert!(flights.begin(start(state, "browser"), "code=x").is_none());
         }
     }
 
@@ -271,16 +289,16 @@ mod tests {
     fn only_the_same_browser_with_the_same_code_joins() {
         let flights = Flights::default();
         let state = StateId(7);
-        let flight = flights.take_off(takeoff(state, "browser"), "code=x").unwrap();
+        let flight = flights.begin(start(state, "browser"), "code=x").unwrap();
         let joins = |state, query, holder: &str| flights.again(state, query, |binding| binding == holder).is_some();
         assert!(joins(state, "code=x", "browser"));
         assert!(!joins(state, "code=y", "browser"));
         assert!(!joins(state, "code=x", "other"));
         assert!(!joins(StateId(8), "code=x", "browser"));
-        // Not before it has landed.
+        // Not before it has ended.
         flights.confirm(state);
         assert!(joins(state, "code=x", "browser"));
-        drop(Landing(flight));
+        drop(FlightGuard(flight));
         flights.confirm(state);
         assert!(!joins(state, "code=x", "browser"));
     }

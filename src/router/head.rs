@@ -1,4 +1,4 @@
-//! What is read in the heads of requests and responses.
+//! Reads the heads of requests and responses.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -7,16 +7,16 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::RequestHead;
-use crate::host::Host;
+use crate::values::public_url::PublicUrl;
 
-/// The whole head of a response: nginx refuses more than 4 KiB unless it is told otherwise.
+/// The longest head of a response, in bytes: nginx refuses more than 4 KiB unless configured otherwise.
 pub(super) const MAX_HEAD: usize = 3500;
-/// What the app's own layers and the server may add to it.
-pub(super) const OF_OTHERS: usize = 600;
-/// A longer redirect is a page with a link: everything has a bound but what an administrator can type.
+/// Of these, reserved for the headers that the app's own layers and the server add.
+pub(super) const RESERVED: usize = 600;
+/// A longer redirect URL is sent as a page with a link. Only values that an administrator types can make it so long.
 pub(super) const MAX_LOCATION: usize = 1200;
 
-/// The request's cookies as bytes: another site below the same domain may have set some that are no text.
+/// The request's cookies as bytes: another site below the same domain may have set some that are not text.
 pub(super) fn cookies(request: &RequestHead) -> impl Iterator<Item = (&[u8], &[u8])> {
     let headers = request.headers.get_all(COOKIE).into_iter();
     let pairs = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
@@ -28,8 +28,8 @@ pub(super) fn cookies(request: &RequestHead) -> impl Iterator<Item = (&[u8], &[u
     })
 }
 
-/// Takes out of a request the cookies that are no text, which another site below the same domain may have set: session
-/// layers read all cookies or none. Mount it outside of the session layer; the routes here do without.
+/// Removes the cookies that are not text from a request. Another site below the same domain may have set them, and session
+/// layers read all cookies or none. Mount it outside of the session layer; the routes here do not need it.
 ///
 /// ```
 /// use axum::middleware::from_fn;
@@ -45,9 +45,9 @@ pub async fn readable_cookies(mut request: Request, next: Next) -> Response {
     if !request.headers().get_all(COOKIE).iter().all(is_text) {
         let headers = request.headers().get_all(COOKIE).into_iter();
         let pairs = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
-        let kept: Vec<&[u8]> =
+        let readable: Vec<&[u8]> =
             pairs.filter(|pair| HeaderValue::from_bytes(pair).is_ok_and(|pair| is_text(&pair))).collect();
-        match HeaderValue::from_bytes(&kept.join(&b"; "[..])) {
+        match HeaderValue::from_bytes(&readable.join(&b"; "[..])) {
             Ok(cookies) => _ = request.headers_mut().insert(COOKIE, cookies),
             Err(_) => _ = request.headers_mut().remove(COOKIE),
         }
@@ -55,45 +55,35 @@ pub async fn readable_cookies(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Whether this text is a cookie's value, or a part of it, as in a signed one.
+/// Whether this text is the value of a cookie or a part of it, as in a signed cookie.
 pub(super) fn has_cookie(request: &RequestHead, text: &str) -> bool {
     let text = text.as_bytes();
     !text.is_empty() && cookies(request).any(|(_, value)| value.windows(text.len()).any(|part| part == text))
 }
 
-/// How many bytes these headers take.
+/// The bytes that these headers take.
 pub(super) fn length(headers: &HeaderMap) -> usize {
     headers.iter().fold(0_usize, |sum, (name, value)| {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(": \r\n".len())
     })
 }
 
-/// Whether a browser asks before anybody has pressed anything: a prefetch, a prerendered page, a preview.
-pub(super) fn is_speculative(request: &RequestHead) -> bool {
-    const HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
-    const WORDS: [&str; 3] = ["prefetch", "prerender", "preview"];
-    HEADERS.iter().flat_map(|name| request.headers.get_all(*name)).any(|value| {
-        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        WORDS.iter().any(|word| value.contains(word))
-    })
-}
-
-/// Whether the response is shown inside a page, of whatever site (Fetch Metadata, `Sec-Fetch-Dest`).
+/// Whether the response is shown in a frame of any site's page (Fetch Metadata, `Sec-Fetch-Dest`).
 pub(super) fn is_framed(request: &RequestHead) -> bool {
     const FRAMES: [&[u8]; 5] = [b"iframe", b"frame", b"fencedframe", b"embed", b"object"];
     let dest = request.headers.get(HeaderName::from_static("sec-fetch-dest"));
     dest.is_some_and(|dest| FRAMES.contains(&dest.as_bytes()))
 }
 
-/// Whether the browser says that nothing of another site has led here.
+/// Whether the browser says that no other site caused the request (Fetch Metadata, `Sec-Fetch-Site`).
 pub(super) fn is_same_site(request: &RequestHead) -> bool {
     let site = request.headers.get(HeaderName::from_static("sec-fetch-site"));
     site.is_some_and(|site| matches!(site.as_bytes(), b"same-origin" | b"same-site" | b"none"))
 }
 
-/// Whether the request names another host than the app's public URL. A request that names none, or nothing that is a
-/// host, does not. Nothing else is ever made of a request's host.
-pub(super) fn is_elsewhere(request: &RequestHead, public_url: &Host) -> bool {
+/// Whether the request names another host than the app's public URL. A request without a valid host does not. A request's
+/// host is used for nothing else.
+pub(super) fn is_other_host(request: &RequestHead, public_url: &PublicUrl) -> bool {
     let named = match request.uri.authority() {
         Some(authority) => Some(authority.as_str()),
         None => request.headers.get(HOST).and_then(|host| host.to_str().ok()),
@@ -102,6 +92,6 @@ pub(super) fn is_elsewhere(request: &RequestHead, public_url: &Host) -> bool {
     let Some(named) = named.and_then(|named| url::Url::parse(&format!("{scheme}://{named}/")).ok()) else {
         return false;
     };
-    // A port that is the scheme's own is left out on both sides.
-    named.authority() != public_url.url().host()
+    // Both sides leave out the scheme's default port.
+    named.authority() != public_url.url().authority()
 }

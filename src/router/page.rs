@@ -1,13 +1,13 @@
-//! Plain pages for hosts that bring none.
+//! Plain pages for apps that have none of their own.
 
 use axum::response::Response;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
-use super::{CsrfToken, Failure, LoginPage};
-use crate::html::escape;
+use super::{CsrfToken, Failure, FailureCause, LoginPage, RequestHead};
+use crate::util::html::escape;
 
-/// One button.
+/// The login page: one button.
 pub(super) fn login(page: &LoginPage<'_>) -> Response {
     let hidden =
         |name: &str, value: &str| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value));
@@ -22,40 +22,65 @@ pub(super) fn login(page: &LoginPage<'_>) -> Response {
     render(StatusCode::OK, &label, &body)
 }
 
-/// What happened, for anybody to read, and how to try again.
-pub(super) fn failure(failure: &Failure) -> Response {
+/// The page about a failure, with a link to go on; JSON if the request accepts it.
+pub(super) fn failure(request: &RequestHead, failure: &Failure) -> Response {
+    let accepts = |value: &HeaderValue| value.as_bytes().windows(JSON.len()).any(|part| part == JSON.as_bytes());
+    if request.headers.get_all(ACCEPT).iter().any(accepts) {
+        return failure_json(failure);
+    }
     let label = match &failure.integration {
-        _ if !failure.has_login() => "Go on".to_owned(),
+        _ if !failure.has_login() => "Go to the start page".to_owned(),
         Some(integration) => integration.login_link().label,
         None => "Log in again".to_owned(),
     };
+    // The form of a log-out, or of another page of the app, is no login.
+    let title = match failure.cause {
+        FailureCause::Csrf | FailureCause::NotSignedIn => "Request refused",
+        _ => "Login failed",
+    };
     let body = format!(
-        "<h1>The login did not work</h1>\n<p>{}</p>\n<p><small>{}</small></p>\n<p><a href=\"{}\">{}</a></p>",
-        escape(&failure.cause.public_message()),
+        "<h1>{title}</h1>\n<p>{}</p>\n<p><small>{}</small></p>\n<p><a href=\"{}\">{}</a></p>",
+        escape(&failure.cause.advice().public_message),
         escape(failure.cause.public_code()),
         escape(&failure.way_on()),
         escape(&label),
     );
-    render(failure.cause.status(), "The login did not work", &body)
+    let details = failure.details().map(|text| format!("\n<p>For the developer: {}</p>", escape(&text)));
+    render(failure.cause.status(), title, &(body + &details.unwrap_or_default()))
 }
 
-/// Shown inside a frame, where a browser sends no cookies of ours and a code host shows nothing: the link opens in the
-/// whole window.
+/// The same as JSON.
+fn failure_json(failure: &Failure) -> Response {
+    let body = serde_json::json!({
+        "error": failure.cause.public_code(),
+        "message": failure.cause.advice().public_message,
+        "way_on": failure.way_on(),
+    });
+    let mut response = Response::new(body.to_string().into());
+    *response.status_mut() = failure.cause.status();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response
+}
+
+const JSON: &str = "application/json";
+
+/// The login page inside a frame, where browsers do not send these cookies and code hosts refuse to be shown: a link that
+/// opens in the whole window.
 pub(super) fn framed(label: &str, path: &str) -> Response {
     let (label, path) = (escape(label), escape(path));
     let body = format!("<p><a href=\"{path}\" target=\"_top\">{label}</a></p>");
     let mut response = render(StatusCode::OK, &label, &body);
-    // It is in a frame already, and has nothing to press but a link to the login page.
+    // No `frame-ancestors`: the page is meant for a frame, and contains only a link to the login page.
     let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     response
 }
 
-/// Leads on to a URL that is too long for a header.
-pub(super) fn onward(url: &str) -> Response {
+/// A redirect to a URL that is too long for a header.
+pub(super) fn redirect(url: &str) -> Response {
     let url = escape(url);
     let body = format!(
-        "<meta http-equiv=\"refresh\" content=\"0; url={url}\">\n<p><a href=\"{url}\">Go on to the code host</a></p>"
+        "<meta http-equiv=\"refresh\" content=\"0; url={url}\">\n<p><a href=\"{url}\">Continue to the code host</a></p>"
     );
     render(StatusCode::OK, "Log in", &body)
 }

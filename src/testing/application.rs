@@ -6,17 +6,17 @@ use super::wire::Credentials;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FakeApplication {
-    /// Shown on the authorization page.
+    /// The name on the authorization page.
     pub name: String,
-    /// GitLab's Application ID, Bitbucket's key.
+    /// GitLab's Application ID, Bitbucket's Client ID or Key.
     pub client_id: String,
-    /// What the token endpoint asks for.
+    /// The secret that the token endpoint checks.
     pub client_secret: String,
-    /// The registered callback URLs. Empty is what an administrator who forgot the field leaves behind.
+    /// The registered callback URLs. Empty if the administrator left out the field.
     pub redirect_uris: Vec<String>,
     /// The scopes whose check boxes are ticked.
     pub scopes: Vec<String>,
-    /// Whether the token endpoint insists on the secret.
+    /// Whether the token endpoint requires the secret.
     pub confidential: bool,
 }
 
@@ -59,17 +59,17 @@ impl fmt::Debug for FakeApplication {
     }
 }
 
-/// Why nobody came back from the authorization page.
+/// Why the authorization page did not redirect to the callback URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FakeError {
-    /// The page shows an error and never sends the browser back.
+    /// The page shows an error and does not redirect.
     #[error("the authorization page shows: {0}")]
     Page(String),
     /// The URL is not that of the fake's authorization page.
     #[error("not an authorization URL of this fake")]
     Url,
-    /// Nobody of that name was added.
-    #[error("the fake knows nobody called {0}")]
-    UnknownPerson(String),
+    /// The fake has no user with this user name.
+    #[error("the fake has no user called {0}")]
+    UnknownUser(String),
 }

@@ -1,4 +1,4 @@
-//! A token store that fails when a test wants it to.
+//! A token store whose calls fail as a test defines.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::{StoreError, UntrustedText};
+use crate::error::UntrustedText;
+use crate::keeper::StoreError;
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
-/// Passes calls on to another store, except for those that are to fail.
+/// Passes calls on to another store. A test chooses which of them fail.
 ///
 /// ```
 /// use codehost_oauth::keeper::{MemoryStore, TokenStore};
@@ -40,13 +41,13 @@ pub struct FaultyStore {
 pub enum Fault {
     /// It fails, and nothing is done.
     Error,
-    /// It is done, and the answer gets lost.
-    LostAnswer,
+    /// It is done, but its result gets lost.
+    LostResponse,
     /// It is done after a while.
     Delay(Duration),
     /// This runs first, for example to kill the process.
     Before(Arc<dyn Fn() + Send + Sync>),
-    /// It is done, and this runs before the answer is there.
+    /// It is done, and this runs before the call returns.
     After(Arc<dyn Fn() + Send + Sync>),
 }
 
@@ -57,12 +58,12 @@ struct Plan {
 }
 
 impl FaultyStore {
-    /// A store without faults as yet.
+    /// A store without faults.
     pub fn new(store: impl TokenStore + 'static) -> Self {
         Self { store: Arc::new(store), plan: Arc::default() }
     }
 
-    /// Lets a call fail; the first of all is number 0.
+    /// Plans a fault for a call. The first call is number 0.
     pub fn fail(&self, call: usize, fault: Fault) {
         self.lock().faults.insert(call, fault);
     }
@@ -82,7 +83,7 @@ impl FaultyStore {
         match fault {
             None => call.await,
             Some(Fault::Error) => Err(lost()),
-            Some(Fault::LostAnswer) => {
+            Some(Fault::LostResponse) => {
                 let _ = call.await;
                 Err(lost())
             }
@@ -95,9 +96,9 @@ impl FaultyStore {
                 call.await
             }
             Some(Fault::After(run)) => {
-                let answer = call.await;
+                let response = call.await;
                 run();
-                answer
+                response
             }
         }
     }
@@ -150,7 +151,7 @@ impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Error => "Error",
-            Self::LostAnswer => "LostAnswer",
+            Self::LostResponse => "LostResponse",
             Self::Delay(_) => "Delay",
             Self::Before(_) => "Before",
             Self::After(_) => "After",

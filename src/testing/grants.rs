@@ -1,4 +1,4 @@
-//! Codes and tokens, as both platforms keep them.
+//! The codes and tokens that a fake has issued.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone)]
 pub(super) struct Code {
     pub(super) client_id: String,
-    pub(super) person: String,
+    pub(super) user: String,
     pub(super) redirect_uri: Option<String>,
     pub(super) scopes: String,
     pub(super) challenge: Option<String>,
@@ -18,11 +18,11 @@ pub(super) struct Token {
     pub(super) access: String,
     pub(super) refresh: String,
     pub(super) client_id: String,
-    pub(super) person: String,
+    pub(super) user: String,
     pub(super) scopes: String,
     pub(super) created: Duration,
     pub(super) lifetime: Option<Duration>,
-    /// By the test, before its time.
+    /// Whether the test made it expire.
     pub(super) expired_early: bool,
     pub(super) access_revoked: bool,
     pub(super) refresh_revoked: bool,
@@ -39,7 +39,7 @@ impl Token {
     }
 }
 
-/// What a fake has given out. Times are since 1970, by a clock that a test can move.
+/// The codes and tokens of a fake. Times are since 1970, by a clock that a test can move.
 #[derive(Default)]
 pub(super) struct Grants {
     codes: HashMap<String, Code>,
@@ -62,7 +62,7 @@ impl Grants {
         self.codes.insert(text, code);
     }
 
-    /// The code if it has not been used and not expired.
+    /// The code, unless it was used or has expired.
     pub(super) fn code(&self, text: &str) -> Option<Code> {
         self.codes.get(text).filter(|code| code.expires > self.now()).cloned()
     }
@@ -86,7 +86,7 @@ impl Grants {
         self.by_refresh.get(refresh).and_then(|index| self.tokens.get(*index))
     }
 
-    /// Revokes both halves of the pair that `access` is one of.
+    /// Revokes the access token and the refresh token of its pair.
     pub(super) fn revoke(&mut self, access: &str) {
         if let Some(token) = self.by_access.get(access).and_then(|index| self.tokens.get_mut(*index)) {
             token.revoke();
@@ -97,7 +97,7 @@ impl Grants {
         &self.tokens
     }
 
-    /// Makes a refresh token useless, and leaves its access token alive.
+    /// Makes a refresh token useless. Its access token stays valid.
     pub(super) fn spend_refresh(&mut self, refresh: &str) {
         if let Some(token) = self.by_refresh.get(refresh).and_then(|index| self.tokens.get_mut(*index)) {
             token.refresh_revoked = true;

@@ -1,4 +1,4 @@
-//! What came in over the sockets, and what the test wants to come out.
+//! The requests that came over the sockets, and the responses that a test defines.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
+use super::traffic::{Traffic, show};
 use super::wire::{FakeRequest, FakeResponse, Params};
-use super::witness::{Seen, show};
 
 /// A request that a fake received over its socket.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub struct RecordedRequest {
     pub method: Method,
     /// Its target: the path, and the query if there is one.
     pub path: String,
-    /// Its headers. `Host` tells which of two listeners it came to.
+    /// Its headers. `Host` shows which of two listeners it came to.
     pub headers: HeaderMap,
     /// Its body.
     pub body: String,
@@ -45,7 +45,7 @@ impl RecordedRequest {
     }
 }
 
-/// Method and path only: the rest is full of secrets.
+/// Method and path only: the rest contains secrets.
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RecordedRequest({} {})", self.method, self.path_only())
@@ -63,11 +63,11 @@ struct Entries {
     script: VecDeque<(String, Scripted)>,
 }
 
-/// What a test wants instead of the usual answer.
+/// What a test wants instead of the usual response.
 pub(super) enum Scripted {
-    /// This answer; the request changes nothing.
-    Answer(FakeResponse),
-    /// None: the request is carried out, and the connection closed.
+    /// This response. The request changes nothing.
+    Response(FakeResponse),
+    /// No response: the request is carried out, and the connection closed.
     Lost,
 }
 
@@ -84,7 +84,7 @@ impl Journal {
             headers: request.headers().clone(),
             body: String::from_utf8_lossy(request.body()).into_owned(),
         };
-        show(Seen::Request(&entry));
+        show(Traffic::Request(&entry));
         self.lock().requests.push(entry);
     }
 
@@ -92,7 +92,7 @@ impl Journal {
         self.lock().script.push_back((path_suffix.to_owned(), what));
     }
 
-    /// The first scripted reaction that fits the path.
+    /// The first scripted response for the path.
     pub(super) fn scripted(&self, path: &str) -> Option<Scripted> {
         let mut entries = self.lock();
         let index = entries.script.iter().position(|(suffix, _)| path.ends_with(suffix))?;
@@ -136,7 +136,7 @@ macro_rules! journal_methods {
             self.journal.requests()
         }
 
-        /// How many requests came for a path with this end (without its query).
+        /// How many requests came for a path with this end. Queries do not count.
         pub fn count(&self, path_suffix: &str) -> usize {
             self.journal.count(path_suffix)
         }
@@ -151,21 +151,20 @@ macro_rules! journal_methods {
             self.journal.connections()
         }
 
-        /// Lets every answer wait.
+        /// Delays every response.
         pub fn set_latency(&self, latency: std::time::Duration) {
             self.journal.set_latency(latency);
         }
 
-        /// Answers the next request for a path with this end so, and does nothing else with it. May be called several
-        /// times: the answers are given in their order.
+        /// Responds to the next request for a path with this end like this, and does nothing else with it. May be called
+        /// several times: the responses are given in this order.
         pub fn respond_next(&self, path_suffix: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) {
-            let answer = crate::testing::wire::respond(status, headers, body);
-            self.journal.script(path_suffix, crate::testing::journal::Scripted::Answer(answer));
+            let response = crate::testing::wire::respond(status, headers, body);
+            self.journal.script(path_suffix, crate::testing::journal::Scripted::Response(response));
         }
 
-        /// Carries out the next request for a path with this end, then closes the connection without an answer: a
-        /// refresh whose answer got lost.
-        pub fn lose_next_answer(&self, path_suffix: &str) {
+        /// Carries out the next request for a path with this end, then closes the connection without a response.
+        pub fn lose_next_response(&self, path_suffix: &str) {
             self.journal.script(path_suffix, crate::testing::journal::Scripted::Lost);
         }
     };

@@ -1,9 +1,9 @@
-//! Fakes of both platforms in the test's own process, on real sockets.
+//! Fakes of both platforms in the test's process, on real sockets.
 //!
-//! Each fake is strict where the platform is, and stricter where leniency would hide a mistake: it verifies PKCE,
-//! spends a code once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares
-//! redirect URIs byte for byte. Its answers have the shape of recorded ones. It has an authorization page for a
-//! browser, and does in one call what a person does there:
+//! Each fake is as strict as the platform, and stricter where a mistake would stay hidden: it verifies PKCE, accepts a code
+//! once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares redirect URIs byte for
+//! byte. Its responses have the form of recorded ones. It has an authorization page for a browser, and one call does what a
+//! user does there:
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,36 +23,46 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
-//! Two tools need no socket: [`ScriptedTransport`] gives answers that a test has written down, and [`conformance`] checks
-//! what every [`OAuthProvider`](crate::OAuthProvider) must do, for those who write one.
+//! Two tools need no socket: [`ScriptedTransport`] gives the responses that a test defines, and [`conformance`] checks what
+//! every [`OAuthProvider`](crate::OAuthProvider) must do.
 //!
-//! Nothing here is for production: everybody who reaches a fake can log in as anybody.
+//! Nothing here is for production: anybody who reaches a fake can log in as anybody.
 
 mod application;
 pub mod bitbucket;
 pub mod conformance;
 #[cfg(feature = "seal")]
+mod fake_clock;
+#[cfg(feature = "seal")]
 mod faulty_store;
 pub mod gitlab;
 mod grants;
 mod journal;
+#[cfg(feature = "seal")]
+mod keeper_outcome;
 mod page;
 mod scripted;
 mod seeded_random;
 mod server;
 #[cfg(feature = "seal")]
 mod store_conformance;
+mod traffic;
+mod verify;
 mod wire;
-mod witness;
 
 pub use application::{FakeApplication, FakeError};
-pub use bitbucket::FakeBitbucket;
+pub use bitbucket::fake::FakeBitbucket;
+#[cfg(feature = "seal")]
+pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
 pub use faulty_store::{Fault, FaultyStore};
-pub use gitlab::FakeGitLab;
+pub use gitlab::fake::FakeGitLab;
 pub use journal::RecordedRequest;
+#[cfg(feature = "seal")]
+pub use keeper_outcome::Outcome;
 pub use scripted::{ScriptedTransport, SentRequest};
 pub use seeded_random::SeededRandom;
 #[cfg(feature = "seal")]
 pub use store_conformance::{Nonconformity, store_conformance};
-pub use witness::{Seen, witness};
+pub use traffic::{Traffic, on_traffic};
+pub use verify::verify;

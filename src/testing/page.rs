@@ -1,15 +1,15 @@
-//! The pages that a person sees in a browser. They need no script.
+//! The pages that a user sees in a browser. They need no script.
 
 use super::wire::{FakeResponse, respond};
-use crate::html::escape;
+use crate::util::html::escape;
 
-/// Asks whether, and as whom, to authorize an application.
+/// Asks whether to authorize an application, and as which user.
 pub(super) struct ConsentPage<'a> {
     pub(super) platform: &'a str,
     pub(super) application: &'a str,
     pub(super) scopes: &'a str,
-    /// Their user names, which are sent, and their names.
-    pub(super) people: Vec<(&'a str, &'a str)>,
+    /// User names, which are sent, and display names.
+    pub(super) users: Vec<(&'a str, &'a str)>,
     /// Where both buttons post to.
     pub(super) action: &'a str,
     /// The request's own parameters, which are posted again.
@@ -25,7 +25,7 @@ impl ConsentPage<'_> {
             let username = escape(username);
             format!("<option value=\"{username}\">{} ({username})</option>", escape(name))
         };
-        let people: String = self.people.iter().map(option).collect();
+        let users: String = self.users.iter().map(option).collect();
         let scope = |scope: &str| format!("<li><code>{}</code></li>", escape(scope));
         let scopes: String = self.scopes.split_whitespace().map(scope).collect();
         let action = escape(self.action);
@@ -35,7 +35,7 @@ impl ConsentPage<'_> {
              <p>{application} wants to use your account at this fake {platform} with these scopes:</p>\n\
              <ul>{scopes}</ul>\n\
              <form method=\"post\" action=\"{action}\">{fields}\n\
-             <label for=\"person\">Continue as</label>\n<select id=\"person\" name=\"person\">{people}</select>\n\
+             <label for=\"user\">Continue as</label>\n<select id=\"user\" name=\"user\">{users}</select>\n\
              <button type=\"submit\" class=\"primary\">Authorize</button>\n</form>\n\
              <form method=\"post\" action=\"{action}\">{fields}{deny}\n\
              <button type=\"submit\">Deny</button>\n</form>",

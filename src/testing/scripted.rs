@@ -4,19 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method};
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::journal::RecordedRequest;
+use super::traffic::{Traffic, show, shown_response};
 use super::wire::respond;
-use super::witness::{Seen, show, shown_answer};
 use crate::error::TransportError;
 use crate::transport::Transport;
 
-/// A [`Transport`] that opens no connection: it gives the answers that a test has written down, and keeps the requests.
+/// A [`Transport`] without connections: it gives the responses that a test defines, and records the requests.
 ///
-/// Answers wait in one queue for each path, so the order in which a provider asks for two things does not matter. A path
-/// without an answer gets that of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if there is none. The
-/// limit of a body's size holds as it does for every transport. Clones share everything.
+/// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A path
+/// with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if there is none.
+/// The limit of a body's size applies as for every transport. Clones share everything.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,33 +36,33 @@ use crate::transport::Transport;
 pub struct ScriptedTransport(Arc<Mutex<Script>>);
 
 impl ScriptedTransport {
-    /// One without any answer.
+    /// A transport without responses.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers the next request for `path` so. A header that HTTP does not allow is left out.
-    pub fn answer(&self, path: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> &Self {
+    /// Adds a response for `path` to the queue. A header that HTTP does not allow is left out.
+    pub fn respond(&self, path: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> &Self {
         self.queue(path, Ok(respond(status, headers, body)))
     }
 
-    /// Answers the next request for `path` with status 200 and this JSON.
+    /// Adds a response with status 200 and this JSON for `path`.
     pub fn json(&self, path: &str, body: impl Into<Vec<u8>>) -> &Self {
-        self.answer(path, 200, &[("content-type", "application/json")], body)
+        self.respond(path, 200, &[("content-type", "application/json")], body)
     }
 
-    /// Lets the next request for `path` fail.
+    /// Adds a failure for `path`.
     pub fn fail(&self, path: &str, error: TransportError) -> &Self {
         self.queue(path, Err(error))
     }
 
-    /// Answers every request so for whose path no answer waits.
+    /// The response to every request whose path has an empty queue.
     pub fn otherwise(&self, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> &Self {
         self.lock().otherwise = Some(Ok(respond(status, headers, body)));
         self
     }
 
-    /// Lets every request fail for whose path no answer waits.
+    /// The failure of every request whose path has an empty queue.
     pub fn otherwise_fail(&self, error: TransportError) -> &Self {
         self.lock().otherwise = Some(Err(error));
         self
@@ -83,11 +83,11 @@ impl ScriptedTransport {
     }
 }
 
-/// The number of requests and of answers that still wait.
+/// The number of requests, and of responses that are left.
 impl fmt::Debug for ScriptedTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let script = self.lock();
-        write!(f, "ScriptedTransport({} requests, {} answers left)", script.requests.len(), script.queue.len())
+        write!(f, "ScriptedTransport({} requests, {} responses left)", script.requests.len(), script.queue.len())
     }
 }
 
@@ -99,18 +99,18 @@ impl Transport for ScriptedTransport {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let request = SentRequest::new(request)?;
-        show(Seen::Request(&request.recorded()));
+        show(Traffic::Request(&request.recorded()));
         let mut script = self.lock();
         let at = script.queue.iter().position(|(path, _)| path == request.url.path());
         let outcome = at.and_then(|at| script.queue.remove(at)).map(|(_, outcome)| outcome);
         script.requests.push(request);
         let outcome = outcome.or_else(|| script.otherwise.clone()).unwrap_or(Err(TransportError::Refused));
-        let response = shown_answer(outcome?);
+        let response = shown_response(outcome?);
         if response.body().len() > max_body { Err(TransportError::TooLarge { limit: max_body }) } else { Ok(response) }
     }
 }
 
-/// A request that a [`ScriptedTransport`] was given.
+/// A request that a [`ScriptedTransport`] got.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -118,10 +118,10 @@ impl Transport for ScriptedTransport {
 ///
 /// let http = ScriptedTransport::new();
 /// let request = http::Request::post("https://git.example.com/oauth/token").header("accept", "application/json");
-/// let answer = http.send(request.body(b"code=a%20b&code=c".to_vec())?, 1024).await;
+/// let response = http.send(request.body(b"code=a%20b&code=c".to_vec())?, 1024).await;
 ///
 /// let sent = &http.requests()[0];
-/// assert!(answer.is_err(), "no answer was written down");
+/// assert!(response.is_err(), "the test defined no response");
 /// assert_eq!(sent.header("accept"), Some("application/json"));
 /// assert_eq!(sent.form(), [("code".to_owned(), "a b".to_owned()), ("code".to_owned(), "c".to_owned())]);
 /// # Ok(())
@@ -164,7 +164,7 @@ impl SentRequest {
         Ok(Self { method: parts.method, url, headers: parts.headers, body })
     }
 
-    /// As a fake would have recorded it.
+    /// In the form that fakes record.
     fn recorded(&self) -> RecordedRequest {
         RecordedRequest {
             method: self.method.clone(),
@@ -175,7 +175,7 @@ impl SentRequest {
     }
 }
 
-/// Method and path only: the rest is full of secrets.
+/// Method and path only: the rest contains secrets.
 impl fmt::Debug for SentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SentRequest({} {})", self.method, self.url.path())

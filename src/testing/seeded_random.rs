@@ -1,9 +1,9 @@
 use std::marker::PhantomData;
 
-use crate::random::seeded;
+use crate::util::random::seeded;
 
-/// Makes the crate's random numbers predictable on this thread, as long as it lives: for tests that must run twice in the
-/// same way. Everything that is made meanwhile can be guessed, so it has no place outside of a test.
+/// Makes the crate's random numbers predictable on this thread until it is dropped, for tests that must run twice in the same
+/// way. Everything that is made meanwhile can be guessed, so use it only in tests.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_before_goes_on_when_another_ends() {
+    fn the_outer_seed_continues_when_the_inner_one_ends() {
         let outer = SeededRandom::on_this_thread(1);
         let first = IntegrationId::random().unwrap();
         drop(outer);

@@ -16,13 +16,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::journal::{Journal, Scripted};
+use super::traffic::shown_response;
 use super::wire::{FakeRequest, FakeResponse, respond};
-use super::witness::shown_answer;
 
-/// What a fake is to its server: a function from a request to an answer.
+/// A fake as its server sees it: a function from a request to a response.
 pub(super) type Handler = dyn Fn(&FakeRequest) -> FakeResponse + Send + Sync;
 
-/// A port that is bound and not served yet, so that a fake can know its own URL first.
+/// A port that is bound but not served yet, so that a fake knows its own URL first.
 pub(super) struct Listener {
     socket: TcpListener,
     pub(super) address: SocketAddr,
@@ -41,7 +41,7 @@ impl Listener {
     }
 }
 
-/// Serves until it is dropped. Requests under way are still answered.
+/// Serves until it is dropped. Requests that have begun still get a response.
 pub(super) struct Server {
     alive: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -60,7 +60,7 @@ async fn accept(socket: TcpListener, journal: Arc<Journal>, handler: Arc<Handler
         let stopped = stop.clone();
         let connection = match select(Box::pin(socket.accept()), Box::pin(stop.changed())).await {
             Either::Left((Ok((connection, _)), _)) => connection,
-            // The other side was gone already, or the process has too many files open.
+            // The client has closed the connection, or the process has too many files open.
             Either::Left((Err(_), _)) => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
@@ -73,11 +73,11 @@ async fn accept(socket: TcpListener, journal: Arc<Journal>, handler: Arc<Handler
 }
 
 async fn serve(socket: TcpStream, journal: Arc<Journal>, handler: Arc<Handler>, mut stop: watch::Receiver<()>) {
-    // Answers are small: waiting to fill a packet would only delay them.
+    // Responses are small: waiting to fill a packet would only delay them.
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request| {
         let (journal, handler) = (Arc::clone(&journal), Arc::clone(&handler));
-        async move { answer(request, &journal, &*handler).await }
+        async move { respond_to(request, &journal, &*handler).await }
     });
     let connection = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(socket), service);
     if let Either::Right((_, mut connection)) = select(Box::pin(connection), Box::pin(stop.changed())).await {
@@ -86,8 +86,8 @@ async fn serve(socket: TcpStream, journal: Arc<Journal>, handler: Arc<Handler>, 
     }
 }
 
-/// An error is how hyper is told to close the connection.
-async fn answer(
+/// An error makes hyper close the connection.
+async fn respond_to(
     request: hyper::Request<Incoming>,
     journal: &Journal,
     handler: &Handler,
@@ -100,9 +100,9 @@ async fn answer(
             let request = FakeRequest::from_parts(head, body.to_bytes().into());
             journal.record(&request);
             let response = match journal.scripted(request.uri().path()) {
-                Some(Scripted::Answer(response)) => Ok(response),
+                Some(Scripted::Response(response)) => Ok(response),
                 Some(Scripted::Lost) => {
-                    shown_answer(handler(&request));
+                    shown_response(handler(&request));
                     Err(Lost)
                 }
                 None => Ok(handler(&request)),
@@ -111,7 +111,7 @@ async fn answer(
             if !latency.is_zero() {
                 tokio::time::sleep(latency).await;
             }
-            shown_answer(response?)
+            shown_response(response?)
         }
     };
     Ok(response.map(|body| Full::new(Bytes::from(body))))
@@ -120,5 +120,5 @@ async fn answer(
 const MAX_BODY: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the answer gets lost")]
+#[error("the response gets lost")]
 struct Lost;

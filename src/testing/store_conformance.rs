@@ -1,16 +1,16 @@
-//! What every token store must do.
+//! Checks what every token store must do.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::StoreError;
+use crate::keeper::StoreError;
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
-/// What a store does not do as [`TokenStore`] asks.
+/// A way in which a store differs from the contract of [`TokenStore`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Nonconformity {
-    /// A promise that was broken.
+    /// The part of the contract that the store breaks.
     #[error("{0}")]
     Broken(&'static str),
     /// A call that failed.
@@ -18,9 +18,9 @@ pub enum Nonconformity {
     Failed(StoreError),
 }
 
-/// Tries out a store through two handles on the same data, for example two pools; through one of them twice if there
-/// cannot be two. It takes about two seconds, uses connections of the integration `store-conformance` with random names,
-/// and deletes them in the end, so it can be run on a store that holds others.
+/// Tests a store through two handles on the same data, for example two pools; pass the same handle twice if there can be
+/// only one. It takes about two seconds. It uses connections of the integration `store-conformance` with random names and
+/// deletes them at the end, so it can run on a store with other connections.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ impl Suite {
         ensure(self.there.load(&a).await?.is_none(), "what was deleted does not come back")
     }
 
-    /// Sixteen writers of one revision: one wins.
+    /// Sixteen writers of one revision: exactly one succeeds.
     async fn races(&self) -> Result<(), Nonconformity> {
         let connection = connection()?;
         let mut current = None;
@@ -128,7 +128,7 @@ impl Suite {
         Ok(())
     }
 
-    /// Sixteen owners: one gets it.
+    /// Sixteen owners: exactly one gets the lease.
     async fn lease_race(&self) -> Result<(), Nonconformity> {
         let connection = connection()?;
         self.here.compare_and_swap(&connection, None, &tokens(1, b"one")).await?;

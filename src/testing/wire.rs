@@ -1,11 +1,10 @@
-//! Requests and answers, without a socket.
+//! Requests and responses, without a socket.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
-use url::form_urlencoded;
 
 pub(super) type FakeRequest = http::Request<Vec<u8>>;
 pub(super) type FakeResponse = Response<Vec<u8>>;
@@ -26,7 +25,7 @@ pub(super) fn add_header(response: &mut FakeResponse, name: &str, value: &str) {
     }
 }
 
-/// The parameters of a query or a form. An empty one counts as missing, as it does at both platforms.
+/// The parameters of a query or a form. An empty one counts as missing, as at both platforms.
 #[derive(Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
@@ -67,7 +66,7 @@ pub(super) struct Credentials {
     pub(super) secret: Option<String>,
 }
 
-/// HTTP Basic credentials as they are, not form-decoded.
+/// HTTP Basic credentials, not form-decoded.
 pub(super) fn basic(request: &FakeRequest) -> Option<Credentials> {
     let (id, secret) = basic_header(request.headers())?;
     Some(Credentials { id, secret: Some(secret) })
@@ -104,7 +103,7 @@ pub(super) fn verifies(verifier: &str, challenge: &str) -> bool {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == challenge
 }
 
-/// Random bytes; all zero if the system has none, since a fake guards nothing.
+/// Random bytes; all zero if the system has none: a fake protects nothing.
 pub(super) fn random(count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     let _ = getrandom::fill(&mut bytes);

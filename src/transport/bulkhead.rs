@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use http::Uri;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use url::Url;
 
+use super::Transport;
 use super::limits::{Learnt, Limits, RequestLimits};
-use super::{Sending, Transport};
 use crate::error::TransportError;
-use crate::token::Origin;
+use crate::values::token::TokenBinding;
 
 /// The transport of one integration: a bounded number of requests at once, and none for a while to a code host that
 /// does not answer. Both are kept by the integration's id in the shared client, so that a tenant that saves its settings
@@ -18,15 +19,15 @@ use crate::token::Origin;
 pub(crate) struct Bulkhead {
     inner: Arc<dyn Transport>,
     limits: RequestLimits,
-    origin: Origin,
+    binding: TokenBinding,
     max_in_flight: usize,
 }
 
 impl Bulkhead {
     /// A transport that shares no limits gets some for this integration alone.
-    pub(crate) fn new(inner: Arc<dyn Transport>, origin: Origin, max_in_flight: usize) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Transport>, binding: TokenBinding, max_in_flight: usize) -> Self {
         let limits = inner.limits().cloned().unwrap_or_default();
-        Self { inner, limits, origin, max_in_flight: max_in_flight.clamp(1, Semaphore::MAX_PERMITS) }
+        Self { inner, limits, binding, max_in_flight: max_in_flight.clamp(1, Semaphore::MAX_PERMITS) }
     }
 
     /// The same without the breaker's word: whoever asks for a check wants to know how things are now.
@@ -34,30 +35,23 @@ impl Bulkhead {
         Checking(self)
     }
 
-    fn admit<'a>(&'a self, is_repeatable: bool, request: Sending<'a>) -> Sending<'a> {
-        Box::pin(async move {
-            let limits = self.limits();
-            limits.breaker().admit(self.origin.base_url())?;
-            self.attempt(&limits, is_repeatable, request).await
-        })
-    }
-
-    /// Lets a request out when there is room for it. It is not polled before, so nothing of it is sent.
+    /// Sends a request when there is room for it.
     async fn attempt(
         &self,
         limits: &Limits,
-        is_repeatable: bool,
-        request: Sending<'_>,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = slot(limits.slots()).await?;
-        let response = request.await;
-        let base_url = self.origin.base_url();
+        let is_repeatable = is_repeatable(request.method());
+        let response = (*self.inner).send(request, max_body).await;
+        let base_url = self.binding.base_url();
         let learnt = limits.breaker().learn(base_url, response.as_ref().err(), is_repeatable);
         if let (Learnt::Doubtful, Err(error)) = (learnt, &response) {
             // Somebody who has no account can have codes sent that nobody gave, and a firewall in front of the code host may
             // cut such requests off. What is sent now holds nothing of theirs.
-            let alive = tokio::time::timeout(MAX_WAIT, self.inner.send(self.is_anybody_there(), MAX_PROBE)).await;
-            let dead = alive.map_or(true, |alive| alive.is_err_and(|error| error.is_transient()));
+            let alive = tokio::time::timeout(MAX_WAIT, (*self.inner).send(self.is_anybody_there(), MAX_PROBE)).await;
+            let dead = alive.map_or(true, |alive| alive.is_err_and(|error| error.advice().is_transient));
             limits.breaker().decide(base_url, error, dead);
         }
         response
@@ -66,37 +60,31 @@ impl Bulkhead {
     fn is_anybody_there(&self) -> http::Request<Vec<u8>> {
         let mut request = http::Request::new(Vec::new());
         *request.method_mut() = http::Method::HEAD;
-        *request.uri_mut() = self.origin.base_url().as_str().parse().unwrap_or_default();
+        *request.uri_mut() = self.binding.base_url().endpoint(&[]);
         request
     }
 
     fn limits(&self) -> Arc<Limits> {
-        self.limits.of(self.origin.integration(), self.max_in_flight)
+        self.limits.of(self.binding.integration(), self.max_in_flight)
     }
 }
 
+#[async_trait]
 impl Transport for Bulkhead {
-    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        self.admit(is_repeatable(request.method()), self.inner.send(request, max_body))
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let limits = self.limits();
+        limits.breaker().admit(self.binding.base_url())?;
+        self.attempt(&limits, request, max_body).await
     }
 
-    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        'u: 'b,
-        Self: 'b,
-    {
-        self.admit(is_repeatable(request.method()), self.inner.send_to(url, request, max_body))
-    }
-
-    fn prepare(&self, url: &Url, requests: usize) {
-        let is_resting = self.limits().breaker().is_open(self.origin.base_url());
+    fn preconnect(&self, uri: &Uri, requests: usize) {
+        let is_resting = self.limits().breaker().is_open(self.binding.base_url());
         if !is_resting {
-            self.inner.prepare(url, requests);
+            (*self.inner).preconnect(uri, requests);
         }
     }
 }
@@ -104,15 +92,14 @@ impl Transport for Bulkhead {
 #[derive(Debug)]
 struct Checking<'a>(&'a Bulkhead);
 
+#[async_trait]
 impl Transport for Checking<'_> {
-    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        let is_repeatable = is_repeatable(request.method());
-        let request = self.0.inner.send(request, max_body);
-        Box::pin(async move { self.0.attempt(&self.0.limits(), is_repeatable, request).await })
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        self.0.attempt(&self.0.limits(), request, max_body).await
     }
 }
 
@@ -133,6 +120,6 @@ pub(super) fn is_repeatable(method: &http::Method) -> bool {
 }
 
 /// Requests of one integration at once, unless it is built otherwise.
-pub(crate) const MAX_IN_FLIGHT: usize = 4;
+pub(crate) const MAX_IN_FLIGHT: usize = 32;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 const MAX_PROBE: usize = 64 * 1024;

@@ -1,28 +1,26 @@
 //! The HTTP client: hyper's, with what this crate owes about time, size and addresses.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use http::Uri;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
-use url::{Position, Url};
 
 use super::bulkhead::{self, is_repeatable};
 use super::connect::Connector;
+use super::place::Place;
 use super::pool::{Connection, Outgoing, Pool};
 use super::resolve::{Lookups, Resolve, System};
-use super::tls::HAS_TLS;
-use super::{RequestLimits, Sending, Transport};
+use super::{RequestLimits, Transport};
 use crate::error::{ConfigError, TransportError};
-use crate::network::Network;
+use crate::values::network::Network;
 
 /// The hardened HTTP client, one for all integrations of a host. Cloning it is cheap and shares its connections.
 ///
@@ -79,6 +77,21 @@ impl HttpClient {
         }
     }
 
+    /// Where this client connects: the policy to read base URLs with.
+    ///
+    /// ```
+    /// use codehost_oauth::BaseUrl;
+    /// use codehost_oauth::transport::{HttpClient, Network};
+    ///
+    /// let http = HttpClient::builder(Network::public_only()).build()?;
+    /// assert!(BaseUrl::parse("https://git.example.com", http.network()).is_ok());
+    /// assert!(BaseUrl::parse("https://10.0.0.5", http.network()).is_err());
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    pub fn network(&self) -> &Network {
+        &self.shared.network
+    }
+
     /// The same client with another time for a whole request, from look-up to the last byte: for one integration, whose
     /// administrator may choose it. It is a minute at most, or what this client has if that is more; `None` is the most.
     ///
@@ -104,52 +117,23 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something that is none.
+    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something else.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
         let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
         let connections = Arc::new(Connections::new(&self.shared, certificates)?);
         Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
     }
 
-    fn exchange<'a>(&'a self, url: Cow<'a, Url>, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'a> {
-        let outgoing = self.outgoing(&url, request);
-        Box::pin(async move {
-            let exchange = pin!(self.receive(&url, outgoing?, max_body));
-            match self.timeout {
-                Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
-                None => exchange.await,
-            }
-        })
-    }
-
-    /// The request as hyper takes it.
-    fn outgoing(&self, url: &Url, request: http::Request<Vec<u8>>) -> Result<Outgoing, TransportError> {
-        self.check(url)?;
-        let (head, body) = request.into_parts();
-        let mut outgoing = http::Request::new(Full::new(body.into()));
-        *outgoing.method_mut() = head.method;
-        let target = &url[Position::BeforePath..Position::AfterQuery];
-        *outgoing.uri_mut() = target.parse().map_err(|_| TransportError::Protocol)?;
-        let headers = outgoing.headers_mut();
-        *headers = head.headers;
-        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
-        headers.insert(HOST, host.map_err(|_| TransportError::Protocol)?);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if !headers.contains_key(USER_AGENT) {
-            headers.append(USER_AGENT, self.shared.user_agent.clone());
-        }
-        Ok(outgoing)
-    }
-
-    async fn receive(
+    async fn exchange(
         &self,
-        url: &Url,
-        mut request: Outgoing,
+        request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let place = Place::of(request.uri())?;
+        let mut request = self.outgoing(&place, request)?;
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let pool = &self.connections.pool;
-        let mut connection = pool.connection(url, request.method()).await?;
+        let mut connection = pool.connection(&place, request.method()).await?;
         loop {
             // A connection that was kept may have been closed meanwhile.
             let again = (connection.is_kept() && is_repeatable(request.method())).then(|| request.clone());
@@ -158,70 +142,57 @@ impl HttpClient {
                 Err(mut error) => match (error.take_message(), again) {
                     (Some(unsent), _) if connection.is_kept() => {
                         request = unsent;
-                        connection = pool.connection(url, request.method()).await?;
+                        connection = pool.connection(&place, request.method()).await?;
                         continue;
                     }
                     (None, Some(again)) if !connection.has_answered() => {
-                        pool.closes_early(url);
+                        pool.closes_early(&place);
                         request = again;
-                        connection = pool.connect(url).await?;
+                        connection = pool.connect(&place).await?;
                         continue;
                     }
                     _ => return Err(cause(error.error(), &connection, max_body)),
                 },
             };
             let response = whole(response, &connection, max_body).await?;
-            pool.keep(url, connection);
+            pool.keep(&place, connection);
             return Ok(response);
         }
     }
 
-    /// Literal addresses never reach a resolver, so they are checked here.
-    fn check(&self, url: &Url) -> Result<(), TransportError> {
-        let network = &self.shared.network;
-        let host = url.host().ok_or(TransportError::Protocol)?;
-        let address = match host {
-            url::Host::Ipv4(v4) => Some(v4.into()),
-            url::Host::Ipv6(v6) => Some(v6.into()),
-            url::Host::Domain(name) if network.permits_name(name) => None,
-            url::Host::Domain(_) => return Err(TransportError::AddressNotAllowed),
-        };
-        if let Some(address) = address.filter(|address| !network.permits(*address)) {
-            return Err(TransportError::AddressRefused(network.refused(address)));
+    /// The request as hyper takes it.
+    fn outgoing(&self, place: &Place, request: http::Request<Vec<u8>>) -> Result<Outgoing, TransportError> {
+        let mut outgoing = request.map(|body| Full::new(body.into()));
+        // On a connection of its own a request has no more than path and query (RFC 9112 section 3.2.1).
+        let target = outgoing.uri().path_and_query().cloned().ok_or(TransportError::Protocol)?;
+        *outgoing.uri_mut() = Uri::from(target);
+        let headers = outgoing.headers_mut();
+        headers.insert(HOST, place.host_header()?);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !headers.contains_key(USER_AGENT) {
+            headers.append(USER_AGENT, self.shared.user_agent.clone());
         }
-        match url.scheme() {
-            "http" if !network.permits_http(&host) => Err(TransportError::PlainHttp),
-            "https" if !HAS_TLS => Err(TransportError::NoTls),
-            "http" | "https" => Ok(()),
-            _ => Err(TransportError::Protocol),
-        }
+        Ok(outgoing)
     }
 }
 
+#[async_trait]
 impl Transport for HttpClient {
-    fn send<'a, 'b>(&'a self, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        match Url::parse(&request.uri().to_string()) {
-            Ok(url) => self.exchange(Cow::Owned(url), request, max_body),
-            Err(_) => Box::pin(future::ready(Err(TransportError::Protocol))),
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let exchange = self.exchange(request, max_body);
+        match self.timeout {
+            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(TransportError::TimedOut)),
+            None => exchange.await,
         }
     }
 
-    fn send_to<'a, 'u, 'b>(&'a self, url: &'u Url, request: http::Request<Vec<u8>>, max_body: usize) -> Sending<'b>
-    where
-        'a: 'b,
-        'u: 'b,
-        Self: 'b,
-    {
-        self.exchange(Cow::Borrowed(url), request, max_body)
-    }
-
-    fn prepare(&self, url: &Url, requests: usize) {
-        if self.check(url).is_ok() {
-            self.connections.pool.prepare(url, requests.min(MAX_PREPARED));
+    fn preconnect(&self, uri: &Uri, requests: usize) {
+        if let Ok(place) = Place::of(uri) {
+            self.connections.pool.preconnect(&place, requests.min(MAX_PRECONNECTED));
         }
     }
 
@@ -296,8 +267,8 @@ impl HttpClientBuilder {
         self
     }
 
-    /// How many requests may be under way at once, over all integrations: 64 unless set. One integration has at most
-    /// [four of them](crate::IntegrationBuilder::max_in_flight), so this is room for sixteen code hosts that stall at
+    /// How many requests may be under way at once, over all integrations: 512 unless set. One integration has at most
+    /// [32 of them](crate::IntegrationBuilder::max_in_flight), so this is room for sixteen code hosts that stall at
     /// the same time. A request that finds no room within five seconds ends with [`TransportError::Busy`].
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
@@ -310,7 +281,7 @@ impl HttpClientBuilder {
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds none, or something that is none; [`ConfigError::CryptoProvider`], with the feature `rustls-no-provider`
+    /// text holds no certificate, or something else; [`ConfigError::CryptoProvider`], with the feature `rustls-no-provider`
     /// only, if the host has not installed one.
     pub fn build(self) -> Result<HttpClient, ConfigError> {
         let shared = Shared {
@@ -387,5 +358,5 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_ROOM: usize = 16 * 1024;
 /// Connections that are opened in advance.
-const MAX_PREPARED: usize = 8;
-const MAX_IN_FLIGHT: usize = 64;
+const MAX_PRECONNECTED: usize = 8;
+const MAX_IN_FLIGHT: usize = 512;

@@ -15,13 +15,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
-use url::Url;
 
 use super::meter::{Meter, Metered};
+use super::place::{Place, Target};
 use super::resolve::Lookups;
 use super::tls::{self, Tls};
 use crate::error::{ConfigError, TransportError};
-use crate::network::Network;
+use crate::values::network::Network;
 
 /// Opens connections where the network policy allows, within a time.
 pub(super) struct Connector {
@@ -50,23 +50,23 @@ impl Connector {
         Ok(Self { network: network.clone(), lookups: lookups.clone(), tls, timeout })
     }
 
-    /// Connects to scheme, host and port of `url`.
-    pub(super) async fn connect(&self, url: &Url) -> Result<Stream, TransportError> {
-        let uri: Uri = url.as_str().parse().map_err(|_| TransportError::Protocol)?;
+    /// Connects where a request leads, if the policy allows: the one place at which it is asked.
+    pub(super) async fn connect(&self, place: &Place) -> Result<Stream, TransportError> {
+        let target = place.check(&self.network)?;
         let now = Instant::now();
         let until = now.checked_add(self.timeout).unwrap_or(now);
-        let addresses = match url.host() {
-            Some(url::Host::Domain(name)) => {
-                timeout_at(until, self.addresses(name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
+        let addresses = match target {
+            Target::Name(name) => {
+                timeout_at(until, self.addresses(&name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
             }
-            // Those that stand in the URL were checked before, and no resolver sees them.
-            _ => Vec::new(),
+            // No resolver sees it.
+            Target::Address(_) => Vec::new(),
         };
         let wire = Meter::default();
         wire.allow(MAX_HANDSHAKE);
         let tcp = Tcp::new(addresses, &self.network, self.timeout, wire.clone());
         // All of the layers are ready at any time.
-        let connecting = self.tls.over(tcp).call(uri);
+        let connecting = self.tls.over(tcp).call(place.uri()?);
         let connected = timeout_at(until, connecting).await.map_err(|_| TransportError::TimedOut)?;
         let http = Meter::default();
         Ok(Stream { io: Metered::new(connected.map_err(no_tls)?, http.clone()), http, wire })
@@ -155,7 +155,7 @@ impl Service<Name> for Addresses {
 /// The first address that refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
 /// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
 fn first_refused(network: &Network, name: &str, addresses: &[IpAddr]) -> Option<IpAddr> {
-    let local = crate::network::is_localhost(name);
+    let local = crate::values::network::is_localhost(name);
     addresses.iter().copied().find(|ip| !network.permits(*ip) || (local && !ip.is_loopback()))
 }
 
@@ -214,7 +214,7 @@ mod tests {
     fn one_refused_address_refuses_the_name() {
         let public = Network::public_only();
         let loopback = Network::any().allow_loopback_http();
-        for (network, name, answer, refused) in [
+        for (network, name, response, refused) in [
             (&public, "git.example.com", ["1.1.1.1", "2606:4700:4700::1111"], None),
             (&public, "git.example.com", ["1.1.1.1", "10.0.0.1"], Some("10.0.0.1")),
             (&public, "git.example.com", ["127.0.0.1", "1.1.1.1"], Some("127.0.0.1")),
@@ -225,9 +225,9 @@ mod tests {
             (&loopback, "localhost", ["127.0.0.1", "1.1.1.1"], Some("1.1.1.1")),
             (&loopback, "a.localhost", ["10.0.0.1", "10.0.0.1"], Some("10.0.0.1")),
         ] {
-            let addresses = answer.map(|address| address.parse().unwrap());
+            let addresses = response.map(|address| address.parse().unwrap());
             let refused = refused.map(|address| address.parse().unwrap());
-            assert_eq!(first_refused(network, name, &addresses), refused, "{name} {answer:?}");
+            assert_eq!(first_refused(network, name, &addresses), refused, "{name} {response:?}");
         }
     }
 
@@ -269,7 +269,8 @@ mod tests {
         }
         for timeout in [1, 5, 60].map(Duration::from_secs) {
             let connector = Connector::new(&Network::any(), &Lookups::new(Arc::new(Stuck)), timeout, &[]).unwrap();
-            let error = connector.connect(&"https://git.example.com/".parse().unwrap()).await.err();
+            let error =
+                connector.connect(&Place::of(&"https://git.example.com/".parse().unwrap()).unwrap()).await.err();
             assert_eq!(error, Some(TransportError::NameLookupTimedOut));
         }
     }

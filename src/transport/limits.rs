@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::base_url::BaseUrl;
 use crate::error::TransportError;
-use crate::host::IntegrationId;
+use crate::values::base_url::BaseUrl;
+use crate::values::integration_id::IntegrationId;
 
 /// The slots and the circuit breakers of integrations, by id: how many requests of one integration are under way, and whether
 /// its code host has failed five times in a row.
@@ -149,7 +149,7 @@ impl Breaker {
         match error {
             // That was this app's own doing.
             Some(TransportError::Busy) => Learnt::Noted,
-            Some(error) if error.is_transient() => self.fail(base_url, error, is_repeatable),
+            Some(error) if error.advice().is_transient => self.fail(base_url, error, is_repeatable),
             // Whatever it said, somebody is there.
             Some(_) | None => {
                 *self = Self::default();

@@ -1,7 +1,6 @@
 //! Open connections: which request is sent on which, and for how long one waits for the next.
 
 use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use hyper::client::conn::http1;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use url::{Position, Url};
 
 use super::bulkhead::is_repeatable;
 use super::connect::{Connector, Stream};
 use super::meter::Meter;
+use super::place::Place;
 use crate::error::TransportError;
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
@@ -39,9 +38,13 @@ impl Pool {
     }
 
     /// A connection for a request with `method`: one that waits, one that another request is done with meanwhile, or a new one.
-    pub(super) async fn connection(self: &Arc<Self>, url: &Url, method: &Method) -> Result<Connection, TransportError> {
+    pub(super) async fn connection(
+        self: &Arc<Self>,
+        place: &Place,
+        method: &Method,
+    ) -> Result<Connection, TransportError> {
         let waiting = loop {
-            let mut kept = match self.take(url, method) {
+            let mut kept = match self.take(place, method) {
                 Taken::Kept(kept) => kept,
                 Taken::Waiting(waiting) => break Some(waiting),
                 Taken::Nothing => break None,
@@ -51,22 +54,22 @@ impl Pool {
                 return Ok(kept);
             }
             if kept.since.elapsed() <= KEPT_FOR_POST {
-                self.closes_early(url);
+                self.closes_early(place);
             }
         };
         match waiting {
-            None => self.connect(url).await,
+            None => self.connect(place).await,
             Some((returned, true)) => match returned.await {
                 Ok(connection) => Ok(connection),
                 // The one that was being opened for it could not be.
-                Err(_) => self.connect(url).await,
+                Err(_) => self.connect(place).await,
             },
             Some((returned, false)) => {
-                let (pool, target) = (Arc::clone(self), url.clone());
+                let (pool, target) = (Arc::clone(self), place.clone());
                 let connecting = Box::pin(async move { pool.connect(&target).await });
                 match future::select(returned, connecting).await {
                     Either::Left((Ok(connection), connecting)) => {
-                        self.keep_when_open(url, connecting);
+                        self.keep_when_open(place, connecting);
                         Ok(connection)
                     }
                     Either::Left((Err(_), connecting)) => connecting.await,
@@ -77,25 +80,25 @@ impl Pool {
     }
 
     /// A new connection.
-    pub(super) async fn connect(&self, url: &Url) -> Result<Connection, TransportError> {
-        Connection::over(self.connector.connect(url).await?).await
+    pub(super) async fn connect(&self, place: &Place) -> Result<Connection, TransportError> {
+        Connection::over(self.connector.connect(place).await?).await
     }
 
     /// Opens connections, so that `count` of them wait or are about to.
-    pub(super) fn prepare(self: &Arc<Self>, url: &Url, count: usize) {
+    pub(super) fn preconnect(self: &Arc<Self>, place: &Place, count: usize) {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
         let missing = {
             let mut origins = self.lock();
-            let origin = origins.of(url);
+            let origin = origins.of(place);
             origin.waiting.retain(Connection::is_fit_for_get);
             let missing = count.saturating_sub(origin.waiting.len().saturating_add(origin.opening));
             origin.opening = origin.opening.saturating_add(missing);
             missing
         };
         for _ in 0..missing {
-            let (pool, target) = (Arc::clone(self), url.clone());
+            let (pool, target) = (Arc::clone(self), place.clone());
             tokio::spawn(async move {
                 let opening = Opening(&pool, &target);
                 if let Ok(connection) = pool.connect(&target).await {
@@ -107,11 +110,11 @@ impl Pool {
     }
 
     /// Takes back a connection whose response is read to its end.
-    pub(super) fn keep(self: &Arc<Self>, url: &Url, mut connection: Connection) {
+    pub(super) fn keep(self: &Arc<Self>, place: &Place, mut connection: Connection) {
         connection.since = Instant::now();
         connection.is_kept = true;
         let mut origins = self.lock();
-        let origin = origins.of(url);
+        let origin = origins.of(place);
         while let Some(waiter) = origin.waiters.pop_front() {
             match waiter.send(connection) {
                 Ok(()) => return,
@@ -127,13 +130,13 @@ impl Pool {
     }
 
     /// Notes that the server closes connections soon after a response: `POST`s are sent on new ones for a while.
-    pub(super) fn closes_early(&self, url: &Url) {
-        self.lock().of(url).closes_early = Some(Instant::now());
+    pub(super) fn closes_early(&self, place: &Place) {
+        self.lock().of(place).closes_early = Some(Instant::now());
     }
 
-    fn take(&self, url: &Url, method: &Method) -> Taken {
+    fn take(&self, place: &Place, method: &Method) -> Taken {
         let mut origins = self.lock();
-        let origin = origins.of(url);
+        let origin = origins.of(place);
         let is_post = !is_repeatable(method);
         if is_post && origin.closes_early() {
             return Taken::Nothing;
@@ -162,10 +165,10 @@ impl Pool {
 
     fn keep_when_open(
         self: &Arc<Self>,
-        url: &Url,
+        place: &Place,
         connecting: impl Future<Output = Result<Connection, TransportError>> + Send + 'static,
     ) {
-        let (pool, target) = (Arc::clone(self), url.clone());
+        let (pool, target) = (Arc::clone(self), place.clone());
         tokio::spawn(async move {
             if let Ok(connection) = connecting.await {
                 pool.keep(&target, connection);
@@ -187,7 +190,7 @@ enum Taken {
 
 #[derive(Default)]
 struct Origins {
-    by_name: HashMap<Box<str>, Origin>,
+    by_place: HashMap<Place, Origin>,
     is_swept: bool,
 }
 
@@ -201,18 +204,18 @@ struct Origin {
 }
 
 impl Origins {
-    fn of(&mut self, url: &Url) -> &mut Origin {
-        self.by_name.entry(url[..Position::BeforePath].into()).or_default()
+    fn of(&mut self, place: &Place) -> &mut Origin {
+        self.by_place.entry(place.clone()).or_default()
     }
 
     /// Closes what has waited for too long, and forgets origins of which nothing is left. Whether anything waits still.
     fn sweep(&mut self) -> bool {
-        self.by_name.retain(|_, origin| {
+        self.by_place.retain(|_, origin| {
             origin.waiting.retain(Connection::is_fit_for_get);
             origin.waiters.retain(|waiter| !waiter.is_closed());
             !origin.waiting.is_empty() || !origin.waiters.is_empty() || origin.opening > 0 || origin.closes_early()
         });
-        self.is_swept = self.by_name.values().any(|origin| !origin.waiting.is_empty());
+        self.is_swept = self.by_place.values().any(|origin| !origin.waiting.is_empty());
         self.is_swept
     }
 }
@@ -224,7 +227,7 @@ impl Origin {
 }
 
 /// Counts a connection that is being opened, until it is there or cannot be.
-struct Opening<'a>(&'a Pool, &'a Url);
+struct Opening<'a>(&'a Pool, &'a Place);
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
@@ -295,7 +298,7 @@ impl Connection {
         self.http.allow(limit);
         // Small records take some more.
         self.wire.allow(limit.saturating_add(limit / 4));
-        pin!(self.sender.try_send_request(request)).await
+        self.sender.try_send_request(request).await
     }
 
     /// Whether it has waited for use, so that the server may have closed it.

@@ -72,26 +72,26 @@ impl Resolve for System {
 /// really ends, even if nobody waits for it any more. Otherwise a tenant whose name server never answers would take the
 /// threads of all others.
 ///
-/// Those who ask for one name while it is looked up get the same answer. Nothing is kept beyond that: whoever asks later
+/// Those who ask for one name while it is looked up get the same response. Nothing is kept beyond that: whoever asks later
 /// asks anew.
 #[derive(Clone)]
 pub(super) struct Lookups {
     resolver: Arc<dyn Resolve>,
     all: Arc<Semaphore>,
-    sites: Held<Semaphore>,
-    names: Held<OnceCell<Option<Vec<IpAddr>>>>,
+    sites: WeakMap<Semaphore>,
+    names: WeakMap<OnceCell<Option<Vec<IpAddr>>>>,
 }
 
 impl Lookups {
     pub(super) fn new(resolver: Arc<dyn Resolve>) -> Self {
         let all = Arc::new(Semaphore::new(MAX_LOOKUPS));
-        Self { resolver, all, sites: Held::default(), names: Held::default() }
+        Self { resolver, all, sites: WeakMap::default(), names: WeakMap::default() }
     }
 
     pub(super) async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, TransportError> {
-        let answer = self.names.get(name, OnceCell::new);
+        let response = self.names.get(name, OnceCell::new);
         // If who began gives up, the next one begins.
-        match tokio::time::timeout(LOOKUP_TIMEOUT, answer.get_or_init(|| self.ask(name))).await {
+        match tokio::time::timeout(LOOKUP_TIMEOUT, response.get_or_init(|| self.ask(name))).await {
             Ok(Some(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
             Ok(_) => Err(TransportError::NameNotFound),
             Err(_) => Err(TransportError::NameLookupTimedOut),
@@ -119,9 +119,9 @@ impl Lookups {
 }
 
 /// Values by name, each for as long as somebody has it.
-struct Held<T>(Arc<Mutex<HashMap<Box<str>, Weak<T>>>>);
+struct WeakMap<T>(Arc<Mutex<HashMap<Box<str>, Weak<T>>>>);
 
-impl<T> Held<T> {
+impl<T> WeakMap<T> {
     fn get(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = held.get(name).and_then(Weak::upgrade) {
@@ -136,13 +136,13 @@ impl<T> Held<T> {
     }
 }
 
-impl<T> Clone for Held<T> {
+impl<T> Clone for WeakMap<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Default for Held<T> {
+impl<T> Default for WeakMap<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
@@ -243,8 +243,11 @@ mod tests {
         let lookups = Lookups::new(Arc::new(Counting::default()));
         for round in 0..3 {
             let asked = (0..100).map(|_| lookups.lookup("git.example.com"));
-            let answers = futures_util::future::join_all(asked).await;
-            assert!(answers.iter().all(|answer| answer == &Ok(vec![IpAddr::from([10, 0, 0, round])])), "{answers:?}");
+            let responses = futures_util::future::join_all(asked).await;
+            assert!(
+                responses.iter().all(|response| response == &Ok(vec![IpAddr::from([10, 0, 0, round])])),
+                "{responses:?}"
+            );
         }
         assert_ne!(lookups.lookup("a.example.com").await, lookups.lookup("b.example.com").await);
     }
@@ -256,8 +259,11 @@ mod tests {
         for _ in 0..3 {
             let begun = tokio::time::Instant::now();
             let asked = (0..10).map(|_| lookups.lookup("stuck"));
-            let answers = futures_util::future::join_all(asked).await;
-            assert!(answers.iter().all(|answer| answer == &Err(TransportError::NameLookupTimedOut)), "{answers:?}");
+            let responses = futures_util::future::join_all(asked).await;
+            assert!(
+                responses.iter().all(|response| response == &Err(TransportError::NameLookupTimedOut)),
+                "{responses:?}"
+            );
             assert_eq!(begun.elapsed(), LOOKUP_TIMEOUT);
         }
     }

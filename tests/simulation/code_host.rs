@@ -1,4 +1,4 @@
-//! The code hosts, as strict as the real ones and as unreliable as they can be, behind a transport for each node.
+//! The code hosts, as strict as the real ones and as unreliable as possible, behind a transport for each node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use codehost_oauth::error::TransportError;
 use codehost_oauth::transport::Transport;
 use http::{Method, Request, Response};
 
-use crate::invariants::{self, Fate, PairId, PairState};
+use crate::invariants::{self, Delivery, PairId, PairState};
 use crate::settings::{Settings, Weakness};
 use crate::world::{NodeId, State, World, pause};
 
@@ -77,13 +77,13 @@ pub(crate) fn access_numbers(text: &str) -> Option<(PairId, u32)> {
     Some((pair.parse().ok()?, serial.parse().ok()?))
 }
 
-/// Whether the API takes this access token now.
+/// Whether the API accepts this access token now.
 pub(crate) fn accepts(state: &mut State, text: &str, replica: u64) -> bool {
     let now = state.now();
     let Some((id, serial)) = access_numbers(text) else { return false };
     let pair = &state.ledger.pairs[id];
     let new = now - pair.issued_at < Duration::from_secs(3);
-    let unknown = new && !state.ledger.healed && state.rng.per_mille(replica);
+    let unknown = new && !state.ledger.faults_ended && state.rng.per_mille(replica);
     pair.state == PairState::Live && pair.serial == serial && now < pair.access_until && !unknown
 }
 
@@ -93,8 +93,8 @@ pub(crate) struct Network {
     pub(crate) node: NodeId,
 }
 
-/// What a request is.
-enum Asked {
+/// The kind of a request.
+enum RequestKind {
     Refresh { host: usize, pair: PairId, secret: String },
     Probe { host: usize, secret: String },
     Revoke { pair: PairId },
@@ -103,22 +103,22 @@ enum Asked {
     Other,
 }
 
-struct Course {
+struct CallPlan {
     before: Duration,
     after: Duration,
     unreachable: bool,
     lost: bool,
     status: Option<u16>,
-    garbage: bool,
+    malformed: bool,
     odd: Option<usize>,
 }
 
-/// What the code host says: the status, the media type, the body, and the pair that is in it.
-struct Said {
+/// A response of the code host: status, media type, body, and the pair in it.
+struct FakeResponse {
     status: u16,
     kind: &'static str,
     body: String,
-    gives: Option<PairId>,
+    issues_pair: Option<PairId>,
     retry_after: Option<u64>,
 }
 
@@ -127,45 +127,47 @@ impl Transport for Network {
     async fn send(&self, request: Request<Vec<u8>>, _: usize) -> Result<Response<Vec<u8>>, TransportError> {
         let (world, node) = (&self.world, self.node);
         world.step(node);
-        let (asked, course) = {
+        let (asked, plan) = {
             let mut state = world.lock();
             let asked = read(&mut state, &request);
-            let course = self.course(&mut state);
-            if let Asked::Refresh { pair, .. } = asked {
+            let plan = self.plan(&mut state);
+            if let RequestKind::Refresh { pair, .. } = asked {
                 state.log(|| format!("node {node}: sends refresh token {pair}"));
                 invariants::refresh_sent(&mut state, node, pair);
             }
-            (asked, course)
+            (asked, plan)
         };
-        let _use =
-            InUse { network: self, pair: if let Asked::Refresh { pair, .. } = asked { Some(pair) } else { None } };
-        pause(course.before).await;
-        if course.unreachable {
+        let _use = InUse {
+            network: self,
+            pair: if let RequestKind::Refresh { pair, .. } = asked { Some(pair) } else { None },
+        };
+        pause(plan.before).await;
+        if plan.unreachable {
             world.step(node);
             return Err(TransportError::Refused);
         }
-        // What has been sent arrives, or not, if the node has crashed meanwhile.
+        // If the node has crashed meanwhile, the sent request may or may not arrive.
         if !world.is_alive(node) && world.lock().rng.per_mille(500) {
             world.step(node);
         }
-        let said = self.act(&asked, &course);
+        let fake = self.act(&asked, &plan);
         world.step(node);
-        pause(course.after).await;
+        pause(plan.after).await;
         world.step(node);
-        if course.lost {
-            self.gave(said.gives, Fate::Lost);
-            return Err(if course.after > Duration::from_secs(1) {
+        if plan.lost {
+            self.set_delivery(fake.issues_pair, Delivery::Lost);
+            return Err(if plan.after > Duration::from_secs(1) {
                 TransportError::TimedOut
             } else {
                 TransportError::Interrupted
             });
         }
-        self.gave(said.gives, if course.garbage { Fate::Lost } else { Fate::Delivered(node) });
-        let mut response = Response::builder().status(said.status).header("content-type", said.kind);
-        if let Some(seconds) = said.retry_after {
+        self.set_delivery(fake.issues_pair, if plan.malformed { Delivery::Lost } else { Delivery::Delivered(node) });
+        let mut response = Response::builder().status(fake.status).header("content-type", fake.kind);
+        if let Some(seconds) = fake.retry_after {
             response = response.header("retry-after", seconds);
         }
-        Ok(response.body(said.body.into_bytes()).unwrap())
+        Ok(response.body(fake.body.into_bytes()).unwrap())
     }
 }
 
@@ -184,130 +186,144 @@ impl Drop for InUse<'_> {
 }
 
 impl Network {
-    fn course(&self, state: &mut State) -> Course {
+    fn plan(&self, state: &mut State) -> CallPlan {
         let faults = &self.world.settings.host;
-        let healed = state.ledger.healed;
+        let faults_ended = state.ledger.faults_ended;
         let rng = &mut state.rng;
-        let mut chance = |per_mille| !healed && rng.per_mille(per_mille);
-        let (slow, unreachable, lost) = (chance(faults.slow), chance(faults.unreachable), chance(faults.lost_answer));
-        let (status, garbage, odd) = (chance(faults.status), chance(faults.garbage), chance(faults.odd));
+        let mut chance = |per_mille| !faults_ended && rng.per_mille(per_mille);
+        let (slow, unreachable, lost) = (chance(faults.slow), chance(faults.unreachable), chance(faults.lost_response));
+        let (status, malformed, odd) = (chance(faults.status), chance(faults.malformed), chance(faults.odd));
         let most = if slow { 4900 } else { 50 };
-        Course {
+        CallPlan {
             before: rng.millis(1..=most),
             after: rng.millis(1..=most),
             unreachable,
             lost,
             status: status.then(|| *rng.pick(&[500, 502, 503, 429, 403, 404])),
-            garbage,
+            malformed,
             odd: odd.then(|| rng.below(ODD.len())),
         }
     }
 
-    fn gave(&self, pair: Option<PairId>, fate: Fate) {
+    fn set_delivery(&self, pair: Option<PairId>, delivery: Delivery) {
         if let Some(pair) = pair {
             let mut state = self.world.lock();
-            state.ledger.pairs[pair].fate = fate;
-            state.log(|| match fate {
-                Fate::Delivered(node) => format!("node {node}: gets pair {pair}"),
-                Fate::OnItsWay | Fate::Lost => format!("the response with pair {pair} is lost"),
+            state.ledger.pairs[pair].delivery = delivery;
+            state.log(|| match delivery {
+                Delivery::Delivered(node) => format!("node {node}: gets pair {pair}"),
+                Delivery::InTransit | Delivery::Lost => format!("the response with pair {pair} is lost"),
             });
         }
     }
 
-    fn act(&self, asked: &Asked, course: &Course) -> Said {
+    fn act(&self, asked: &RequestKind, plan: &CallPlan) -> FakeResponse {
         let mut state = self.world.lock();
         let state = &mut *state;
-        if let Some(status) = course.status {
-            return Said { status, kind: "text/html", body: "<html>".to_owned(), gives: None, retry_after: None };
+        if let Some(status) = plan.status {
+            return FakeResponse {
+                status,
+                kind: "text/html",
+                body: "<html>".to_owned(),
+                issues_pair: None,
+                retry_after: None,
+            };
         }
         match asked {
-            Asked::Refresh { host, pair, secret } => {
-                self.client_refused(state, *host, secret).unwrap_or_else(|| self.refresh(state, *host, *pair, course))
+            RequestKind::Refresh { host, pair, secret } => {
+                self.client_refused(state, *host, secret).unwrap_or_else(|| self.refresh(state, *host, *pair, plan))
             }
-            Asked::Probe { host, secret } => {
-                let said = self.client_refused(state, *host, secret);
-                let said = said.filter(|_| self.world.settings.weakness != Some(Weakness::Probe));
-                let accepted = said.is_none();
-                state.log(|| format!("node {}: asks whether the client is accepted: {accepted}", self.node));
-                said.unwrap_or_else(|| Said::json(400, r#"{"error":"invalid_grant"}"#))
+            RequestKind::Probe { host, secret } => {
+                let response = self.client_refused(state, *host, secret);
+                let response = response.filter(|_| self.world.settings.weakness != Some(Weakness::Probe));
+                let accepted = response.is_none();
+                state.log(|| format!("node {}: probes whether the client is accepted: {accepted}", self.node));
+                response.unwrap_or_else(|| FakeResponse::json(400, r#"{"error":"invalid_grant"}"#))
             }
-            Asked::Revoke { pair: id } => {
-                let leaving = state.ledger.is_leaving(state.ledger.pairs[*id].connection);
+            RequestKind::Revoke { pair: id } => {
+                let connection = state.ledger.pairs[*id].connection;
+                let being_disconnected =
+                    state.ledger.is_being_disconnected(connection) || state.ledger.is_disconnecting(connection);
                 let pair = &mut state.ledger.pairs[*id];
                 if pair.state == PairState::Live {
-                    pair.state = if leaving { PairState::RevokedByUser } else { PairState::RevokedByApp };
+                    pair.state = if being_disconnected { PairState::RevokedByUser } else { PairState::RevokedByApp };
                 }
-                state.log(|| format!("node {} revokes pair {id}, disconnecting: {leaving}", self.node));
-                Said::json(200, "{}")
+                state.log(|| format!("node {} revokes pair {id}, disconnecting: {being_disconnected}", self.node));
+                FakeResponse::json(200, "{}")
             }
-            Asked::User { token } => self.user(state, token),
-            Asked::Emails => Said::json(200, r#"{"values":[]}"#),
-            Asked::Other => Said::json(404, "{}"),
+            RequestKind::User { token } => self.user(state, token),
+            RequestKind::Emails => FakeResponse::json(200, r#"{"values":[]}"#),
+            RequestKind::Other => FakeResponse::json(404, "{}"),
         }
     }
 
-    /// What the code host says to its client whatever else is in the request, if it refuses it.
-    fn client_refused(&self, state: &mut State, host: usize, given: &str) -> Option<Said> {
+    /// The response if the code host refuses the client, for any request.
+    fn client_refused(&self, state: &mut State, host: usize, given: &str) -> Option<FakeResponse> {
         let now = state.now();
         let code_host = &state.hosts.hosts[host];
         if now < code_host.down_until {
             let body = "<html>maintenance".to_owned();
-            return Some(Said { status: 503, kind: "text/html", body, gives: None, retry_after: None });
+            return Some(FakeResponse { status: 503, kind: "text/html", body, issues_pair: None, retry_after: None });
         }
         if now < code_host.limited_until {
-            return Some(Said { retry_after: Some(60), ..Said::json(429, r#"{"message":"slow down"}"#) });
+            return Some(FakeResponse {
+                retry_after: Some(60),
+                ..FakeResponse::json(429, r#"{"message":"slow down"}"#)
+            });
         }
         if now >= code_host.locked_until && given == secret(host, code_host.secret) {
             return None;
         }
         Some(if code_host.is_gitlab {
-            Said::json(401, r#"{"error":"invalid_client","error_description":"Client authentication failed"}"#)
+            FakeResponse::json(401, r#"{"error":"invalid_client","error_description":"Client authentication failed"}"#)
         } else {
-            Said::json(400, CLIENT_OR_TOKEN)
+            FakeResponse::json(400, CLIENT_OR_TOKEN)
         })
     }
 
-    fn refresh(&self, state: &mut State, host: usize, id: PairId, course: &Course) -> Said {
-        let (now, life) = (state.now(), self.world.settings.lifetime);
+    fn refresh(&self, state: &mut State, host: usize, id: PairId, plan: &CallPlan) -> FakeResponse {
+        let (now, lifetime) = (state.now(), self.world.settings.lifetime);
         let code_host = &state.hosts.hosts[host];
         let (is_gitlab, rotates) = (code_host.is_gitlab, code_host.rotates);
         if state.ledger.pairs[id].state != PairState::Live {
             state.ledger.refused(id, self.node, now);
             state.log(|| format!("the code host refuses refresh token {id}"));
-            return Said::json(400, if is_gitlab { r#"{"error":"invalid_grant"}"# } else { CLIENT_OR_TOKEN });
+            return FakeResponse::json(400, if is_gitlab { r#"{"error":"invalid_grant"}"# } else { CLIENT_OR_TOKEN });
         }
-        let odd = course.odd.map(|number| &ODD[number]);
+        let odd = plan.odd.map(|number| &ODD[number]);
         if !rotates || odd.is_some_and(|odd| !odd.rotates()) {
             let pair = &mut state.ledger.pairs[id];
             pair.serial += 1;
-            (pair.issued_at, pair.access_until) = (now, now + life);
+            (pair.issued_at, pair.access_until) = (now, now + lifetime);
             let serial = pair.serial;
             state.log(|| format!("the code host gives access token {id}-{serial} and no other refresh token"));
             let refresh = if rotates { None } else { Some(refresh_token(id)) };
-            return said(access_token(id, serial), refresh, life, odd, course.garbage, None);
+            return response(access_token(id, serial), refresh, lifetime, odd, plan.malformed, None);
         }
-        let next = state.ledger.rotate(id, now, life);
+        let next = state.ledger.rotate(id, now, lifetime);
         state.log(|| format!("the code host gives pair {next} for {id}, {odd:?}"));
-        said(access_token(next, 0), Some(refresh_token(next)), life, odd, course.garbage, Some(next))
+        response(access_token(next, 0), Some(refresh_token(next)), lifetime, odd, plan.malformed, Some(next))
     }
 
-    fn user(&self, state: &mut State, token: &str) -> Said {
+    fn user(&self, state: &mut State, token: &str) -> FakeResponse {
         if !accepts(state, token, self.world.settings.host.replica) {
-            return Said::json(401, r#"{"error":"invalid_token","error_description":"Token was revoked"}"#);
+            return FakeResponse::json(401, r#"{"error":"invalid_token","error_description":"Token was revoked"}"#);
         }
         let number = access_numbers(token).map(|(pair, _)| state.ledger.pairs[pair].connection + 1).unwrap();
         let uuid = format!("{{00000000-0000-0000-0000-{number:012}}}");
-        Said::json(200, &format!(r#"{{"id":{number},"username":"u","state":"active","uuid":"{uuid}","type":"user"}}"#))
+        FakeResponse::json(
+            200,
+            &format!(r#"{{"id":{number},"username":"u","state":"active","uuid":"{uuid}","type":"user"}}"#),
+        )
     }
 }
 
-impl Said {
+impl FakeResponse {
     fn json(status: u16, body: &str) -> Self {
-        Self { status, kind: "application/json", body: body.to_owned(), gives: None, retry_after: None }
+        Self { status, kind: "application/json", body: body.to_owned(), issues_pair: None, retry_after: None }
     }
 }
 
-/// How a good response can be odd: the member, and its text instead; without a text it is missing.
+/// How a good response can be odd: the member and its other text; without a text it is missing.
 #[derive(Debug)]
 pub(crate) struct Odd(&'static str, Option<&'static str>);
 
@@ -338,21 +354,21 @@ const ODD: [Odd; 18] = [
     Odd("media type", None),
 ];
 
-fn said(
+fn response(
     access: String,
     refresh: Option<String>,
-    life: Duration,
+    lifetime: Duration,
     odd: Option<&Odd>,
-    garbage: bool,
-    gives: Option<PairId>,
-) -> Said {
-    if garbage {
-        return Said { gives, ..Said::json(200, r#"{"access_token":"#) };
+    malformed: bool,
+    issues_pair: Option<PairId>,
+) -> FakeResponse {
+    if malformed {
+        return FakeResponse { issues_pair, ..FakeResponse::json(200, r#"{"access_token":"#) };
     }
     let mut members = [
         ("access_token", Some(format!("\"{access}\""))),
         ("token_type", Some(r#""Bearer""#.to_owned())),
-        ("expires_in", Some(life.as_secs().to_string())),
+        ("expires_in", Some(lifetime.as_secs().to_string())),
         ("refresh_token", refresh.map(|refresh| format!("\"{refresh}\""))),
         ("scope", Some(r#""read_user""#.to_owned())),
         ("created_at", None),
@@ -364,32 +380,32 @@ fn said(
     }
     let members = members.iter().filter_map(|(name, value)| Some(format!("\"{name}\":{}", value.as_ref()?)));
     let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-    let mut said = Said { gives, ..Said::json(200, &body) };
+    let mut response = FakeResponse { issues_pair, ..FakeResponse::json(200, &body) };
     match odd {
-        Some(Odd("status", _)) => said.status = 201,
-        Some(Odd("media type", _)) => said.kind = "text/plain",
+        Some(Odd("status", _)) => response.status = 201,
+        Some(Odd("media type", _)) => response.kind = "text/plain",
         _ => {}
     }
-    said
+    response
 }
 
-/// Reads a request. A token or secret that it holds must belong where it goes.
-fn read(state: &mut State, request: &Request<Vec<u8>>) -> Asked {
+/// Reads a request. Its token and secret must belong to the receiver.
+fn read(state: &mut State, request: &Request<Vec<u8>>) -> RequestKind {
     let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let header = request.headers().get("authorization").and_then(|header| header.to_str().ok()).unwrap_or_default();
-    // Whether anybody is there, which holds nothing of anybody.
+    // The probe of a breaker. It holds no token or secret.
     if request.method() == Method::HEAD && request.headers().is_empty() && request.body().is_empty() {
-        return Asked::Other;
+        return RequestKind::Other;
     }
     if request.method() == Method::GET {
-        let Some(token) = header.strip_prefix("Bearer ") else { return Asked::Other };
+        let Some(token) = header.strip_prefix("Bearer ") else { return RequestKind::Other };
         if let Some((pair, _)) = access_numbers(token) {
             belongs(state, pair, None, &authority);
         }
         return match request.uri().path() {
-            "/api/v4/user" | "/2.0/user" => Asked::User { token: token.to_owned() },
-            "/2.0/user/emails" => Asked::Emails,
-            _ => Asked::Other,
+            "/api/v4/user" | "/2.0/user" => RequestKind::User { token: token.to_owned() },
+            "/2.0/user/emails" => RequestKind::Emails,
+            _ => RequestKind::Other,
         };
     }
     let form: Vec<_> = url::form_urlencoded::parse(request.body()).into_owned().collect();
@@ -404,7 +420,7 @@ fn read(state: &mut State, request: &Request<Vec<u8>>) -> Asked {
     let base_url = format!("https://{authority}");
     let Some(host) = tenant.and_then(|tenant| state.hosts.find(tenant, &base_url)) else {
         state.violate(format!("the secret of {id} is sent to {authority}"));
-        return Asked::Other;
+        return RequestKind::Other;
     };
     if !secret.starts_with(&format!("secret-{host}-")) {
         state.violate(format!("a secret of another base URL is sent to {authority}"));
@@ -413,14 +429,14 @@ fn read(state: &mut State, request: &Request<Vec<u8>>) -> Asked {
     match (field("grant_type").as_deref(), pair("refresh_token"), pair("token")) {
         (Some("refresh_token"), Some(pair), _) => {
             belongs(state, pair, Some(host), &authority);
-            Asked::Refresh { host, pair, secret }
+            RequestKind::Refresh { host, pair, secret }
         }
-        (Some("authorization_code"), ..) => Asked::Probe { host, secret },
+        (Some("authorization_code"), ..) => RequestKind::Probe { host, secret },
         (None, _, Some(pair)) => {
             belongs(state, pair, Some(host), &authority);
-            Asked::Revoke { pair }
+            RequestKind::Revoke { pair }
         }
-        _ => Asked::Other,
+        _ => RequestKind::Other,
     }
 }
 
@@ -432,7 +448,7 @@ fn belongs(state: &mut State, pair: PairId, host: Option<usize>, authority: &str
     }
 }
 
-/// Bitbucket has the same words for a wrong client and a dead refresh token.
+/// Bitbucket has the same response for a wrong client and a dead refresh token.
 const CLIENT_OR_TOKEN: &str =
     r#"{"error_description": "Invalid OAuth client credentials", "error": "unauthorized_client"}"#;
 

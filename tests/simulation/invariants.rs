@@ -1,4 +1,4 @@
-//! What is true of every pair of tokens, and what must never happen.
+//! The state of every pair of tokens, and the invariants.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,37 +17,37 @@ pub(crate) struct Pair {
     pub(crate) connection: usize,
     /// Which integration at which base URL.
     pub(crate) host: usize,
-    /// The how-manieth login of the connection it descends from.
+    /// The number of the login of the connection that it descends from.
     pub(crate) login: u32,
-    /// How many refreshes ago that was.
+    /// The number of refreshes since that login.
     generation: u32,
     pub(crate) state: PairState,
-    /// The access token's number, where the refresh token stays the same.
+    /// The number of the access token, if the refresh token stays the same.
     pub(crate) serial: u32,
     pub(crate) issued_at: Duration,
     pub(crate) access_until: Duration,
     successor: Option<PairId>,
     refreshes: Vec<Refresh>,
-    /// How often the code host has said that the refresh token is dead, and it was true.
+    /// How often the code host has rightly refused the refresh token.
     refusals: u32,
     last_refused: Option<(NodeId, Duration)>,
-    pub(crate) fate: Fate,
+    pub(crate) delivery: Delivery,
     was_stored: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum PairState {
     Live,
-    Spent,
+    UsedUp,
     RevokedByUser,
     RevokedByApp,
 }
 
-/// What became of the response that it was in.
+/// Whether the response with the pair arrived.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fate {
-    OnItsWay,
-    /// Nobody could read it.
+pub(crate) enum Delivery {
+    InTransit,
+    /// No node could read it.
     Lost,
     Delivered(NodeId),
 }
@@ -64,24 +64,27 @@ pub(crate) struct Ledger {
     pub(crate) pairs: Vec<Pair>,
     current: Vec<Option<Current>>,
     logins: Vec<u32>,
-    /// How many imports are under way, or were cut off by a crash.
+    /// The number of imports in flight, or cut off by a crash.
     pub(crate) importing: Vec<u32>,
     /// The newest login that is known to be stored.
     pub(crate) imported: Vec<u32>,
     deletions: Vec<u32>,
-    /// When a connection was deleted, or somebody began to disconnect it.
+    /// When a connection was deleted, or a disconnect began.
     disconnected_at: Vec<Duration>,
-    /// Connections that somebody is disconnecting, or has begun to.
-    leaving: Vec<bool>,
+    /// Connections whose disconnect has begun.
+    being_disconnected: Vec<bool>,
+    /// The number of disconnects in flight, or cut off by a crash. One that waits for a lease revokes the pair that it then finds,
+    /// also that of a later login.
+    disconnecting: Vec<u32>,
     /// When a node's last call of the store about a connection failed or was slow.
-    trouble: BTreeMap<(NodeId, usize), Duration>,
-    /// From now on nothing goes wrong any more.
-    pub(crate) healed: bool,
+    fault_times: BTreeMap<(NodeId, usize), Duration>,
+    /// No faults happen any more.
+    pub(crate) faults_ended: bool,
 }
 
 struct Current {
     stored: Stored,
-    /// How long after the code host's refusal it was marked dead, if it was.
+    /// How long after the code host's refusal it was marked dead.
     dead_after: Option<Duration>,
 }
 
@@ -95,9 +98,10 @@ impl Ledger {
             imported: vec![0; connections],
             deletions: vec![0; connections],
             disconnected_at: vec![Duration::ZERO; connections],
-            leaving: vec![false; connections],
-            trouble: BTreeMap::new(),
-            healed: false,
+            being_disconnected: vec![false; connections],
+            disconnecting: vec![0; connections],
+            fault_times: BTreeMap::new(),
+            faults_ended: false,
         }
     }
 
@@ -108,7 +112,7 @@ impl Ledger {
         host: usize,
         node: NodeId,
         now: Duration,
-        life: Duration,
+        lifetime: Duration,
     ) -> PairId {
         self.logins[connection] += 1;
         let login = self.logins[connection];
@@ -120,31 +124,31 @@ impl Ledger {
             state: PairState::Live,
             serial: 0,
             issued_at: now,
-            access_until: now + life,
+            access_until: now + lifetime,
             successor: None,
             refreshes: Vec::new(),
             refusals: 0,
             last_refused: None,
-            fate: Fate::Delivered(node),
+            delivery: Delivery::Delivered(node),
             was_stored: false,
         })
     }
 
-    /// Spends a pair's refresh token, and gives the next pair.
-    pub(crate) fn rotate(&mut self, of: PairId, now: Duration, life: Duration) -> PairId {
+    /// Uses up a pair's refresh token, and returns the next pair.
+    pub(crate) fn rotate(&mut self, of: PairId, now: Duration, lifetime: Duration) -> PairId {
         let old = &mut self.pairs[of];
-        old.state = PairState::Spent;
+        old.state = PairState::UsedUp;
         let next = Pair {
             generation: old.generation + 1,
             state: PairState::Live,
             issued_at: now,
-            access_until: now + life,
+            access_until: now + lifetime,
             refreshes: Vec::new(),
             refusals: 0,
             last_refused: None,
             successor: None,
             serial: 0,
-            fate: Fate::OnItsWay,
+            delivery: Delivery::InTransit,
             was_stored: false,
             ..*old
         };
@@ -158,7 +162,7 @@ impl Ledger {
         self.pairs.len() - 1
     }
 
-    /// The user ends everything that this host has given for the connection.
+    /// The user revokes all pairs of the connection.
     pub(crate) fn revoke_by_user(&mut self, connection: usize, host: usize) {
         for pair in self.pairs.iter_mut().filter(|pair| pair.connection == connection && pair.host == host) {
             if pair.state == PairState::Live {
@@ -167,7 +171,7 @@ impl Ledger {
         }
     }
 
-    /// The code host has said truly that the refresh token is dead.
+    /// The code host has rightly refused the refresh token.
     pub(crate) fn refused(&mut self, pair: PairId, node: NodeId, now: Duration) {
         self.pairs[pair].refusals += 1;
         self.pairs[pair].last_refused = Some((node, now));
@@ -178,12 +182,12 @@ impl Ledger {
         refreshes.filter(|refresh| refresh.node == node).for_each(|refresh| refresh.ended = true);
     }
 
-    pub(crate) fn troubled(&mut self, node: NodeId, connection: usize, now: Duration) {
-        self.trouble.insert((node, connection), now);
+    pub(crate) fn had_fault(&mut self, node: NodeId, connection: usize, now: Duration) {
+        self.fault_times.insert((node, connection), now);
     }
 
-    fn was_troubled(&self, node: NodeId, connection: usize, since: Duration) -> bool {
-        self.trouble.get(&(node, connection)).is_some_and(|at| *at >= since)
+    fn had_fault_since(&self, node: NodeId, connection: usize, since: Duration) -> bool {
+        self.fault_times.get(&(node, connection)).is_some_and(|at| *at >= since)
     }
 
     pub(crate) fn deleted(&mut self, connection: usize, now: Duration) {
@@ -193,20 +197,29 @@ impl Ledger {
     }
 
     pub(crate) fn disconnects(&mut self, connection: usize, now: Duration) {
-        self.leaving[connection] = true;
+        self.being_disconnected[connection] = true;
+        self.disconnecting[connection] += 1;
         self.disconnected_at[connection] = now;
     }
 
-    pub(crate) fn comes_back(&mut self, connection: usize) {
-        self.leaving[connection] = false;
+    pub(crate) fn has_disconnected(&mut self, connection: usize) {
+        self.disconnecting[connection] -= 1;
+    }
+
+    pub(crate) fn is_disconnecting(&self, connection: usize) -> bool {
+        self.disconnecting[connection] > 0
+    }
+
+    pub(crate) fn logs_in_again(&mut self, connection: usize) {
+        self.being_disconnected[connection] = false;
     }
 
     pub(crate) fn deletions(&self, connection: usize) -> u32 {
         self.deletions[connection]
     }
 
-    pub(crate) fn is_leaving(&self, connection: usize) -> bool {
-        self.leaving[connection]
+    pub(crate) fn is_being_disconnected(&self, connection: usize) -> bool {
+        self.being_disconnected[connection]
     }
 
     pub(crate) fn stored(&self, connection: usize) -> Option<&Stored> {
@@ -222,14 +235,14 @@ impl Ledger {
         self.pairs[pair].was_stored
     }
 
-    /// Whether the platform has ever said, and truly, that a token of this connection is dead.
+    /// Whether the platform has ever rightly refused a token of this connection.
     pub(crate) fn was_refused(&self, connection: usize) -> bool {
         let mut of = self.pairs.iter().filter(|pair| pair.connection == connection);
         of.any(|pair| pair.refusals > 0 && pair.state != PairState::Live)
     }
 }
 
-/// A refresh token is on its way to the code host: nobody else may hold what it gave before.
+/// A refresh token is sent to the code host: no other node may have got a new pair for it.
 pub(crate) fn refresh_sent(state: &mut State, node: NodeId, pair: PairId) {
     let now = state.now();
     let known = &state.ledger.pairs[pair];
@@ -237,16 +250,16 @@ pub(crate) fn refresh_sent(state: &mut State, node: NodeId, pair: PairId) {
     let twice = known.refreshes.iter().find_map(|before| {
         let other = before.node;
         let excused = !state.nodes[other].alive
-            || state.ledger.was_troubled(other, connection, before.sent.saturating_sub(Duration::from_secs(30)));
+            || state.ledger.had_fault_since(other, connection, before.sent.saturating_sub(Duration::from_secs(30)));
         if excused {
             return None;
         }
         if !before.ended {
             return Some(format!("node {node} uses refresh token {pair} while node {other} is using it"));
         }
-        let next = successor.map(|next| (next, state.ledger.pairs[next].fate));
+        let next = successor.map(|next| (next, state.ledger.pairs[next].delivery));
         match next {
-            Some((next, Fate::Delivered(holder))) if holder == other => {
+            Some((next, Delivery::Delivered(holder))) if holder == other => {
                 Some(format!("node {node} uses refresh token {pair} although node {other} got pair {next} for it"))
             }
             _ => None,
@@ -273,17 +286,17 @@ pub(crate) fn written(state: &mut State, node: NodeId, connection: usize, new: S
     if let Some(reason) = &new.dead {
         dead_after = pair.last_refused.filter(|(by, _)| *by == node).map(|(_, at)| now - at);
         match reason.as_str() {
-            "refresh_rejected" | "refresh_answer_lost" if pair.state == PairState::Live => violations
+            "refresh_rejected" | "refresh_response_lost" if pair.state == PairState::Live => violations
                 .push(format!("connection {connection} is marked dead ({reason}), and its refresh token is alive")),
-            "refresh_rejected" | "refresh_answer_lost" if pair.refusals == 0 => violations
-                .push(format!("connection {connection} is marked dead ({reason}), and the platform never said so")),
-            "refresh_rejected" | "refresh_answer_lost" => {}
+            "refresh_rejected" | "refresh_response_lost" if pair.refusals == 0 => violations
+                .push(format!("connection {connection} is marked dead ({reason}), and the platform never refused it")),
+            "refresh_rejected" | "refresh_response_lost" => {}
             _ => violations.push(format!("connection {connection} is marked dead ({reason}) for no reason")),
         }
     }
     if let Some(before) = &ledger.current[connection] {
         let [old, pair] = [before.stored.pair, new.pair].map(|pair| &ledger.pairs[pair]);
-        // A login may be stored over any other, also over one that came while it was being stored.
+        // A login may overwrite any other login, also one that came during its import.
         let older = (pair.login, pair.generation) < (old.login, old.generation) && pair.generation > 0;
         if older || (pair.login == old.login && pair.generation < old.generation) {
             violations.push(format!("pair {} is stored over the newer pair {}", new.pair, before.stored.pair));
@@ -303,30 +316,30 @@ pub(crate) fn written(state: &mut State, node: NodeId, connection: usize, new: S
     violations.into_iter().for_each(|violation| state.violate(violation));
 }
 
-/// When all is over: whether the pair that is stored is the one that the platform expects, or has ended for a good reason.
-pub(crate) fn nothing_is_lost(state: &State, connection: usize) -> Result<(), String> {
+/// At the end: the stored pair must be the one that the platform expects, or must have ended for a valid reason.
+pub(crate) fn check_not_lost(state: &State, connection: usize) -> Result<(), String> {
     let Some(stored) = state.ledger.stored(connection) else { return Ok(()) };
     let pair = &state.ledger.pairs[stored.pair];
     match pair.state {
         PairState::Live if stored.dead.is_some() => Err(format!("{stored} is alive")),
         PairState::Live | PairState::RevokedByUser => Ok(()),
-        // Somebody has disconnected since. Either this login was being imported at that time, or the node crashed between
-        // the revocation and the deletion.
+        // A disconnect came later. Either this login was being imported at that time, or the node crashed between the
+        // revocation and the deletion.
         PairState::RevokedByApp if state.ledger.disconnected_at[connection] > pair.issued_at => Ok(()),
         PairState::RevokedByApp => Err(format!("{stored} was revoked by the app")),
-        PairState::Spent => {
-            let next = pair.successor.expect("what is spent has a successor");
-            match state.ledger.pairs[next].fate {
-                Fate::Delivered(node) if state.nodes[node].alive => {
-                    Err(format!("{stored} is spent, and pair {next}, which node {node} got for it, is not stored"))
+        PairState::UsedUp => {
+            let next = pair.successor.expect("a used pair has a successor");
+            match state.ledger.pairs[next].delivery {
+                Delivery::Delivered(node) if state.nodes[node].alive => {
+                    Err(format!("{stored} is used up, and pair {next}, which node {node} got for it, is not stored"))
                 }
-                Fate::Delivered(_) | Fate::OnItsWay | Fate::Lost => Ok(()),
+                Delivery::Delivered(_) | Delivery::InTransit | Delivery::Lost => Ok(()),
             }
         }
     }
 }
 
-/// What a record says.
+/// The contents of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) pair: PairId,
@@ -368,5 +381,5 @@ pub(crate) fn ring() -> KeyRing {
     KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
 }
 
-/// For so long whoever hears that a token is dead waits for somebody who may have its successor.
+/// How long a node waits after a refusal for another node that may have the successor.
 const SIBLING_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,11 +1,11 @@
 //! Runs the token keeper on several nodes through schedules that a seed chooses: stores and code hosts that fail in every way,
-//! crashes, clocks that differ, administrators and users who act at the wrong moment. Time is tokio's paused time, so hours take
-//! milliseconds. What must hold is in `invariants.rs` and `operations.rs`.
+//! crashes, clocks that differ, administrators and users who act at any moment. Time is tokio's paused time, so hours take
+//! milliseconds. The invariants are in `invariants.rs` and `operations.rs`.
 //!
-//! - `SIM_SEED=n` runs the schedule of one seed, and prints all that happens in it.
+//! - `SIM_SEED=n` runs the schedule of one seed, and prints every event.
 //! - `SIM_SCHEDULES=n` sets how many schedules are run, and `SIM_FIRST=n` the first seed.
 //! - `SIM_ALL=1` goes on after a violation, and lists the kinds of violations with their first seeds.
-//! - `SIM_WEAKNESS=lease`, `compare-and-swap`, `re-read` or `probe` takes this protection out.
+//! - `SIM_WEAKNESS=lease`, `compare-and-swap`, `re-read` or `probe` removes this protection.
 //!
 //! `scripts/simulate` builds it with optimization.
 
@@ -41,17 +41,17 @@ use crate::settings::Weakness;
 #[test]
 fn no_schedule_breaks_an_invariant() {
     if let Some(seed) = number("SIM_SEED") {
-        return assert_kept(seed);
+        return assert_invariants_hold(seed);
     }
     let first = number("SIM_FIRST").unwrap_or(0);
     let count = number("SIM_SCHEDULES").unwrap_or(SCHEDULES);
     let begun = Instant::now();
     if number("SIM_ALL").is_some() {
-        return list(first..first + count);
+        return list_violations(first..first + count);
     }
     if let Some(seed) = first_violation(first..first + count, weakness()) {
-        assert_kept(seed);
-        panic!("seed {seed} broke an invariant once, and not again");
+        assert_invariants_hold(seed);
+        panic!("seed {seed} broke an invariant once, but not when it was repeated");
     }
     println!("{count} schedules in {:?}", begun.elapsed());
 }
@@ -67,8 +67,8 @@ fn a_seed_is_the_same_schedule_every_time() {
     }
 }
 
-/// Takes out one protection, and asserts that this breaks an invariant, and which.
-fn assert_found(weakness: Weakness, expected: &str) {
+/// Removes one protection, and asserts that this breaks the expected invariant.
+fn assert_violation_found(weakness: Weakness, expected: &str) {
     let seed = first_violation(0..10_000, Some(weakness)).unwrap_or_else(|| panic!("{weakness:?} is not found"));
     let violation = run(seed, Some(weakness), false).violation.unwrap();
     assert!(violation.contains(expected), "seed {seed}: {violation}");
@@ -77,26 +77,26 @@ fn assert_found(weakness: Weakness, expected: &str) {
 
 #[test]
 fn without_the_lease_a_token_is_used_twice() {
-    assert_found(Weakness::Lease, "two refreshes with one token");
+    assert_violation_found(Weakness::Lease, "two refreshes with one token");
 }
 
 #[test]
 fn without_the_compare_and_swap_a_newer_pair_is_overwritten() {
-    assert_found(Weakness::CompareAndSwap, "is stored over the newer pair");
+    assert_violation_found(Weakness::CompareAndSwap, "is stored over the newer pair");
 }
 
 #[test]
-fn without_the_second_read_under_the_lease_a_connection_is_lost() {
-    assert_found(Weakness::ReRead, "is lost");
+fn without_the_second_read_with_the_lease_a_connection_is_lost() {
+    assert_violation_found(Weakness::ReRead, "is lost");
 }
 
 #[test]
 fn without_the_probe_of_the_client_a_living_connection_is_marked_dead() {
-    assert_found(Weakness::Probe, "and its refresh token is alive");
+    assert_violation_found(Weakness::Probe, "and its refresh token is alive");
 }
 
 /// Runs the schedule of one seed with a log, and panics with its end if an invariant is broken.
-fn assert_kept(seed: u64) {
+fn assert_invariants_hold(seed: u64) {
     let report = run(seed, weakness(), true);
     if number("SIM_SEED").is_some() {
         report.log.iter().for_each(|line| println!("{line}"));
@@ -107,8 +107,8 @@ fn assert_kept(seed: u64) {
     }
 }
 
-/// Every violation of these seeds, the first seeds of each kind.
-fn list(seeds: Range<u64>) {
+/// Prints every kind of violation of these seeds, with the first seeds.
+fn list_violations(seeds: Range<u64>) {
     let mut kinds = std::collections::BTreeMap::<String, Vec<u64>>::new();
     for seed in seeds {
         if let Some(violation) = run(seed, weakness(), false).violation {
@@ -121,7 +121,7 @@ fn list(seeds: Range<u64>) {
     }
 }
 
-/// Runs all seeds on all processors. The least seed that breaks an invariant, if one does.
+/// Runs all seeds on all processors. Returns the smallest seed that breaks an invariant.
 fn first_violation(seeds: Range<u64>, weakness: Option<Weakness>) -> Option<u64> {
     let next = AtomicU64::new(seeds.start);
     let found = Mutex::new(None::<u64>);
@@ -145,17 +145,17 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
 
-/// `SIM_WEAKNESS`: a protection to take out.
+/// The protection that `SIM_WEAKNESS` removes.
 fn weakness() -> Option<Weakness> {
     Some(match std::env::var("SIM_WEAKNESS").ok()?.as_str() {
         "lease" => Weakness::Lease,
         "compare-and-swap" => Weakness::CompareAndSwap,
         "re-read" => Weakness::ReRead,
         "probe" => Weakness::Probe,
-        other => panic!("{other} is no weakness"),
+        other => panic!("{other} is not a protection"),
     })
 }
 
-/// Unless `SIM_SCHEDULES` says otherwise: a look at it, since without optimization a schedule takes 50 ms.
+/// The default of `SIM_SCHEDULES`. It is small, because without optimization a schedule takes 50 ms.
 const SCHEDULES: u64 = 500;
 const LAST_EVENTS: usize = 60;

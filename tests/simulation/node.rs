@@ -1,21 +1,21 @@
-//! A node: a real keeper, over its own view of the store, the code hosts, the integrations and the time.
+//! A node: a real keeper with its own view of the store, the code hosts, the integrations and the time.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use codehost_oauth::error::KeeperError;
-use codehost_oauth::keeper::{Clock, Integrations, TokenKeeper};
+use codehost_oauth::error::AppError;
+use codehost_oauth::keeper::{Clock, TokenKeeper};
 use codehost_oauth::transport::Network as Policy;
-use codehost_oauth::{Access, BaseUrl, Integration, IntegrationId, Platform};
+use codehost_oauth::{Access, BaseUrl, FindIntegration, Integration, IntegrationConfig, IntegrationId, Platform};
 
 use crate::code_host::{Network, client_id, secret};
 use crate::invariants::ring;
 use crate::store::NodeStore;
 use crate::world::{Node, NodeId, World};
 
-/// What an administrator has saved of an integration.
+/// The saved settings of an integration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Saved {
     pub(crate) host: usize,
@@ -35,7 +35,7 @@ impl Process {
     pub(crate) fn start(world: &Arc<World>, clock_ahead: i64, saved: &[Saved]) -> Self {
         let id = {
             let mut state = world.lock();
-            state.nodes.push(Node { alive: true, fuse: None, cut_off_until: Duration::ZERO, clock_ahead });
+            state.nodes.push(Node { alive: true, steps_until_crash: None, cut_off_until: Duration::ZERO, clock_ahead });
             state.nodes.len() - 1
         };
         world.log(|| format!("node {id} starts, its clock {clock_ahead} ms ahead"));
@@ -56,7 +56,7 @@ impl Process {
         process
     }
 
-    /// What its clock says.
+    /// The time of its clock.
     pub(crate) fn now(&self) -> SystemTime {
         NodeClock { world: Arc::clone(&self.world), node: self.id }.now()
     }
@@ -72,15 +72,20 @@ impl Process {
         let base_url = self.world.lock().hosts.hosts[saved.host].base_url;
         let platform = Platform::find(if settings.is_gitlab { "gitlab" } else { "bitbucket-cloud" }).unwrap();
         let base_url = BaseUrl::parse(base_url, &Policy::public_only()).unwrap();
-        let integration = Integration::builder(platform.at(base_url).unwrap())
-            .id(settings.id.parse().unwrap())
-            .name(settings.id)
-            .host("https://app.example.com".parse().unwrap())
-            .client(&client_id(tenant), &secret(saved.host, saved.secret))
-            .access(Access::SignIn)
-            .transport(Network { world: Arc::clone(&self.world), node: self.id })
-            .build()
-            .unwrap();
+        let integration = Integration::builder(
+            platform.provider(base_url).unwrap(),
+            Network { world: Arc::clone(&self.world), node: self.id },
+            IntegrationConfig {
+                id: settings.id.parse().unwrap(),
+                name: settings.id.to_owned(),
+                public_url: "https://app.example.com".parse().unwrap(),
+                client_id: client_id(tenant),
+                client_secret: secret(saved.host, saved.secret),
+                access: Access::SignIn,
+            },
+        )
+        .build()
+        .unwrap();
         self.table.lock().insert(integration.id().clone(), (saved.host, Arc::new(integration)));
     }
 
@@ -103,8 +108,8 @@ impl Table {
 struct View(Arc<Table>);
 
 #[async_trait::async_trait]
-impl Integrations for View {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, KeeperError> {
+impl FindIntegration for View {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
         Ok(self.0.lock().get(id).map(|(_, integration)| Arc::clone(integration)))
     }
 }
@@ -118,7 +123,7 @@ impl Clock for NodeClock {
     fn now(&self) -> SystemTime {
         let state = self.world.lock();
         let ahead = state.nodes[self.node].clock_ahead;
-        let now = UNIX_EPOCH + NOON + state.now();
+        let now = UNIX_EPOCH + START + state.now();
         if ahead < 0 {
             now - Duration::from_millis(ahead.unsigned_abs())
         } else {
@@ -133,5 +138,5 @@ impl fmt::Debug for NodeClock {
     }
 }
 
-/// Of some day in 2027.
-const NOON: Duration = Duration::from_secs(1_800_000_000);
+/// The start of every schedule: a day in 2027.
+const START: Duration = Duration::from_secs(1_800_000_000);

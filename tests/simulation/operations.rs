@@ -1,9 +1,10 @@
-//! What the app does with a keeper, and what is checked of each result.
+//! What the app does with a keeper, and the checks of each result.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{CallError, ConnectionId, LoginReason, Outcome};
+use codehost_oauth::keeper::{CallError, ConnectionId, LoginReason};
+use codehost_oauth::testing::Outcome;
 use codehost_oauth::{AccessToken, RefreshToken, TokenSet};
 
 use crate::code_host::{accepts, access_numbers, access_token, refresh_token};
@@ -12,13 +13,13 @@ use crate::world::World;
 
 /// One connection at one node.
 #[derive(Clone)]
-pub(crate) struct At {
+pub(crate) struct ConnectionAtNode {
     pub(crate) world: Arc<World>,
     pub(crate) process: Process,
     pub(crate) connection: usize,
 }
 
-/// What was true when somebody asked.
+/// The state when a call began.
 struct Before {
     host: usize,
     imported: u32,
@@ -26,15 +27,15 @@ struct Before {
     is_stored: bool,
 }
 
-/// How a question ended, as far as it matters.
+/// How a call of `ask` ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum AskResult {
     Token,
     NeedsLogin,
     Other,
 }
 
-impl At {
+impl ConnectionAtNode {
     fn id(&self) -> ConnectionId {
         let tenant = &self.world.settings.tenants[self.tenant()];
         let number = self.connection + 1;
@@ -61,7 +62,7 @@ impl At {
         }
     }
 
-    /// Waits for `work` no longer than it may take. `None`: it took longer, or the node has crashed.
+    /// Waits for `work` for at most `bound`. `None`: it took longer, or the node has crashed.
     async fn within<T>(&self, bound: Duration, what: &str, work: impl Future<Output = T>) -> Option<T> {
         let ended = tokio::time::timeout(bound, work).await.ok();
         if !self.process.is_alive() {
@@ -74,34 +75,34 @@ impl At {
         ended
     }
 
-    pub(crate) async fn ask(self) -> Ended {
+    pub(crate) async fn ask(self) -> AskResult {
         let before = self.before();
         let id = self.id();
         let bound = self.world.settings.patience + Duration::from_secs(15);
-        let Some(outcome) = self.within(bound, "a question", self.process.keeper.ask(&id)).await else {
-            return Ended::Other;
+        let Some(outcome) = self.within(bound, "a call of `ask`", self.process.keeper.ask(&id)).await else {
+            return AskResult::Other;
         };
         let (node, connection) = (self.process.id, self.connection);
-        self.world.log(|| format!("node {node}: asked for connection {connection}: {}", shown(&outcome)));
+        self.world.log(|| format!("node {node}: asked for connection {connection}: {}", describe(&outcome)));
         match outcome {
             Ok(Outcome::Renewed(token) | Outcome::RenewedElsewhere(token) | Outcome::StillValid(token)) => {
-                self.judge_token(&before, &token);
-                Ended::Token
+                self.check_token(&before, &token);
+                AskResult::Token
             }
             Ok(Outcome::NeedsLogin(reason)) => {
-                self.judge_reason(&before, &reason);
-                Ended::NeedsLogin
+                self.check_reason(&before, &reason);
+                AskResult::NeedsLogin
             }
-            _ => Ended::Other,
+            _ => AskResult::Other,
         }
     }
 
     /// A token is of this connection, of the binding that the node knows, and not older than the last login.
-    fn judge_token(&self, before: &Before, token: &AccessToken) {
+    fn check_token(&self, before: &Before, token: &AccessToken) {
         let (host, integration) = self.process.integration(self.tenant());
-        let origin = token.origin();
+        let binding = token.binding();
         let mut state = self.world.lock();
-        let text = token.expose_for(origin.base_url()).unwrap().to_owned();
+        let text = token.expose_for(binding.base_url()).unwrap().to_owned();
         let (pair, _) = access_numbers(&text).unwrap();
         let pair = &state.ledger.pairs[pair];
         let connection = self.connection;
@@ -110,7 +111,7 @@ impl At {
             format!("connection {connection} gets the token of connection {}", pair.connection)
         } else if pair.host != before.host && pair.host != host {
             format!("connection {connection} gets a token of {}", issuer.base_url)
-        } else if origin.base_url().as_str() != issuer.base_url || origin.integration() != integration.id() {
+        } else if binding.base_url().as_str() != issuer.base_url || binding.integration() != integration.id() {
             format!("connection {connection} gets a token that is marked as one of another binding")
         } else if pair.login < before.imported && self.world.settings.fresh_for.is_zero() {
             format!("connection {connection} gets a token of login {} after login {}", pair.login, before.imported)
@@ -120,20 +121,22 @@ impl At {
         state.violate(wrong);
     }
 
-    fn judge_reason(&self, before: &Before, reason: &LoginReason) {
+    fn check_reason(&self, before: &Before, reason: &LoginReason) {
         let connection = self.connection;
         let mut state = self.world.lock();
         let ledger = &state.ledger;
         let wrong = match reason {
             LoginReason::NotConnected => {
-                before.is_stored && ledger.deletions(connection) == before.deletions && !ledger.is_leaving(connection)
+                before.is_stored
+                    && ledger.deletions(connection) == before.deletions
+                    && !ledger.is_being_disconnected(connection)
             }
-            LoginReason::Refused | LoginReason::AnswerLost => !ledger.was_refused(connection),
-            // No code host and no administrator here does what the others tell of.
+            LoginReason::Refused | LoginReason::ResponseLost => !ledger.was_refused(connection),
+            // Nothing in the simulation can cause the other reasons.
             _ => true,
         };
         if wrong {
-            state.violate(format!("connection {connection} has to log in again for no reason: {reason}"));
+            state.violate(format!("connection {connection} needs a login for a wrong reason: {reason}"));
         }
     }
 
@@ -142,7 +145,7 @@ impl At {
         let id = self.id();
         let replica = self.world.settings.host.replica;
         let api = async |token: AccessToken| {
-            let text = token.expose_for(token.origin().base_url()).unwrap().to_owned();
+            let text = token.expose_for(token.binding().base_url()).unwrap().to_owned();
             let accepted = accepts(&mut self.world.lock(), &text, replica);
             if accepted { Ok(()) } else { Err(CallError::<()>::Unauthorized) }
         };
@@ -153,7 +156,7 @@ impl At {
             let ended = match &ended {
                 Some(Ok(())) => "done".to_owned(),
                 Some(Err(error)) => format!("{error:?}"),
-                None => "given up".to_owned(),
+                None => "timed out".to_owned(),
             };
             format!("node {node}: calls the API for connection {connection}: {ended}")
         });
@@ -162,19 +165,19 @@ impl At {
     /// The user logs in again, and the app imports the tokens.
     pub(crate) async fn log_in(self) -> bool {
         let (host, integration) = self.process.integration(self.tenant());
-        let (now, life, node) = (self.world.now(), self.world.settings.lifetime, self.process.id);
+        let (now, lifetime, node) = (self.world.now(), self.world.settings.lifetime, self.process.id);
         let (pair, before) = {
             let mut state = self.world.lock();
-            state.ledger.comes_back(self.connection);
+            state.ledger.logs_in_again(self.connection);
             state.ledger.importing[self.connection] += 1;
             let before = state.ledger.stored_login(self.connection);
-            (state.ledger.log_in(self.connection, host, node, now, life), before)
+            (state.ledger.log_in(self.connection, host, node, now, lifetime), before)
         };
-        let origin = integration.expected().origin.clone();
-        let mut tokens = TokenSet::new(AccessToken::new(access_token(pair, 0), &origin).unwrap());
-        tokens.refresh_token = RefreshToken::new(refresh_token(pair), &origin);
+        let binding = integration.binding().clone();
+        let mut tokens = TokenSet::new(AccessToken::new(access_token(pair, 0), &binding).unwrap());
+        tokens.refresh_token = RefreshToken::new(refresh_token(pair), &binding);
         tokens.scopes = Some("read_user".parse().unwrap());
-        tokens.expires_in = Some(life);
+        tokens.expires_in = Some(lifetime);
         tokens.received_at = self.process.now();
         let connection = self.connection;
         self.world.log(|| format!("node {node}: login of connection {connection} gives pair {pair}"));
@@ -186,11 +189,11 @@ impl At {
         let ledger = &mut state.ledger;
         ledger.importing[connection] -= 1;
         if imported.is_ok() {
-            // Of two at once either can be the last.
+            // Of two imports at once, either can be the last.
             if ledger.importing[connection] == 0 {
                 ledger.imported[connection] = ledger.stored_login(connection);
             }
-            // Or as good as stored, and replaced at once.
+            // It may have been replaced by another login at once.
             let other = state.ledger.stored_login(connection) != before;
             if !state.ledger.was_stored(pair) && !other {
                 state.violate(format!("pair {pair} counts as imported and was never stored"));
@@ -206,12 +209,13 @@ impl At {
         self.world.lock().ledger.disconnects(connection, now);
         let id = self.id();
         let ended = self.within(Duration::from_secs(60), "a disconnect", self.process.keeper.disconnect(&id)).await;
+        self.world.lock().ledger.has_disconnected(connection);
         let ended = ended.map(|ended| ended.map(|ended| ended.deleted));
         self.world.log(|| format!("node {node}: connection {connection} is disconnected: {ended:?}"));
     }
 }
 
-fn shown(outcome: &Result<Outcome, codehost_oauth::error::KeeperError>) -> String {
+fn describe(outcome: &Result<Outcome, codehost_oauth::keeper::KeeperError>) -> String {
     match outcome {
         Ok(Outcome::Renewed(_)) => "renewed".to_owned(),
         Ok(Outcome::RenewedElsewhere(_)) => "renewed elsewhere".to_owned(),

@@ -1,4 +1,4 @@
-//! Everything that happens by chance in a schedule comes from here.
+//! The random numbers of a schedule.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

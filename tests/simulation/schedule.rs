@@ -1,4 +1,4 @@
-//! One schedule from its seed to its end.
+//! One schedule, from its seed to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::invariants;
 use crate::node::{Process, Saved};
-use crate::operations::{At, Ended};
+use crate::operations::{AskResult, ConnectionAtNode};
 use crate::settings::{Events, Settings, Weakness};
 use crate::world::{World, is_crash, pause};
 
@@ -38,7 +38,7 @@ struct Schedule {
     /// What the administrators have saved.
     saved: Vec<Saved>,
     running: Vec<JoinHandle<()>>,
-    /// The store has outages of a few minutes only, with time to recover in between.
+    /// No new outage of the store before this time, so that the nodes can recover.
     quiet_until: Duration,
 }
 
@@ -73,22 +73,22 @@ impl Schedule {
                 return;
             }
         }
-        self.heal().await;
+        self.end_all_faults().await;
         if self.world.violation().is_none() {
-            self.settle().await;
+            self.check_all_connections().await;
         }
     }
 
-    /// Until the next event: often moments, sometimes most of a token's life.
+    /// The time until the next event: often moments, sometimes most of a token's lifetime.
     fn wait(&self) -> Duration {
-        let life = self.world.settings.lifetime;
+        let lifetime = self.world.settings.lifetime;
         let rng = &mut self.world.lock().rng;
         match rng.below(20) {
             0..8 => rng.millis(0..=300),
             8..13 => rng.millis(0..=10_000),
             13..17 => rng.seconds(5..=120),
             17 => rng.seconds(60..=1000),
-            _ => life.saturating_sub(rng.seconds(0..=130)),
+            _ => lifetime.saturating_sub(rng.seconds(0..=130)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Schedule {
         }
     }
 
-    /// Several ask at once, at different nodes, often for the same connection.
+    /// Several calls at once, at different nodes, often for the same connection.
     fn ask(&mut self) {
         let all = self.world.lock().rng.per_mille(100);
         let connections = self.world.settings.connections;
@@ -139,42 +139,42 @@ impl Schedule {
         self.spawn(at.call());
     }
 
-    /// Somebody asks and goes away in the middle.
+    /// A caller drops its call.
     fn drop_caller(&mut self) {
         let at = self.at(self.connection());
         let patience = self.world.lock().rng.millis(0..=2000);
         self.spawn(async move { _ = tokio::time::timeout(patience, at.ask()).await });
     }
 
-    /// A node ends after some more steps, whatever these are.
+    /// A node will crash after some more steps.
     fn crash(&mut self) {
         let at = self.at(self.connection());
         let mut state = self.world.lock();
-        let fuse = state.rng.within(1..=30) as u32;
-        state.log(|| format!("node {} will crash after {fuse} steps", at.process.id));
-        state.nodes[at.process.id].fuse = Some(fuse);
+        let steps_until_crash = state.rng.within(1..=30) as u32;
+        state.log(|| format!("node {} will crash after {steps_until_crash} steps", at.process.id));
+        state.nodes[at.process.id].steps_until_crash = Some(steps_until_crash);
         drop(state);
         self.spawn(async move { _ = at.ask().await });
     }
 
-    /// A node does not reach the store.
+    /// A node cannot reach the store.
     fn cut_off(&mut self) {
-        let Some(until) = self.trouble(120) else { return };
+        let Some(until) = self.store_fault(120) else { return };
         let node = self.at(0).process.id;
         self.world.log(|| format!("node {node} is cut off from the store until {until:?}"));
         self.world.lock().nodes[node].cut_off_until = until;
     }
 
-    /// The store is down, then it can only be read, then all is well.
+    /// The store is down, then read-only, then normal.
     fn fail_over(&mut self) {
-        let (Some(down), Some(read_only)) = (self.trouble(120), self.trouble(240)) else { return };
+        let (Some(down), Some(read_only)) = (self.store_fault(120), self.store_fault(240)) else { return };
         self.world.log(|| format!("the store is down until {down:?}, and read-only until {read_only:?}"));
         let rows = &mut self.world.lock().rows;
         (rows.down_until, rows.read_only_until) = (down, read_only);
     }
 
-    /// When a new trouble of the store ends, unless there was one a short time ago.
-    fn trouble(&mut self, most: u64) -> Option<Duration> {
+    /// The end of a new fault of the store; `None` if there was one a short time ago.
+    fn store_fault(&mut self, most: u64) -> Option<Duration> {
         let now = self.world.now();
         let until = now + self.world.lock().rng.seconds(1..=most);
         let quiet = now >= self.quiet_until;
@@ -191,7 +191,7 @@ impl Schedule {
         let count = state.hosts.hosts.len();
         let host = state.rng.below(count);
         let now = state.now();
-        // One follows the other after a time only, or nobody could tell anything.
+        // There is time between two lock-outs, or a probe could not tell anything.
         if now > state.hosts.hosts[host].locked_until + Duration::from_secs(60) {
             state.hosts.hosts[host].locked_until = until;
             state.log(|| format!("code host {host} refuses its client until {until:?}"));
@@ -256,7 +256,7 @@ impl Schedule {
         }
     }
 
-    /// Each node sees it a little later.
+    /// Each node gets the settings a little later.
     fn save(&mut self, tenant: usize, saved: Saved) {
         self.saved[tenant] = saved;
         self.world.log(|| format!("the administrator saves {saved:?} for integration {tenant}"));
@@ -296,16 +296,16 @@ impl Schedule {
         }
     }
 
-    /// Nothing goes wrong any more, and everything that runs ends.
-    async fn heal(&mut self) {
+    /// Ends all faults, and waits for all tasks.
+    async fn end_all_faults(&mut self) {
         {
             let mut state = self.world.lock();
-            state.log(|| "from now on nothing goes wrong".to_owned());
+            state.log(|| "no faults from now on".to_owned());
             let now = state.now();
-            state.ledger.healed = true;
+            state.ledger.faults_ended = true;
             (state.rows.down_until, state.rows.read_only_until) = (now, now);
             for node in &mut state.nodes {
-                (node.fuse, node.cut_off_until) = (None, now);
+                (node.steps_until_crash, node.cut_off_until) = (None, now);
             }
             for host in &mut state.hosts.hosts {
                 (host.down_until, host.locked_until, host.limited_until) = (now, now, now);
@@ -325,8 +325,8 @@ impl Schedule {
         }
     }
 
-    /// Every connection that should work does.
-    async fn settle(&mut self) {
+    /// Asserts that every connection works that should.
+    async fn check_all_connections(&mut self) {
         for (tenant, saved) in self.saved.iter().enumerate() {
             self.machines.iter().for_each(|process| process.save(tenant, *saved));
         }
@@ -334,26 +334,26 @@ impl Schedule {
         pause(Duration::from_secs(16 * 60)).await;
         for connection in 0..self.world.settings.connections {
             let at = self.at(connection);
-            let mut ended = Ended::Other;
+            let mut ended = AskResult::Other;
             for _ in 0..4 {
                 ended = at.clone().ask().await;
-                if ended != Ended::Other || !self.is_at_home(connection) {
+                if ended != AskResult::Other || !self.is_at_current_base_url(connection) {
                     break;
                 }
                 pause(Duration::from_secs(40)).await;
             }
-            if ended == Ended::Other && self.is_at_home(connection) {
-                self.world.violate(format!("connection {connection} does not come back"));
+            if ended == AskResult::Other && self.is_at_current_base_url(connection) {
+                self.world.violate(format!("connection {connection} does not work again"));
             }
-            let lost = invariants::nothing_is_lost(&self.world.lock(), connection);
+            let lost = invariants::check_not_lost(&self.world.lock(), connection);
             if let Err(lost) = lost {
                 self.world.violate(format!("connection {connection} is lost: {lost}"));
             }
         }
     }
 
-    /// Whether the tokens that are stored are of the base URL that the integration has.
-    fn is_at_home(&self, connection: usize) -> bool {
+    /// Whether the stored tokens are of the current base URL of the integration.
+    fn is_at_current_base_url(&self, connection: usize) -> bool {
         let state = self.world.lock();
         let stored = state.ledger.stored(connection);
         stored.is_some_and(|stored| {
@@ -374,9 +374,9 @@ impl Schedule {
     }
 
     /// A connection at some node.
-    fn at(&self, connection: usize) -> At {
+    fn at(&self, connection: usize) -> ConnectionAtNode {
         let machine = self.world.lock().rng.below(self.machines.len());
-        At { world: Arc::clone(&self.world), process: self.machines[machine].clone(), connection }
+        ConnectionAtNode { world: Arc::clone(&self.world), process: self.machines[machine].clone(), connection }
     }
 
     fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
@@ -384,7 +384,7 @@ impl Schedule {
     }
 }
 
-/// How far a clock is ahead: two differ by up to a minute.
+/// How far a clock is ahead; two clocks differ by up to a minute.
 fn clock(world: &World) -> i64 {
     let rng = &mut world.lock().rng;
     if rng.per_mille(300) { 0 } else { rng.within(0..=60_000) as i64 - 30_000 }

@@ -1,4 +1,4 @@
-//! What a seed chooses before its schedule begins.
+//! The settings that a seed chooses before its schedule begins.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) fresh_for: Duration,
     pub(crate) in_flight: usize,
     pub(crate) verify_identity: Option<bool>,
-    /// Of an access token.
+    /// The lifetime of an access token.
     pub(crate) lifetime: Duration,
     pub(crate) steps: usize,
     pub(crate) store: StoreFaults,
@@ -28,37 +28,37 @@ pub(crate) struct Settings {
 pub(crate) struct Tenant {
     pub(crate) id: &'static str,
     pub(crate) is_gitlab: bool,
-    /// Where it can be; an administrator moves it between them.
+    /// Its possible base URLs; an administrator changes between them.
     pub(crate) base_urls: Vec<&'static str>,
     /// Whether a refresh gives a new refresh token and ends the old one.
     pub(crate) rotates: bool,
 }
 
-/// How often a call of the store goes wrong, in one of a thousand.
+/// How many of a thousand calls of the store fail, by kind.
 #[derive(Debug)]
 pub(crate) struct StoreFaults {
     pub(crate) error: u64,
-    pub(crate) lost_answer: u64,
+    pub(crate) lost_response: u64,
     pub(crate) slow: u64,
-    /// It takes effect after the caller has given up.
+    /// It takes effect after the caller has timed out.
     pub(crate) late: u64,
 }
 
-/// How often a request goes wrong, in one of a thousand.
+/// How many of a thousand requests fail, by kind.
 #[derive(Debug)]
 pub(crate) struct HostFaults {
     pub(crate) slow: u64,
     pub(crate) unreachable: u64,
-    pub(crate) lost_answer: u64,
+    pub(crate) lost_response: u64,
     pub(crate) status: u64,
-    pub(crate) garbage: u64,
-    /// A good answer whose optional members are odd.
+    pub(crate) malformed: u64,
+    /// A good response whose optional members are odd.
     pub(crate) odd: u64,
     /// A token that is seconds old is not known yet.
     pub(crate) replica: u64,
 }
 
-/// How often each event is chosen, against the others.
+/// The weight of each event.
 #[derive(Debug)]
 pub(crate) struct Events {
     pub(crate) ask: u64,
@@ -77,17 +77,17 @@ pub(crate) struct Events {
     pub(crate) clock: u64,
 }
 
-/// The protection that is taken out, to show that the simulation finds it.
+/// A removed protection, to show that the simulation finds its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weakness {
-    /// Everybody gets every lease.
+    /// Every node gets every lease.
     Lease,
     /// Every write succeeds, whatever is stored.
     CompareAndSwap,
-    /// With the lease, a node goes by what it has read before. The write that marks a refresh would refuse that, so it
+    /// With the lease, a node uses the record that it has read before. The write that marks a refresh would refuse that, so it
     /// does not compare either.
     ReRead,
-    /// A code host that says, asked about the client, that it is accepted, whatever is true.
+    /// A code host always accepts the client of a probe.
     Probe,
 }
 
@@ -99,7 +99,7 @@ impl Settings {
             6..9 => rng.within(4..=8),
             _ => rng.within(9..=50),
         };
-        // Each kind of fault is there in a part of the schedules only: what is rare would never be seen beside what is not.
+        // Each kind of fault is in a part of the schedules only: frequent faults would hide rare ones.
         let rare = |rng: &mut Rng, most: u64| if rng.per_mille(350) { rng.within(1..=most) } else { 0 };
         Self {
             nodes: rng.within(2..=5) as usize,
@@ -114,16 +114,16 @@ impl Settings {
             steps: rng.within(10..=40) as usize,
             store: StoreFaults {
                 error: rare(rng, 300),
-                lost_answer: rare(rng, 300),
+                lost_response: rare(rng, 300),
                 slow: rare(rng, 300),
                 late: rare(rng, 100),
             },
             host: HostFaults {
                 slow: rare(rng, 500),
                 unreachable: rare(rng, 300),
-                lost_answer: rare(rng, 150),
+                lost_response: rare(rng, 150),
                 status: rare(rng, 300),
-                garbage: rare(rng, 100),
+                malformed: rare(rng, 100),
                 odd: rare(rng, 500),
                 replica: rare(rng, 500),
             },

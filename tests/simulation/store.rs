@@ -1,11 +1,12 @@
-//! One store for all nodes, each of which reaches it in its own way. What it has confirmed it keeps.
+//! One store for all nodes, each with its own connection. It keeps every confirmed write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::error::{StoreError, UntrustedText};
+use codehost_oauth::error::UntrustedText;
+use codehost_oauth::keeper::StoreError;
 use codehost_oauth::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
 use crate::invariants::Stored;
@@ -17,11 +18,11 @@ use crate::world::{NodeId, State, World, pause};
 #[derive(Default)]
 pub(crate) struct Rows {
     rows: BTreeMap<usize, Row>,
-    /// Nobody reaches the store until then.
+    /// No node reaches the store until then.
     pub(crate) down_until: Duration,
-    /// It takes no writes until then.
+    /// It is read-only until then.
     pub(crate) read_only_until: Duration,
-    /// What a node has read last of a connection without holding its lease, for [`Weakness::ReRead`].
+    /// What a node last read of a connection without its lease, for [`Weakness::ReRead`].
     read_before: BTreeMap<(NodeId, usize), StoredTokens>,
     holders: BTreeSet<(NodeId, usize)>,
 }
@@ -37,8 +38,8 @@ pub(crate) struct NodeStore {
     pub(crate) node: NodeId,
 }
 
-/// How one call goes.
-struct Course {
+/// The delays and the fault of one call.
+struct CallPlan {
     before: Duration,
     after: Duration,
     fault: Option<Fault>,
@@ -47,12 +48,12 @@ struct Course {
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     Error,
-    LostAnswer,
+    LostResponse,
     Late,
 }
 
 impl NodeStore {
-    /// Runs a call to its end, whichever that is: `effect` is what it does at the store.
+    /// Runs a call with its fault: `effect` is what it does at the store.
     async fn call<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -69,7 +70,7 @@ impl NodeStore {
         let mut state = world.lock();
         let now = state.now();
         if result.is_err() || now - begun > Duration::from_secs(1) {
-            state.ledger.troubled(node, connection, now);
+            state.ledger.had_fault(node, connection, now);
         }
         state.log(|| {
             let result = match &result {
@@ -89,20 +90,20 @@ impl NodeStore {
         effect: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (world, node) = (&self.world, self.node);
-        let course = self.course(name, connection);
-        pause(course.before).await;
+        let plan = self.plan(name, connection);
+        pause(plan.before).await;
         let (unreachable, hangs, read_only) = {
             let mut state = world.lock();
             let now = state.now();
             let unreachable = now < state.rows.down_until || now < state.nodes[node].cut_off_until;
             let hangs = unreachable && state.rng.per_mille(200);
             if hangs {
-                state.ledger.troubled(node, connection, now);
+                state.ledger.had_fault(node, connection, now);
             }
             (unreachable, hangs, writes && now < state.rows.read_only_until)
         };
         if hangs {
-            pause(FOR_EVER).await;
+            pause(LONGER_THAN_THE_KEEPER_WAITS).await;
         }
         if unreachable {
             return Err(error("the store is down"));
@@ -110,7 +111,7 @@ impl NodeStore {
         if read_only {
             return Err(StoreError::NotPrimary { detail: UntrustedText::new("READONLY") });
         }
-        match course.fault {
+        match plan.fault {
             Some(Fault::Error) => return Err(error("nothing was done")),
             Some(Fault::Late) => {
                 let world = Arc::clone(world);
@@ -119,52 +120,52 @@ impl NodeStore {
                     world.log(|| format!("late: {name} of node {node} takes effect"));
                     effect(&mut world.lock());
                 });
-                pause(FOR_EVER).await;
+                pause(LONGER_THAN_THE_KEEPER_WAITS).await;
                 return Err(StoreError::TimedOut);
             }
-            Some(Fault::LostAnswer) | None => {}
+            Some(Fault::LostResponse) | None => {}
         }
-        // What has been sent arrives, or not, if the node has crashed meanwhile.
+        // If the node has crashed meanwhile, the sent call may or may not arrive.
         if !world.is_alive(node) && world.lock().rng.per_mille(500) {
             world.step(node);
         }
         let done = effect(&mut world.lock());
         world.step(node);
-        pause(course.after).await;
-        if course.fault == Some(Fault::LostAnswer) {
-            world.log(|| format!("node {node}: {name}: done, and the answer is lost"));
-            return Err(error("the answer was lost"));
+        pause(plan.after).await;
+        if plan.fault == Some(Fault::LostResponse) {
+            world.log(|| format!("node {node}: {name}: done, and the response is lost"));
+            return Err(error("the response was lost"));
         }
         Ok(done)
     }
 
-    fn course(&self, name: &str, connection: usize) -> Course {
+    fn plan(&self, name: &str, connection: usize) -> CallPlan {
         let faults = &self.world.settings.store;
         let mut state = self.world.lock();
-        let healed = state.ledger.healed;
+        let faults_ended = state.ledger.faults_ended;
         let rng = &mut state.rng;
         let delay = |rng: &mut Rng| {
-            if !healed && rng.per_mille(faults.slow) { rng.millis(1..=6000) } else { rng.millis(0..=4) }
+            if !faults_ended && rng.per_mille(faults.slow) { rng.millis(1..=6000) } else { rng.millis(0..=4) }
         };
         let (before, after) = (delay(rng), delay(rng));
-        let fault = if healed {
+        let fault = if faults_ended {
             None
         } else if rng.per_mille(faults.error) {
             Some(Fault::Error)
-        } else if rng.per_mille(faults.lost_answer) {
-            Some(Fault::LostAnswer)
-        // A delete has no revision, so one that comes late would delete what was written after it: no store does that.
+        } else if rng.per_mille(faults.lost_response) {
+            Some(Fault::LostResponse)
+        // A delete has no revision, so a late one would delete later writes: no store does that.
         } else if name != "delete" && name != "load" && rng.per_mille(faults.late) {
             Some(Fault::Late)
         } else {
             None
         };
-        // The keeper may give up meanwhile, so this is noted now.
+        // The keeper may time out meanwhile, so this is recorded now.
         if fault == Some(Fault::Late) || before + after > Duration::from_secs(1) {
             let now = state.now();
-            state.ledger.troubled(self.node, connection, now);
+            state.ledger.had_fault(self.node, connection, now);
         }
-        Course { before, after, fault }
+        CallPlan { before, after, fault }
     }
 }
 
@@ -291,5 +292,5 @@ fn error(detail: &str) -> StoreError {
 }
 
 /// Longer than the keeper waits for any call.
-const FOR_EVER: Duration = Duration::from_secs(60);
+const LONGER_THAN_THE_KEEPER_WAITS: Duration = Duration::from_secs(60);
 const LATE: Duration = Duration::from_secs(7);

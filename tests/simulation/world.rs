@@ -1,4 +1,4 @@
-//! What all parts of a schedule share: chance, time, the nodes that are alive, and what has happened.
+//! The state that all parts of a schedule share: random numbers, time, the running nodes, and past events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,19 +24,19 @@ pub(crate) struct State {
     pub(crate) hosts: CodeHosts,
     pub(crate) ledger: Ledger,
     started: Instant,
-    /// What was logged, if somebody wants to read it.
+    /// The log, if it was requested.
     log: Option<Vec<String>>,
     violation: Option<String>,
     calls: u32,
 }
 
-/// A process from its start to its crash. The one that replaces it is another.
+/// A process from its start to its crash. Its replacement is another node.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) alive: bool,
-    /// It crashes when it has made so many more steps at the store and the code host.
-    pub(crate) fuse: Option<u32>,
-    /// It does not reach the store until then.
+    /// It crashes after this many more steps at the store and the code host.
+    pub(crate) steps_until_crash: Option<u32>,
+    /// It cannot reach the store until then.
     pub(crate) cut_off_until: Duration,
     /// How far its clock is ahead of the true one, in milliseconds.
     pub(crate) clock_ahead: i64,
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 
 pub(crate) type NodeId = usize;
 
-/// With this a task of a node ends that has crashed.
+/// The panic that ends a task of a crashed node.
 struct Crashed;
 
 impl World {
@@ -105,11 +105,11 @@ impl World {
             state.calls += 1;
             let endless = state.calls > MOST_CALLS;
             let node = &mut state.nodes[node];
-            node.fuse = node.fuse.map(|left| left.saturating_sub(1));
-            (node.fuse == Some(0), endless)
+            node.steps_until_crash = node.steps_until_crash.map(|left| left.saturating_sub(1));
+            (node.steps_until_crash == Some(0), endless)
         };
         if endless {
-            self.violate(format!("more than {MOST_CALLS} calls of store and code host: something runs without end"));
+            self.violate(format!("more than {MOST_CALLS} calls of store and code host: something does not end"));
             (0..self.lock().nodes.len()).for_each(|node| self.crash(node));
         }
         if crashes {
@@ -141,12 +141,12 @@ impl State {
     }
 }
 
-/// Whether a task ended like this since its node has crashed. Any other panic is a fault of the test or of the crate.
+/// Whether a task ended because its node has crashed. Any other panic is a bug of the test or of the crate.
 pub(crate) fn is_crash(panic: &(dyn std::any::Any + Send)) -> bool {
     panic.is::<Crashed>()
 }
 
-/// Waits, unless there is nothing to wait for.
+/// Waits, unless the delay is zero.
 pub(crate) async fn pause(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

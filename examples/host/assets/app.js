@@ -1,4 +1,4 @@
-// Everything works without this file; it saves a few clicks.
+// Every page works without this script. It adds copy buttons, and updates the form without a reload.
 "use strict";
 
 // Copy buttons.
@@ -18,7 +18,7 @@ document.addEventListener("click", async (event) => {
 
 const reveal = (root) => root.querySelectorAll("button.copy[hidden]").forEach((button) => { button.hidden = false; });
 
-// The setup guide follows what is typed; "Check" shows its report in place.
+// Updates the setup guide while the form is filled in, and shows the check report without a reload.
 const live = (form) => {
   const guide = form.querySelector("#guide");
   const report = form.querySelector("#report");
@@ -31,7 +31,7 @@ const live = (form) => {
     return fetch(form.action, { method: "POST", body: data, headers: { "X-Fragment": "1" }, credentials: "same-origin" });
   };
 
-  // The credentials are called as the platform calls them.
+  // Labels the credentials with the platform's own names.
   const name = () => {
     const names = guide.querySelector("#credential-names");
     if (!names) return;
@@ -43,9 +43,9 @@ const live = (form) => {
   let latest = 0;
   const refresh = async () => {
     const mine = ++latest;
-    const answer = await post("guide", ["client_secret"]);
-    if (!answer.ok || mine !== latest) return;
-    guide.innerHTML = await answer.text();
+    const response = await post("guide", ["client_secret"]);
+    if (!response.ok || mine !== latest) return;
+    guide.innerHTML = await response.text();
     reveal(guide);
     name();
   };
@@ -55,7 +55,7 @@ const live = (form) => {
   const url = form.querySelector("input[name=base_url]");
   const known = platform ? [...platform.options].map((option) => option.dataset.baseUrl).filter(Boolean) : [];
   const fill = () => {
-    // What somebody typed stays.
+    // Keep a URL that was typed.
     if (url.value === "" || known.includes(url.value)) url.value = platform.selectedOptions[0].dataset.baseUrl || "";
   };
   if (platform) {
@@ -74,16 +74,16 @@ const live = (form) => {
     button.disabled = true;
     report.innerHTML = "<p class=\"muted\">Checking…</p>";
     try {
-      const answer = await post("check", []);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const response = await post("check", []);
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.querySelector("form.integration");
       if (!fresh) throw new Error("no form");
-      // Everything but what is being typed: report, complaints, and the button to save all the same.
+      // Replace everything but the typed values: the report, the complaints, the buttons.
       report.innerHTML = fresh.querySelector("#report").innerHTML;
       form.querySelectorAll(".field").forEach((field) => {
         const help = field.querySelector(".help");
         const other = help && fresh.querySelector("#" + help.id);
-        // What is typed here is what is kept: no need to say so.
+        // The typed secret is the stored one, so its help text is not needed.
         if (!other || (help.id === "client_secret-help" && !other.querySelector(".error"))) return;
         help.innerHTML = other.innerHTML;
         field.classList.toggle("invalid", other.closest(".field").classList.contains("invalid"));
@@ -92,7 +92,7 @@ const live = (form) => {
       form.querySelectorAll(".noscript").forEach((quiet) => { quiet.hidden = true; });
       (form.querySelector(".invalid input") || form.querySelector("button[value=check]")).focus();
     } catch {
-      report.innerHTML = "<p class=\"error\">The check could not be made. Please try again.</p>";
+      report.innerHTML = "<p class=\"error\">The check did not run. Try again. If it fails again, reload this page.</p>";
       button.disabled = false;
     }
   });

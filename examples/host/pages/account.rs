@@ -1,4 +1,4 @@
-//! Who somebody is, as their code hosts say.
+//! The account page: what each connected code host reports about the user.
 
 use axum::response::Response;
 use codehost_oauth::LoginLink;
@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use super::{Page, Viewer, csrf};
 use crate::store::{Account, EmailNote, Person};
 
-/// An account with the name of its integration.
-pub(crate) struct Shown {
+/// A connected account, with the name of its integration.
+pub(crate) struct ConnectedAccount {
     pub(crate) account: Account,
     pub(crate) integration: String,
     pub(crate) detail: String,
@@ -25,7 +25,7 @@ pub(crate) fn page(
     viewer: &Viewer,
     person: &Person,
     organization: &str,
-    accounts: &[Shown],
+    accounts: &[ConnectedAccount],
     more: &[Connectable],
     code_hosts: Vec<String>,
 ) -> Response {
@@ -36,10 +36,10 @@ pub(crate) fn page(
             @if person.admin { "administrator" } @else { "member" }
         }
         h2 { "Connected accounts" }
-        div.cards { @for shown in accounts { (card(viewer, shown, accounts.len() > 1)) } }
+        div.cards { @for account in accounts { (card(viewer, account, accounts.len() > 1)) } }
         @if !more.is_empty() {
             h2 { "Connect another account" }
-            p.muted { "You can log in with each of them. Accounts are never joined by their e-mail addresses." }
+            p.muted { "You can then log in with any of your accounts. Two accounts are never joined because they have the same e-mail address." }
             @for integration in more {
                 form.login method="post" action={ "/connect/" (integration.id) } {
                     (csrf(viewer))
@@ -52,7 +52,7 @@ pub(crate) fn page(
     Page { code_hosts, ..Page::new("Account", body) }.show(viewer)
 }
 
-fn card(viewer: &Viewer, shown: &Shown, may_disconnect: bool) -> Markup {
+fn card(viewer: &Viewer, shown: &ConnectedAccount, may_disconnect: bool) -> Markup {
     let profile = &shown.account.profile;
     html! {
         article.card {
@@ -65,22 +65,22 @@ fn card(viewer: &Viewer, shown: &Shown, may_disconnect: bool) -> Markup {
                 dd { code { (shown.account.key) } }
                 dt { "E-mail" }
                 dd {
-                    @if profile.emails.is_empty() { "None known" }
+                    @if profile.emails.is_empty() { "None reported" }
                     ul.plain { @for email in &profile.emails { li { (address(email, profile.trusted_email.as_deref())) } } }
                 }
                 dt { "Two-factor authentication" }
-                dd { @match profile.two_factor { Some(true) => "Yes", Some(false) => "No", None => "Unknown: the platform does not say" } }
+                dd { @match profile.two_factor { Some(true) => "Yes", Some(false) => "No", None => "Unknown: the code host does not report it" } }
                 dt { "Granted scopes" }
                 dd {
                     @match &profile.granted {
                         Some(scopes) if scopes.is_empty() => "None",
                         Some(scopes) => @for scope in scopes { code { (scope) } " " },
-                        None => "The platform did not say",
+                        None => "Unknown: the code host did not report them",
                     }
                 }
                 @if !profile.missing.is_empty() {
                     dt { "Missing scopes" }
-                    dd.error { (profile.missing.join(", ")) ". The administrator ticks them in the OAuth application; then log in again." }
+                    dd.error { (profile.missing.join(", ")) ". Ask the administrator to tick them in the OAuth application, then log in again." }
                 }
                 @if let Some(url) = &profile.profile_url {
                     @if url.starts_with("https://") || url.starts_with("http://") {
@@ -96,24 +96,24 @@ fn card(viewer: &Viewer, shown: &Shown, may_disconnect: bool) -> Markup {
                     button.quiet.danger type="submit" { "Disconnect " (shown.integration) }
                 }
             } @else {
-                p.muted { small { "Your only account here: connect another one before you disconnect it." } }
+                p.muted { small { "This is your only account here. Connect another one before you disconnect it." } }
             }
         }
     }
 }
 
 fn address(email: &EmailNote, trusted: Option<&str>) -> Markup {
-    let vouches = match email.authority.as_str() {
-        "vendor" => "says the vendor",
-        _ => "says this instance, whose owner could claim any address",
+    let source = match email.authority.as_str() {
+        "platform" => "reported by the platform's own service",
+        _ => "reported by this server, whose administrator can enter any address",
     };
     html! {
         span.mono { (email.address) }
         " "
         span class={ "evidence " (email.evidence) } { (email.evidence) }
         @if email.primary { " " span.evidence { "primary" } }
-        @if trusted == Some(&*email.address) { " " span.evidence.trusted { "trusted here" } }
+        @if trusted == Some(&*email.address) { " " span.evidence.trusted { "trusted by this app" } }
         br;
-        small.muted { (vouches) }
+        small.muted { (source) }
     }
 }

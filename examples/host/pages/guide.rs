@@ -1,4 +1,4 @@
-//! The setup guide and the report of a check: the parts of the form that appear while it is filled in.
+//! The setup guide and the check report: the parts of the form that change while it is filled in.
 
 use codehost_oauth::check::CheckReport;
 use codehost_oauth::setup::{SetupField, SetupGuide, SetupLink};
@@ -8,12 +8,12 @@ use super::copyable;
 use crate::form::Draft;
 use crate::report::{Verdict, level, who};
 
-/// What is known already. `demo`: the page at which the application is created when there is no real code host.
+/// The setup guide, or what is still missing for it. `demo`: the page that creates the application at a fake code host.
 pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
     let Some(guide) = &draft.guide else {
         return html! {
             h2 { "Setup guide" }
-            p.muted { "Setup link, callback URL and scopes appear here once platform, name and base URL are filled in." }
+            p.muted { "Fill in the platform, the name and the base URL. The setup link, the callback URL and the scopes then appear here." }
             @for complaint in draft.complaints.iter().filter(|complaint| matches!(complaint.field, "name" | "base_url")) {
                 p.muted { (complaint.message) " " (complaint.hint) }
             }
@@ -23,13 +23,13 @@ pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
     let (id, secret) = credential_names(Some(guide));
     html! {
         h2 { (guide.title) }
-        // For the script, which names the fields below like this.
+        // The script takes the labels of the credentials from here.
         span #credential-names hidden data-id=(id) data-secret=(secret) {}
         @if let Some(demo) = demo {
             p.demo {
-                "This is a fake without such a page. "
-                a href=(demo) target="_blank" rel="noopener" { "Create the application at the fake" }
-                " and copy what it shows."
+                "The demo code host has no page for OAuth applications. "
+                a href=(demo) target="_blank" rel="noopener" { "Create the demo application" }
+                ", then copy the two values that it shows into the form."
             }
         }
         h3 { "1. Open the setup link" }
@@ -45,13 +45,13 @@ pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
                         strong { (scope.description.label) }
                         @if scope.description.label != scope.description.scope.as_str() { " " code { (scope.description.scope) } }
                         br;
-                        small { (scope.description.reason) @if !scope.must_tick() { " Ticks itself." } }
+                        small { (scope.description.reason) @if !scope.must_tick() { " Included automatically." } }
                     }
                 }
             }
         }
         @if !set.is_empty() {
-            h3 { "4. Leave the rest like this" }
+            h3 { "4. Set the other fields like this" }
             dl.rest { @for field in set { dt { (field.label) } dd { (field.value) (note(field.note.as_deref())) } } }
         }
         details {
@@ -59,18 +59,18 @@ pub(crate) fn guide(draft: &Draft, demo: Option<&str>) -> Markup {
             ol { @for step in &guide.steps { li { (step) } } }
         }
         details {
-            summary { "What goes wrong most often" }
+            summary { "Common mistakes" }
             ul { @for warning in &guide.warnings { li { (warning) } } }
         }
     }
 }
 
-/// What the check found.
+/// The check report.
 pub(crate) fn report(report: &CheckReport) -> Markup {
     let (class, title) = match report.verdict() {
-        Verdict::AllRight => ("ok", "All right, as far as can be known without a person"),
-        Verdict::Wrong => ("problem", "Something is wrong: nobody could log in like this"),
-        _ => ("unknown", "Not every question was answered"),
+        Verdict::AllRight => ("ok", "Everything that can be checked without a login is correct"),
+        Verdict::Wrong => ("problem", "Users cannot log in with these settings"),
+        _ => ("unknown", "Not everything could be checked"),
     };
     html! {
         section class={ "report " (class) } role="status" aria-label="Result of the check" {
@@ -91,7 +91,7 @@ pub(crate) fn report(report: &CheckReport) -> Markup {
             }
             @if !report.not_checked().is_empty() {
                 details {
-                    summary { "What no check can find out" }
+                    summary { "What only a login can show" }
                     ul { @for row in report.not_checked() { li { (row.message) } } }
                 }
             }
@@ -99,7 +99,7 @@ pub(crate) fn report(report: &CheckReport) -> Markup {
     }
 }
 
-/// How the platform calls the credentials, for the labels of the form: the names of its newer page.
+/// The platform's names for the client ID and the secret, as labels of the form; those of its newer page if it has two.
 pub(crate) fn credential_names(guide: Option<&SetupGuide>) -> (String, String) {
     let names = guide.and_then(|guide| guide.credentials.first());
     names.map_or_else(

@@ -1,4 +1,4 @@
-//! Where people log in.
+//! The login pages.
 
 use axum::response::Response;
 use codehost_oauth::LoginLink;
@@ -8,20 +8,20 @@ use maud::{Markup, html};
 use super::{Page, Viewer, csrf};
 use crate::store::Organization;
 
-/// The page behind a login link: one button.
+/// The page of one login link.
 pub(crate) fn link(viewer: &Viewer, page: &LoginPage<'_>, code_host: Option<String>) -> Response {
     let return_to = page.return_to.as_ref().map(|path| path.as_str());
     let body = html! {
         div.narrow {
             h1 { "Log in" }
             (button(viewer, &page.link, return_to))
-            p.muted { "You will be asked there whether this app may know who you are. It never sees your password." }
+            p.muted { "The code host asks whether you allow this app to access your account. This app never sees your password." }
         }
     };
     Page { code_hosts: code_host.into_iter().collect(), ..Page::new("Log in", body) }.show(viewer)
 }
 
-/// All integrations of an organization.
+/// The login page of an organization: a button for each integration.
 pub(crate) fn all(
     viewer: &Viewer,
     organization: &Organization,
@@ -31,9 +31,9 @@ pub(crate) fn all(
     let body = html! {
         div.narrow {
             h1 { "Log in to " (organization.name) }
-            @if links.is_empty() { p { "There is no integration yet. Ask the administrator to add one." } }
+            @if links.is_empty() { p { "You cannot log in here at the moment. Ask your administrator to check the integrations." } }
             @for link in links { (button(viewer, link, None)) }
-            @if !links.is_empty() { p.muted { "You will be asked there whether this app may know who you are. It never sees your password." } }
+            @if !links.is_empty() { p.muted { "The code host asks whether you allow this app to access your account. This app never sees your password." } }
         }
     };
     Page { code_hosts, ..Page::new("Log in", body) }.show(viewer)

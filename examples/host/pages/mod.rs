@@ -1,4 +1,4 @@
-//! The pages: rendered here, escaped by the template, usable without any script.
+//! The pages. The template escapes every value, and every page works without JavaScript.
 
 pub(crate) mod account;
 pub(crate) mod failure;
@@ -16,7 +16,7 @@ use tower_sessions::Session;
 use crate::app::App;
 use crate::store::{Person, Result};
 
-/// Who looks at a page.
+/// Who a page is shown to.
 #[derive(Default)]
 pub(crate) struct Viewer {
     pub(crate) person: Option<Person>,
@@ -25,16 +25,16 @@ pub(crate) struct Viewer {
     demo: bool,
 }
 
-/// One page.
+/// A page before the layout is added.
 pub(crate) struct Page<'a> {
     pub(crate) title: &'a str,
-    /// Where forms lead besides this app: `form-action` applies to the redirect to a code host too.
+    /// Other origins that a form may lead to: browsers apply `form-action` to the redirect to the code host too.
     pub(crate) code_hosts: Vec<String>,
     pub(crate) status: StatusCode,
     pub(crate) body: Markup,
 }
 
-/// Says something on the next page.
+/// Shows a notice on the next page.
 pub(crate) async fn notify(session: &Session, text: &str) -> Result<()> {
     let mut notices = session.get::<Vec<String>>(NOTICES).await?.unwrap_or_default();
     notices.push(text.to_owned());
@@ -44,8 +44,8 @@ pub(crate) async fn notify(session: &Session, text: &str) -> Result<()> {
 const NOTICES: &str = "notices";
 
 impl Viewer {
-    /// Nobody in particular: no form of the page works.
-    pub(crate) fn stranger() -> Self {
+    /// Without a session: no form of the page works.
+    pub(crate) fn anonymous() -> Self {
         Self::default()
     }
 
@@ -73,7 +73,7 @@ impl<'a> Page<'a> {
         let page = layout(viewer, self.title, self.body);
         let mut response = (self.status, page).into_response();
         let headers = response.headers_mut();
-        // Origins have no character that a header cannot hold.
+        // An origin has only characters that a header allows.
         if let Ok(policy) = HeaderValue::from_str(&policy) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
@@ -95,7 +95,7 @@ fn layout(viewer: &Viewer, title: &str, body: Markup) -> Markup {
                 script src="/assets/app.js" defer {}
             }
             body {
-                a.skip href="#main" { "Skip to the content" }
+                a.skip href="#main" { "Skip to content" }
                 header.bar {
                     a.brand href="/" { span.mark aria-hidden="true" { "▚" } "Depot" }
                     @if viewer.demo { span.badge { "Demo" } }
@@ -117,7 +117,7 @@ fn layout(viewer: &Viewer, title: &str, body: Markup) -> Markup {
                     @for notice in &viewer.notices { p.notice role="status" { (notice) } }
                     (body)
                 }
-                footer { "An example of the crate codehost-oauth." }
+                footer { "Example app of the crate codehost-oauth" }
             }
         }
     }
@@ -128,7 +128,7 @@ pub(crate) fn csrf(viewer: &Viewer) -> Markup {
     html! { input type="hidden" name="csrf_token" value=(viewer.csrf_token); }
 }
 
-/// A text to copy, all of it to be seen: a field that can be selected, and a button where there is a script.
+/// A value to copy, shown in full: a field to select it in, and a button if JavaScript is on.
 pub(crate) fn copyable(label: &str, value: &str) -> Markup {
     html! {
         span.copyable {
@@ -138,7 +138,7 @@ pub(crate) fn copyable(label: &str, value: &str) -> Markup {
     }
 }
 
-/// About how many lines it takes.
+/// The number of lines that the value roughly needs.
 fn rows(value: &str) -> usize {
     value.len().div_ceil(40).max(1)
 }

@@ -1,4 +1,4 @@
-//! Pages about organizations and the one-time token, and the stand-in for a code host's own page.
+//! The pages about organizations, users and the one-time token, and the demo's page of a code host.
 
 use axum::response::Response;
 use maud::html;
@@ -11,7 +11,7 @@ use crate::store::{Organization, Person};
 pub(crate) fn organizations(viewer: &Viewer, rows: &[Organization], complaint: Option<&str>) -> Response {
     let body = html! {
         h1 { "Organizations" }
-        p.muted { "Each has its own integrations, login links, people and administrators. None sees anything of another." }
+        p.muted { "Each organization has its own integrations, login links, users and administrators, and cannot see those of another." }
         ul { @for row in rows { li { (row.name) " · " a href={ "/org/" (row.slug) "/login" } { "/org/" (row.slug) "/login" } } } }
         h2 { "Add an organization" }
         form method="post" action="/organizations" {
@@ -19,7 +19,7 @@ pub(crate) fn organizations(viewer: &Viewer, rows: &[Organization], complaint: O
             div.field {
                 label for="name" { "Name" }
                 input #name type="text" name="name" required maxlength="60" aria-describedby="name-help";
-                div.help #name-help { @if let Some(text) = complaint { p.error { (text) } } "Its letters and digits become a part of every callback URL." }
+                div.help #name-help { @if let Some(text) = complaint { p.error { (text) } } "At most 20 letters and digits. They become part of every callback URL of the organization." }
             }
             p.actions { button type="submit" { "Add organization" } }
         }
@@ -27,13 +27,13 @@ pub(crate) fn organizations(viewer: &Viewer, rows: &[Organization], complaint: O
     Page::new("Organizations", body).show(viewer)
 }
 
-/// The people of an organization, and who of them is an administrator.
+/// The users of an organization, and which of them are administrators.
 pub(crate) fn people(viewer: &Viewer, organization: &Organization, rows: &[Person]) -> Response {
     let path = format!("/org/{}/people", organization.slug);
     let body = html! {
-        h1 { "People" }
-        p.muted { "Everybody who has logged in to " (organization.name) ". An administrator may change its integrations, and make others administrators." }
-        @if rows.is_empty() { p { "Nobody has logged in yet." } }
+        h1 { "Users" }
+        p.muted { "Every user who has logged in to " (organization.name) ". Administrators can change its integrations and make other users administrators." }
+        @if rows.is_empty() { p { "No user has logged in yet." } }
         ul {
             @for row in rows {
                 li {
@@ -50,31 +50,31 @@ pub(crate) fn people(viewer: &Viewer, organization: &Organization, rows: &[Perso
         }
         p { a href={ "/org/" (organization.slug) "/integrations" } { "Back to the integrations" } }
     };
-    Page::new("People", body).show(viewer)
+    Page::new("Users", body).show(viewer)
 }
 
-/// Asks for the one-time token. `fresh`: nobody is an administrator yet.
-pub(crate) fn token(viewer: &Viewer, fresh: bool, wrong: bool) -> Response {
+/// Asks for the one-time token. `fresh`: there is no administrator who can log in.
+pub(crate) fn token(viewer: &Viewer, fresh: bool, complaint: Option<&str>) -> Response {
     let body = html! {
         div.narrow {
             h1 { "One-time token" }
-            @if fresh { p.mode { strong { "Setup mode. " } "There is no administrator yet. Whoever has the token may add the first integration, and becomes the administrator by logging in through it." } }
-            p { "The app has printed it at its start. With it you may change the integrations of every organization, as long as this session lasts." }
+            @if fresh { p.mode { strong { "Setup mode. " } "There is no administrator who can log in. Enter the token, add an integration and log in with it: you are then the administrator." } }
+            p { "The app prints the token when it starts. With the token, you can change the integrations of every organization until this session ends." }
             form method="post" action="/setup" {
                 (csrf(viewer))
                 div.field {
                     label for="token" { "Token" }
                     input #token.mono type="password" name="token" required autocomplete="off" aria-describedby="token-help";
-                    div.help #token-help { @if wrong { p.error { "That is not the token, or it has been used. Restart the app for another one." } } }
+                    div.help #token-help { @if let Some(text) = complaint { p.error { (text) } } }
                 }
-                p.actions { button type="submit" { "Go on" } }
+                p.actions { button type="submit" { "Continue" } }
             }
         }
     };
     Page::new("One-time token", body).show(viewer)
 }
 
-/// What the page of a real code host would show after "Save application".
+/// The page that a real code host would show after "Save application".
 pub(crate) fn demo_application(
     viewer: &Viewer,
     platform: &str,
@@ -84,14 +84,14 @@ pub(crate) fn demo_application(
 ) -> Response {
     let body = html! {
         div.narrow {
-            p.badge { "Stands in for " (platform) }
+            p.badge { "Demo page instead of " (platform) }
             h1 { "Application created" }
-            p { "The fake " (platform) " has an OAuth application now, with the callback URL " code { (callback) } " and every scope." }
+            p { "The demo " (platform) " now has an OAuth application with the callback URL " code { (callback) } " and every scope." }
             dl.fields {
                 dt { (names.0) } dd { (copyable(&names.0, &made.id)) }
                 dt { (names.1) } dd { (copyable(&names.1, &made.secret)) }
             }
-            p.muted { "Paste both into the form, which is still open in the other tab." }
+            p.muted { "Paste both values into the form in the other tab." }
         }
     };
     Page::new("Application created", body).show(viewer)

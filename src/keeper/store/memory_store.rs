@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
-use crate::error::StoreError;
 use crate::keeper::ConnectionId;
+use crate::keeper::error::StoreError;
 
-/// Keeps tokens in this process, until it ends: for tests, and for hosts whose people may log in again after a restart.
+/// Keeps tokens in this process, until it ends: for tests, and for apps whose people may log in again after a restart.
 ///
 /// Never with two processes: each would refresh with the other's spent tokens.
 ///

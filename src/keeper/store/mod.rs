@@ -27,16 +27,17 @@ pub use self::redis_store::RedisStore;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::sqlite_store::SqliteStore;
 use super::connection::ConnectionId;
-use crate::error::{SealError, StoreError};
+use crate::error::SealError;
+use crate::keeper::error::StoreError;
 
-/// Keeps sealed tokens, one value for each connection, for all nodes of a host.
+/// Keeps sealed tokens, one value for each connection, for all nodes of an app.
 ///
 /// Implement it for another database; `testing::store_conformance` tells whether it is right.
 ///
 /// # Contract
 ///
 /// - Every method is one atomic step, seen by all nodes in one order. A store that answers reads from a replica is none.
-/// - What was written is there after a crash of the store, as far as the host wants to rely on it: what the store forgets
+/// - What was written is there after a crash of the store, as far as the app wants to rely on it: what the store forgets
 ///   are logins.
 /// - A lease is a row or key with an end. It holds no connection and no transaction: an HTTP call is made under it.
 /// - An error means "perhaps": the step may have been done. The keeper asks again. So may the store itself, on another
@@ -83,7 +84,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been written all the same.
+    /// [`StoreError`]; it may have been written anyway.
     async fn compare_and_swap(
         &self,
         connection: &ConnectionId,
@@ -99,7 +100,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been taken all the same.
+    /// [`StoreError`]; it may have been taken anyway.
     async fn lease(
         &self,
         connection: &ConnectionId,
@@ -122,7 +123,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been deleted all the same.
+    /// [`StoreError`]; it may have been deleted anyway.
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError>;
 }
 
@@ -174,7 +175,7 @@ impl Revision {
 
     pub(super) fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 8];
-        crate::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
+        crate::util::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
         Ok(Self(i64::from_le_bytes(bytes)))
     }
 
@@ -203,7 +204,7 @@ impl LeaseOwner {
     /// [`SealError::Random`] if the system gives no random bytes.
     pub fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 16];
-        crate::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
+        crate::util::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
     }
 

@@ -10,8 +10,9 @@ use sqlx::query::Query;
 
 use super::sql::{self, SCHEMA, failed, known, millis, stored};
 use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
-use crate::error::{StoreError, UntrustedText};
+use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
+use crate::keeper::error::StoreError;
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
 ///
@@ -72,7 +73,7 @@ impl PostgresStore {
         Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, left })
     }
 
-    /// Creates the tables if they are missing. A host that migrates by itself runs the SQL of `docs/stores.md` instead and
+    /// Creates the tables if they are missing. An app that migrates by itself runs the SQL of `docs/stores.md` instead and
     /// may still call this: it then only checks the version.
     ///
     /// # Errors

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
-use crate::error::{StoreError, UntrustedText};
+use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
+use crate::keeper::error::StoreError;
 
 /// Keeps tokens in Redis or Valkey, for any number of nodes. What the server forgets are logins: it needs
 /// `appendonly yes` with `appendfsync always` (or `everysec`, if a second of refreshes may be lost in a power cut), and
@@ -16,7 +17,7 @@ use crate::keeper::ConnectionId;
 ///
 /// One connection that is shared by all tasks and comes back by itself, also where the server has become a replica: the
 /// address must then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or
-/// a crypto provider that the host has installed. Both keys of a connection have one hash tag, so a cluster's proxy
+/// a crypto provider that the app has installed. Both keys of a connection have one hash tag, so a cluster's proxy
 /// finds them on one node.
 ///
 /// ```no_run
@@ -71,7 +72,7 @@ impl RedisStore {
     }
 
     /// Makes a call; and once more on a new connection, where the server is not the primary any more, since an address leads
-    /// to the new one after a fail-over. A call whose answer got lost with its connection is made once more if `repeat`:
+    /// to the new one after a fail-over. A call whose response got lost with its connection is made once more if `repeat`:
     /// it may have been done, and doing it again must give the same.
     async fn call<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, repeat: bool) -> Result<T, StoreError> {
         let (number, mut redis) = {

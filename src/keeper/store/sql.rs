@@ -1,7 +1,8 @@
 //! What the stores in SQL share.
 
 use super::{Revision, StoredTokens};
-use crate::error::{StoreError, UntrustedText};
+use crate::error::UntrustedText;
+use crate::keeper::error::StoreError;
 
 /// The version of the tables.
 pub(super) const SCHEMA: i64 = 1;

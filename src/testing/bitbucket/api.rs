@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use super::person::FakePerson;
 use super::state::State;
+use super::user::FakeUser;
 use super::workspace;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, bearer, json_string, respond};
 
@@ -12,47 +12,46 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
     if request.method() != Method::GET {
         return error(404, "Resource not found");
     }
-    let answer =
-        match call {
-            "/user" => owner(state, request, &["account"]).map(|(person, scopes)| {
-                let body = person.json(&state.api_url, &state.base_url);
-                with_scopes(respond(200, &[JSON], body), scopes, "account")
-            }),
-            "/user/emails" => owner(state, request, &["email", "account"]).map(|(person, scopes)| {
-                let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
-                match page.and_then(|page| person.emails_json(&state.api_url, page)) {
-                    Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
-                    None => error(404, "Invalid page"),
+    let response = match call {
+        "/user" => owner(state, request, &["account"]).map(|(user, scopes)| {
+            let body = user.json(&state.api_url, &state.base_url);
+            with_scopes(respond(200, &[JSON], body), scopes, "account")
+        }),
+        "/user/emails" => owner(state, request, &["email", "account"]).map(|(user, scopes)| {
+            let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
+            match page.and_then(|page| user.emails_json(&state.api_url, page)) {
+                Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
+                None => error(404, "Invalid page"),
+            }
+        }),
+        "/workspaces" | "/user/permissions/workspaces" | "/user/permissions/repositories" | "/repositories" => {
+            Ok(respond(410, &[JSON], GONE))
+        }
+        _ => match call.strip_prefix("/user/workspaces/").and_then(|rest| rest.strip_suffix("/permission")) {
+            Some(identifier) => owner(state, request, &["account"]).map(|(user, scopes)| {
+                match workspace::permission(user, identifier) {
+                    Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "account"),
+                    None => error(403, "You do not have access to this workspace."),
                 }
             }),
-            "/workspaces" | "/user/permissions/workspaces" | "/user/permissions/repositories" | "/repositories" => {
-                Ok(respond(410, &[JSON], GONE))
-            }
-            _ => match call.strip_prefix("/user/workspaces/").and_then(|rest| rest.strip_suffix("/permission")) {
-                Some(identifier) => owner(state, request, &["account"]).map(|(person, scopes)| {
-                    match workspace::permission(person, identifier) {
-                        Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "account"),
-                        None => error(403, "You do not have access to this workspace."),
-                    }
-                }),
-                None => Ok(error(404, "Resource not found")),
-            },
-        };
-    answer.unwrap_or_else(|refusal| *refusal)
+            None => Ok(error(404, "Resource not found")),
+        },
+    };
+    response.unwrap_or_else(|refusal| *refusal)
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
 
-/// The person of the token, and its scopes, if one of those is in `sufficient`.
+/// The user of the token, and its scopes, if one of those is in `sufficient`.
 fn owner<'a>(
     state: &'a State,
     request: &FakeRequest,
     sufficient: &[&str],
-) -> Result<(&'a FakePerson, &'a str), Box<FakeResponse>> {
-    // Tokens in a query or body have not counted since 2026.
+) -> Result<(&'a FakeUser, &'a str), Box<FakeResponse>> {
+    // Bitbucket ignores tokens in a query or body since 2026.
     let token = bearer(request).and_then(|token| state.grants.by_access(token)).filter(|token| !token.access_revoked);
-    let person = token.and_then(|token| state.people.iter().find(|person| person.uuid == token.person));
-    let (Some(token), Some(person)) = (token, person) else {
+    let user = token.and_then(|token| state.users.iter().find(|user| user.uuid == token.user));
+    let (Some(token), Some(user)) = (token, user) else {
         return Err(Box::new(error(401, "Token is invalid, expired, or not supported for this endpoint.")));
     };
     if token.is_expired(state.grants.now()) {
@@ -70,7 +69,7 @@ fn owner<'a>(
         );
         return Err(Box::new(respond(403, &[JSON], body)));
     }
-    Ok((person, &token.scopes))
+    Ok((user, &token.scopes))
 }
 
 fn with_scopes(mut response: FakeResponse, granted: &str, accepted: &str) -> FakeResponse {

@@ -19,12 +19,12 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
         let text = "The requested scope is invalid, unknown, or malformed.";
         return Ok(asked.callback(params, &[("error", "invalid_scope"), ("error_description", text)]));
     }
-    let person = state.people.iter().find(|person| person.username == username);
-    let person = person.ok_or_else(|| FakeError::UnknownPerson(username.to_owned()))?;
+    let user = state.users.iter().find(|user| user.username == username);
+    let user = user.ok_or_else(|| FakeError::UnknownUser(username.to_owned()))?;
     let text = random_hex(9);
     let code = Code {
         client_id: asked.application.client_id.clone(),
-        person: person.uuid.clone(),
+        user: user.uuid.clone(),
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
         scopes: asked.scopes.clone(),
         challenge: params.get("code_challenge").map(str::to_owned),
@@ -53,7 +53,7 @@ pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
         platform: "Bitbucket",
         application: &asked.application.name,
         scopes: &asked.scopes,
-        people: state.people.iter().map(|person| (person.username.as_str(), person.display_name.as_str())).collect(),
+        users: state.users.iter().map(|user| (user.username.as_str(), user.display_name.as_str())).collect(),
         action: &format!("{}/site/oauth2/authorize", state.base_url),
         params: params.iter().collect(),
         deny: ("action", "cancel"),
@@ -66,7 +66,7 @@ pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse 
     let params = Params::of_form(request).unwrap_or_default();
     let callback = match params.get("action") {
         Some("cancel") => denied(state, &params),
-        _ => grant(state, &params, params.get("person").unwrap_or_default()),
+        _ => grant(state, &params, params.get("user").unwrap_or_default()),
     };
     match callback {
         Ok(url) => respond(302, &[("Location", &url), HTML], Vec::new()),
@@ -77,7 +77,7 @@ pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse 
 
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
-/// A request that may be answered at the callback.
+/// A request whose result may be sent to the callback URL.
 struct Asked<'a> {
     application: &'a FakeApplication,
     redirect_uri: String,
@@ -85,13 +85,13 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The error is what the page shows: Bitbucket never sends these to the callback.
+    /// The error is the text of the page: Bitbucket never sends these errors to the callback URL.
     fn check(state: &'a State, params: &Params) -> Result<Self, String> {
         let application = params.get("client_id").and_then(|id| state.application(id)).ok_or("Invalid client_id.")?;
         let registered = application.redirect_uris.first();
         let registered = registered.ok_or("No callback uri defined for the OAuth client.")?;
         let redirect_uri = params.get("redirect_uri").unwrap_or(registered);
-        // Bitbucket takes everything that begins with the registered value.
+        // Bitbucket accepts every URL that begins with the registered value.
         if !application.redirect_uris.iter().any(|registered| redirect_uri.starts_with(registered.as_str())) {
             return Err(MISCONFIGURED.to_owned());
         }
@@ -106,10 +106,10 @@ impl<'a> Asked<'a> {
         Ok(Self { application, redirect_uri: redirect_uri.to_owned(), scopes })
     }
 
-    fn callback(&self, params: &Params, answer: &[(&str, &str)]) -> String {
-        let mut answer = answer.to_vec();
-        answer.extend(params.get("state").map(|state| ("state", state)));
-        with_query(&self.redirect_uri, &answer)
+    fn callback(&self, params: &Params, response: &[(&str, &str)]) -> String {
+        let mut response = response.to_vec();
+        response.extend(params.get("state").map(|state| ("state", state)));
+        with_query(&self.redirect_uri, &response)
     }
 }
 

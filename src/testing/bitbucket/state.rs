@@ -1,17 +1,17 @@
 use std::time::Duration;
 
-use super::person::FakePerson;
+use super::user::FakeUser;
 use crate::testing::application::FakeApplication;
 use crate::testing::grants::Grants;
 
-/// Which of Bitbucket's two back ends answers.
+/// One of Bitbucket's two back ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshRotation {
-    /// That of 2026: tokens of more than 2,000 characters, the member `scope`, and with each refresh a new
-    /// refresh token. One that was used is dead.
+    /// The back end of 2026: tokens of more than 2,000 characters, the member `scope`, and a new refresh token with each
+    /// refresh. A used refresh token is no longer accepted.
     Rotating,
-    /// The older one: short tokens, the members `scopes` and `state`, and the same refresh token for ever.
+    /// The older back end: short tokens, the members `scopes` and `state`, and always the same refresh token.
     Old,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct State {
     pub(super) base_url: String,
     pub(super) api_url: String,
     pub(super) applications: Vec<FakeApplication>,
-    pub(super) people: Vec<FakePerson>,
+    pub(super) users: Vec<FakeUser>,
     pub(super) grants: Grants,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) rotation: RefreshRotation,
@@ -31,16 +31,16 @@ impl State {
             base_url: String::new(),
             api_url: String::new(),
             applications: Vec::new(),
-            people: FakePerson::presets(),
+            users: FakeUser::presets(),
             grants: Grants::default(),
             token_lifetime: Some(Duration::from_secs(7200)),
             rotation: RefreshRotation::Rotating,
         }
     }
 
-    pub(super) fn add_person(&mut self, person: FakePerson) {
-        self.people.retain(|known| known.uuid != person.uuid);
-        self.people.push(person);
+    pub(super) fn add_user(&mut self, user: FakeUser) {
+        self.users.retain(|known| known.uuid != user.uuid);
+        self.users.push(user);
     }
 
     pub(super) fn application(&self, client_id: &str) -> Option<&FakeApplication> {

@@ -29,7 +29,7 @@ const PRAGMA: (&str, &str) = ("Pragma", "no-cache");
 type OAuthError = (&'static str, String);
 
 fn granted(state: &mut State, request: &FakeRequest) -> Result<String, OAuthError> {
-    // A body that is no form has no grant type.
+    // A body that is not a form has no grant type.
     let params = Params::of_form(request).unwrap_or_default();
     let grant_type = params.get("grant_type").unwrap_or("None");
     if !["authorization_code", "refresh_token"].contains(&grant_type) {
@@ -76,7 +76,7 @@ fn by_code(state: &mut State, params: &Params, client_id: &str) -> Result<String
         access: new_token(state.rotation),
         refresh: new_token(state.rotation),
         client_id: code.client_id,
-        person: code.person,
+        user: code.user,
         scopes: code.scopes,
         created: state.grants.now(),
         lifetime: state.token_lifetime,
@@ -91,7 +91,7 @@ fn by_refresh_token(state: &mut State, params: &Params, client_id: &str) -> Resu
     let text = params.get("refresh_token").unwrap_or_default();
     let old = state.grants.by_refresh(text).filter(|old| !old.refresh_revoked && old.client_id == client_id);
     let Some(old) = old.cloned() else {
-        // The new back end says the same as to a wrong secret.
+        // The new back end has the error of a wrong secret.
         return Err(match state.rotation {
             RefreshRotation::Rotating => invalid_credentials(),
             RefreshRotation::Old => ("invalid_request", "Invalid refresh_token".to_owned()),
@@ -101,7 +101,7 @@ fn by_refresh_token(state: &mut State, params: &Params, client_id: &str) -> Resu
         RefreshRotation::Rotating => new_token(state.rotation),
         RefreshRotation::Old => old.refresh.clone(),
     };
-    // The old access token lives to its own end.
+    // The old access token stays valid until it expires.
     if refresh != old.refresh {
         state.grants.spend_refresh(&old.refresh);
     }
@@ -110,7 +110,7 @@ fn by_refresh_token(state: &mut State, params: &Params, client_id: &str) -> Resu
     Ok(given(state, token, "refresh_token"))
 }
 
-/// Keeps the token and writes the answer.
+/// Stores the token and writes the response.
 fn given(state: &mut State, token: Token, grant: &str) -> String {
     let Token { access, refresh, scopes, .. } = &token;
     let seconds = token.lifetime.as_ref().map(Duration::as_secs);

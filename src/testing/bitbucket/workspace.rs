@@ -1,40 +1,40 @@
 //! `GET /2.0/user/workspaces/{workspace}/permission`.
 
-use super::person::FakePerson;
+use super::user::FakeUser;
 use crate::testing::wire::json_string;
 
-/// A workspace that a [`FakePerson`] can reach.
+/// A workspace that a [`FakeUser`] can reach.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FakeWorkspace {
-    /// With its braces. The only thing about it that never changes.
+    /// The UUID in braces. It never changes.
     pub uuid: String,
-    /// Its ID, which an administrator can change.
+    /// The workspace ID, which an administrator can change.
     pub slug: String,
-    /// `owner`, `create-project` or `member`; a `collaborator` is none of its members.
+    /// `owner`, `create-project` or `member`; a `collaborator` is not a member.
     pub permission: String,
 }
 
 impl FakeWorkspace {
-    /// A workspace and the person's permission in it. `uuid` is given without its braces.
+    /// A workspace and the user's permission in it. `uuid` is given without its braces.
     pub fn new(uuid: &str, slug: &str, permission: &str) -> Self {
         Self { uuid: format!("{{{uuid}}}"), slug: slug.to_owned(), permission: permission.to_owned() }
     }
 }
 
-/// The person's permission in the workspace that the path names by its ID or its UUID; `None` if they have none.
-pub(super) fn permission(person: &FakePerson, identifier: &str) -> Option<String> {
+/// The user's permission in the workspace that the path names by its ID or its UUID; `None` if there is none.
+pub(super) fn permission(user: &FakeUser, identifier: &str) -> Option<String> {
     let identifier = identifier.replace("%7B", "{").replace("%7D", "}");
     let is_named = |text: &str| text.eq_ignore_ascii_case(&identifier);
-    let workspace = person.workspaces.iter().find(|own| is_named(&own.slug) || is_named(&own.uuid))?;
+    let workspace = user.workspaces.iter().find(|own| is_named(&own.slug) || is_named(&own.uuid))?;
     Some(format!(
         "{{\"type\": \"workspace_membership\", \"permission\": {}, \"user\": {{\"type\": \"user\", \"uuid\": {}, \
          \"nickname\": {name}, \"display_name\": {name}}}, \"workspace\": {{\"type\": \"workspace\", \"uuid\": {}, \
          \"slug\": {slug}, \"name\": {slug}}}}}",
         json_string(&workspace.permission),
-        json_string(&person.uuid),
+        json_string(&user.uuid),
         json_string(&workspace.uuid),
-        name = json_string(&person.display_name),
+        name = json_string(&user.display_name),
         slug = json_string(&workspace.slug),
     ))
 }

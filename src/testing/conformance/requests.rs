@@ -1,25 +1,24 @@
-//! What a provider sends, and where.
+//! Checks what a provider sends, and to which URL.
 
 use url::Url;
 
 use super::{
     CLIENT_ID, CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, ensure,
-    other_base_url, said,
+    other_base_url, text_of,
 };
 use crate::error::{ConfigError, Error};
-use crate::grant::{AuthorizationRequest, AuthorizationUrl};
-use crate::oauth;
-use crate::scope::Access;
+use crate::provider::grant::AuthorizationRequest;
+use crate::provider::token_endpoint;
 use crate::testing::wire::{basic_header, form_decode};
 use crate::testing::{ScriptedTransport, SentRequest};
-use crate::token::TokenSet;
+use crate::values::access::Access;
+use crate::values::token::TokenSet;
 
 pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
     let provider = suite.provider;
     let flow = Flow::new(provider)?;
     let scopes = provider.required_scopes(&Access::Read);
-    let mut challenge = String::new();
-    oauth::push_challenge(&mut challenge, flow.pending.verifier());
+    let challenge = token_endpoint::challenge(flow.pending.verifier());
     let url = provider.authorization_url(&AuthorizationRequest {
         client_id: CLIENT_ID,
         callback_url: &flow.callback_url,
@@ -27,8 +26,8 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
     });
     ensure(url.fragment().is_none(), || "it has a fragment".to_owned())?;
     let (state, verifier) = (flow.pending.state(), flow.pending.verifier());
-    let url = oauth::authorization_url(&AuthorizationUrl::beginning(&url), state, verifier);
-    let url = Url::parse(url.as_str()).map_err(said)?;
+    let url = token_endpoint::authorization_url(url, state, verifier);
+    let url = Url::parse(url.as_str()).map_err(text_of)?;
     let base = provider.base_url();
     ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || format!("it is not below {}", base.as_str()))?;
     let mut found: Vec<_> = url.query_pairs().into_owned().collect();
@@ -50,9 +49,9 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
 pub(super) async fn exchange(suite: &Conformance<'_>) -> Outcome {
     let flow = Flow::new(suite.provider)?;
     let (verifier, callback, state) = (flow.verifier(), flow.callback_url.as_str().to_owned(), flow.state());
-    let http = suite.answering_tokens(&suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?);
+    let http = suite.with_tokens(&suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?);
     let (grant, client) = flow.grant(suite.provider)?;
-    let tokens = suite.provider.exchange_code(&http, &client, grant).await.map_err(said)?;
+    let tokens = suite.provider.exchange_code(&http, &client, grant).await.map_err(text_of)?;
 
     let request = token_request(suite, &http)?;
     parameters(
@@ -71,8 +70,8 @@ pub(super) async fn exchange(suite: &Conformance<'_>) -> Outcome {
 pub(super) async fn refresh(suite: &Conformance<'_>) -> Outcome {
     for (given, kept) in [(Some(NEW_REFRESH), NEW_REFRESH), (None, OLD_REFRESH)] {
         let flow = Flow::new(suite.provider)?;
-        let http = suite.answering_tokens(&suite.tokens(NEW_ACCESS, given)?);
-        let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await.map_err(said)?;
+        let http = suite.with_tokens(&suite.tokens(NEW_ACCESS, given)?);
+        let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await.map_err(text_of)?;
 
         let request = token_request(suite, &http)?;
         parameters(&request, &[("grant_type", "refresh_token"), ("refresh_token", OLD_REFRESH)])?;
@@ -84,8 +83,8 @@ pub(super) async fn refresh(suite: &Conformance<'_>) -> Outcome {
 
 pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
     let flow = Flow::new(suite.provider)?;
-    let http = suite.answering_user();
-    let user = suite.provider.user(&http, &flow.access_token()?).await.map_err(said)?;
+    let http = suite.with_user();
+    let user = suite.provider.user(&http, &flow.access_token()?).await.map_err(text_of)?;
     ensure(!user.key.subject().is_empty(), || "the user has no id".to_owned())?;
     ensure(*user.key.integration() == flow.id, || "the key is of another integration".to_owned())?;
     let platform = suite.provider.platform().id();
@@ -93,7 +92,7 @@ pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
         format!("the key {} is not of {platform}", user.key)
     })?;
     let requests = http.requests();
-    ensure(!requests.is_empty(), || "nobody was asked".to_owned())?;
+    ensure(!requests.is_empty(), || "no request was sent".to_owned())?;
     for request in &requests {
         allowed_origin(suite, request)?;
         nowhere_in_url(request, &[OLD_ACCESS])?;
@@ -137,7 +136,7 @@ fn token_request(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<Se
     };
     allowed_origin(suite, &request)?;
     let path = request.url.path();
-    ensure(request.method == http::Method::POST, || format!("{request:?} is no POST"))?;
+    ensure(request.method == http::Method::POST, || format!("{request:?} is not a POST"))?;
     ensure(path == suite.token_path, || format!("it went to {path}"))?;
     ensure(request.url.query().is_none(), || "the token endpoint's URL has a query".to_owned())?;
     let media = request.header("content-type").unwrap_or_default();
@@ -148,14 +147,16 @@ fn token_request(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<Se
     let in_form = request.form().iter().any(|(name, value)| name == "client_secret" && value == SECRET);
     let in_header = basic_header(&request.headers)
         .is_some_and(|(id, secret)| (form_decode(&id), form_decode(&secret)) == (CLIENT_ID.into(), SECRET.into()));
-    ensure(in_form != in_header, || "the client secret must be in the form or in the header, as it is".to_owned())?;
+    ensure(in_form != in_header, || {
+        "the client secret must be in the form or in the header, exactly as given".to_owned()
+    })?;
     ensure(in_header || !request.headers.contains_key("authorization"), || {
-        "beside the secret in the form there is an Authorization header".to_owned()
+        "the request has an Authorization header besides the secret in the form".to_owned()
     })?;
     Ok(request)
 }
 
-/// The form holds these parameters once each, and nothing but them and the client's.
+/// Checks that the form has these parameters once each, and otherwise only the client's.
 fn parameters(request: &SentRequest, expected: &[(&str, &str)]) -> Outcome {
     let form = request.form();
     for (name, value) in expected {
@@ -181,7 +182,7 @@ fn nowhere_in_url(request: &SentRequest, secrets: &[&str]) -> Outcome {
     ensure(found.is_none(), || format!("the URL of {request:?} holds a secret"))
 }
 
-/// A transport that logs headers shows no sensitive one.
+/// Checks the mark that keeps a transport from logging the header.
 fn sensitive(request: &SentRequest) -> Outcome {
     let marked = request.headers.get("authorization").is_none_or(http::HeaderValue::is_sensitive);
     ensure(marked, || format!("the Authorization header of {request:?} is not marked as sensitive"))
@@ -189,8 +190,8 @@ fn sensitive(request: &SentRequest) -> Outcome {
 
 pub(super) fn holds(suite: &Conformance<'_>, tokens: &TokenSet, access: &str, refresh: Option<&str>) -> Outcome {
     let base = suite.provider.base_url();
-    ensure(tokens.access_token.expose_for(base).map_err(said)? == access, || "another access token".to_owned())?;
-    let found = tokens.refresh_token.as_ref().map(|token| token.expose_for(base)).transpose().map_err(said)?;
+    ensure(tokens.access_token.expose_for(base).map_err(text_of)? == access, || "another access token".to_owned())?;
+    let found = tokens.refresh_token.as_ref().map(|token| token.expose_for(base)).transpose().map_err(text_of)?;
     ensure(found == refresh, || format!("expected the refresh token {refresh:?}, found {found:?}"))?;
     let shown = format!("{tokens:?} {tokens:#?}");
     ensure(!shown.contains(access) && refresh.is_none_or(|refresh| !shown.contains(refresh)), || {

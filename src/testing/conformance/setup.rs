@@ -1,39 +1,27 @@
-//! What an administrator sees, before there are any credentials.
+//! Checks what an administrator sees, before there are any credentials.
 
-use super::{Conformance, Flow, Outcome, ensure, said};
-use crate::host::{Host, IntegrationId};
-use crate::scope::{Access, Scopes};
-use crate::setup::{AppOwner, SetupRequest};
+use super::{Conformance, Flow, Outcome, ensure, text_of};
+use crate::provider::setup::{AppOwner, SetupRequest};
+use crate::values::access::Access;
+use crate::values::scope::Scopes;
 
 pub(super) async fn platform(suite: &Conformance<'_>) -> Outcome {
     let (platform, provider) = (suite.provider.platform(), suite.provider);
     let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let id = platform.id();
-    ensure(!id.is_empty() && id.bytes().all(inside), || format!("{id:?} is no platform id: use a-z, 0-9 and -"))?;
+    ensure(!id.is_empty() && id.bytes().all(inside), || format!("{id:?} is not a platform id: use a-z, 0-9 and -"))?;
     ensure(!platform.name().trim().is_empty(), || "the platform has no name".to_owned())?;
     ensure(!provider.issuer().is_empty(), || "the issuer is empty".to_owned())?;
-    let rebuilt = platform.at(provider.base_url().clone()).map_err(|error| format!("Platform::at refuses: {error}"))?;
-    ensure(rebuilt.base_url() == provider.base_url(), || "Platform::at changes the provider's own base URL".to_owned())
-}
-
-pub(super) async fn callback_url(suite: &Conformance<'_>) -> Outcome {
-    let platform = suite.provider.platform().id();
-    for host in ["https://host.example.com", "https://host.example.com/app", "http://127.0.0.1:9000"] {
-        let parsed: Host = host.parse().map_err(said)?;
-        for id in ["demo", "a", "x-1"] {
-            let parsed_id: IntegrationId = id.parse().map_err(said)?;
-            let (found, again) =
-                (suite.provider.callback_url(&parsed, &parsed_id), suite.provider.callback_url(&parsed, &parsed_id));
-            let expected = format!("{host}/oauth/callback/{platform}/{id}");
-            ensure(found.as_str() == expected, || format!("expected {expected}, found {found}"))?;
-            ensure(found == again, || format!("{found} is {again} the second time"))?;
-        }
-    }
-    Ok(())
+    let rebuilt = platform
+        .provider(provider.base_url().clone())
+        .map_err(|error| format!("Platform::provider refuses: {error}"))?;
+    ensure(rebuilt.base_url() == provider.base_url(), || {
+        "Platform::provider changes the provider's own base URL".to_owned()
+    })
 }
 
 pub(super) async fn scopes(suite: &Conformance<'_>) -> Outcome {
-    for access in [Access::SignIn, Access::Read, Access::Integration] {
+    for access in [Access::SignIn, Access::Read, Access::Write] {
         let required = suite.provider.required_scopes(&access);
         ensure(!required.is_empty(), || format!("{access:?} asks for no scope"))?;
         let mut labels = Vec::new();
@@ -47,7 +35,7 @@ pub(super) async fn scopes(suite: &Conformance<'_>) -> Outcome {
             labels.push(description.label);
         }
     }
-    let custom: Scopes = "zeta:last alpha".parse().map_err(said)?;
+    let custom: Scopes = "zeta:last alpha".parse().map_err(text_of)?;
     let required = suite.provider.required_scopes(&Access::Custom(custom.clone()));
     ensure(required.to_string() == custom.to_string(), || format!("custom scopes {custom} became {required}"))
 }
@@ -56,8 +44,9 @@ pub(super) async fn setup_guide(suite: &Conformance<'_>) -> Outcome {
     let provider = suite.provider;
     let flow = Flow::new(provider)?;
     for owner in [AppOwner::User, AppOwner::Group("acme".to_owned()), AppOwner::Instance] {
-        for access in [Access::SignIn, Access::Read, Access::Integration] {
-            let request = SetupRequest::new(flow.host.clone(), flow.id.clone(), "Demo", access).map_err(said)?;
+        for access in [Access::SignIn, Access::Read, Access::Write] {
+            let request =
+                SetupRequest::new(flow.public_url.clone(), flow.id.clone(), "Demo", access).map_err(text_of)?;
             let request = request.owner(owner.clone());
             let required = provider.required_scopes(&request.access);
             let guide = provider.setup_guide(&request);
@@ -66,7 +55,7 @@ pub(super) async fn setup_guide(suite: &Conformance<'_>) -> Outcome {
                 format!("the guide's callback is {}", guide.callback_url)
             })?;
             ensure(guide.fields.iter().any(|field| field.copy && field.value == callback), || {
-                format!("no field to copy holds {callback}")
+                format!("no field to copy has the value {callback}")
             })?;
             for (format, text) in
                 [("text", guide.to_string()), ("Markdown", guide.to_markdown()), ("HTML", guide.to_html())]

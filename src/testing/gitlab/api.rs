@@ -3,13 +3,13 @@
 use http::Method;
 
 use super::group;
-use super::person::{FakePerson, rails_json};
 use super::state::State;
+use super::user::{FakeUser, rails_json};
 use super::wire::{JSON, PRIVATE, VARY, api, api_message, error_json, two_tokens};
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, bearer, respond};
 
 pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: &str) -> FakeResponse {
-    let person = match (method, call) {
+    let user = match (method, call) {
         (&Method::GET, "user" | "user/emails" | "version" | "metadata") => {
             owner(state, request, &["read_user", "api", "read_api"])
         }
@@ -18,26 +18,22 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
         }
         _ => return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
     };
-    let person = match person {
-        Ok(person) => person,
+    let user = match user {
+        Ok(user) => user,
         Err(refusal) => return *refusal,
     };
     let body = match call {
-        "user" => person.json(&state.base_url),
-        "user/emails" => person.emails_json(),
-        "groups" => return group::page(person, &state.base_url, request),
-        path if path.starts_with("groups/") => return group::member(state, person, path),
+        "user" => user.json(&state.base_url),
+        "user/emails" => user.emails_json(),
+        "groups" => return group::page(user, &state.base_url, request),
+        path if path.starts_with("groups/") => return group::member(state, user, path),
         _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
     };
     api(200, None, body)
 }
 
-/// The person of the token. Expiry is looked at before revocation, and the person before the scope.
-fn owner<'a>(
-    state: &'a State,
-    request: &FakeRequest,
-    sufficient: &[&str],
-) -> Result<&'a FakePerson, Box<FakeResponse>> {
+/// The user of the token. Expiry is checked before revocation, and the user before the scope.
+fn owner<'a>(state: &'a State, request: &FakeRequest, sufficient: &[&str]) -> Result<&'a FakeUser, Box<FakeResponse>> {
     let query = Params::of_query(request);
     let form = Params::of_form(request).unwrap_or_default();
     let parameter = ["access_token", "private_token", "bearer_token"]
@@ -46,7 +42,7 @@ fn owner<'a>(
     let token = match bearer(request) {
         Some(_) if parameter => return Err(Box::new(two_tokens())),
         Some(token) => token,
-        // A real one takes the parameter, and so a token into its logs.
+        // A real GitLab accepts the parameter, so that the token gets into its logs.
         None => return Err(Box::new(api_message(401, "401 Unauthorized"))),
     };
     let now = state.grants.now();
@@ -59,18 +55,18 @@ fn owner<'a>(
     if token.access_revoked {
         return Err(invalid_token("Token was revoked. You have to re-authorize from the user."));
     }
-    let (id, scopes) = (token.person.clone(), token.scopes.clone());
-    let Some(person) = state.person_with(&id) else {
+    let (id, scopes) = (token.user.clone(), token.scopes.clone());
+    let Some(user) = state.user_with_id(&id) else {
         return Err(Box::new(api_message(401, "401 Unauthorized")));
     };
-    if let Some(text) = person.refusal_text(&state.base_url) {
+    if let Some(text) = user.refusal_text(&state.base_url) {
         return Err(Box::new(api_message(403, &format!("403 Forbidden - {text}"))));
     }
     if !scopes.split_whitespace().any(|scope| sufficient.contains(&scope)) {
         let body = format!("{INSUFFICIENT_SCOPE}\"{}\"}}", sufficient.join(" "));
         return Err(Box::new(api(403, None, body)));
     }
-    Ok(person)
+    Ok(user)
 }
 
 const INSUFFICIENT_SCOPE: &str = concat!(
@@ -84,7 +80,7 @@ fn invalid_token(text: &str) -> Box<FakeResponse> {
     Box::new(api(401, Some(&challenge), error_json("invalid_token", text)))
 }
 
-/// An instance that is reached by plain HTTP names HTTPS endpoints all the same.
+/// An instance at a plain HTTP URL also names HTTPS endpoints.
 pub(super) fn discovery(state: &State) -> FakeResponse {
     let issuer = state.issuer.as_deref().unwrap_or(&state.base_url);
     let endpoints = match issuer.strip_prefix("http://") {

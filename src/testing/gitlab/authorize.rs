@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::state::State;
 use super::wire::{CLIENT_FAILED, INVALID_SCOPE, NO_CACHE, PRIVATE, VARY, missing_parameter};
-use crate::html::escape;
 use crate::testing::application::FakeError;
 use crate::testing::grants::Code;
 use crate::testing::page::{ConsentPage, error_page};
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, cookie, random_hex, respond, with_query};
+use crate::util::html::escape;
 
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
-const COOKIE: &str = "_fake_gitlab_person";
+const COOKIE: &str = "_fake_gitlab_user";
 
-/// What the page shows instead of asking, if anything: GitLab never sends these errors to the callback.
+/// Checks a request. The error is the text of the page: GitLab never sends these errors to the callback URL.
 pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
     let Some(client_id) = params.get("client_id") else {
         return Err(missing_parameter("client_id"));
@@ -37,13 +37,13 @@ pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
     Ok(())
 }
 
-/// "Authorize" was pressed for a request that [`check`] has let through.
+/// "Authorize" was pressed for a request that passed [`check`].
 pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Result<String, FakeError> {
-    let person = state.person_called(username).ok_or_else(|| FakeError::UnknownPerson(username.to_owned()))?;
+    let user = state.user_named(username).ok_or_else(|| FakeError::UnknownUser(username.to_owned()))?;
     let code = random_hex(32);
     let grant = Code {
         client_id: params.get("client_id").unwrap_or_default().to_owned(),
-        person: person.id.to_string(),
+        user: user.id.to_string(),
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
         scopes: scopes(params).to_owned(),
         challenge: params.get("code_challenge").map(str::to_owned),
@@ -75,7 +75,7 @@ pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
         platform: "GitLab",
         application: application.map_or("", |application| &application.name),
         scopes: scopes(&params),
-        people: state.people.iter().map(|person| (person.username.as_str(), person.name.as_str())).collect(),
+        users: state.users.iter().map(|user| (user.username.as_str(), user.name.as_str())).collect(),
         action: &format!("{}/oauth/authorize", state.base_url),
         params: params.iter().collect(),
         deny: ("_method", "delete"),
@@ -87,7 +87,7 @@ pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
 pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_form(request).unwrap_or_default();
     match check(state, &params) {
-        // The one error that a POST sends back.
+        // The only error that a POST sends to the callback URL.
         Err(text) if text == INVALID_SCOPE => {
             let url = callback(&params, &[("error", "invalid_scope"), ("error_description", INVALID_SCOPE)]);
             return found(&url, None);
@@ -98,7 +98,7 @@ pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse 
     if params.get("_method") == Some("delete") {
         return found(&denied(&params), None);
     }
-    let username = params.get("person").unwrap_or_default();
+    let username = params.get("user").unwrap_or_default();
     match grant(state, &params, username) {
         Ok(url) => found(&url, Some(&format!("{COOKIE}={username}; Path=/; HttpOnly; SameSite=Lax"))),
         Err(error) => refused(&error.to_string()),
@@ -112,10 +112,10 @@ fn scopes(params: &Params) -> &str {
     params.get("scope").unwrap_or("api")
 }
 
-fn callback(params: &Params, answer: &[(&str, &str)]) -> String {
-    let mut answer = answer.to_vec();
-    answer.extend(params.get("state").map(|state| ("state", state)));
-    with_query(params.get("redirect_uri").unwrap_or_default(), &answer)
+fn callback(params: &Params, response: &[(&str, &str)]) -> String {
+    let mut response = response.to_vec();
+    response.extend(params.get("state").map(|state| ("state", state)));
+    with_query(params.get("redirect_uri").unwrap_or_default(), &response)
 }
 
 fn found(url: &str, set_cookie: Option<&str>) -> FakeResponse {
@@ -129,23 +129,23 @@ fn refused(text: &str) -> FakeResponse {
 }
 
 fn has_consented(state: &State, params: &Params, username: &str) -> bool {
-    let Some(person) = state.person_called(username).map(|person| person.id.to_string()) else {
+    let Some(user) = state.user_named(username).map(|user| user.id.to_string()) else {
         return false;
     };
     let client_id = params.get("client_id").unwrap_or_default();
     state.remember_consent
         && state.grants.tokens().iter().any(|token| {
-            // Expired tokens count.
+            // Expired tokens count, too.
             !token.access_revoked
                 && token.client_id == client_id
-                && token.person == person
+                && token.user == user
                 && token.scopes == scopes(params)
         })
 }
 
-/// What GitLab shows instead of a 302 when it skips its question.
+/// The page that GitLab sends instead of a 302 when it skips the authorization page.
 fn redirecting(url: &str) -> String {
-    let (html, script) = (escape(url), super::person::rails_json(url));
+    let (html, script) = (escape(url), super::user::rails_json(url));
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Redirecting</title></head>\n<body>\n\
          <h3>Redirecting</h3>\n<a id=\"redirect\" href=\"{html}\">Click here to redirect to {html}</a>\n\

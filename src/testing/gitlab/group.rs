@@ -1,24 +1,24 @@
 //! `GET /api/v4/groups`, and a member of one of them.
 
-use super::person::{FakePerson, rails_json};
 use super::state::State;
+use super::user::{FakeUser, rails_json};
 use super::wire::{api, api_message};
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, form_decode};
 
-/// A group that a [`FakePerson`] is in, directly or by a group above it.
+/// A group of a [`FakeUser`], who is a member directly or through a parent group.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FakeGroup {
-    /// The only thing about it that never changes.
+    /// The id, which never changes.
     pub id: u64,
-    /// Its path with those of all its parents.
+    /// The path with those of all parent groups.
     pub full_path: String,
-    /// The person's access level there: 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner.
+    /// The user's access level there: 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner.
     pub access_level: u8,
 }
 
 impl FakeGroup {
-    /// A group and the person's access level in it.
+    /// A group and the user's access level in it.
     pub fn new(id: u64, full_path: &str, access_level: u8) -> Self {
         Self { id, full_path: full_path.to_owned(), access_level }
     }
@@ -37,15 +37,15 @@ impl FakeGroup {
     }
 }
 
-/// One page of a person's groups, by `min_access_level`, without which a real one lists every visible group too.
-pub(super) fn page(person: &FakePerson, base_url: &str, request: &FakeRequest) -> FakeResponse {
+/// One page of a user's groups by `min_access_level`. Without that, a real GitLab also lists every visible group.
+pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> FakeResponse {
     let query = Params::of_query(request);
     let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let least = number("min_access_level", 0);
     let per_page = number("per_page", 20).clamp(1, 100);
     let page = number("page", 1).max(1);
     let start = page.saturating_sub(1).saturating_mul(per_page);
-    let groups: Vec<_> = person.groups.iter().filter(|group| usize::from(group.access_level) >= least).collect();
+    let groups: Vec<_> = user.groups.iter().filter(|group| usize::from(group.access_level) >= least).collect();
     let shown: Vec<_> = groups.iter().skip(start).take(per_page).map(|group| group.json(base_url)).collect();
     let mut response = api(200, None, format!("[{}]", shown.join(",")));
     let more = start.saturating_add(per_page) < groups.len();
@@ -63,28 +63,28 @@ pub(super) fn page(person: &FakePerson, base_url: &str, request: &FakeRequest) -
 
 /// `GET /api/v4/groups/{group}/members/all/{user}`, where a group is visible to its members only. `call` is the path after
 /// `/api/v4/`.
-pub(super) fn member(state: &State, person: &FakePerson, call: &str) -> FakeResponse {
+pub(super) fn member(state: &State, user: &FakeUser, call: &str) -> FakeResponse {
     let parts: Vec<&str> = call.split('/').collect();
-    let ["groups", group, "members", "all", user] = parts.as_slice() else {
+    let ["groups", group, "members", "all", member_id] = parts.as_slice() else {
         return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned());
     };
     let group = form_decode(group);
-    // A path of digits is taken for an id.
+    // A path of digits counts as an id.
     let is_named = |known: &&FakeGroup| match group.parse::<u64>() {
         Ok(id) => known.id == id,
         Err(_) => known.full_path.eq_ignore_ascii_case(&group),
     };
-    if !person.groups.iter().any(|known| is_named(&known)) {
+    if !user.groups.iter().any(|known| is_named(&known)) {
         return api_message(404, "404 Group Not Found");
     }
-    let member = state.person_with(user);
+    let member = state.user_with_id(member_id);
     match member.and_then(|member| Some((member, member.groups.iter().find(is_named)?))) {
         Some((member, group)) => api(200, None, member_json(member, group, &state.base_url)),
         None => api_message(404, "404 Not found"),
     }
 }
 
-fn member_json(member: &FakePerson, group: &FakeGroup, base_url: &str) -> String {
+fn member_json(member: &FakeUser, group: &FakeGroup, base_url: &str) -> String {
     format!(
         "{{\"id\":{},\"username\":{},\"public_email\":null,\"name\":{},\"state\":{},\"locked\":{},\"avatar_url\":null,\
          \"web_url\":{},\"access_level\":{},\"created_at\":\"2024-02-01T12:00:00.000Z\",\"expires_at\":null,\

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::person::FakePerson;
+use super::user::FakeUser;
 use crate::testing::application::FakeApplication;
 use crate::testing::grants::Grants;
 use crate::testing::wire::Credentials;
@@ -9,7 +9,7 @@ pub(super) struct State {
     pub(super) base_url: String,
     pub(super) issuer: Option<String>,
     pub(super) applications: Vec<FakeApplication>,
-    pub(super) people: Vec<FakePerson>,
+    pub(super) users: Vec<FakeUser>,
     pub(super) grants: Grants,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) remember_consent: bool,
@@ -21,16 +21,16 @@ impl State {
             base_url: String::new(),
             issuer: None,
             applications: Vec::new(),
-            people: FakePerson::presets(),
+            users: FakeUser::presets(),
             grants: Grants::default(),
             token_lifetime: Some(Duration::from_secs(7200)),
             remember_consent: false,
         }
     }
 
-    pub(super) fn add_person(&mut self, person: FakePerson) {
-        self.people.retain(|known| known.id != person.id);
-        self.people.push(person);
+    pub(super) fn add_user(&mut self, user: FakeUser) {
+        self.users.retain(|known| known.id != user.id);
+        self.users.push(user);
     }
 
     pub(super) fn application(&self, client_id: &str) -> Option<&FakeApplication> {
@@ -41,12 +41,12 @@ impl State {
         self.applications.iter().find(|application| application.accepts(credentials))
     }
 
-    pub(super) fn person_called(&self, username: &str) -> Option<&FakePerson> {
-        self.people.iter().find(|person| person.username == username)
+    pub(super) fn user_named(&self, username: &str) -> Option<&FakeUser> {
+        self.users.iter().find(|user| user.username == username)
     }
 
-    /// The person that a token belongs to: tokens know people by their id.
-    pub(super) fn person_with(&self, id: &str) -> Option<&FakePerson> {
-        self.people.iter().find(|person| person.id.to_string() == id)
+    /// The user with this id, which tokens contain as text.
+    pub(super) fn user_with_id(&self, id: &str) -> Option<&FakeUser> {
+        self.users.iter().find(|user| user.id.to_string() == id)
     }
 }

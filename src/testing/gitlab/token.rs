@@ -32,7 +32,7 @@ pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
         if token.client_id != client {
             return revocation_refused();
         }
-        // An expired access token is no longer a way to its grant; the refresh token is.
+        // The grant can no longer be found by an expired access token, but by its refresh token.
         let access = token.access.clone();
         if token.refresh == text || !token.is_expired(now) {
             state.grants.revoke(&access);
@@ -41,7 +41,7 @@ pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
     respond(200, &[JSON, VARY, PRIVATE], "{}")
 }
 
-/// The order of the checks is Doorkeeper's.
+/// The checks are in Doorkeeper's order.
 fn granted(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> {
     let params = Params::of_form(request).ok_or_else(|| OAuthError::malformed().early())?;
     let Some(grant_type) = params.get("grant_type") else {
@@ -55,7 +55,7 @@ fn granted(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError
     }
 }
 
-/// A failure does not spend the code.
+/// A failure does not use up the code.
 fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
     let text = params.get("code").ok_or_else(|| OAuthError::missing("code").early())?;
     let code = state.grants.code(text);
@@ -77,15 +77,15 @@ fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>)
         return Err(OAuthError::invalid_grant());
     }
     state.grants.spend(text);
-    Ok(new_token(state, &code.client_id, &code.person, &code.scopes, state.token_lifetime))
+    Ok(new_token(state, &code.client_id, &code.user, &code.scopes, state.token_lifetime))
 }
 
-/// The refresh token is looked at before the client.
+/// The refresh token is checked before the client.
 fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
     let text = params.get("refresh_token").ok_or_else(|| OAuthError::missing("refresh_token"))?;
     let old = state.grants.by_refresh(text).filter(|token| !token.refresh_revoked);
     let old = old.cloned().ok_or_else(OAuthError::invalid_grant)?;
-    // Without any credentials it is "another client's", not a client that failed.
+    // Without credentials the error is that of another client's token, not that of a failed client.
     let credentials = credentials.ok_or_else(OAuthError::invalid_grant)?;
     let client = state.client(&credentials).ok_or_else(OAuthError::invalid_client)?;
     if client.client_id != old.client_id {
@@ -95,17 +95,17 @@ fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Cred
     if !scopes.split_whitespace().all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
         return Err(OAuthError::invalid_scope());
     }
-    // Both halves of the old pair die at once.
+    // Both tokens of the old pair are revoked at once.
     state.grants.revoke(&old.access);
-    Ok(new_token(state, &old.client_id, &old.person, scopes, old.lifetime))
+    Ok(new_token(state, &old.client_id, &old.user, scopes, old.lifetime))
 }
 
-fn new_token(state: &State, client_id: &str, person: &str, scopes: &str, lifetime: Option<Duration>) -> Token {
+fn new_token(state: &State, client_id: &str, user: &str, scopes: &str, lifetime: Option<Duration>) -> Token {
     Token {
         access: random_hex(32),
         refresh: random_hex(32),
         client_id: client_id.to_owned(),
-        person: person.to_owned(),
+        user: user.to_owned(),
         scopes: scopes.to_owned(),
         created: state.grants.now(),
         lifetime,
@@ -129,7 +129,7 @@ fn token_json(token: &Token) -> String {
     )
 }
 
-/// By HTTP Basic, as it is, or in the body; not both (Doorkeeper 5.9.5).
+/// Credentials by HTTP Basic (not form-decoded) or in the body, but not both (Doorkeeper 5.9.5).
 fn credentials(request: &FakeRequest, params: &Params) -> Result<Option<Credentials>, OAuthError> {
     let secret = params.get("client_secret").map(str::to_owned);
     let in_body = params.get("client_id").map(|id| Credentials { id: id.to_owned(), secret });

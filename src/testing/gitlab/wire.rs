@@ -1,6 +1,6 @@
-//! Answers in GitLab's shapes.
+//! Responses in GitLab's form.
 
-use super::person::rails_json;
+use super::user::rails_json;
 use crate::testing::wire::{FakeResponse, add_header, random_hex, respond};
 
 pub(super) const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
@@ -92,7 +92,7 @@ pub(super) fn error_json(code: &str, description: &str) -> String {
     format!("{{\"error\":{},\"error_description\":{}}}", rails_json(code), rails_json(description))
 }
 
-/// An answer below `/api/v4`.
+/// A response below `/api/v4`.
 pub(super) fn api(status: u16, challenge: Option<&str>, body: String) -> FakeResponse {
     let meta = format!("{{\"correlation_id\":\"{}\",\"version\":\"1\"}}", correlation_id());
     let mut headers = vec![("Vary", "Origin"), ("X-Gitlab-Meta", &meta)];
@@ -106,13 +106,13 @@ pub(super) fn api_message(status: u16, message: &str) -> FakeResponse {
     api(status, None, format!("{{\"message\":{}}}", rails_json(message)))
 }
 
-/// The refusal of a token that was given twice comes from a layer before the API.
+/// The refusal of a token that was given twice. It comes from a layer before the API.
 pub(super) fn two_tokens() -> FakeResponse {
     let body = error_json("invalid_request", "Both Authorization header and payload includes access token.");
     respond(400, &[API_JSON, NO_CACHE], body)
 }
 
-/// What Rails says to a path or method that it has no route for.
+/// Rails' response to a path or method without a route.
 pub(super) fn nothing_here() -> FakeResponse {
     respond(404, &[("Content-Type", "text/html; charset=UTF-8")], Vec::new())
 }

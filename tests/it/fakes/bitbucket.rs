@@ -1,9 +1,11 @@
 use codehost_oauth::testing::{
-    FakeApplication, FakeBitbucket, FakeError, bitbucket::FakePerson, bitbucket::RefreshRotation,
+    FakeApplication, FakeBitbucket, FakeError, bitbucket::FakeUser, bitbucket::RefreshRotation,
 };
 
-use super::{Answer, CALLBACK, CHALLENGE, VERIFIER, client, encoded, form, get, get_with_token, param, send, with};
-use crate::fixture::text;
+use super::{
+    CALLBACK, CHALLENGE, ResponseSummary, VERIFIER, client, encoded, form, get, get_with_token, param, send, with,
+};
+use crate::support::fixture::text;
 
 const ID: &str = "key";
 const SECRET: &str = "canary-s/e+c r%et";
@@ -35,22 +37,22 @@ fn refresh(token: &str) -> Vec<(&str, &str)> {
     vec![("grant_type", "refresh_token"), ("refresh_token", token)]
 }
 
-async fn token(fake: &FakeBitbucket, params: &[(&str, &str)]) -> Answer {
+async fn token(fake: &FakeBitbucket, params: &[(&str, &str)]) -> ResponseSummary {
     token_as(fake, params, ID, SECRET).await
 }
 
-async fn token_as(fake: &FakeBitbucket, params: &[(&str, &str)], id: &str, secret: &str) -> Answer {
+async fn token_as(fake: &FakeBitbucket, params: &[(&str, &str)], id: &str, secret: &str) -> ResponseSummary {
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let url = format!("{}/site/oauth2/access_token", fake.base_url());
     send(form(&url, params).basic_auth(encode(id), Some(encode(secret)))).await
 }
 
-async fn log_in(fake: &FakeBitbucket, person: &str, scope: &str) -> Answer {
-    let callback = fake.authorize(&page(fake, &with(&REQUEST, "scope", scope)), person).unwrap();
+async fn log_in(fake: &FakeBitbucket, username: &str, scope: &str) -> ResponseSummary {
+    let callback = fake.authorize(&page(fake, &with(&REQUEST, "scope", scope)), username).unwrap();
     token(fake, &exchange(&param(&callback, "code"))).await
 }
 
-async fn api(fake: &FakeBitbucket, call: &str, token: &str) -> Answer {
+async fn api(fake: &FakeBitbucket, call: &str, token: &str) -> ResponseSummary {
     get_with_token(&format!("{}/2.0{call}", fake.api_url()), token).await
 }
 
@@ -60,17 +62,20 @@ fn members(json: &str) -> Vec<&str> {
 }
 
 #[track_caller]
-fn assert_body(answer: &Answer, status: u16, fixture: &str) {
-    assert_eq!((answer.status, answer.body.as_str()), (status, text(&format!("bitbucket/{fixture}.json")).trim_end()));
+fn assert_body(response: &ResponseSummary, status: u16, fixture: &str) {
+    assert_eq!(
+        (response.status, response.body.as_str()),
+        (status, text(&format!("bitbucket/{fixture}.json")).trim_end())
+    );
 }
 
 #[tokio::test]
-async fn the_new_back_end_rotates() {
+async fn the_new_back_end_rotates_refresh_tokens() {
     let fake = start(RefreshRotation::Rotating).await;
-    let answer = log_in(&fake, "jane", "account email").await;
-    assert_eq!(members(&answer.body), members(text("bitbucket/token_success_new.json").trim_end()));
-    assert_eq!(answer.text("scope"), "account email");
-    let [access, first] = [answer.text("access_token"), answer.text("refresh_token")];
+    let response = log_in(&fake, "jane", "account email").await;
+    assert_eq!(members(&response.body), members(text("bitbucket/token_success_new.json").trim_end()));
+    assert_eq!(response.text("scope"), "account email");
+    let [access, first] = [response.text("access_token"), response.text("refresh_token")];
     assert!(access.len() > 2000 && first.len() > 2000 && access.starts_with("eyJ"));
     let renewed = token(&fake, &refresh(&first)).await;
     assert_ne!(renewed.text("refresh_token"), first);
@@ -80,14 +85,14 @@ async fn the_new_back_end_rotates() {
 }
 
 #[tokio::test]
-async fn the_old_back_end_does_not() {
+async fn the_old_back_end_keeps_refresh_tokens() {
     let fake = start(RefreshRotation::Old).await;
-    let answer = log_in(&fake, "jane", "").await;
-    assert_eq!(members(&answer.body), members(text("bitbucket/token_success_old.json").trim_end()));
-    // All that the client has, since the request named none.
-    assert_eq!(answer.text("scopes"), "account email team");
-    let renewed = token(&fake, &refresh(&answer.text("refresh_token"))).await;
-    assert_eq!(renewed.text("refresh_token"), answer.text("refresh_token"));
+    let response = log_in(&fake, "jane", "").await;
+    assert_eq!(members(&response.body), members(text("bitbucket/token_success_old.json").trim_end()));
+    // All scopes of the client, because the request named none.
+    assert_eq!(response.text("scopes"), "account email team");
+    let renewed = token(&fake, &refresh(&response.text("refresh_token"))).await;
+    assert_eq!(renewed.text("refresh_token"), response.text("refresh_token"));
     assert_eq!(renewed.text("state"), "refresh_token");
     assert_eq!(api(&fake, "/user", &renewed.text("access_token")).await.status, 200);
     let dead = token(&fake, &refresh("0000")).await;
@@ -98,7 +103,7 @@ async fn the_old_back_end_does_not() {
 }
 
 #[tokio::test]
-async fn the_token_endpoint_is_strict() {
+async fn the_token_endpoint_refuses_wrong_requests() {
     let fake = start(RefreshRotation::Rotating).await;
     let url = format!("{}/site/oauth2/access_token", fake.base_url());
     let code = param(&fake.authorize(&page(&fake, &REQUEST), "jane").unwrap(), "code");
@@ -131,21 +136,21 @@ async fn the_token_endpoint_is_strict() {
 }
 
 #[tokio::test]
-async fn users_and_their_addresses() {
+async fn users_and_addresses_match_the_fixtures() {
     let fake = start(RefreshRotation::Rotating).await;
     let jane = log_in(&fake, "jane", "account email").await.text("access_token");
-    let answer = api(&fake, "/user", &jane).await;
-    assert_eq!(members(&answer.body), members(&text("bitbucket/user.json")));
-    assert_eq!(answer.text("uuid"), "{11111111-2222-3333-4444-555555555555}");
-    assert_eq!(answer.header("x-oauth-scopes"), "account, email");
+    let response = api(&fake, "/user", &jane).await;
+    assert_eq!(members(&response.body), members(&text("bitbucket/user.json")));
+    assert_eq!(response.text("uuid"), "{11111111-2222-3333-4444-555555555555}");
+    assert_eq!(response.header("x-oauth-scopes"), "account, email");
     let emails = api(&fake, "/user/emails", &jane).await;
     assert_eq!(members(&emails.body), members(text("bitbucket/emails.json").trim_end()));
     fake.rename("jane", "janet");
     fake.block("janet");
-    let answer = api(&fake, "/user", &jane).await;
-    assert_eq!((answer.text("username"), answer.text("account_status")), ("janet".into(), "inactive".into()));
+    let response = api(&fake, "/user", &jane).await;
+    assert_eq!((response.text("username"), response.text("account_status")), ("janet".into(), "inactive".into()));
 
-    fake.add_person(FakePerson::many_emails(4));
+    fake.add_user(FakeUser::many_emails(4));
     let many = log_in(&fake, "many", "email").await.text("access_token");
     let mut next = Some(format!("{}/2.0/user/emails", fake.api_url()));
     let mut addresses = Vec::new();
@@ -159,7 +164,7 @@ async fn users_and_their_addresses() {
 }
 
 #[tokio::test]
-async fn api_errors() {
+async fn api_errors_match_the_fixtures() {
     let fake = start(RefreshRotation::Rotating).await;
     let team = log_in(&fake, "jane", "team").await.text("access_token");
     assert_body(&api(&fake, "/user", &team).await, 403, "error_missing_scope");
@@ -174,7 +179,7 @@ async fn api_errors() {
 }
 
 #[tokio::test]
-async fn the_api_can_have_a_host_of_its_own() {
+async fn the_api_can_have_another_host() {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "account");
     let fake = FakeBitbucket::builder().application(app).split_api_host().start().await.unwrap();
     assert_ne!(fake.base_url(), fake.api_url());
@@ -185,7 +190,7 @@ async fn the_api_can_have_a_host_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_authorization_page() {
+async fn the_authorization_page_compares_redirect_uris_by_prefix() {
     let fake = start(RefreshRotation::Rotating).await;
     let longer = "http://127.0.0.1:9000/callback/below";
     let callback = fake.authorize(&page(&fake, &with(&REQUEST, "redirect_uri", longer)), "jane").unwrap();
@@ -198,7 +203,7 @@ async fn the_authorization_page() {
     let misconfigured = get(&page(&fake, &with(&REQUEST, "redirect_uri", "http://127.0.0.1:9000/"))).await;
     assert!(misconfigured.body.contains("Invalid redirect_uri. This integration is misconfigured."));
     let url = format!("{}/site/oauth2/authorize", fake.base_url());
-    let allowed = send(form(&url, &with(&REQUEST, "person", "jane"))).await;
+    let allowed = send(form(&url, &with(&REQUEST, "user", "jane"))).await;
     assert_eq!((allowed.status, param(allowed.header("location"), "state")), (302, "st-123".to_owned()));
     let denied = send(form(&url, &with(&REQUEST, "action", "cancel"))).await;
     assert_eq!(param(denied.header("location"), "error"), "access_denied");

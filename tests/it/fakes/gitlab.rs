@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use codehost_oauth::testing::{FakeApplication, FakeError, FakeGitLab, gitlab::FakePerson, gitlab::Refusal};
+use codehost_oauth::testing::{FakeApplication, FakeError, FakeGitLab, gitlab::FakeUser, gitlab::Refusal};
 
-use super::{Answer, CALLBACK, CHALLENGE, VERIFIER, client, encoded, form, get, get_with_token, param, send, with};
+use super::{
+    CALLBACK, CHALLENGE, ResponseSummary, VERIFIER, client, encoded, form, get, get_with_token, param, send, with,
+};
 
 const ID: &str = "peer-client-id";
 const SECRET: &str = "canary-peer-client-secret";
@@ -27,8 +29,8 @@ fn page(fake: &FakeGitLab, params: &[(&str, &str)]) -> String {
     format!("{}/oauth/authorize?{}", fake.base_url(), encoded(params))
 }
 
-fn code(fake: &FakeGitLab, person: &str) -> String {
-    param(&fake.authorize(&page(fake, &REQUEST), person).unwrap(), "code")
+fn code(fake: &FakeGitLab, username: &str) -> String {
+    param(&fake.authorize(&page(fake, &REQUEST), username).unwrap(), "code")
 }
 
 fn exchange(code: &str) -> Vec<(&str, &str)> {
@@ -46,21 +48,21 @@ fn refresh(token: &str) -> Vec<(&str, &str)> {
     vec![("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", ID), ("client_secret", SECRET)]
 }
 
-async fn token(fake: &FakeGitLab, params: &[(&str, &str)]) -> Answer {
+async fn token(fake: &FakeGitLab, params: &[(&str, &str)]) -> ResponseSummary {
     send(form(&format!("{}/oauth/token", fake.base_url()), params)).await
 }
 
-async fn log_in(fake: &FakeGitLab, person: &str) -> (String, String) {
-    let answer = token(fake, &exchange(&code(fake, person))).await;
-    (answer.text("access_token"), answer.text("refresh_token"))
+async fn log_in(fake: &FakeGitLab, username: &str) -> (String, String) {
+    let response = token(fake, &exchange(&code(fake, username))).await;
+    (response.text("access_token"), response.text("refresh_token"))
 }
 
-async fn user(fake: &FakeGitLab, token: &str) -> Answer {
+async fn user(fake: &FakeGitLab, token: &str) -> ResponseSummary {
     get_with_token(&format!("{}/api/v4/user", fake.base_url()), token).await
 }
 
 #[tokio::test]
-async fn a_failed_exchange_does_not_spend_the_code() {
+async fn a_failed_exchange_does_not_use_up_the_code() {
     let fake = start().await;
     let base = fake.base_url();
     let code = code(&fake, "alice");
@@ -82,15 +84,15 @@ async fn a_failed_exchange_does_not_spend_the_code() {
     for (params, fixture) in wrong {
         token(&fake, &params).await.assert_like(&format!("gitlab/{fixture}.http"), base);
     }
-    let answer = token(&fake, &right).await;
-    answer.assert_like("gitlab/token_success.http", base);
+    let response = token(&fake, &right).await;
+    response.assert_like("gitlab/token_success.http", base);
     token(&fake, &right).await.assert_like("gitlab/token_invalid_grant.http", base);
-    // Its first use stays good.
-    assert_eq!(user(&fake, &answer.text("access_token")).await.status, 200);
+    // The tokens of the first use are still valid.
+    assert_eq!(user(&fake, &response.text("access_token")).await.status, 200);
 }
 
 #[tokio::test]
-async fn clients_authenticate_in_one_way_and_send_forms() {
+async fn clients_must_authenticate_in_one_way_and_send_forms() {
     let fake = start().await;
     let url = format!("{}/oauth/token", fake.base_url());
     let code = code(&fake, "alice");
@@ -106,7 +108,7 @@ async fn clients_authenticate_in_one_way_and_send_forms() {
 }
 
 #[tokio::test]
-async fn codes_live_ten_minutes() {
+async fn codes_are_valid_for_ten_minutes() {
     let fake = start().await;
     let [young, old] = [code(&fake, "alice"), code(&fake, "alice")];
     fake.advance(Duration::from_secs(590));
@@ -120,12 +122,12 @@ async fn a_verifier_needs_a_challenge() {
     let fake = start().await;
     let without = with(&with(&REQUEST, "code_challenge", ""), "code_challenge_method", "");
     let callback = fake.authorize(&page(&fake, &without), "alice").unwrap();
-    let answer = token(&fake, &exchange(&param(&callback, "code"))).await;
-    answer.assert_like("gitlab/token_invalid_grant.http", fake.base_url());
+    let response = token(&fake, &exchange(&param(&callback, "code"))).await;
+    response.assert_like("gitlab/token_invalid_grant.http", fake.base_url());
 }
 
 #[tokio::test]
-async fn a_refresh_kills_the_old_pair_at_once() {
+async fn a_refresh_revokes_the_old_pair_at_once() {
     let fake = start().await;
     let base = fake.base_url();
     let (access, first) = log_in(&fake, "alice").await;
@@ -135,7 +137,7 @@ async fn a_refresh_kills_the_old_pair_at_once() {
             with(&with(&refresh(&first), "client_secret", "canary-other-secret"), "client_id", "second"),
             "token_invalid_grant",
         ),
-        // The grant is looked at before the client.
+        // The grant is checked before the client.
         (with(&refresh("0000"), "client_secret", "wrong"), "token_invalid_grant"),
         (with(&with(&refresh(&first), "client_secret", ""), "client_id", ""), "token_invalid_grant"),
         (with(&refresh(&first), "refresh_token", ""), "token_missing_refresh_token"),
@@ -147,22 +149,22 @@ async fn a_refresh_kills_the_old_pair_at_once() {
     renewed.assert_like("gitlab/token_success.http", base);
     user(&fake, &access).await.assert_like("gitlab/user_token_revoked.http", base);
     token(&fake, &refresh(&first)).await.assert_like("gitlab/token_invalid_grant.http", base);
-    // No family dies of the reuse.
+    // The reuse revokes no other token.
     assert_eq!(user(&fake, &renewed.text("access_token")).await.status, 200);
     assert_eq!(token(&fake, &refresh(&renewed.text("refresh_token"))).await.status, 200);
 }
 
 #[tokio::test]
-async fn of_many_refreshes_at_once_one_wins() {
+async fn of_simultaneous_refreshes_one_succeeds() {
     let fake = start().await;
     let (_, refresh_token) = log_in(&fake, "alice").await;
     let params = refresh(&refresh_token);
-    let answers = futures_util::future::join_all((0..6).map(|_| token(&fake, &params))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    let responses = futures_util::future::join_all((0..6).map(|_| token(&fake, &params))).await;
+    assert_eq!(responses.iter().filter(|response| response.status == 200).count(), 1);
 }
 
 #[tokio::test]
-async fn expired_tokens_can_be_refreshed_and_say_that_they_expired() {
+async fn expired_tokens_have_their_error_and_can_be_refreshed() {
     let fake = start().await;
     let (access, refresh_token) = log_in(&fake, "alice").await;
     fake.expire_all_tokens();
@@ -179,22 +181,22 @@ async fn expired_tokens_can_be_refreshed_and_say_that_they_expired() {
 }
 
 #[tokio::test]
-async fn an_old_gitlab_says_nothing_of_expiry() {
+async fn an_old_gitlab_has_no_expires_in() {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "read_user");
     let fake = FakeGitLab::builder().application(app).token_lifetime(None).start().await.unwrap();
-    let answer = token(&fake, &exchange(&code(&fake, "alice"))).await;
-    assert!(answer.json().get("expires_in").is_none());
+    let response = token(&fake, &exchange(&code(&fake, "alice"))).await;
+    assert!(response.json().get("expires_in").is_none());
 }
 
 #[tokio::test]
-async fn people_look_as_recorded() {
+async fn users_match_the_fixtures() {
     let fake = start().await;
     let base = fake.base_url();
-    fake.add_person(FakePerson::new(20, "gina", "Gina", "gina@example.com"));
-    let mut unconfirmed = FakePerson::new(21, "hank", "Hank", "hank@example.com");
+    fake.add_user(FakeUser::new(20, "gina", "Gina", "gina@example.com"));
+    let mut unconfirmed = FakeUser::new(21, "hank", "Hank", "hank@example.com");
     unconfirmed.refusal = Some(Refusal::Unconfirmed);
-    fake.add_person(unconfirmed);
-    for (person, fixture) in [
+    fake.add_user(unconfirmed);
+    for (username, fixture) in [
         ("alice", "user_alice"),
         ("root", "user_root"),
         ("bob", "user_bob"),
@@ -204,9 +206,9 @@ async fn people_look_as_recorded() {
         ("frank", "user_terms_not_accepted"),
         ("hank", "user_unconfirmed"),
     ] {
-        let (access, refresh_token) = log_in(&fake, person).await;
+        let (access, refresh_token) = log_in(&fake, username).await;
         user(&fake, &access).await.assert_like(&format!("gitlab/{fixture}.http"), base);
-        // Tokens of blocked people refresh all the same.
+        // Tokens of blocked users can be refreshed nevertheless.
         assert_eq!(token(&fake, &refresh(&refresh_token)).await.status, 200);
     }
     let (access, _) = log_in(&fake, "gina").await;
@@ -217,7 +219,7 @@ async fn people_look_as_recorded() {
 }
 
 #[tokio::test]
-async fn the_api_takes_a_token_in_the_header_only() {
+async fn the_api_accepts_a_token_in_the_header_only() {
     let fake = start().await;
     let base = fake.base_url();
     let (access, _) = log_in(&fake, "alice").await;
@@ -232,13 +234,13 @@ async fn the_api_takes_a_token_in_the_header_only() {
     twice.assert_like("gitlab/user_two_tokens.http", base);
     let url = page(&fake, &with(&REQUEST, "scope", "openid"));
     let openid = token(&fake, &exchange(&param(&fake.authorize(&url, "alice").unwrap(), "code"))).await;
-    let answer = user(&fake, &openid.text("access_token")).await;
-    answer.assert_like("gitlab/user_insufficient_scope.http", base);
+    let response = user(&fake, &openid.text("access_token")).await;
+    response.assert_like("gitlab/user_insufficient_scope.http", base);
     assert_eq!(get(&base.replace("/gitlab", "/api/v4/user")).await.status, 404);
 }
 
 #[tokio::test]
-async fn revocation() {
+async fn revocation_ends_the_grant() {
     let fake = start().await;
     let url = format!("{}/oauth/revoke", fake.base_url());
     let (access, refresh_token) = log_in(&fake, "alice").await;
@@ -252,29 +254,29 @@ async fn revocation() {
     let revoke = |token| form(&url, &[("token", token), ("client_id", ID), ("client_secret", SECRET)]);
     send(revoke("0000")).await.assert_like("gitlab/revoke_success.http", fake.base_url());
     assert_eq!(user(&fake, &access).await.status, 200);
-    // An expired access token does not lead to its grant any more.
+    // Revoking an expired access token does not end its grant.
     fake.expire_all_tokens();
     send(revoke(&access)).await.assert_like("gitlab/revoke_success.http", fake.base_url());
-    let answer = token(&fake, &refresh(&refresh_token)).await;
-    let (access, refresh_token) = (answer.text("access_token"), answer.text("refresh_token"));
+    let response = token(&fake, &refresh(&refresh_token)).await;
+    let (access, refresh_token) = (response.text("access_token"), response.text("refresh_token"));
     send(revoke(&refresh_token)).await.assert_like("gitlab/revoke_success.http", fake.base_url());
     user(&fake, &access).await.assert_like("gitlab/user_token_revoked.http", fake.base_url());
     token(&fake, &refresh(&refresh_token)).await.assert_like("gitlab/token_invalid_grant.http", fake.base_url());
 }
 
 #[tokio::test]
-async fn discovery() {
+async fn the_discovery_document_matches_the_fixture() {
     let fake = start().await;
     let url = format!("{}/.well-known/openid-configuration", fake.base_url());
     get(&url).await.assert_like("gitlab/discovery.http", fake.base_url());
     let fake = FakeGitLab::builder().sub_path("").issuer("https://git.example.com").start().await.unwrap();
-    let answer = get(&format!("{}/.well-known/openid-configuration", fake.base_url())).await;
-    assert_eq!(answer.text("issuer"), "https://git.example.com");
-    assert_eq!(answer.text("token_endpoint"), "https://git.example.com/oauth/token");
+    let response = get(&format!("{}/.well-known/openid-configuration", fake.base_url())).await;
+    assert_eq!(response.text("issuer"), "https://git.example.com");
+    assert_eq!(response.text("token_endpoint"), "https://git.example.com/oauth/token");
 }
 
 #[tokio::test]
-async fn the_authorization_page_keeps_its_errors_to_itself() {
+async fn errors_of_the_authorization_page_do_not_redirect() {
     let fake = start().await;
     for (name, value, text) in [
         ("client_id", "nobody", "Client authentication failed due to unknown client"),
@@ -288,28 +290,28 @@ async fn the_authorization_page_keeps_its_errors_to_itself() {
         ("code_challenge_method", "S512", "The code_challenge_method must be one of plain, S256."),
     ] {
         let url = page(&fake, &with(&REQUEST, name, value));
-        let Err(FakeError::Page(shown)) = fake.authorize(&url, "alice") else {
-            panic!("{name}={value} is let through")
+        let Err(FakeError::Page(page_text)) = fake.authorize(&url, "alice") else {
+            panic!("{name}={value} is accepted")
         };
-        assert!(shown.starts_with(text), "{shown}");
-        let answer = get(&url).await;
-        assert!(answer.status == 200 && answer.body.contains(&format!("<p>{text}")), "{}", answer.body);
+        assert!(page_text.starts_with(text), "{page_text}");
+        let response = get(&url).await;
+        assert!(response.status == 200 && response.body.contains(&format!("<p>{text}")), "{}", response.body);
     }
     assert_eq!(fake.authorize("http://127.0.0.1:1/oauth/authorize", "alice"), Err(FakeError::Url));
     let nobody = fake.authorize(&page(&fake, &REQUEST), "nobody");
-    assert_eq!(nobody, Err(FakeError::UnknownPerson("nobody".to_owned())));
+    assert_eq!(nobody, Err(FakeError::UnknownUser("nobody".to_owned())));
 }
 
 #[tokio::test]
 async fn a_browser_can_authorize_and_deny() {
     let fake = start().await;
-    let asked = get(&page(&fake, &with(&REQUEST, "state", "a\"<&é"))).await;
-    assert_eq!(asked.header("cache-control"), "max-age=0, private, must-revalidate");
-    assert!(asked.body.contains("name=\"state\" value=\"a&quot;&lt;&amp;é\""), "{}", asked.body);
-    assert_eq!(asked.body.matches("<form method=\"post\"").count(), 2);
+    let consent = get(&page(&fake, &with(&REQUEST, "state", "a\"<&é"))).await;
+    assert_eq!(consent.header("cache-control"), "max-age=0, private, must-revalidate");
+    assert!(consent.body.contains("name=\"state\" value=\"a&quot;&lt;&amp;é\""), "{}", consent.body);
+    assert_eq!(consent.body.matches("<form method=\"post\"").count(), 2);
 
     let url = format!("{}/oauth/authorize", fake.base_url());
-    let allowed = send(form(&url, &with(&REQUEST, "person", "alice"))).await;
+    let allowed = send(form(&url, &with(&REQUEST, "user", "alice"))).await;
     assert_eq!(allowed.status, 302);
     let code = param(allowed.header("location"), "code");
     assert_eq!(allowed.header("location"), format!("{CALLBACK}?code={code}&state=st-123"));
@@ -317,11 +319,11 @@ async fn a_browser_can_authorize_and_deny() {
 
     let denied = send(form(&url, &with(&REQUEST, "_method", "delete"))).await;
     let location = denied.header("location");
-    let recorded = crate::fixture::Fixture::load("gitlab/authorize_denied.http", fake.base_url());
+    let recorded = crate::support::fixture::Fixture::load("gitlab/authorize_denied.http", fake.base_url());
     assert_eq!(location, recorded.headers[0].1);
     assert_eq!(fake.deny(&page(&fake, &REQUEST)).unwrap(), location);
-    let scope = send(form(&url, &with(&with(&REQUEST, "person", "alice"), "scope", "sudo"))).await;
-    let recorded = crate::fixture::Fixture::load("gitlab/authorize_invalid_scope.http", fake.base_url());
+    let scope = send(form(&url, &with(&with(&REQUEST, "user", "alice"), "scope", "sudo"))).await;
+    let recorded = crate::support::fixture::Fixture::load("gitlab/authorize_invalid_scope.http", fake.base_url());
     assert_eq!(scope.header("location"), recorded.headers[0].1);
 }
 
@@ -330,7 +332,7 @@ async fn consent_can_be_remembered() {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "read_user");
     let fake = FakeGitLab::builder().application(app).remember_consent(true).start().await.unwrap();
     let url = page(&fake, &REQUEST);
-    let browser = || client().get(&url).header("Cookie", "_fake_gitlab_person=alice");
+    let browser = || client().get(&url).header("Cookie", "_fake_gitlab_user=alice");
     assert!(send(browser()).await.body.contains("<select"));
     log_in(&fake, "alice").await;
     send(browser()).await.assert_like("gitlab/authorize_consent_skipped.http", fake.base_url());

@@ -1,4 +1,4 @@
-//! The fakes against recorded answers, by a client of its own: they are what everything else is tested with.
+//! The fakes against recorded responses, with an independent HTTP client. All other tests rely on the fakes.
 
 mod bitbucket;
 mod gitlab;
@@ -6,20 +6,20 @@ mod sockets;
 
 use reqwest::header::HeaderMap;
 
-use crate::fixture::Fixture;
+use crate::support::fixture::Fixture;
 
 /// The pair of RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const CALLBACK: &str = "http://127.0.0.1:9000/callback";
 
-struct Answer {
+struct ResponseSummary {
     status: u16,
     headers: HeaderMap,
     body: String,
 }
 
-impl Answer {
+impl ResponseSummary {
     fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -32,7 +32,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Equal but for tokens, ids and times.
+    /// Asserts that the response equals the fixture except for tokens, ids and times.
     #[track_caller]
     fn assert_like(&self, name: &str, base_url: &str) {
         let fixture = Fixture::load(name, base_url);
@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-/// A client that does nothing by itself, and does not load the system's certificates either.
+/// A client without redirects, proxies and the system's certificates.
 fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -58,17 +58,17 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
-async fn send(request: reqwest::RequestBuilder) -> Answer {
+async fn send(request: reqwest::RequestBuilder) -> ResponseSummary {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, body: response.text().await.unwrap() }
+    ResponseSummary { status, headers, body: response.text().await.unwrap() }
 }
 
-async fn get(url: &str) -> Answer {
+async fn get(url: &str) -> ResponseSummary {
     send(client().get(url)).await
 }
 
-async fn get_with_token(url: &str, token: &str) -> Answer {
+async fn get_with_token(url: &str, token: &str) -> ResponseSummary {
     send(client().get(url).bearer_auth(token)).await
 }
 

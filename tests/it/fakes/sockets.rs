@@ -21,7 +21,7 @@ async fn requests_are_recorded_without_secrets_in_debug() {
 }
 
 #[tokio::test]
-async fn connections_are_kept() {
+async fn connections_are_reused() {
     let fake = FakeGitLab::builder().start().await.unwrap();
     let client = client();
     for _ in 0..5 {
@@ -31,7 +31,7 @@ async fn connections_are_kept() {
 }
 
 #[tokio::test]
-async fn answers_can_be_scripted_lost_and_late() {
+async fn responses_can_be_scripted_lost_and_delayed() {
     let fake = FakeGitLab::builder().start().await.unwrap();
     let url = format!("{}/api/v4/user", fake.base_url());
     fake.respond_next("/user", 429, &[("Retry-After", "7"), ("Content-Type", "text/plain")], "Retry later\n");
@@ -42,7 +42,7 @@ async fn answers_can_be_scripted_lost_and_late() {
     assert_eq!(get(&url).await.status, 502);
     assert_eq!(get(&url).await.status, 401);
 
-    fake.lose_next_answer("/user");
+    fake.lose_next_response("/user");
     assert!(client().get(&url).send().await.is_err());
     assert_eq!(get(&url).await.status, 401);
 
@@ -53,7 +53,7 @@ async fn answers_can_be_scripted_lost_and_late() {
 }
 
 #[tokio::test]
-async fn a_stopped_fake_leaves_its_port() {
+async fn a_stopped_fake_frees_its_port() {
     let address = free_address();
     let fake = FakeGitLab::builder().sub_path("").listen(address).start().await.unwrap();
     assert_eq!(fake.base_url(), format!("http://{address}"));
@@ -62,7 +62,7 @@ async fn a_stopped_fake_leaves_its_port() {
     assert_eq!(again.base_url(), format!("http://{address}/gitlab"));
     let url = again.base_url().to_owned();
     drop(again);
-    // Dropped, it stops as soon as its task is asked the next time.
+    // A dropped fake stops when its task runs the next time.
     while client().get(&url).send().await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -1,4 +1,4 @@
-//! The example as people run it.
+//! The example `keeper` as a program.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -9,19 +9,19 @@ use codehost_oauth::{Callback, PendingLogins};
 
 use super::scenario::{Result, integration};
 use super::servers::Server;
-use crate::watch::Watched as _;
+use crate::secrets::leak_check::LeakChecked as _;
 
 const KEYS: &str = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_programs_renew_once() -> Result {
+async fn several_programs_make_one_refresh() -> Result {
     let callback = "https://app.example.com/oauth/callback/gitlab/demo";
     let app = FakeApplication::new("id", "canary-keeper-secret", callback, "read_user");
     let gitlab = FakeGitLab::builder().application(app).token_lifetime(Some(Duration::from_secs(2))).start().await?;
     let server = Server::sqlite()?;
     let flags = Flags { gitlab: &gitlab, store: &server.url };
 
-    let json = answer_of_the_token_endpoint(&gitlab).await?;
+    let json = token_response(&gitlab).await?;
     let stored = flags.run("import", &json)?;
     assert!(stored.status.success(), "{stored:?}");
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -35,7 +35,7 @@ async fn several_programs_renew_once() -> Result {
         digests.push(String::from_utf8(output.stdout)?);
     }
     assert!(digests[0].starts_with("sha256:") && digests[0].trim().len() == 71, "{digests:?}");
-    // They live a second, and a program may be late.
+    // Tokens are valid for a second, and a program may be late.
     digests.sort();
     digests.dedup();
     assert_eq!(gitlab.count("/oauth/token"), digests.len());
@@ -44,19 +44,19 @@ async fn several_programs_renew_once() -> Result {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let refused = flags.run("token", "")?;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8(refused.stderr)?.contains("error[refresh_rejected]: the person must log in again"));
+    assert!(String::from_utf8(refused.stderr)?.contains("error[refresh_rejected]: the user must log in again"));
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() -> Result {
+async fn missing_settings_are_named() -> Result {
     let gitlab = FakeGitLab::builder().start().await?;
     let flags = Flags { gitlab: &gitlab, store: "sqlite:/nowhere/at/all.db" };
     let output = flags.command("token").env_remove("CODEHOST_SEAL_KEYS").output()?;
     assert!(String::from_utf8(output.stderr)?.starts_with("error[seal_keys_missing]: "));
     let output = flags.command("token").output()?;
     assert!(String::from_utf8(output.stderr)?.starts_with("error[store_"));
-    assert_eq!(Command::new(crate::programs::package("keeper")).output()?.status.code(), Some(2));
+    assert_eq!(Command::new(crate::support::programs::package("keeper")).output()?.status.code(), Some(2));
     Ok(())
 }
 
@@ -67,9 +67,18 @@ struct Flags<'a> {
 
 impl Flags<'_> {
     fn command(&self, action: &str) -> Command {
-        let mut command = Command::new(crate::programs::package("keeper"));
+        let mut command = Command::new(crate::support::programs::package("keeper"));
         command.args([action, "--platform", "gitlab", "--base-url", self.gitlab.base_url(), "--allow-http"]);
-        command.args(["--host", "https://app.example.com", "--id", "demo", "--client-id", "id", "--access", "sign-in"]);
+        command.args([
+            "--public-url",
+            "https://app.example.com",
+            "--id",
+            "demo",
+            "--client-id",
+            "id",
+            "--access",
+            "sign-in",
+        ]);
         command.args(["--store", self.store, "--connection", "gitlab:demo:1"]);
         command.env("CODEHOST_CLIENT_SECRET", "canary-keeper-secret").env("CODEHOST_SEAL_KEYS", KEYS);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -84,19 +93,20 @@ impl Flags<'_> {
         let mut child = self.start(action)?;
         child.stdin.take().expect("piped").write_all(stdin.as_bytes())?;
         let output = child.wait_with_output()?;
-        let said = [output.stdout.as_slice(), &output.stderr].concat();
-        crate::watch::text("what an example prints", &String::from_utf8_lossy(&said));
+        let printed = [output.stdout.as_slice(), &output.stderr].concat();
+        crate::secrets::leak_check::text("the output of an example", &String::from_utf8_lossy(&printed));
         Ok(output)
     }
 }
 
-async fn answer_of_the_token_endpoint(gitlab: &FakeGitLab) -> Result<String> {
+async fn token_response(gitlab: &FakeGitLab) -> Result<String> {
     let integration = integration(gitlab.base_url(), "demo")?;
-    let start = integration.begin_login(None).watched()?;
+    let start = integration.begin_login(None).leak_checked()?;
     let mut session = PendingLogins::default();
     session.insert(start.pending);
-    let callback = Callback::from_uri(&gitlab.authorize(start.redirect_to.as_str(), "alice")?.parse()?).watched()?;
-    let tokens = integration.finish_login(session.take(&callback)?, callback).await.watched()?.tokens;
+    let callback =
+        Callback::from_uri(&gitlab.authorize(start.redirect_to.as_str(), "alice")?.parse()?).leak_checked()?;
+    let tokens = integration.finish_login(session.take(&callback)?, callback).await.leak_checked()?.tokens;
     let base = integration.provider().base_url();
     let refresh = tokens.refresh_token.as_ref().unwrap().expose_for(base)?;
     Ok(format!(

@@ -1,18 +1,19 @@
-//! Two real servers whose roles are swapped under an address that stays the same.
+//! Two real servers that swap their roles behind one address.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use codehost_oauth::error::StoreError;
-use codehost_oauth::keeper::{LeaseOwner, Outcome, Revision, StoredTokens, TokenStore};
+use codehost_oauth::keeper::StoreError;
+use codehost_oauth::keeper::{LeaseOwner, Revision, StoredTokens, TokenStore};
+use codehost_oauth::testing::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::scenario::{Result, Scenario};
 use super::servers::{Server, open};
-use crate::watch::Watched as _;
+use crate::secrets::leak_check::LeakChecked as _;
 
-/// An address that leads to one of two servers. Connections that were made stay with the server that they are with.
+/// An address that forwards to one of two servers. Open connections stay at their server.
 struct Address {
     port: u16,
     target: Arc<Mutex<u16>>,
@@ -37,7 +38,7 @@ impl Address {
         Ok(Self { port, target, task })
     }
 
-    fn lead_to(&self, port: u16) {
+    fn forward_to(&self, port: u16) {
         *self.target.lock().unwrap() = port;
     }
 }
@@ -53,7 +54,7 @@ struct Pair {
     primary: Server,
     replica: Server,
     address: Address,
-    /// What stands for the replica's end of the copying.
+    /// The URL of the address.
     url: String,
 }
 
@@ -61,7 +62,7 @@ impl Pair {
     async fn redis() -> Result<Self> {
         let (primary, replica) = tokio::try_join!(Server::redis(), Server::redis())?;
         redis(replica.port(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).await?;
-        until("the replica follows", async || {
+        wait_until("the replica follows", async || {
             Ok(redis(replica.port(), "INFO replication").await?.contains("master_link_status:up"))
         })
         .await?;
@@ -78,10 +79,10 @@ impl Pair {
         Ok(Self { primary, replica, address, url })
     }
 
-    /// Everything that was written is on the replica.
-    async fn copied(&self) -> Result {
+    /// Waits until the replica has all writes.
+    async fn wait_for_replica(&self) -> Result {
         if self.url.starts_with("redis") {
-            return until("it is copied", async || {
+            return wait_until("the replica has all writes", async || {
                 let [ours, theirs] =
                     [self.primary.port(), self.replica.port()].map(|port| redis(port, "INFO replication"));
                 let offset = |text: String, name: &str| {
@@ -96,16 +97,16 @@ impl Pair {
         let at: String =
             sqlx::query_scalar("SELECT pg_current_wal_lsn()::text").fetch_one(&self.pool(true).await?).await?;
         let replica = self.pool(false).await?;
-        until("it is copied", async || {
+        wait_until("the replica has all writes", async || {
             let caught_up = sqlx::query_scalar("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn").bind(&at);
             Ok(caught_up.fetch_one(&replica).await?)
         })
         .await
     }
 
-    /// The replica becomes the primary, and the primary a server that takes no writes. Its connections stay.
+    /// The replica becomes the primary, and the old primary read-only. Its connections stay open.
     async fn swap(&self) -> Result {
-        self.copied().await?;
+        self.wait_for_replica().await?;
         if self.url.starts_with("redis") {
             redis(self.replica.port(), "REPLICAOF NO ONE").await?;
             redis(self.primary.port(), &format!("REPLICAOF 127.0.0.1 {}", self.replica.port())).await?;
@@ -116,7 +117,7 @@ impl Pair {
             }
             sqlx::query("SELECT pg_promote()").execute(&self.pool(false).await?).await?;
         }
-        self.address.lead_to(self.replica.port());
+        self.address.forward_to(self.replica.port());
         Ok(())
     }
 
@@ -125,17 +126,17 @@ impl Pair {
     }
 }
 
-/// What a Redis says to one command.
+/// The response of a Redis to one command.
 async fn redis(port: u16, command: &str) -> Result<String> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
     socket.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await?;
-    assert!(!answer.starts_with('-'), "{command}: {answer}");
-    Ok(answer)
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await?;
+    assert!(!response.starts_with('-'), "{command}: {response}");
+    Ok(response)
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
+async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
     for _ in 0..300 {
         if is_so().await? {
             return Ok(());
@@ -145,10 +146,10 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Resu
     panic!("not within 30 s: {what}");
 }
 
-async fn every_call_finds_the_new_primary(pair: Pair) -> Result {
+async fn every_call_uses_the_new_primary(pair: Pair) -> Result {
     let connection = "gitlab:demo:1".parse()?;
     let [one, two, three] = [1, 2, 3].map(|n| StoredTokens::new(Revision::from_i64(n), vec![7; 400]));
-    // Each call in turn is the first one after the swap: of a store of its own, with several connections if it has them.
+    // Each kind of call is the first one after the swap, each on its own store with several connections.
     let mut stores = Vec::new();
     for _ in 0..5 {
         let store = open(&pair.url).await?;
@@ -162,7 +163,7 @@ async fn every_call_finds_the_new_primary(pair: Pair) -> Result {
     let owner = LeaseOwner::random()?;
     assert!(stores[2].lease(&connection, &owner, Duration::from_secs(45)).await?);
     stores[3].release(&connection, &owner).await?;
-    // A replica would say what it was told so far.
+    // A replica would return old data.
     assert_eq!(stores[3].load(&connection).await?, Some(two.clone()));
     assert!(stores[4].delete(&connection).await?);
     for store in &stores {
@@ -172,91 +173,91 @@ async fn every_call_finds_the_new_primary(pair: Pair) -> Result {
     Ok(())
 }
 
-/// Before a refresh, and in the middle of one: the code host has answered, and the pair is to be stored.
-async fn nobody_is_logged_out(pair: Pair, during: bool) -> Result {
+/// The swap happens before a refresh, or during it, before its pair is stored.
+async fn no_connection_is_lost(pair: Pair, during: bool) -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let store = open(&pair.url).await?;
     let (keeper, other) = (scenario.keeper(Arc::clone(&store)), scenario.keeper(store));
-    keeper.import(&scenario.connection, tokens).await.watched()?;
+    keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.expire();
     if during {
         scenario.gitlab.set_latency(Duration::from_secs(3));
-        let (asked, connection) = (keeper.clone(), scenario.connection.clone());
-        let asking = tokio::spawn(async move { asked.ask(&connection).await });
-        until("the refresh is under way", async || Ok(scenario.spent().len() == 1)).await?;
+        let (keeper_of_call, connection) = (keeper.clone(), scenario.connection.clone());
+        let asking = tokio::spawn(async move { keeper_of_call.ask(&connection).await });
+        wait_until("the refresh is in flight", async || Ok(scenario.refresh_tokens_sent().len() == 1)).await?;
         pair.swap().await?;
-        assert!(matches!(asking.await?.watched()?, Outcome::Renewed(_)));
+        assert!(matches!(asking.await?.leak_checked()?, Outcome::Renewed(_)));
         scenario.gitlab.set_latency(Duration::ZERO);
     } else {
         pair.swap().await?;
         let begun = Instant::now();
-        let outcome = keeper.ask(&scenario.connection).await.watched()?;
+        let outcome = keeper.ask(&scenario.connection).await.leak_checked()?;
         assert!(matches!(outcome, Outcome::Renewed(_)), "{outcome:?} after {:?}", begun.elapsed());
     }
     scenario.assert_refreshes(1);
     for keeper in [&keeper, &other] {
-        let token = keeper.access_token(&scenario.connection).await.watched()?;
-        assert!(scenario.integration.user(&token).await.watched().is_ok());
+        let token = keeper.access_token(&scenario.connection).await.leak_checked()?;
+        assert!(scenario.integration.user(&token).await.leak_checked().is_ok());
     }
-    // And so it goes on.
+    // Further refreshes work.
     scenario.expire();
-    assert!(matches!(other.ask(&scenario.connection).await.watched()?, Outcome::Renewed(_)));
+    assert!(matches!(other.ask(&scenario.connection).await.leak_checked()?, Outcome::Renewed(_)));
     scenario.assert_refreshes(2);
     Ok(())
 }
 
 #[tokio::test]
-async fn after_a_fail_over_of_redis_every_call_finds_the_new_primary() -> Result {
-    every_call_finds_the_new_primary(Pair::redis().await?).await
+async fn after_a_fail_over_of_redis_every_call_uses_the_new_primary() -> Result {
+    every_call_uses_the_new_primary(Pair::redis().await?).await
 }
 
 #[tokio::test]
-async fn after_a_fail_over_of_postgres_every_call_finds_the_new_primary() -> Result {
-    every_call_finds_the_new_primary(Pair::postgres().await?).await
+async fn after_a_fail_over_of_postgres_every_call_uses_the_new_primary() -> Result {
+    every_call_uses_the_new_primary(Pair::postgres().await?).await
 }
 
 #[tokio::test]
-async fn a_fail_over_of_redis_logs_nobody_out() -> Result {
+async fn a_fail_over_of_redis_loses_no_connection() -> Result {
     for during in [false, true] {
-        nobody_is_logged_out(Pair::redis().await?, during).await?;
+        no_connection_is_lost(Pair::redis().await?, during).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_fail_over_of_postgres_logs_nobody_out() -> Result {
+async fn a_fail_over_of_postgres_loses_no_connection() -> Result {
     for during in [false, true] {
-        nobody_is_logged_out(Pair::postgres().await?, during).await?;
+        no_connection_is_lost(Pair::postgres().await?, during).await?;
     }
     Ok(())
 }
 
-/// The sessions are with a server that is now a replica itself, so that reads would be answered, with what is old.
+/// A replica would return old data, so the store must refuse it.
 #[tokio::test]
-async fn a_replica_is_no_store() -> Result {
+async fn a_replica_is_refused_as_a_store() -> Result {
     for pair in [Pair::redis().await?, Pair::postgres().await?] {
         let connection = "gitlab:demo:1".parse()?;
         let store = open(&pair.url).await?;
         let one = StoredTokens::new(Revision::from_i64(1), vec![7]);
         assert!(store.compare_and_swap(&connection, None, &one).await?);
-        pair.copied().await?;
-        // Nothing but the address changes: it leads to the replica for new connections.
-        pair.address.lead_to(pair.replica.port());
+        pair.wait_for_replica().await?;
+        // Only the address changes: it forwards new connections to the replica.
+        pair.address.forward_to(pair.replica.port());
         let replica: Arc<dyn TokenStore> = match pair.url.starts_with("redis") {
             true => open(&pair.replica.url).await?,
             false => Arc::new(codehost_oauth::keeper::PostgresStore::connect(&pair.replica.url).await?),
         };
         for _ in 0..2 {
-            let answers = [
+            let responses = [
                 replica.load(&connection).await.map(drop),
                 replica.lease(&connection, &LeaseOwner::random()?, Duration::from_secs(1)).await.map(drop),
                 replica.compare_and_swap(&connection, Some(one.revision), &one).await.map(drop),
                 replica.delete(&connection).await.map(drop),
             ];
-            for answer in answers {
-                let error = answer.unwrap_err();
-                assert!(matches!(error, StoreError::NotPrimary { .. }) && error.is_transient(), "{error:?}");
+            for response in responses {
+                let error = response.unwrap_err();
+                assert!(matches!(error, StoreError::NotPrimary { .. }) && error.advice().is_transient, "{error:?}");
             }
         }
         assert_eq!(store.load(&connection).await?, Some(one));
@@ -264,9 +265,9 @@ async fn a_replica_is_no_store() -> Result {
     Ok(())
 }
 
-/// In maintenance: there is no other server, so what it holds is not old, and good tokens are given out.
+/// During maintenance there is no newer server, so valid tokens can be read.
 #[tokio::test]
-async fn a_primary_that_takes_no_writes_is_read() -> Result {
+async fn a_read_only_primary_can_be_read() -> Result {
     let server = Server::postgres().await?;
     let store = open(&server.url).await?;
     let connection = "gitlab:demo:1".parse()?;
@@ -276,7 +277,7 @@ async fn a_primary_that_takes_no_writes_is_read() -> Result {
     for statement in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
         sqlx::query(statement).execute(&administrator).await?;
     }
-    until("it takes no writes", async || match store.compare_and_swap(&connection, Some(one.revision), &one).await {
+    wait_until("it is read-only", async || match store.compare_and_swap(&connection, Some(one.revision), &one).await {
         Ok(_) => Ok(false),
         Err(error) => {
             assert!(matches!(error, StoreError::NotPrimary { .. }), "{error:?}");
@@ -292,7 +293,7 @@ async fn a_primary_that_takes_no_writes_is_read() -> Result {
 
 /// PostgreSQL ends its sessions when it stops (57P01), and refuses new ones while it starts (57P03); Redis says `LOADING`.
 #[tokio::test]
-async fn a_server_that_is_restarted_is_found_again() -> Result {
+async fn a_restarted_server_is_used_again() -> Result {
     for mut server in [Server::postgres().await?, Server::redis().await?] {
         let store = open(&server.url).await?;
         let connection = "gitlab:demo:1".parse()?;
@@ -300,13 +301,13 @@ async fn a_server_that_is_restarted_is_found_again() -> Result {
         let one = StoredTokens::new(Revision::from_i64(1), vec![7]);
         assert!(store.compare_and_swap(&connection, None, &one).await?);
         server.restart().await?;
-        until("the store is back", async || match store.load(&connection).await {
+        wait_until("the store is back", async || match store.load(&connection).await {
             Ok(found) => {
                 assert_eq!(found, Some(one.clone()));
                 Ok(true)
             }
             Err(error) => {
-                assert!(error.is_transient(), "{error:?}");
+                assert!(error.advice().is_transient, "{error:?}");
                 Ok(false)
             }
         })

@@ -1,20 +1,20 @@
-//! Tokens that stay alive.
+//! The token keeper and its stores.
 
-mod ends;
+mod changed_base_url;
+mod edge_cases;
 mod example;
 mod fail_over;
+mod fake_code_host;
 mod faults;
 mod imports;
 mod in_process;
 mod lock_out;
-mod moved;
+mod many_connections;
 mod pauses;
 mod processes;
 mod remembered;
 mod scenario;
 mod servers;
 mod stores;
-mod storm;
 mod unverified;
 mod upgrades;
-mod wire;

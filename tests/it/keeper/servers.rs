@@ -1,4 +1,4 @@
-//! Real servers, private to this run: own data folder, own port, loopback, ended by process id.
+//! Real servers for one run: each has its own data folder and port on loopback, and is stopped by process id.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use codehost_oauth::keeper::{PostgresStore, RedisStore, SqliteStore, TokenStore}
 
 use super::scenario::Result;
 
-/// A store that other processes can open too, by its URL.
+/// A store that other processes can open by its URL.
 pub(crate) struct Server {
     pub(crate) url: String,
     child: Option<Child>,
@@ -47,7 +47,7 @@ impl Server {
         Ok(Self { url, child: Some(child), folder, port })
     }
 
-    /// A server of its own that follows this PostgreSQL.
+    /// A standby server of this PostgreSQL.
     pub(crate) async fn standby(&self) -> Result<Self> {
         let folder = folder("standby")?;
         let mut copy = unprivileged(&folder, &postgres_binaries("pg_basebackup")?.join("pg_basebackup"))?;
@@ -68,7 +68,7 @@ impl Server {
         self.port
     }
 
-    /// Stops it as an administrator does, and starts it again at the same port.
+    /// Stops it cleanly and starts it again at the same port.
     pub(crate) async fn restart(&mut self) -> Result {
         let child = self.child.as_mut().expect("it is a server");
         let ended = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
@@ -81,7 +81,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it, as a crash would.
+    /// Kills it.
     pub(crate) fn kill(&mut self) {
         if let Some(child) = &mut self.child {
             let _ = child.kill();
@@ -106,13 +106,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The process that was started is the server itself, so nothing else is ended.
+        // The child process is the server itself, so no other process is killed.
         self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A handle of its own on the store behind a URL.
+/// Opens the store at a URL.
 pub(crate) async fn open(url: &str) -> Result<Arc<dyn TokenStore>> {
     Ok(if let Some(path) = url.strip_prefix("sqlite:") {
         Arc::new(SqliteStore::open(path).await?)
@@ -149,7 +149,7 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Debian keeps them out of the path.
+/// Debian does not put them into the path.
 fn postgres_binaries(program: &str) -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
@@ -158,7 +158,7 @@ fn postgres_binaries(program: &str) -> Result<PathBuf> {
     found.pop().ok_or_else(|| "PostgreSQL is missing; run: apt-get install -y postgresql".into())
 }
 
-/// PostgreSQL refuses to run as root, so it then runs as the user that its package has made, which gets the folder.
+/// PostgreSQL refuses to run as root, so it then runs as the user of its package, who becomes the owner of the folder.
 fn unprivileged(folder: &Path, program: &Path) -> Result<Command> {
     use std::os::unix::fs::MetadataExt as _;
     let mut command = Command::new(program);

@@ -1,15 +1,15 @@
-//! The conformance suite on all four stores, and what is true of their tables.
+//! The conformance suite on all four stores, and their tables.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::error::StoreError;
+use codehost_oauth::keeper::StoreError;
 use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
 use codehost_oauth::testing::{Fault, FaultyStore, Nonconformity, store_conformance};
 
 use super::scenario::Result;
 use super::servers::{Server, open};
-use crate::watch::Watched as _;
+use crate::secrets::leak_check::LeakChecked as _;
 
 #[tokio::test]
 async fn memory_conforms() -> Result {
@@ -19,9 +19,9 @@ async fn memory_conforms() -> Result {
     Ok(())
 }
 
-/// Every call of the suite in turn: a store that fails does not conform, and the suite says that it failed.
+/// Several calls of the suite in turn: the suite reports the failure of the store.
 #[tokio::test]
-async fn a_store_that_fails_does_not_conform() -> Result {
+async fn a_failing_store_does_not_conform() -> Result {
     for call in [0, 5, 20, 60] {
         let store = Arc::new(FaultyStore::new(MemoryStore::default()));
         store.fail(call, Fault::Error);
@@ -53,7 +53,7 @@ async fn conforms(server: &Server) -> Result {
 }
 
 #[tokio::test]
-async fn addresses_that_cannot_be_used_say_nothing_of_a_password() {
+async fn errors_of_wrong_store_urls_show_no_password() {
     for url in ["postgres://app:s3cr3t@127.0.0.1:99999/x", "redis://app:s3cr3t@127.0.0.1:99999", "s3cr3t"] {
         let errors = [PostgresStore::connect(url).await.err(), RedisStore::connect(url).await.err()];
         for error in errors {
@@ -81,9 +81,9 @@ async fn nodes_that_start_together_create_the_tables_once() -> Result {
     Ok(())
 }
 
-/// SQLite answers "locked" at once to whoever changes the journal of a file that another process is writing to.
+/// SQLite fails with "locked" at once if the journal mode is changed while another process writes.
 #[tokio::test]
-async fn a_file_that_another_process_writes_to_is_opened_when_that_is_done() -> Result {
+async fn opening_waits_for_another_process_that_writes_to_the_file() -> Result {
     let server = Server::sqlite()?;
     let other = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
     let mut writing = other.begin_with("BEGIN IMMEDIATE").await?;
@@ -101,7 +101,7 @@ async fn a_file_that_another_process_writes_to_is_opened_when_that_is_done() -> 
 }
 
 #[tokio::test]
-async fn a_file_that_stays_locked_is_a_store_that_is_late() -> Result {
+async fn a_file_that_stays_locked_is_a_time_out() -> Result {
     let server = Server::sqlite()?;
     let store = open(&server.url).await?;
     let other = sqlx::SqlitePool::connect(&server.url).await?;
@@ -112,7 +112,7 @@ async fn a_file_that_stays_locked_is_a_store_that_is_late() -> Result {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_is_out_of_reach_and_no_refusal() -> Result {
+async fn a_stopped_server_is_unreachable() -> Result {
     for mut server in [Server::postgres().await?, Server::redis().await?] {
         let store = open(&server.url).await?;
         assert_eq!(format!("{store:?}"), if server.url.starts_with("redis") { "RedisStore" } else { "PostgresStore" });
@@ -121,13 +121,13 @@ async fn a_server_that_goes_away_is_out_of_reach_and_no_refusal() -> Result {
         for _ in 0..2 {
             let error = store.load(&connection).await.unwrap_err();
             assert!(matches!(error, StoreError::Unreachable { .. } | StoreError::TimedOut), "{error:?}");
-            assert!(error.is_transient());
+            assert!(error.advice().is_transient);
         }
     }
     Ok(())
 }
 
-/// Something else has written to our keys.
+/// Another program has written to our keys.
 #[tokio::test]
 async fn foreign_values_in_redis_are_refused() -> Result {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -137,9 +137,9 @@ async fn foreign_values_in_redis_are_refused() -> Result {
     for (id, command) in [("gitlab:demo:1", "HSET KEY r seven d x"), ("gitlab:demo:2", "SET KEY x")] {
         let command = command.replace("KEY", &format!("codehost-oauth:1:{{{id}}}:tokens"));
         socket.write_all(format!("{command}\r\n").as_bytes()).await?;
-        let mut answer = [0; 64];
-        let length = socket.read(&mut answer).await?;
-        assert!(matches!(answer[..length], [b':' | b'+', ..]), "{:?}", String::from_utf8_lossy(&answer[..length]));
+        let mut response = [0; 64];
+        let length = socket.read(&mut response).await?;
+        assert!(matches!(response[..length], [b':' | b'+', ..]), "{:?}", String::from_utf8_lossy(&response[..length]));
         let error = store.load(&id.parse()?).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     }
@@ -147,7 +147,7 @@ async fn foreign_values_in_redis_are_refused() -> Result {
 }
 
 #[tokio::test]
-async fn the_documented_tables_are_the_right_ones() -> Result {
+async fn the_documented_tables_conform() -> Result {
     let docs = include_str!("../../../docs/stores.md");
     let sql: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
 
@@ -168,22 +168,22 @@ async fn the_documented_tables_are_the_right_ones() -> Result {
 }
 
 #[tokio::test]
-async fn a_store_shows_nothing_of_a_token() -> Result {
+async fn stored_tokens_are_sealed_and_belong_to_one_connection() -> Result {
     let mut scenario = super::scenario::Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let access = scenario.text(&tokens.access_token);
     let store = Arc::new(MemoryStore::default());
     let keeper = scenario.keeper(Arc::clone(&store));
-    keeper.import(&scenario.connection, tokens).await.watched()?;
+    keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     let stored = store.load(&scenario.connection).await?.unwrap();
     assert!(!String::from_utf8_lossy(&stored.sealed).contains(&access));
-    let outcome = keeper.ask(&scenario.connection).await.watched()?;
-    let shown = format!("{outcome:?} {keeper:?} {stored:?}");
-    assert!(!shown.contains(&access) && !shown.contains("7, 7, 7"), "{shown}");
+    let outcome = keeper.ask(&scenario.connection).await.leak_checked()?;
+    let text = format!("{outcome:?} {keeper:?} {stored:?}");
+    assert!(!text.contains(&access) && !text.contains("7, 7, 7"), "{text}");
 
-    // A row that was moved to somebody else opens nowhere.
-    let thief = "gitlab:demo:99999".parse()?;
-    assert!(store.compare_and_swap(&thief, None, &stored).await?);
-    assert_eq!(keeper.access_token(&thief).await.watched().unwrap_err().code(), "seal_rejected");
+    // A row that was copied to another connection cannot be opened.
+    let other = "gitlab:demo:99999".parse()?;
+    assert!(store.compare_and_swap(&other, None, &stored).await?);
+    assert_eq!(keeper.access_token(&other).await.leak_checked().unwrap_err().code(), "seal_rejected");
     Ok(())
 }

@@ -1,0 +1,64 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Integration;
+use crate::error::AppError;
+use crate::values::integration_id::IntegrationId;
+
+/// Where the app keeps its integrations: what the routes of `router` and the token keeper ask, for each request.
+///
+/// There are implementations for one integration, for a map of them, and for an [`Arc`] of another one.
+///
+/// ```
+/// use std::sync::{Arc, RwLock};
+/// use codehost_oauth::{error::AppError, FindIntegration, Integration, IntegrationId};
+///
+/// struct Table(RwLock<Vec<Arc<Integration>>>);
+///
+/// #[async_trait::async_trait]
+/// impl FindIntegration for Table {
+///     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+///         let rows = self.0.read().map_err(|_| "the table is poisoned")?;
+///         Ok(rows.iter().find(|row| row.id() == id).cloned())
+///     }
+/// }
+/// # async fn example() -> Result<(), AppError> {
+/// assert!(Table(RwLock::default()).find(&"demo".parse()?).await?.is_none());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[async_trait]
+pub trait FindIntegration: Send + Sync + 'static {
+    /// The integration, or `None` if there is none with that id. Anybody may ask for any id.
+    ///
+    /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// What kept the app from looking, such as its database.
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
+}
+
+#[async_trait]
+impl FindIntegration for Arc<Integration> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Self>, AppError> {
+        Ok((self.id() == id).then(|| Self::clone(self)))
+    }
+}
+
+#[async_trait]
+impl FindIntegration for HashMap<IntegrationId, Arc<Integration>> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        Ok(self.get(id).cloned())
+    }
+}
+
+#[async_trait]
+impl<T: FindIntegration> FindIntegration for Arc<T> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        (**self).find(id).await
+    }
+}

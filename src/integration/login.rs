@@ -1,0 +1,108 @@
+//! The steps of a login, the same for every platform.
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use futures_util::future;
+use tokio::time::Instant;
+
+use super::{Integration, LoginStart};
+use crate::error::{AccountError, ConfigError, Error, TransportError};
+use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
+use crate::provider::grant::AuthorizationRequest;
+use crate::provider::missing_scopes;
+use crate::provider::token_endpoint;
+use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES};
+use crate::values::user::User;
+
+impl Integration {
+    pub(super) fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+        let pending = PendingLogin::begin(&self.expected(purpose), return_to, SystemTime::now())?;
+        let request = AuthorizationRequest {
+            client_id: self.client.client_id(),
+            callback_url: &self.callback_url,
+            scopes: &self.scopes,
+        };
+        let url = self.provider.authorization_url(&request);
+        let redirect_to = token_endpoint::authorization_url(url, pending.state(), pending.verifier());
+        Ok(LoginStart { redirect_to, pending })
+    }
+
+    /// What a callback must match.
+    pub(crate) fn expected(&self, purpose: Purpose) -> Expected<'_> {
+        Expected { binding: &self.binding, callback_url: &self.callback_url, issuer: self.provider.issuer(), purpose }
+    }
+
+    pub(super) async fn finish(
+        &self,
+        purpose: Purpose,
+        pending: PendingLogin,
+        callback: Callback,
+    ) -> Result<Login, Error> {
+        let work = self.finish_by(Instant::now().checked_add(self.login_deadline), purpose, pending, callback);
+        tokio::time::timeout(self.login_deadline, work).await.unwrap_or(Err(TransportError::TimedOut.into()))
+    }
+
+    async fn finish_by(
+        &self,
+        deadline: Option<Instant>,
+        purpose: Purpose,
+        pending: PendingLogin,
+        callback: Callback,
+    ) -> Result<Login, Error> {
+        let return_to = pending.return_to().cloned();
+        let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
+        let (provider, http) = (&*self.provider, &self.http);
+        let tokens = provider.exchange_code(http, &self.client, grant).await?;
+        let token = &tokens.access_token;
+        let user = ask_again(deadline, || self.look_up(token));
+        let (user, membership) = match &self.required_group {
+            Some(group) => {
+                let membership = ask_again(deadline, || provider.membership(http, token, group));
+                let (user, membership) = future::join(user, membership).await;
+                (user?, Some(membership))
+            }
+            None => (user.await?, None),
+        };
+        match user.ensure_active_person() {
+            Err(AccountError::NotAPerson) if self.allow_bots => {}
+            checked => checked?,
+        }
+        if let Some(membership) = membership {
+            membership?.require()?;
+        }
+        let granted = tokens.scopes.as_ref();
+        let missing_scopes =
+            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
+        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Asks the provider whose token this is, and checks its result: a provider of another crate can make mistakes.
+    pub(super) async fn look_up(&self, token: &AccessToken) -> Result<User, Error> {
+        let user = (*self.provider).user(&self.http, token).await?;
+        if !user.key.belongs_to(self.id(), self.provider.platform().id()) {
+            return Err(ConfigError::AccountKey.into());
+        }
+        Ok(user.checked())
+    }
+}
+
+/// Asks with a token that was issued just now. What is refused with 401 is asked again, as long as there is time.
+async fn ask_again<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
+where
+    A: Future<Output = Result<T, Error>>,
+{
+    for pause in NEW_TOKEN_PAUSES {
+        match ask().await {
+            Err(error) if error.is_unauthorized() => {
+                let next = Instant::now().checked_add(pause);
+                if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
+                    return Err(error);
+                }
+            }
+            answered => return answered,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    ask().await
+}

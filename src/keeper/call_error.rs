@@ -1,0 +1,38 @@
+use super::error::KeeperError;
+use crate::error::Error;
+
+/// What a call with an access token can end with; see [`TokenKeeper::with_token`](super::TokenKeeper::with_token).
+///
+/// ```
+/// use codehost_oauth::{error::Error, keeper::CallError};
+///
+/// # let transport = codehost_oauth::error::TransportError::TimedOut;
+/// let error: CallError<Error> = Error::from(transport).into();
+/// assert!(matches!(error, CallError::Failed(_)));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError<E> {
+    /// The API answered 401: it does not accept the access token.
+    #[error("the code host does not accept the access token")]
+    Unauthorized,
+    /// The call failed in another way.
+    #[error("{0}")]
+    Failed(E),
+    /// There is no access token to call with.
+    #[error("{0}")]
+    Keeper(KeeperError),
+}
+
+/// Lets a call of [`Integration`](crate::Integration) end with `?`.
+impl From<Error> for CallError<Error> {
+    fn from(error: Error) -> Self {
+        use crate::error::ApiError;
+        match error {
+            Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected, .. } => {
+                Self::Unauthorized
+            }
+            error => Self::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::login_reason::LoginReason;
+use crate::error::{Advice, ConfigError, Error, SealError, UntrustedText, advised};
+
+/// Why a token store could not do what it was asked.
+///
+/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the store may have done what it was asked, and
+/// the keeper finds out. After every other error it has done nothing.
+///
+/// ```
+/// use codehost_oauth::keeper::StoreError;
+///
+/// assert!(StoreError::TimedOut.advice().is_transient);
+/// assert!(!StoreError::Schema { found: 9 }.advice().is_transient);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No response in time.
+    #[error("the token store did not respond in time")]
+    TimedOut,
+    /// No connection, or a connection that broke.
+    #[error("the token store cannot be reached")]
+    Unreachable {
+        /// The driver's message.
+        detail: UntrustedText,
+    },
+    /// The server takes no writes: it is a replica, or it is still starting. Each further call makes a new connection, so
+    /// that it finds the new primary after a fail-over.
+    #[error("the token store takes no writes at the moment")]
+    NotPrimary {
+        /// The store's message.
+        detail: UntrustedText,
+    },
+    /// The store refused, for example because of permissions, disk or memory.
+    #[error("the token store refused the request")]
+    Refused {
+        /// The store's message.
+        detail: UntrustedText,
+    },
+    /// The tables have another version.
+    #[error("the token store's tables have version {found}, which this version of codehost-oauth does not know")]
+    Schema {
+        /// The version that was found.
+        found: i64,
+    },
+    /// An address or setting that cannot be used.
+    #[error("the token store's address cannot be used")]
+    Address {
+        /// Why, without the address: it can hold a password.
+        detail: UntrustedText,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn advise(&self) -> Advice {
+        const LATER: &str = "Your connection to the code host cannot be used at the moment. Please try again later.";
+        let advice = match self {
+            Self::TimedOut => Advice::operator("store_timed_out", "Check the load of the token store.").transient(),
+            Self::Unreachable { .. } => {
+                Advice::operator("store_unreachable", "Start the token store, or correct its address.").transient()
+            }
+            Self::NotPrimary { .. } => Advice::operator(
+                "store_not_primary",
+                "Wait for the end of the fail-over. If it happens again, configure the address of the primary.",
+            )
+            .transient(),
+            Self::Refused { .. } => {
+                Advice::operator("store_refused", "Check the token store's log, permissions, disk space and memory.")
+                    .transient()
+            }
+            Self::Schema { .. } => Advice::operator("store_schema", "Update codehost-oauth on every node."),
+            Self::Address { .. } => Advice::operator("store_address", "Correct the token store's address."),
+        };
+        advice.public(LATER)
+    }
+}
+
+/// Why there is no valid access token for a connection.
+///
+/// Only [`NeedsLogin`](Self::NeedsLogin) means that the user must log in again; an outage never does.
+///
+/// ```
+/// use std::time::Duration;
+/// use codehost_oauth::keeper::{KeeperError, LoginReason};
+///
+/// let outage = KeeperError::Retry { after: Duration::from_secs(30), cause: None };
+/// assert!(outage.advice().is_transient && !outage.advice().needs_login);
+/// assert_eq!(outage.advice().retry_after, Some(Duration::from_secs(30)));
+/// assert!(KeeperError::NeedsLogin(LoginReason::Refused).advice().needs_login);
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeeperError {
+    /// Only a new login by the user helps.
+    #[error("the user must log in again: {0}")]
+    NeedsLogin(LoginReason),
+    /// Not now: there is an outage or a rate limit, or another node renews the tokens. The stored tokens are kept.
+    #[error("the tokens cannot be renewed at the moment")]
+    Retry {
+        /// How long to wait, at most 15 minutes.
+        after: Duration,
+        /// What went wrong, if something did.
+        cause: Option<Arc<Error>>,
+    },
+    /// The code host refused, for a reason that an administrator can fix. The stored tokens are kept.
+    #[error("the code host refused to renew the tokens: {cause}")]
+    Refused {
+        /// How long the keeper waits before it asks again.
+        after: Duration,
+        /// Why.
+        cause: Arc<Error>,
+    },
+    /// New tokens could not be stored for ten minutes, and are lost.
+    #[error("new tokens could not be stored")]
+    Unsaved {
+        /// The store's last error.
+        cause: StoreError,
+    },
+    /// The app has no integration with this id.
+    #[error("the app has no integration with this ID")]
+    UnknownIntegration,
+    /// The tokens belong to another integration or base URL.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored tokens cannot be decrypted.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The app could not look up the integration.
+    #[error("the app could not look up the integration")]
+    App(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The refresh was interrupted: the runtime is shutting down, or a part of the app panicked.
+    #[error("the refresh was interrupted")]
+    Interrupted,
+}
+
+impl KeeperError {
+    pub(crate) fn advise(&self) -> Advice {
+        match self {
+            Self::NeedsLogin(reason) => match reason {
+                LoginReason::ScopesMissing { scopes } => {
+                    let hint = format!("Log in again, and allow the scopes that this app now asks for: {scopes}.");
+                    Advice::user(reason.code(), hint)
+                        .public("Please log in again: this app now asks for more permissions.")
+                }
+                reason => Advice::user(reason.code(), "Log in again."),
+            }
+            .needs_login(),
+            Self::Retry { after, cause } => match cause {
+                Some(cause) => Advice { hint: cause.advice().hint, ..Advice::code_host(cause.code(), "") },
+                None => Advice::operator("busy", "Try again in a moment."),
+            }
+            .retry_after(Some(*after)),
+            Self::Refused { cause, .. } => {
+                Advice { hint: cause.advice().hint, ..Advice::administrator(cause.code(), "") }
+            }
+            Self::Unsaved { .. } => {
+                Advice::operator("tokens_unsaved", "Repair the token store. The user may have to log in again.")
+            }
+            Self::UnknownIntegration => {
+                Advice::operator("unknown_integration", "Delete the connections of integrations that no longer exist.")
+            }
+            Self::Config(cause) => cause.advise(),
+            Self::Store(cause) => cause.advise(),
+            Self::Seal(cause) => cause.advise(),
+            Self::App(_) => Advice::operator("app", "Look into the source of this error.").transient(),
+            Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").transient(),
+        }
+    }
+}
+
+advised!(StoreError);
+advised!(KeeperError);

@@ -1,0 +1,60 @@
+//! What an app without [`router`](crate::router) owes its browsers around a login.
+//!
+//! - Begin a login for a `POST` with a CSRF token of this browser's session: [`csrf_token`], [`is_csrf_token`].
+//! - Begin and finish nothing for a request that nobody has made on purpose: [`is_deliberate`].
+//! - Add [`RESPONSE_HEADERS`] to each response of the login's routes.
+//! - Redirect with status 303: 307 would send the form again, to the code host.
+//!
+//! ```
+//! use codehost_oauth::web;
+//! use http::{Method, Request, Response};
+//!
+//! let kept = web::csrf_token()?; // into the session, and into a hidden field of the form
+//! assert!(web::is_csrf_token(&kept, &kept.clone()) && !web::is_csrf_token(&kept, ""));
+//!
+//! let preview = Request::get("/oauth/callback/gitlab/demo").header("sec-purpose", "prefetch").body(())?;
+//! assert!(!web::is_deliberate(preview.method(), preview.headers()));
+//!
+//! let mut response = Response::new(());
+//! response.headers_mut().extend(web::RESPONSE_HEADERS);
+//! assert_eq!(response.headers()["cache-control"], "no-store");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use http::header::{CACHE_CONTROL, REFERRER_POLICY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::error::ConfigError;
+use crate::values::secret::Secret;
+
+/// Nothing of a login is cached, and no URL with a code in it is told to the next site.
+pub const RESPONSE_HEADERS: [(HeaderName, HeaderValue); 2] =
+    [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
+
+/// A new CSRF token: 32 random bytes in base64url, 43 characters. Keep it in the browser's session, and renew it when the
+/// user changes.
+///
+/// # Errors
+///
+/// [`ConfigError::Random`] if the system gives no random bytes.
+pub fn csrf_token() -> Result<String, ConfigError> {
+    let [token] = Secret::random()?;
+    Ok(token.expose().to_owned())
+}
+
+/// Whether a form came with the token of its session. The time that this takes says nothing about the token.
+pub fn is_csrf_token(kept: &str, given: &str) -> bool {
+    !kept.is_empty() && Secret::untrusted(kept.to_owned()).matches(&Secret::untrusted(given.to_owned()))
+}
+
+/// Whether somebody has made this request on purpose: not a `HEAD` of a link checker, a prefetch, a prerendered page or a
+/// preview. A callback that is not deliberate must not use up its pending login.
+pub fn is_deliberate(method: &Method, headers: &HeaderMap) -> bool {
+    const NAMES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    const WORDS: [&str; 3] = ["prefetch", "prerender", "preview"];
+    let is_speculative = NAMES.iter().flat_map(|name| headers.get_all(*name)).any(|value| {
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        WORDS.iter().any(|word| value.contains(word))
+    });
+    *method != Method::HEAD && !is_speculative
+}

@@ -1,0 +1,157 @@
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::scopes;
+use crate::error::{ApiError, Error, ResponseError, TokenError};
+use crate::provider::token_endpoint::{Grant, TokenRefusal};
+use crate::transport::ApiResponse;
+use crate::values::base_url::BaseUrl;
+use crate::values::scope::Scope;
+
+/// The meaning of a refusal of the token endpoint. The error code alone is ambiguous: the grant decides, and for a missing
+/// callback URL the description.
+pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
+    let says = |text: &str| refusal.description.to_ascii_lowercase().contains(text);
+    let setup_link = || Some(setup_link(base_url));
+    let cause = match (refusal.error, refusal.grant) {
+        ("invalid_request", Grant::AuthorizationCode) if says("callback uri") => TokenError::CallbackUrlRejected {
+            callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
+            setup_link: setup_link(),
+        },
+        // `invalid_client` was never seen. A dead refresh token has the error of a wrong secret: see `can_mean_client`.
+        ("unauthorized_client" | "invalid_client", Grant::AuthorizationCode) => {
+            TokenError::ClientRejected { setup_link: setup_link() }
+        }
+        ("invalid_grant", _) if says("client_credentials") || says("grant type") => TokenError::GrantNotAllowed,
+        ("invalid_grant", Grant::AuthorizationCode) => TokenError::CodeRejected,
+        ("unauthorized_client" | "invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
+        ("invalid_request", Grant::RefreshToken) if says("refresh_token") => TokenError::RefreshRejected,
+        ("invalid_client", Grant::RefreshToken) => TokenError::ClientRejected { setup_link: setup_link() },
+        ("invalid_scope", _) => TokenError::ScopeRejected,
+        ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
+        // Not an OAuth error, so it is not about the token, and nobody has to log in again because of it.
+        ("", _) => {
+            return match api(base_url, refusal.response) {
+                Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRejected, .. } => {
+                    refusal.response.unusable(ResponseError::Status)
+                }
+                error => error,
+            };
+        }
+        _ => TokenError::Refused,
+    };
+    Error::Token { cause, response: refusal.summary() }
+}
+
+/// Whether a refused refresh may be about the client: Bitbucket has one error for a dead refresh token, for a wrong secret and
+/// for a client that it refuses for some minutes. With any code, a description that names the client or its credentials counts.
+pub(super) fn can_mean_client(refusal: &Error) -> bool {
+    let Error::Token { response, .. } = refusal else {
+        return false;
+    };
+    let description = response.description().map(|text| text.sanitized().to_ascii_lowercase()).unwrap_or_default();
+    response.error().is_some_and(|error| error.sanitized() == "unauthorized_client")
+        || ["client", "credentials"].iter().any(|word| description.contains(word))
+}
+
+/// The meaning of a refusal of `/2.0`. The body may be empty or have members of unexpected types.
+pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
+    let error = response.refusal::<Refusal>().error.unwrap_or_default();
+    let message = error.message.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let detail = error.detail.as_ref();
+    let summary = || Box::new(response.summary().with_error(Some(message), detail.and_then(Value::as_str)));
+    let api = |cause| Error::Api { cause, response: summary() };
+    match response.status().as_u16() {
+        // The other text, "invalid, expired, or not supported", does not say which of these it is.
+        401 if message.to_ascii_lowercase().contains("access token expired") => api(ApiError::TokenExpired),
+        401 => api(ApiError::TokenRejected),
+        400 | 403 if lacks_scope(message, detail) => api(ApiError::ScopeMissing {
+            missing: detail
+                .map(missing)
+                .filter(|missing| !missing.is_empty())
+                .unwrap_or_else(|| vec![ACCOUNT.to_owned()]),
+            setup_link: Some(setup_link(base_url)),
+        }),
+        403 => api(ApiError::Forbidden),
+        404 => api(ApiError::NotFound),
+        410 => api(ApiError::EndpointRemoved),
+        _ => response.unusable(ResponseError::Status),
+    }
+}
+
+/// Whether a 403 says that the user is not in the workspace, rather than that the workspace has a condition, such as two-step
+/// verification or an allowed network. A 403 without text means the first, as in the API's description.
+pub(super) fn is_no_access(response: &ApiResponse) -> bool {
+    let error = response.refusal::<Refusal>().error.unwrap_or_default();
+    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    let said = format!("{} {}", text(error.message), text(error.detail));
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let is_condition = says(&[
+        "two-step",
+        "two step",
+        "two-factor",
+        "two factor",
+        "2fa",
+        "2sv",
+        "verification",
+        "ip address",
+        " ip",
+        "[ip]",
+        "allowlist",
+        "allow list",
+        "whitelist",
+        "network",
+        "restrict",
+        "policy",
+        "single sign",
+        "sso",
+        "saml",
+        "suspended",
+        "because",
+    ]);
+    said.trim().is_empty()
+        || (says(&["no access", "not have access", "not a member", "access denied", "not have permission"])
+            && !is_condition)
+}
+
+/// The list of the user's workspaces: it is not known here which one owns the OAuth client.
+fn setup_link(base_url: &BaseUrl) -> Box<Url> {
+    Box::new(base_url.page(&["account", "workspaces", ""]))
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    error: Option<Inner>,
+}
+
+/// `detail` is a text, or for scopes an object.
+#[derive(Default, Deserialize)]
+struct Inner {
+    message: Option<Value>,
+    detail: Option<Value>,
+}
+
+/// In the API's description `detail` is a text; then only the message shows it.
+fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
+    detail.is_some_and(|detail| detail.get("required").is_some()) || message.contains("privilege scopes")
+}
+
+/// The check box that every call of a login needs. It is named if the response names no check box of the form: the response
+/// may name the granular scopes of API tokens.
+const ACCOUNT: &str = "Account: Read";
+
+/// The check boxes of the scopes that are required and not granted. Unknown scopes are left out: the list is a server's text.
+fn missing(detail: &Value) -> Vec<String> {
+    let list = |member: &str| -> Vec<&str> {
+        let values = detail.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        values.iter().filter_map(Value::as_str).collect()
+    };
+    let granted = list("granted");
+    let lacking = list("required").into_iter().filter(|scope| !granted.contains(scope));
+    lacking
+        .filter_map(|scope| scope.parse::<Scope>().ok())
+        .filter(|scope| scopes::describe(scope).label != scope.as_str())
+        .map(|scope| scopes::describe(&scope).label.into_owned())
+        .collect()
+}

@@ -1,0 +1,102 @@
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::PLATFORM;
+use crate::error::Error;
+use crate::transport::ApiResponse;
+use crate::util::json::Members;
+use crate::values::account_key::AccountKey;
+use crate::values::email::{Email, EmailAuthority, EmailEvidence};
+use crate::values::token::TokenBinding;
+use crate::values::user::{User, UserState};
+use crate::values::web_url::WebUrl;
+
+/// Reads `GET /2.0/user`.
+pub(super) fn parse(binding: &TokenBinding, response: ApiResponse) -> Result<User, Error> {
+    let mut user = read(binding, &response)?;
+    user.raw = response.into_text();
+    Ok(user)
+}
+
+/// The id and the state of the account must be valid. The rest is for display: a value that cannot be read is left out. Only
+/// `uuid` is always there: `username` was removed from the public API in 2019, but users still get their own.
+fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
+    let malformed = |member| response.malformed(member);
+    let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
+    let uuid: Option<String> = members.strict("uuid").map_err(malformed)?;
+    let uuid = uuid.as_deref().and_then(uuid_digits).ok_or_else(|| malformed("uuid"))?;
+    let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), uuid));
+    user.username = members.shown("username").or_else(|| members.shown("nickname"));
+    user.display_name = members.shown("display_name");
+    let links: Links<'_> = members.read("links").unwrap_or_default();
+    user.avatar_url = links.avatar.and_then(href);
+    user.profile_url = links.html.and_then(href);
+    user.two_factor = members.read("has_2fa_enabled");
+    user.is_bot = members.text("type").is_some_and(|kind| kind != "user");
+    user.created_at = members.shown("created_on");
+    let status: Option<String> = members.strict("account_status").map_err(malformed)?;
+    user.state = match status.as_deref() {
+        Some("active") | None => UserState::Active,
+        Some("inactive" | "closed") => UserState::Deactivated,
+        Some("blocked" | "suspended") => UserState::Blocked,
+        Some(_) => UserState::Other,
+    };
+    Ok(user)
+}
+
+/// The links of an account that are for display.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Links<'a> {
+    #[serde(borrow)]
+    avatar: Option<&'a RawValue>,
+    #[serde(borrow)]
+    html: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+fn href(link: &RawValue) -> Option<WebUrl> {
+    let link: Link = serde_json::from_str(link.get()).ok()?;
+    WebUrl::parse(&link.href)
+}
+
+/// What comes after a page of addresses.
+pub(super) enum Next {
+    End,
+    /// The URL from the response.
+    Page(String),
+    Unreadable,
+}
+
+/// Reads one page of `GET /2.0/user/emails`, and what comes after it. Entries without a valid address are left out.
+pub(super) fn parse_emails(response: &ApiResponse) -> Result<(Vec<Email>, Next), Error> {
+    let page = Members::parse(response.text()).ok_or_else(|| response.malformed("body"))?;
+    let values = page.objects("values").ok_or_else(|| response.malformed("values"))?;
+    let emails = values.into_iter().filter_map(|entry| {
+        let evidence = match entry.read("is_confirmed") {
+            Some(true) => EmailEvidence::Confirmed,
+            Some(false) => EmailEvidence::Unconfirmed,
+            None => EmailEvidence::Unknown,
+        };
+        let is_primary = entry.read("is_primary").unwrap_or(false);
+        Email::new(&entry.text("email")?, evidence, EmailAuthority::Platform, is_primary)
+    });
+    let next = match page.text("next") {
+        Some(url) if !url.is_empty() => Next::Page(url),
+        _ if page.says("next") => Next::Unreadable,
+        _ => Next::End,
+    };
+    Ok((emails.collect(), next))
+}
+
+/// `{8-4-4-4-12}` hexadecimal digits, in lower case and without the braces.
+fn uuid_digits(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    let groups = inner.split('-').map(str::len);
+    let digits = inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    (digits && groups.eq([8, 4, 4, 4, 12])).then(|| inner.to_ascii_lowercase())
+}

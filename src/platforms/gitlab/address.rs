@@ -1,0 +1,87 @@
+use super::user::GITLAB_COM;
+use crate::error::BaseUrlError;
+use crate::values::base_url::BaseUrl;
+
+/// The base URL for the address that an administrator pasted: the address of one of GitLab's own pages is cut to it.
+///
+/// Any other path counts as the sub-path that GitLab is installed under. It cannot be told apart from the page of a group,
+/// unless it contains `/-/`.
+pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
+    if BITBUCKET.contains(&pasted.authority()) || GITHUB.contains(&pasted.authority()) {
+        return Err(BaseUrlError::OtherPlatform {
+            reason: "this is the address of another code host, not of a GitLab",
+            hint: "Choose the platform that fits the address, or enter the address of your GitLab.",
+        });
+    }
+    let path = pasted.path();
+    let cut = PAGES.iter().filter_map(|page| find_segments(path, page)).min().unwrap_or(path.len());
+    let root = path.get(..cut).unwrap_or_default();
+    if root.contains("/-/") || root.ends_with("/-") {
+        return Err(BaseUrlError::OtherPlatform {
+            reason: "this is the address of a project's or group's page",
+            hint: "Enter the address of GitLab's start page.",
+        });
+    }
+    let root = pasted.with_path(root);
+    if root.authority() == "gitlab.com" && root.as_str() != GITLAB_COM {
+        return Err(BaseUrlError::OtherPlatform {
+            reason: "GitLab.com has no sub-path",
+            hint: "Enter https://gitlab.com.",
+        });
+    }
+    Ok(root)
+}
+
+const BITBUCKET: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.bitbucket.org"];
+const GITHUB: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
+
+/// The paths of GitLab's own pages begin with these.
+const PAGES: [&str; 8] = [
+    "/api/v4",
+    "/users/sign_in",
+    "/oauth/applications",
+    "/oauth/authorize",
+    "/admin/applications",
+    "/-/profile",
+    "/-/user_settings",
+    "/dashboard",
+];
+
+/// The position of `page` in `path`, as whole segments.
+fn find_segments(path: &str, page: &str) -> Option<usize> {
+    path.match_indices(page).map(|(at, _)| at).find(|at| {
+        let behind = path.get(at.saturating_add(page.len())..).unwrap_or_default();
+        behind.is_empty() || behind.starts_with('/')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Network;
+
+    #[test]
+    fn pages_are_cut_and_other_addresses_refused() {
+        for (pasted, expected) in [
+            ("https://git.example.com", Some("https://git.example.com")),
+            ("https://git.example.com/gitlab", Some("https://git.example.com/gitlab")),
+            ("https://git.example.com/api/v4", Some("https://git.example.com")),
+            ("https://git.example.com/api/v4/user", Some("https://git.example.com")),
+            ("https://git.example.com/gitlab/users/sign_in", Some("https://git.example.com/gitlab")),
+            ("https://git.example.com/gitlab/-/profile/applications", Some("https://git.example.com/gitlab")),
+            ("https://git.example.com/-/user_settings/applications/7", Some("https://git.example.com")),
+            ("https://git.example.com/admin/applications/new", Some("https://git.example.com")),
+            ("https://git.example.com/api/v4x", Some("https://git.example.com/api/v4x")),
+            ("https://gitlab.com/users/sign_in", Some("https://gitlab.com")),
+            ("https://gitlab.com/my-group", None),
+            ("https://git.example.com/groups/acme/-/settings/applications", None),
+            ("https://git.example.com/acme/-", None),
+            ("https://bitbucket.org", None),
+            ("https://github.com/acme", None),
+        ] {
+            let base = BaseUrl::parse(pasted, &Network::public_only()).unwrap();
+            let root = root(&base).map(|root| root.as_str().to_owned());
+            assert_eq!(root.ok().as_deref(), expected, "{pasted}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use super::{refusal, user};
+use crate::error::{AccountError, ApiError, ConfigError, Error};
+use crate::provider::membership::{Group, Membership};
+use crate::transport::{ApiResponse, Transport};
+use crate::util::json::Members;
+use crate::values::base_url::BaseUrl;
+use crate::values::scope::{Scope, Scopes};
+use crate::values::token::AccessToken;
+
+/// Looks up the user's own membership in the group, including inherited ones and those of invited groups. A first request
+/// finds the user's id. A group that the user, or an administrator, can only see is not a membership.
+///
+/// Source: docs.gitlab.com, "Group and project members API".
+pub(super) async fn membership(
+    http: &dyn Transport,
+    base_url: &BaseUrl,
+    api_url: &BaseUrl,
+    token: &AccessToken,
+    group: &Group,
+) -> Result<Membership, Error> {
+    let (_, least) = least(group)?;
+    let wanted = wanted(group)?;
+    ask(http, base_url, api_url, token, wanted, least).await.map_err(|error| match error {
+        Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
+            AccountError::MembershipScope { scope: READ_API.to_owned() }.into()
+        }
+        error => error,
+    })
+}
+
+async fn ask(
+    http: &dyn Transport,
+    base_url: &BaseUrl,
+    api_url: &BaseUrl,
+    token: &AccessToken,
+    group: &str,
+    least: u64,
+) -> Result<Membership, Error> {
+    let response = ApiResponse::get(http, &api_url.endpoint(&["api", "v4", "user"]), token, base_url).await?;
+    if !response.status().is_success() {
+        return Err(refusal::api(base_url, &response));
+    }
+    let id = user::parse_id(&response)?;
+    let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
+    let response = ApiResponse::get(http, &uri, token, base_url).await?;
+    if !response.status().is_success() {
+        // `message` is for a group that the user cannot see or is not in. For an unknown endpoint the member is `error`.
+        let no_such_member = response.status() == http::StatusCode::NOT_FOUND
+            && Members::parse(response.text()).is_some_and(|members| members.says("message"));
+        return if no_such_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
+    }
+    let malformed = |member| response.malformed(member);
+    let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
+    // The response must be about this user.
+    if user::id(&members, "id").map_err(malformed)? != id {
+        return Err(malformed("id"));
+    }
+    let level: u64 = members.strict("access_level").map_err(malformed)?.ok_or_else(|| malformed("access_level"))?;
+    let is_active = members.text("membership_state").is_none_or(|state| state == "active");
+    let role = ROLES.iter().rev().find(|(_, known)| *known <= level);
+    Ok(match role {
+        Some((role, _)) if level >= least && is_active => Membership::Member { role: (*role).to_owned() },
+        _ => Membership::NotMember,
+    })
+}
+
+/// Checks the form of group and role, and that tokens with these scopes may look up members.
+pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+    least(group)?;
+    wanted(group)?;
+    let enough = ["api", READ_API].into_iter().any(|name| scopes.contains(&Scope::known(name)));
+    if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: READ_API.to_owned() }) }
+}
+
+const READ_API: &str = "read_api";
+
+/// Roles and their access levels, lowest first, as in GitLab's documentation of members. "Minimal access" is below them and
+/// is not enough.
+const ROLES: [(&str, u64); 6] =
+    [("guest", 10), ("planner", 15), ("reporter", 20), ("developer", 30), ("maintainer", 40), ("owner", 50)];
+
+/// The required role, and its access level.
+fn least(group: &Group) -> Result<(&'static str, u64), ConfigError> {
+    let least = group.least_role().unwrap_or("guest");
+    let is_least = |(role, level): &(&str, u64)| least.eq_ignore_ascii_case(role) || least.parse() == Ok(*level);
+    ROLES.into_iter().find(is_least).ok_or(ConfigError::Role)
+}
+
+/// The path segment: an id or a full path. A path of digits is refused: GitLab would take it for the id of another group.
+fn wanted(group: &Group) -> Result<&str, ConfigError> {
+    let is_number = group.as_str().parse::<u64>().is_ok();
+    if group.is_id() == is_number { Ok(group.as_str()) } else { Err(ConfigError::Group) }
+}

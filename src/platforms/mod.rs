@@ -1,0 +1,44 @@
+//! The built-in platforms: what differs between them, in a folder for each.
+
+pub mod bitbucket_cloud;
+pub mod gitlab;
+
+use crate::error::ConfigError;
+use crate::provider::platform::Platform;
+
+/// The only list of the built-in platforms.
+const BUILT_IN: [Platform; 2] = [bitbucket_cloud::PLATFORM, gitlab::PLATFORM];
+
+impl Platform {
+    /// The built-in platforms, for a form's select box.
+    ///
+    /// ```
+    /// use codehost_oauth::Platform;
+    ///
+    /// let ids: Vec<_> = Platform::built_in().iter().map(Platform::id).collect();
+    /// assert_eq!(ids, ["bitbucket-cloud", "gitlab"]);
+    /// ```
+    pub fn built_in() -> &'static [Self] {
+        &BUILT_IN
+    }
+
+    /// The built-in platform with this id.
+    ///
+    /// ```
+    /// use codehost_oauth::Platform;
+    ///
+    /// let error = Platform::find("sourcehut").unwrap_err();
+    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, gitlab");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Platform`] if there is none.
+    pub fn find(id: &str) -> Result<Self, ConfigError> {
+        let known = || BUILT_IN.map(|platform| platform.id()).join(", ");
+        BUILT_IN
+            .into_iter()
+            .find(|platform| platform.id() == id)
+            .ok_or_else(|| ConfigError::Platform { known: known() })
+    }
+}

@@ -1,0 +1,84 @@
+use super::Finding;
+use crate::error::{Audience, Error, ResponseSummary, TokenError};
+
+/// Turns the response to a made-up code into findings about the client id and secret: a platform checks these before the
+/// code.
+///
+/// `other_errors_prove`: whether every other OAuth error proves that the credentials were accepted, because the platform
+/// has an error of its own for wrong ones. `rejected`: the message for that error.
+pub(crate) fn credentials(
+    response: Result<(), Error>,
+    other_errors_prove: bool,
+    rejected: &'static str,
+) -> Vec<Finding> {
+    let accepted = Finding::ok("credentials", "The client ID and secret are accepted.");
+    let error = match response {
+        Ok(()) => {
+            let message = "The token endpoint gave tokens for a code that was made up for this check.";
+            let fix = "Check that the base URL is that of the real code host.";
+            return vec![Finding::problem("code_not_checked", message).fix(Audience::Administrator, fix)];
+        }
+        Err(error) => error,
+    };
+    match &error {
+        Error::Token { cause: TokenError::CodeRejected, .. } => vec![accepted],
+        Error::Token { cause: TokenError::ClientRejected { .. }, .. } => {
+            vec![Finding::from_error(&error).with_message(rejected)]
+        }
+        Error::Token { cause: TokenError::CallbackUrlRejected { .. } | TokenError::GrantNotAllowed, .. } => {
+            vec![accepted, Finding::from_error(&error)]
+        }
+        Error::Token { .. } if other_errors_prove && is_processed(&error) => vec![accepted],
+        Error::Token { .. } | Error::Api { .. } => vec![
+            Finding::unknown(
+                "credentials_unclear",
+                "The response does not show whether the client ID and secret are correct.",
+            )
+            .fix(Audience::CodeHost, error.advice().hint),
+        ],
+        _ => vec![Finding::from_error(&error)],
+    }
+}
+
+/// Whether the response to a made-up code proves that the platform accepts the client: the result of
+/// [`accepts_client`](crate::OAuthProvider::accepts_client). `other_errors_prove` is as for [`credentials`], but only errors
+/// about the request count, because users may be logged out after this result.
+pub(crate) fn acceptance(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
+    match response {
+        // No code host gives tokens for a made-up code, so another server has responded.
+        Ok(()) => Ok(false),
+        Err(Error::Token {
+            cause: TokenError::CodeRejected | TokenError::CallbackUrlRejected { .. } | TokenError::GrantNotAllowed,
+            response,
+        }) if is_refusal(&response) => Ok(true),
+        Err(error @ Error::Token { cause: TokenError::ClientRejected { .. }, .. }) => Err(error),
+        Err(error) if other_errors_prove && is_about_the_request(&error) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Any OAuth error except those for a request that was not processed (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
+fn is_processed(error: &Error) -> bool {
+    const NOT_PROCESSED: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
+    is_error(error, |code| !NOT_PROCESSED.contains(&code))
+}
+
+/// An OAuth error about the request itself (RFC 6749 section 5.2). No other error may log a user out.
+fn is_about_the_request(error: &Error) -> bool {
+    const ABOUT: [&str; 4] = ["invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type"];
+    is_error(error, |code| ABOUT.contains(&code))
+}
+
+fn is_error(error: &Error, is_one: impl Fn(&str) -> bool) -> bool {
+    match error {
+        Error::Token { response, .. } => {
+            is_refusal(response) && is_one(response.error().map(|error| error.sanitized()).unwrap_or_default())
+        }
+        _ => false,
+    }
+}
+
+/// The statuses of a refusal in RFC 6749. With another status, the response comes from a proxy or from an outage.
+fn is_refusal(response: &ResponseSummary) -> bool {
+    matches!(response.status().as_u16(), 200 | 400 | 401)
+}

@@ -1,0 +1,115 @@
+use std::fmt;
+
+use crate::error::ConfigError;
+use crate::values::base_url::BaseUrl;
+use crate::values::callback_url::CallbackUrl;
+use crate::values::integration_id::IntegrationId;
+use crate::values::scope::Scopes;
+use crate::values::secret::Secret;
+use crate::values::token::TokenBinding;
+
+/// What the authorization URL says at every login (RFC 6749 section 4.1.1). What is new each time, the state and PKCE's
+/// challenge, is not a provider's to know: [`Integration`](crate::Integration) appends it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AuthorizationRequest<'a> {
+    /// The OAuth application.
+    pub client_id: &'a str,
+    /// Where the browser comes back to, byte for byte as registered.
+    pub callback_url: &'a CallbackUrl,
+    /// What is asked for.
+    pub scopes: &'a Scopes,
+}
+
+impl AuthorizationRequest<'_> {
+    /// The request as a query on a platform's authorization endpoint: the code flow, nothing else.
+    pub fn on(&self, mut endpoint: url::Url) -> url::Url {
+        endpoint
+            .query_pairs_mut()
+            .append_pair("client_id", self.client_id)
+            .append_pair("redirect_uri", self.callback_url.as_str())
+            .append_pair("response_type", "code")
+            .append_pair("scope", &self.scopes.to_string());
+        endpoint
+    }
+}
+
+/// Where to send a browser so that somebody logs in. The state stands in it, which is nobody else's business: `Debug`
+/// shows the page only, and there is no `Display`.
+///
+/// ```
+/// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+/// let start = integration.begin_login(None)?;
+/// assert!(start.redirect_to.as_str().contains("&state="));
+/// assert!(!format!("{:?}", start.redirect_to).contains("state"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct AuthorizationUrl(pub(crate) String);
+
+impl AuthorizationUrl {
+    /// The text, for a `Location` header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<AuthorizationUrl> for String {
+    fn from(url: AuthorizationUrl) -> Self {
+        url.0
+    }
+}
+
+impl fmt::Debug for AuthorizationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthorizationUrl({})", self.0.split('?').next().unwrap_or_default())
+    }
+}
+
+/// An authorization code that came back to the browser, the integration and the callback URL that it was asked for.
+///
+/// Only the check of a callback makes one, and exchanging it consumes it:
+///
+/// ```compile_fail
+/// let grant = codehost_oauth::VerifiedGrant { code: "stolen" };
+/// ```
+///
+/// ```compile_fail
+/// # use codehost_oauth::*;
+/// async fn twice(p: &dyn OAuthProvider, t: &dyn transport::Transport, c: &ClientCredentials, grant: VerifiedGrant) {
+///     let _ = p.exchange_code(t, c, grant).await;
+///     let _ = p.exchange_code(t, c, grant).await;
+/// }
+/// ```
+pub struct VerifiedGrant {
+    pub(crate) code: Secret,
+    pub(crate) verifier: Secret,
+    pub(crate) callback_url: CallbackUrl,
+    pub(crate) binding: TokenBinding,
+}
+
+impl VerifiedGrant {
+    /// The integration that the code belongs to.
+    pub fn integration(&self) -> &IntegrationId {
+        self.binding.integration()
+    }
+
+    /// Whose tokens the exchange will give.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OtherInstance`] if the code was issued at another base URL.
+    pub fn binding_for(&self, base_url: &BaseUrl) -> Result<&TokenBinding, ConfigError> {
+        if self.binding.base_url() == base_url {
+            Ok(&self.binding)
+        } else {
+            Err(ConfigError::OtherInstance { what: "authorization code" })
+        }
+    }
+}
+
+impl fmt::Debug for VerifiedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedGrant").field("binding", &self.binding).finish_non_exhaustive()
+    }
+}

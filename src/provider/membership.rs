@@ -1,0 +1,124 @@
+use std::fmt;
+
+use crate::error::{AccountError, ConfigError};
+
+/// A group of people at a code host, and the least role that counts: a group of GitLab, a workspace of Bitbucket.
+///
+/// A path can be renamed, and then taken by somebody else; an id cannot. Prefer the id.
+///
+/// ```
+/// use codehost_oauth::Group;
+///
+/// let developers = Group::path("acme/tools")?.at_least("developer");
+/// assert_eq!(developers.to_string(), "acme/tools");
+/// assert_eq!(developers.least_role(), Some("developer"));
+/// let workspace = Group::id("{a15fb181-db1f-48f7-b41f-e1eff06929d6}")?;
+/// assert!(workspace.is_id());
+/// assert!(Group::path("../admin").is_err());
+/// # Ok::<(), codehost_oauth::error::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    name: Box<str>,
+    is_id: bool,
+    least_role: Option<Box<str>>,
+}
+
+impl Group {
+    /// The group at a path: GitLab's full path with every parent, Bitbucket's workspace ID. White space and slashes
+    /// around it are cut.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Group`] for what no platform has as a path.
+    pub fn path(path: &str) -> Result<Self, ConfigError> {
+        let path = path.trim().trim_matches('/');
+        let valid = |segment: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !matches!(segment, "" | "." | "..") && segment.bytes().all(allowed)
+        };
+        if path.len() > MAX_LENGTH || !path.split('/').all(valid) {
+            return Err(ConfigError::Group);
+        }
+        Ok(Self { name: path.into(), is_id: false, least_role: None })
+    }
+
+    /// The group with an immutable id: GitLab's number, Bitbucket's UUID in braces.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Group`] for what no platform has as an id.
+    pub fn id(id: &str) -> Result<Self, ConfigError> {
+        let id = id.trim();
+        let inner = id.strip_prefix('{').and_then(|id| id.strip_suffix('}')).unwrap_or(id);
+        let allowed = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+        if inner.is_empty() || id.len() > MAX_LENGTH || !inner.bytes().all(allowed) {
+            return Err(ConfigError::Group);
+        }
+        Ok(Self { name: id.into(), is_id: true, least_role: None })
+    }
+
+    /// Counts only members with this role or a higher one, in the platform's words: `developer` at GitLab, `owner` at
+    /// Bitbucket. Every member counts unless set.
+    #[must_use]
+    pub fn at_least(self, role: &str) -> Self {
+        Self { least_role: Some(role.into()), ..self }
+    }
+
+    /// The path or id.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is an id.
+    pub fn is_id(&self) -> bool {
+        self.is_id
+    }
+
+    /// The least role that counts, if not every member does.
+    pub fn least_role(&self) -> Option<&str> {
+        self.least_role.as_deref()
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Whether a user is in a [`Group`].
+///
+/// ```
+/// use codehost_oauth::Membership;
+///
+/// assert!(Membership::Member { role: "developer".to_owned() }.require().is_ok());
+/// assert_eq!(Membership::NotMember.require().unwrap_err().code(), "not_a_member");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Membership {
+    /// They are, with this role or a higher one.
+    Member {
+        /// The lowest role that they are known to have, as the platform calls it.
+        role: String,
+    },
+    /// They are not, or have a lower role than the group asks for, or there is no such group.
+    NotMember,
+}
+
+impl Membership {
+    /// Lets only members through.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotAMember`].
+    pub fn require(&self) -> Result<(), AccountError> {
+        match self {
+            Self::Member { .. } => Ok(()),
+            Self::NotMember => Err(AccountError::NotAMember),
+        }
+    }
+}
+
+const MAX_LENGTH: usize = 1024;

@@ -1,0 +1,45 @@
+use super::oauth_provider::OAuthProvider;
+use crate::values::scope::{Scope, ScopeDescription, Scopes};
+
+/// The required scopes that were not granted, neither by name nor by one that covers them.
+pub(crate) fn missing_scopes(
+    provider: &dyn OAuthProvider,
+    required: &Scopes,
+    granted: &Scopes,
+) -> Vec<ScopeDescription> {
+    if required.iter().all(|scope| granted.contains(scope)) {
+        return Vec::new();
+    }
+    let mut covered: Vec<Scope> = granted.iter().cloned().collect();
+    let mut next = 0;
+    while let Some(scope) = covered.get(next) {
+        let more = provider.covered_scopes(scope);
+        let new: Vec<Scope> = more.iter().filter(|scope| !covered.contains(scope)).cloned().collect();
+        covered.extend(new);
+        next = next.saturating_add(1);
+    }
+    required.iter().filter(|scope| !covered.contains(scope)).map(|scope| provider.describe_scope(scope)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platforms::bitbucket_cloud::BitbucketCloud;
+
+    #[test]
+    fn what_any_granted_scope_implies_is_not_missing() {
+        for (required, granted, missing) in [
+            ("account email", "account", ""),
+            ("account email", "webhook account", ""),
+            ("pullrequest repository email", "webhook pullrequest:write account", ""),
+            ("account email team", "email", "account team"),
+            ("repository:write", "repository pullrequest", "repository:write"),
+            ("account", "", "account"),
+        ] {
+            let [required, granted] = [required, granted].map(|text| text.parse::<Scopes>().unwrap());
+            let found = missing_scopes(&BitbucketCloud::new(), &required, &granted);
+            let found: Scopes = found.into_iter().map(|description| description.scope).collect();
+            assert_eq!(found.to_string(), missing, "{required} / {granted}");
+        }
+    }
+}

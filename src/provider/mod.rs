@@ -1,0 +1,19 @@
+//! The parts of an [`OAuthProvider`](crate::OAuthProvider), for those who write one. The repository's
+//! `examples/custom_provider.rs` is a whole provider, for Forgejo; `testing::conformance` checks yours.
+
+pub(crate) mod check;
+mod forward;
+pub(crate) mod grant;
+pub(crate) mod membership;
+mod missing_scopes;
+pub(crate) mod oauth_provider;
+pub(crate) mod platform;
+pub(crate) mod revocation;
+pub(crate) mod setup;
+pub(crate) mod token_endpoint;
+mod wrapper;
+
+pub(crate) use self::missing_scopes::missing_scopes;
+pub use self::token_endpoint::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
+pub use self::wrapper::ProviderWrapper;
+pub use crate::transport::response::ApiResponse;

@@ -1,0 +1,78 @@
+use std::fmt::Write;
+
+use super::{CREDENTIALS, FIELDS, LINKS, SCOPES, STEPS, WARNINGS, implied, web_link};
+use crate::provider::setup::SetupGuide;
+use crate::util::text::one_line;
+
+/// A fragment without script, style, class or id.
+pub(crate) fn html(guide: &SetupGuide) -> String {
+    let mut out = format!("<h2>{}</h2>\n", escape(&guide.title));
+    push(&mut out, format_args!("<p>{}: {}</p>\n", escape(&guide.platform_name), code(guide.base_url.as_str())));
+
+    list(&mut out, LINKS, "ol", &guide.links, |link| {
+        let shown = code(link.address.as_str());
+        let address = match web_link(link) {
+            Some(url) => {
+                format!("<a href=\"{}\" target=\"_blank\" rel=\"noopener noreferrer\">{shown}</a>", escape(url))
+            }
+            None => shown,
+        };
+        format!("{} ({}): {address}{}", escape(&link.label), escape(&link.who), note(link.note.as_deref()))
+    });
+    list(&mut out, STEPS, "ol", &guide.steps, |step| escape(step));
+
+    if !guide.fields.is_empty() {
+        push(&mut out, format_args!("<h3>{FIELDS}</h3>\n<dl>\n"));
+        for field in &guide.fields {
+            let value = if field.copy { code(&field.value) } else { escape(&field.value) };
+            let note = note(field.note.as_deref());
+            push(&mut out, format_args!("<dt>{}</dt>\n<dd>{value}{note}</dd>\n", escape(&field.label)));
+        }
+        out.push_str("</dl>\n");
+    }
+
+    list(&mut out, SCOPES, "ul", &guide.scopes, |scope| {
+        let description = &scope.description;
+        let name = code(description.scope.as_str());
+        let mut item = match description.label == description.scope.as_str() {
+            true => name,
+            false => format!("<strong>{}</strong> ({name})", escape(&description.label)),
+        };
+        push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(scope).as_deref())));
+        item
+    });
+    list(&mut out, CREDENTIALS, "ul", &guide.credentials, |names| {
+        let [id, secret] = [escape(&names.id), escape(&names.secret)];
+        format!("<strong>{id}</strong> and <strong>{secret}</strong>{}", note(Some(&names.note)))
+    });
+    list(&mut out, WARNINGS, "ul", &guide.warnings, |warning| escape(warning));
+    out
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+fn list<T>(out: &mut String, heading: &str, tag: &str, items: &[T], item: impl Fn(&T) -> String) {
+    if items.is_empty() {
+        return;
+    }
+    push(out, format_args!("<h3>{heading}</h3>\n<{tag}>\n"));
+    for entry in items {
+        push(out, format_args!("<li>{}</li>\n", item(entry)));
+    }
+    push(out, format_args!("</{tag}>\n"));
+}
+
+fn note(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).map(|text| format!("<br><small>{}</small>", escape(text))).unwrap_or_default()
+}
+
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", escape(text))
+}
+
+fn escape(text: &str) -> String {
+    crate::util::html::escape(&one_line(text))
+}

@@ -1,0 +1,35 @@
+mod html;
+mod markdown;
+mod text;
+
+pub(super) use self::html::html;
+pub(super) use self::markdown::markdown;
+pub(super) use self::text::text;
+
+use super::link::{LinkAddress, SetupLink};
+use super::scope::SetupScope;
+
+/// The headings, the same in every rendering.
+const LINKS: &str = "Where to create it";
+const STEPS: &str = "Steps";
+const FIELDS: &str = "Fields of the form";
+const SCOPES: &str = "Scopes";
+const CREDENTIALS: &str = "What to copy back";
+const WARNINGS: &str = "Warnings";
+
+/// The URL, if it may become a link.
+fn web_link(link: &SetupLink) -> Option<&str> {
+    match &link.address {
+        LinkAddress::Url(url) if matches!(url.scheme(), "https" | "http") => Some(url.as_str()),
+        _ => None,
+    }
+}
+
+/// The note on a scope that another one includes.
+fn implied(scope: &SetupScope) -> Option<String> {
+    let by = scope.implied_by.as_ref()?;
+    Some(match scope.requested {
+        true => format!("The form ticks it together with {by}."),
+        false => format!("Logins do not ask for it, but {by} includes it."),
+    })
+}

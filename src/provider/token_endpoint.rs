@@ -1,0 +1,358 @@
+//! The authorization code and refresh grants (RFC 6749 sections 4.1.3 and 6), with PKCE (RFC 7636).
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Uri};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ResponseSummary, TransportError};
+use crate::provider::grant::{AuthorizationUrl, VerifiedGrant};
+use crate::transport::{ApiResponse, MAX_TOKEN_BODY, Transport};
+use crate::util::json::Members;
+use crate::values::base_url::BaseUrl;
+use crate::values::callback_url::CallbackUrl;
+use crate::values::scope::Scopes;
+use crate::values::secret::Secret;
+use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBinding, TokenNote, TokenSet};
+
+/// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
+///
+/// One request for each call, in one fixed style of client authentication: a code or refresh token works once, and a
+/// second attempt would hide the first one's error.
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a provider outside this crate fills it in, and a new member must be noticed"
+)]
+pub struct TokenEndpoint<'a> {
+    /// Where the secrets belong.
+    pub base_url: &'a BaseUrl,
+    /// The endpoint.
+    pub uri: &'a Uri,
+    /// How the client says who it is.
+    pub authentication: ClientAuthentication,
+    /// Reads the platform's refusals.
+    pub refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
+}
+
+/// Where the client id and secret stand in a token request (RFC 6749 section 2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientAuthentication {
+    /// In the form.
+    Body,
+    /// In the `Authorization` header, both form-encoded first.
+    Basic,
+}
+
+/// Which grant was refused: the same code can mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grant {
+    /// A code was to be exchanged.
+    AuthorizationCode,
+    /// Tokens were to be renewed.
+    RefreshToken,
+}
+
+/// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
+#[non_exhaustive]
+pub struct TokenRefusal<'a> {
+    /// Which grant was refused.
+    pub grant: Grant,
+    /// `error`, empty if there was none.
+    pub error: &'a str,
+    /// `error_description`, empty if there was none. Texts change from version to version.
+    pub description: &'a str,
+    /// The callback URL that was sent, if a code was exchanged.
+    pub callback_url: Option<&'a str>,
+    /// The whole response.
+    pub response: &'a ApiResponse,
+}
+
+impl TokenRefusal<'_> {
+    /// The response with what it said, to put into an error.
+    pub fn summary(&self) -> Box<ResponseSummary> {
+        let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+        Box::new(self.response.summary().with_error(said(self.error).as_deref(), said(self.description).as_deref()))
+    }
+}
+
+/// The grant and the status: the code host wrote the rest.
+impl fmt::Debug for TokenRefusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRefusal")
+            .field("grant", &self.grant)
+            .field("response", &self.response)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TokenEndpoint<'_> {
+    /// Exchanges a code for tokens.
+    ///
+    /// # Errors
+    ///
+    /// What `refused` makes of a refusal; [`Error::Transport`] and [`Error::Response`] as for every call.
+    pub async fn exchange(
+        self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        grant: VerifiedGrant,
+    ) -> Result<TokenSet, Error> {
+        let binding = grant.binding_for(self.base_url)?.clone();
+        let callback_url = grant.callback_url.as_str();
+        let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
+        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let reading = self.reading(Grant::AuthorizationCode);
+        let tokens = reading.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
+        // Whoever wants another scheme than Bearer (RFC 6750) cannot be asked about the user.
+        if tokens.notes.contains(&TokenNote::NotBearer) { Err(response.malformed("token_type")) } else { Ok(tokens) }
+    }
+
+    /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
+    ///
+    /// The old tokens are used up by now, so a response with an access token is good, whatever else is odd about it:
+    /// [`TokenSet::notes`] tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange).
+    pub async fn refresh(
+        self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        token: &RefreshToken,
+    ) -> Result<TokenSet, Error> {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
+        let request = self.request(client, &fields)?;
+        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let reading = self.reading(Grant::RefreshToken);
+        let mut tokens = reading.read(&response, None, |members| tokens(members, token.binding()))?;
+        if tokens.refresh_token.is_none() {
+            tokens.refresh_token = Some(token.duplicate());
+        }
+        Ok(tokens)
+    }
+
+    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
+    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
+    pub(crate) async fn probe(
+        self,
+        http: &dyn Transport,
+        client: &ClientCredentials,
+        callback_url: &CallbackUrl,
+    ) -> Result<(), Error> {
+        let [code, verifier] = Secret::random()?;
+        let callback_url = callback_url.as_str();
+        let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
+        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        self.reading(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
+    }
+
+    fn exchange_request(
+        &self,
+        client: &ClientCredentials,
+        code: &str,
+        verifier: &str,
+        callback_url: &str,
+    ) -> Result<http::Request<Vec<u8>>, Error> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("code_verifier", verifier),
+            ("redirect_uri", callback_url),
+        ];
+        self.request(client, &fields)
+    }
+
+    fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
+        let (id, secret) = (client.client_id(), client.secret_for(self.base_url)?);
+        match self.authentication {
+            ClientAuthentication::Body => {
+                let credentials = [("client_id", id), ("client_secret", secret)];
+                Ok(form_request(self.uri, &[fields, &credentials].concat()))
+            }
+            ClientAuthentication::Basic => {
+                let mut request = form_request(self.uri, fields);
+                let basic = basic(id, secret);
+                let mut header = HeaderValue::try_from(basic.expose()).map_err(|_| TransportError::Protocol)?;
+                header.set_sensitive(true);
+                request.headers_mut().append(AUTHORIZATION, header);
+                Ok(request)
+            }
+        }
+    }
+
+    fn reading(&self, grant: Grant) -> Reading<'_> {
+        Reading { base_url: self.base_url, refused: self.refused, grant }
+    }
+}
+
+/// What it takes to read a response of the token endpoint.
+struct Reading<'a> {
+    base_url: &'a BaseUrl,
+    refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
+    grant: Grant,
+}
+
+impl Reading<'_> {
+    /// Takes what `take` finds in a good response. It names the member that is wrong.
+    fn read<T>(
+        self,
+        response: &ApiResponse,
+        callback_url: Option<&str>,
+        take: impl FnOnce(&Members<'_>) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
+        let is_success = response.status().is_success();
+        let members = match Members::parse(response.text()) {
+            Some(members) => members,
+            None if is_success => return Err(response.malformed("body")),
+            None => Members::default(),
+        };
+        if is_success && !members.says("error") {
+            return take(&members).map_err(|member| response.malformed(member));
+        }
+        let text = |name| members.text(name).unwrap_or_default();
+        let (error, description) = (text("error"), text("error_description"));
+        if is_success && error.is_empty() {
+            return Err(response.malformed("error"));
+        }
+        let refusal =
+            TokenRefusal { grant: self.grant, error: &error, description: &description, callback_url, response };
+        Err((self.refused)(self.base_url, &refusal))
+    }
+}
+
+impl fmt::Debug for TokenEndpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("uri", &self.uri)
+            .field("authentication", &self.authentication)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An authorization URL with what is new at each login: the state, and the challenge of PKCE by S256 (RFC 7636 section 4.3).
+pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret) -> AuthorizationUrl {
+    url.query_pairs_mut()
+        .append_pair("state", state.expose())
+        .append_pair("code_challenge", &challenge(verifier))
+        .append_pair("code_challenge_method", "S256");
+    AuthorizationUrl(url.into())
+}
+
+/// The S256 challenge of a verifier (RFC 7636 section 4.2).
+pub(crate) fn challenge(verifier: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
+}
+
+/// Ten years: no platform means more, and every sum of it and a time of today exists.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A `POST` of a form that asks for JSON.
+pub(crate) fn form_request(uri: &Uri, fields: &[(&str, &str)]) -> http::Request<Vec<u8>> {
+    // Room for all of it, so that nothing moves and leaves a copy of a secret behind: a byte becomes three at most, and
+    // each field has two signs.
+    let lengths = fields.iter().flat_map(|(name, value)| [name.len(), value.len(), 2]);
+    let room = lengths.fold(0, usize::saturating_add).saturating_mul(3);
+    let form = form_urlencoded::Serializer::new(String::with_capacity(room)).extend_pairs(fields).finish();
+    let mut request = http::Request::new(form.into_bytes());
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.append(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.append(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    request
+}
+
+/// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+fn basic(id: &str, secret: &str) -> Secret {
+    // Room for all of it, so that nothing moves and leaves a copy behind that is not wiped.
+    let room = id.len().saturating_add(secret.len()).saturating_add(1).saturating_mul(3);
+    let mut pair = Zeroizing::new(String::with_capacity(room));
+    pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
+    pair.push(':');
+    pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
+    let length = base64::encoded_len(pair.len(), true).unwrap_or_default();
+    let mut text = String::with_capacity(BASIC.len().saturating_add(length));
+    text.push_str(BASIC);
+    STANDARD.encode_string(pair.as_bytes(), &mut text);
+    Secret::untrusted(text)
+}
+
+const BASIC: &str = "Basic ";
+
+/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be right:
+/// what cannot be read of the rest is left out.
+fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'static str> {
+    let access_token = members.text("access_token").and_then(|text| AccessToken::new(text, binding));
+    let mut tokens = TokenSet::new(access_token.ok_or("access_token")?);
+    tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, binding));
+    tokens.expires_in = lifetime(members);
+    let is_whole;
+    (tokens.scopes, is_whole) = scopes(members);
+    let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
+    for (is_odd, note) in [
+        (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
+        (members.says("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
+        (!is_whole, TokenNote::Scopes),
+        (members.says("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
+    ] {
+        if is_odd {
+            tokens.notes.push(note);
+        }
+    }
+    Ok(tokens)
+}
+
+/// The scopes that were granted, and whether all that the response says of them could be read. GitLab says `scope`,
+/// Bitbucket `scopes` or `scope`; a list is what some servers send.
+fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
+    let mut is_whole = true;
+    for name in ["scope", "scopes"] {
+        let text = members
+            .text(name)
+            .or_else(|| members.texts(name).filter(|names| !names.is_empty()).map(|names| names.join(" ")));
+        if let Some(text) = text {
+            let (scopes, all) = Scopes::readable(&text);
+            // Nothing at all is a statement, but not where there was something that could not be read.
+            if all || !scopes.is_empty() {
+                return (Some(scopes), is_whole && all);
+            }
+        }
+        is_whole &= !members.says(name);
+    }
+    (None, is_whole)
+}
+
+/// How long the access token lives: a number of seconds, also as a text, up to ten years. Anything else is
+/// unknown, and then the token is used until the API refuses it.
+fn lifetime(members: &Members<'_>) -> Option<Duration> {
+    let digits = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
+    let as_text = || members.text("expires_in").map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();
+    let seconds: f64 = members.read("expires_in").or_else(as_text)?;
+    // A cast from a float saturates.
+    (seconds.is_finite() && seconds >= 1.0).then(|| Duration::from_secs(seconds as u64).min(MAX_LIFETIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B, and the example of GitLab's documentation.
+    #[test]
+    fn challenges_are_those_of_the_published_examples() {
+        for (verifier, expected) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
+        ] {
+            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+        }
+    }
+}

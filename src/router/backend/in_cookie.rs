@@ -1,0 +1,277 @@
+//! Pending logins in cookies: one for the CSRF token, and a sealed one for each login.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use http::header::SET_COOKIE;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{FinishedLogin, StoredLogin, not_a_header, token};
+use crate::error::Error;
+use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, Purpose, ReturnTo};
+use crate::router::flights::{Flights, StateId};
+use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
+use crate::router::{Failure, FailureCause, RequestHead};
+use crate::seal::{KeyRing, SealContext};
+use crate::values::public_url::PublicUrl;
+use crate::values::secret::Secret;
+
+pub(in crate::router) struct InCookie {
+    keys: KeyRing,
+    secure: bool,
+    /// Distinguishes this app from others on the same host name.
+    suffix: String,
+}
+
+impl InCookie {
+    pub(in crate::router) fn new(public_url: &PublicUrl, keys: KeyRing) -> Self {
+        let digest = Sha256::digest(public_url.as_str());
+        let suffix = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Self { keys, secure: public_url.as_str().starts_with("https:"), suffix }
+    }
+
+    pub(super) fn csrf(&self, request: &RequestHead, flights: &Flights) -> Option<Secret> {
+        for found in self.logins(request) {
+            if let Content::Finished { .. } = found.content {
+                flights.confirm(found.state);
+            }
+        }
+        let name = self.csrf_name();
+        let mut values = cookies(request).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value);
+        values.find_map(|value| token(std::str::from_utf8(value).ok()?.to_owned()))
+    }
+
+    pub(super) fn new_csrf(&self) -> Result<(Secret, HeaderValue), Failure> {
+        let [token] = Secret::random().map_err(Error::from)?;
+        let cookie = self.set(&self.csrf_name(), token.expose(), None).map_err(not_a_header)?;
+        Ok((token, cookie))
+    }
+
+    /// Removes the oldest cookies, so that neither this response nor the next request is longer than web servers accept.
+    pub(super) fn insert(
+        &self,
+        request: &RequestHead,
+        pending: PendingLogin,
+        location: usize,
+    ) -> Result<Vec<HeaderValue>, Failure> {
+        let name = self.login_name(StateId::of(pending.state()));
+        let mut one = PendingLogins::default();
+        one.insert(pending);
+        let taken = RESERVED.saturating_add(location).saturating_add(MAX_REMOVED.saturating_mul(LENGTH_OF_REMOVAL));
+        let room = MAX_HEAD.saturating_sub(taken).saturating_sub(LENGTH_OF_REST);
+        let sealed = one.seal_within(room.min(MAX_SEALED), &self.keys, SystemTime::now());
+        let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
+
+        let mut others = self.logins(request);
+        others.sort_by_key(|other| other.content.begun_at());
+        let length = |of: &[Cookie]| of.iter().fold(0_usize, |sum, other| sum.saturating_add(other.length));
+        let mut set = vec![self.set(&name, &sealed, Some(LIFE.as_secs())).map_err(not_a_header)?];
+        let mut remaining = others.as_slice();
+        while let [oldest, newer @ ..] = remaining {
+            let sum = length(remaining).saturating_add(name.len()).saturating_add(sealed.len());
+            if remaining.len() < MAX_LOGINS && sum <= MAX_OF_REQUEST || set.len() > MAX_REMOVED {
+                break;
+            }
+            set.extend(self.remove(oldest.state));
+            remaining = newer;
+        }
+        Ok(set)
+    }
+
+    pub(super) fn find(&self, request: &RequestHead, callback: &Callback) -> StoredLogin {
+        let Some(state) = callback.state() else {
+            return StoredLogin::Nothing;
+        };
+        let (id, mut found) = (StateId::of(state), StoredLogin::Nothing);
+        for cookie in self.logins(request).into_iter().filter(|cookie| cookie.state == id) {
+            match cookie.content {
+                Content::Pending { login, value } if login.state().matches(state) => {
+                    return StoredLogin::Pending { login, binding: Secret::untrusted(value) };
+                }
+                Content::Finished { return_to } => found = StoredLogin::Finished { return_to },
+                _ => {}
+            }
+        }
+        found
+    }
+
+    pub(super) fn set_cookies(
+        &self,
+        request: &RequestHead,
+        state: StateId,
+        done: Option<&FinishedLogin<'_>>,
+        response: &mut Response,
+    ) {
+        let mut set = Vec::new();
+        for cookie in self.logins(request).into_iter().filter(|cookie| cookie.state != state) {
+            let is_removable = match &cookie.content {
+                Content::Pending { login, .. } => *login.purpose() == Purpose::LogIn,
+                Content::Finished { .. } => false,
+                Content::Unreadable => true,
+            };
+            if is_removable && done.is_some_and(|done| done.is_login) {
+                set.extend(self.remove(cookie.state));
+            }
+        }
+        let taken = set.iter().fold(length(response.headers()), |sum: usize, cookie| {
+            sum.saturating_add(cookie.len()).saturating_add(LENGTH_OF_NAME)
+        });
+        let room = MAX_HEAD.saturating_sub(RESERVED).saturating_sub(taken).saturating_sub(LENGTH_OF_REST);
+        match done.and_then(|done| self.remember(done, room)) {
+            Some(cookie) => set.push(cookie),
+            None => set.extend(self.remove(state)),
+        }
+        for cookie in set {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+
+    /// Cancels this browser's logins in progress, and removes all cookies of the routes.
+    pub(super) fn end(&self, request: &RequestHead, flights: &Flights) -> Vec<HeaderValue> {
+        let mut set: Vec<_> = self.expired(&self.csrf_name()).into_iter().collect();
+        for cookie in self.logins(request) {
+            flights.cancel(cookie.state);
+            set.extend(self.remove(cookie.state));
+        }
+        set
+    }
+
+    /// The cookie of a finished login. It logs nobody in: it says where a repeated callback redirects.
+    fn remember(&self, done: &FinishedLogin<'_>, room: usize) -> Option<HeaderValue> {
+        let name = self.login_name(done.state);
+        [done.return_to, None].into_iter().find_map(|return_to| {
+            let marker = Marker { expires_at: now().saturating_add(LIFE.as_secs()), return_to: return_to.cloned() };
+            let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;
+            let value = format!("{FINISHED}{}", URL_SAFE_NO_PAD.encode(sealed));
+            if value.len() > room {
+                return None;
+            }
+            self.set(&name, &value, Some(LIFE.as_secs())).ok()
+        })
+    }
+
+    /// This app's cookies of logins. Cookies of others are not decoded.
+    fn logins(&self, request: &RequestHead) -> Vec<Cookie> {
+        let prefix = self.login_prefix();
+        let ours = cookies(request).filter_map(|(name, value)| {
+            let id = name.strip_prefix(prefix.as_bytes())?;
+            Some((StateId::parse(std::str::from_utf8(id).ok()?)?, value))
+        });
+        let cookie = |(state, value): (StateId, &[u8])| Cookie {
+            state,
+            length: prefix.len().saturating_add(LENGTH_OF_ID).saturating_add(value.len()),
+            content: std::str::from_utf8(value).map_or(Content::Unreadable, |text| self.open(state, text)),
+        };
+        ours.take(MAX_OPENED).map(cookie).collect()
+    }
+
+    fn open(&self, state: StateId, text: &str) -> Content {
+        if text.len() > MAX_SEALED {
+            return Content::Unreadable;
+        }
+        if let Some(sealed) = text.strip_prefix(FINISHED) {
+            let name = self.login_name(state);
+            let json =
+                URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| self.keys.open(&context(&name), &sealed).ok());
+            let marker = json.and_then(|json| serde_json::from_slice::<Marker>(&json).ok());
+            let marker = marker.filter(|marker| now() < marker.expires_at);
+            return marker.map_or(Content::Unreadable, |marker| Content::Finished { return_to: marker.return_to });
+        }
+        let pending = PendingLogins::open(text, &self.keys, SystemTime::now()).ok().and_then(|mut one| one.pop());
+        pending.map_or(Content::Unreadable, |login| Content::Pending { login: Box::new(login), value: text.to_owned() })
+    }
+
+    fn csrf_name(&self) -> String {
+        format!("{}codehost-csrf-{}", self.host_prefix(), self.suffix)
+    }
+
+    fn login_prefix(&self) -> String {
+        format!("{}codehost-login-{}-", self.host_prefix(), self.suffix)
+    }
+
+    fn login_name(&self, state: StateId) -> String {
+        format!("{}{state}", self.login_prefix())
+    }
+
+    /// Browsers accept a `__Host-` cookie only from this host, so no other subdomain can set one.
+    fn host_prefix(&self) -> &'static str {
+        if self.secure { "__Host-" } else { "" }
+    }
+
+    fn set(&self, name: &str, value: &str, age: Option<u64>) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+        let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+        let flag = if self.secure { "; Secure" } else { "" };
+        let mut cookie = HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{flag}{age}"))?;
+        cookie.set_sensitive(true);
+        Ok(cookie)
+    }
+
+    fn remove(&self, state: StateId) -> Option<HeaderValue> {
+        self.expired(&self.login_name(state))
+    }
+
+    fn expired(&self, name: &str) -> Option<HeaderValue> {
+        let flag = if self.secure { "; Secure" } else { "" };
+        HeaderValue::try_from(format!("{name}=; Path=/{flag}; Max-Age=0")).ok()
+    }
+}
+
+struct Cookie {
+    state: StateId,
+    /// Of name and value, in bytes.
+    length: usize,
+    content: Content,
+}
+
+enum Content {
+    Pending { login: Box<PendingLogin>, value: String },
+    Finished { return_to: Option<ReturnTo> },
+    Unreadable,
+}
+
+impl Content {
+    /// A login that nobody waits for counts as the oldest.
+    fn begun_at(&self) -> u64 {
+        match self {
+            Self::Pending { login, .. } => login.begun_at(),
+            Self::Finished { .. } => 1,
+            Self::Unreadable => 0,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    /// Seconds since 1970.
+    expires_at: u64,
+    return_to: Option<ReturnTo>,
+}
+
+/// The value for a finished login begins with this; base64url has no dot.
+const FINISHED: &str = "f.";
+const MAX_LOGINS: usize = 8;
+/// Bytes of all cookies of logins: web servers accept 8 KiB for one header, and the app has cookies too.
+const MAX_OF_REQUEST: usize = 6000;
+const MAX_SEALED: usize = 2400;
+/// The most cookies that are decrypted for one request.
+const MAX_OPENED: usize = 32;
+/// The most cookies that a new login removes.
+const MAX_REMOVED: usize = 4;
+const LENGTH_OF_ID: usize = 11;
+const LENGTH_OF_NAME: usize = "set-cookie: \r\n".len();
+/// Bytes of a header that removes a cookie.
+const LENGTH_OF_REMOVAL: usize = 90;
+/// Bytes of a header that sets a cookie, without the value.
+const LENGTH_OF_REST: usize = 125;
+
+fn context(name: &str) -> SealContext<'_> {
+    SealContext { purpose: "finished-login", integration: "", connection: name }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,177 @@
+//! Pending logins in the app's own session.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{FinishedLogin, StoredLogin, token};
+use crate::error::Error;
+use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, ReturnTo};
+use crate::router::flights::{Flights, StateId};
+use crate::router::{AppSession, Failure, FailureCause};
+use crate::values::secret::Secret;
+
+/// A session is read, changed and written as a whole. In this process, only one request of a session does so at a time, and it
+/// reads the session again first. Between processes, the later write wins.
+pub(in crate::router) struct InSession {
+    hasher: RandomState,
+    locks: Box<[Mutex<()>]>,
+}
+
+impl Default for InSession {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), locks: (0..64).map(|_| Mutex::new(())).collect() }
+    }
+}
+
+impl InSession {
+    pub(super) async fn csrf(&self, session: &dyn AppSession, flights: &Flights) -> Result<Option<Secret>, Failure> {
+        let stored = Stored::read(session).await?;
+        // A browser with the session of a finished login has received the response.
+        stored.finished.iter().for_each(|one| flights.confirm(one.state));
+        Ok(stored.csrf.and_then(token))
+    }
+
+    pub(super) async fn new_csrf(&self, session: &dyn AppSession) -> Result<Secret, Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        if let Some(token) = stored.csrf.clone().and_then(token) {
+            return Ok(token);
+        }
+        let [token] = Secret::random().map_err(Error::from)?;
+        stored.csrf = Some(token.expose().to_owned());
+        stored.write(session).await?;
+        Ok(token)
+    }
+
+    pub(super) async fn insert(&self, session: &dyn AppSession, pending: PendingLogin) -> Result<(), Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        stored.pending.insert(pending);
+        stored.write(session).await
+    }
+
+    pub(super) async fn find(&self, session: &dyn AppSession, callback: &Callback) -> Result<StoredLogin, Failure> {
+        let mut stored = Stored::read(session).await?;
+        if let (Some(id), Ok(login)) = (session.id(), stored.pending.take(callback)) {
+            return Ok(StoredLogin::Pending { login: Box::new(login), binding: Secret::untrusted(id) });
+        }
+        let state = callback.state().map(StateId::of);
+        let done = stored.finished.into_iter().find(|one| Some(one.state) == state && one.at > oldest());
+        Ok(done.map_or(StoredLogin::Nothing, |one| StoredLogin::Finished { return_to: one.return_to }))
+    }
+
+    pub(super) async fn spend(&self, session: &dyn AppSession, state: StateId) -> Result<(), Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        // The login was in a session. If that is gone, the user has logged out, and it must not be created again.
+        if session.id().is_none() {
+            return Err(FailureCause::LoggedOut.into());
+        }
+        stored.pending.remove(|pending| StateId::of(pending.state()) == state);
+        stored.write(session).await
+    }
+
+    pub(super) async fn finish(
+        &self,
+        session: &dyn AppSession,
+        done: &FinishedLogin<'_>,
+        flights: &Flights,
+    ) -> Result<(), Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        push(&mut stored.finished, Finished { state: done.state, return_to: done.return_to.cloned(), at: now() });
+        if !done.is_login {
+            return stored.write(session).await;
+        }
+        stored.csrf = None;
+        stored.pending.drop_logins();
+        if let Some(id) = session.id() {
+            push(&mut stored.before, flights.renewed(&id));
+        }
+        session.renew().await.map_err(FailureCause::Session)?;
+        stored.write(session).await
+    }
+
+    /// Ends what [`Flights`] remembers of this session and of the ids that it had before.
+    pub(super) async fn before_end(&self, session: &dyn AppSession, flights: &Flights) -> Result<(), Failure> {
+        let stored = Stored::read(session).await?;
+        stored.finished.iter().for_each(|one| flights.confirm(one.state));
+        stored.before.iter().for_each(|id| flights.ended(*id));
+        Ok(())
+    }
+
+    async fn lock(&self, session: &dyn AppSession) -> Option<MutexGuard<'_, ()>> {
+        let number = self.hasher.hash_one(session.id()?);
+        let count = u64::try_from(self.locks.len()).ok()?;
+        let lock = self.locks.get(usize::try_from(number.checked_rem(count)?).ok()?)?;
+        Some(lock.lock().await)
+    }
+}
+
+/// Whether the session that the browser sent is still in the store.
+pub(in crate::router) async fn is_stored(session: &dyn AppSession) -> Result<bool, Failure> {
+    Stored::read_anew(session).await?;
+    Ok(session.id().is_some())
+}
+
+/// The routes' part of the session.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Stored {
+    csrf: Option<String>,
+    pending: PendingLogins,
+    finished: VecDeque<Finished>,
+    /// The numbers that [`Flights::renewed`] gave for the ids that the session had before.
+    before: VecDeque<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Finished {
+    state: StateId,
+    return_to: Option<ReturnTo>,
+    /// Seconds since 1970.
+    at: u64,
+}
+
+impl Stored {
+    /// A text that cannot be read counts as empty: the user starts the login again.
+    async fn read(session: &dyn AppSession) -> Result<Self, Failure> {
+        Ok(Self::parse(session.load().await.map_err(FailureCause::Session)?))
+    }
+
+    /// The same, read again from the store: another request of this browser may have changed it.
+    async fn read_anew(session: &dyn AppSession) -> Result<Self, Failure> {
+        Ok(Self::parse(session.reload().await.map_err(FailureCause::Session)?))
+    }
+
+    fn parse(text: Option<String>) -> Self {
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    async fn write(&self, session: &dyn AppSession) -> Result<(), Failure> {
+        let text = serde_json::to_string(self).map_err(|error| FailureCause::Session(error.into()))?;
+        session.store(text).await.map_err(|error| FailureCause::Session(error).into())
+    }
+}
+
+fn push<T>(list: &mut VecDeque<T>, item: T) {
+    while list.len() >= MAX_REMEMBERED {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+const MAX_REMEMBERED: usize = 8;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Logins that finished before this time are ignored.
+fn oldest() -> u64 {
+    now().saturating_sub(LIFE.as_secs())
+}

@@ -1,0 +1,93 @@
+//! Where a connection leads.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+use super::tls::HAS_TLS;
+use crate::error::TransportError;
+use crate::values::network::Network;
+
+/// Scheme and authority of a request, read from its URI once.
+#[derive(Clone, Debug, Eq)]
+pub(super) struct Place {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+/// Compared as it is written: the names in base URLs are in lower case. (`Authority` compares and hashes letter by letter.)
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.authority.as_str() == other.authority.as_str()
+    }
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority.as_str().hash(state);
+    }
+}
+
+impl Place {
+    pub(super) fn of(uri: &Uri) -> Result<Self, TransportError> {
+        match (uri.scheme(), uri.authority()) {
+            // A user name or password would be in the `Host` header.
+            (Some(scheme), Some(authority)) if !authority.as_str().contains('@') => {
+                Ok(Self { scheme: scheme.clone(), authority: authority.clone() })
+            }
+            _ => Err(TransportError::Protocol),
+        }
+    }
+
+    /// Whether the policy allows to connect there. An address in the URI is judged here, since it never reaches a resolver; a
+    /// name is judged again by what it resolves to.
+    pub(super) fn check(&self, network: &Network) -> Result<Target, TransportError> {
+        let text = self.authority.host();
+        let host = url::Host::parse(text).map_err(|_| TransportError::Protocol)?;
+        let (target, borrowed) = match &host {
+            url::Host::Ipv4(v4) => (Target::Address((*v4).into()), url::Host::Ipv4(*v4)),
+            url::Host::Ipv6(v6) => (Target::Address((*v6).into()), url::Host::Ipv6(*v6)),
+            url::Host::Domain(name) => (Target::Name(name.clone()), url::Host::Domain(name.as_str())),
+        };
+        match &target {
+            Target::Address(address) if !network.permits(*address) => {
+                return Err(TransportError::AddressRefused(network.refused(*address)));
+            }
+            Target::Name(name) if !network.permits_name(name) => return Err(TransportError::AddressNotAllowed),
+            _ => {}
+        }
+        // Another spelling of an address (`127.1`, `0x7f.1`) would be judged as one thing and dialled as another.
+        if !host.to_string().eq_ignore_ascii_case(text) {
+            return Err(TransportError::Protocol);
+        }
+        match self.scheme.as_str() {
+            "http" if !network.permits_http(&borrowed) => Err(TransportError::PlainHttp),
+            "https" if !HAS_TLS => Err(TransportError::NoTls),
+            "http" | "https" => Ok(target),
+            _ => Err(TransportError::Protocol),
+        }
+    }
+
+    /// The same place as a URI, for the layers that connect.
+    pub(super) fn uri(&self) -> Result<Uri, TransportError> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Uri::from_parts(parts).map_err(|_| TransportError::Protocol)
+    }
+
+    pub(super) fn host_header(&self) -> Result<HeaderValue, TransportError> {
+        HeaderValue::from_str(self.authority.as_str()).map_err(|_| TransportError::Protocol)
+    }
+}
+
+/// Who is to be dialled.
+pub(super) enum Target {
+    /// A name, which has to be resolved.
+    Name(String),
+    /// An address that the policy allows.
+    Address(IpAddr),
+}

@@ -1,0 +1,261 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::Transport;
+use crate::error::{ConfigError, Error, MAX_RETRY_AFTER, ResponseError, ResponseSummary};
+use crate::util::json;
+use crate::values::base_url::BaseUrl;
+use crate::values::token::AccessToken;
+
+/// A response of which everything is settled that means the same at every code host: it is no redirect, no web page, no
+/// rate limit, no outage, and its body is JSON, whatever media type it was given. What is left is the platform's to read.
+pub struct ApiResponse {
+    parts: http::response::Parts,
+    /// Wiped when the response is dropped: it may hold tokens.
+    text: Zeroizing<String>,
+}
+
+impl ApiResponse {
+    /// Sends a request and settles what comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transport`] if nothing came, [`Error::Response`] if what came is no platform's response.
+    pub async fn fetch(http: &dyn Transport, request: http::Request<Vec<u8>>, max_body: usize) -> Result<Self, Error> {
+        Self::settle(http.send(request, max_body).await?)
+    }
+
+    /// Asks the API as the user: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
+    /// section 2.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
+    pub async fn get(http: &dyn Transport, uri: &Uri, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
+        let mut request = get(uri);
+        request.headers_mut().append(AUTHORIZATION, bearer(token, base_url)?);
+        Self::fetch(http, request, MAX_API_BODY).await
+    }
+
+    /// Asks for what anybody may see: `GET`, without any secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn get_public(http: &dyn Transport, uri: &Uri) -> Result<Self, Error> {
+        Self::fetch(http, get(uri), MAX_API_BODY).await
+    }
+
+    /// A header's value, if it is there once and visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        value.to_str().ok()
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.parts.status
+    }
+
+    /// Reads the body of a successful response.
+    ///
+    /// # Errors
+    ///
+    /// [`ResponseError::Malformed`], which names `body`, if it is no `T`: serde's own text would quote what came.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(&self.text).map_err(|_| self.malformed("body"))
+    }
+
+    /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
+    pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The body. That of a refusal is empty if it is no text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The body, when everything else is read.
+    pub(crate) fn into_text(mut self) -> Box<str> {
+        std::mem::take(&mut *self.text).into_boxed_str()
+    }
+
+    /// The error of a response whose member `field` is missing or wrong.
+    pub fn malformed(&self, field: &'static str) -> Error {
+        self.unusable(ResponseError::Malformed { field })
+    }
+
+    /// The error of a response that the platform does not send.
+    pub fn unusable(&self, cause: ResponseError) -> Error {
+        Error::Response { cause, response: Box::new(self.summary()) }
+    }
+
+    /// The head of the response, to put into an error.
+    pub fn summary(&self) -> ResponseSummary {
+        ResponseSummary::new(&self.parts)
+    }
+
+    fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
+        let (parts, body) = response.into_parts();
+        let (status, is_empty) = (parts.status, body.is_empty());
+        let (text, is_text) = match status.is_success() {
+            true => json::body_text(body),
+            false => (json::text_or_none(body), true),
+        };
+        let response = Self { parts, text };
+        let media = response.media_type();
+        // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
+        let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
+        let cause = if status.is_redirection() {
+            ResponseError::Redirect { to: response.redirect_origin() }
+        } else if media != Media::Json && response.is_bot_challenge(media) {
+            ResponseError::BotChallenge
+        } else if status == StatusCode::TOO_MANY_REQUESTS {
+            ResponseError::RateLimited { retry_after: response.retry_after() }
+        } else if status.is_server_error() {
+            ResponseError::Unavailable { retry_after: response.retry_after() }
+        } else if media == Media::Html && !(status.is_client_error() && is_empty || response.is_good_json()) {
+            ResponseError::Html
+        } else if status.is_success() && status != StatusCode::OK && is_empty {
+            ResponseError::Status
+        } else if media != Media::Json && (status.is_success() || is_other_login) && !json::is_json(&response.text) {
+            ResponseError::NotJson
+        } else if !is_text && !json::is_json(&response.text) {
+            ResponseError::Malformed { field: "body" }
+        } else {
+            return Ok(response);
+        };
+        Err(response.unusable(cause))
+    }
+
+    /// Many servers call everything HTML. Tokens must not get lost over that; a refusal can be asked for again.
+    fn is_good_json(&self) -> bool {
+        self.parts.status.is_success() && json::is_json(&self.text)
+    }
+
+    /// HTML if it is called that anywhere.
+    fn media_type(&self) -> Media {
+        let values = self.parts.headers.get_all(CONTENT_TYPE).iter();
+        let mut found = None;
+        for value in values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
+            let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|html| essence.eq_ignore_ascii_case(html)) {
+                return Media::Html;
+            }
+            let is_json = essence.eq_ignore_ascii_case(b"application/json") && found != Some(Media::Other);
+            found = Some(if is_json { Media::Json } else { Media::Other });
+        }
+        found.unwrap_or(Media::Other)
+    }
+
+    /// A bot protection says so in a header, or its page, which comes with 403 or 503, has one of the usual marks.
+    fn is_bot_challenge(&self, media: Media) -> bool {
+        if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
+            return true;
+        }
+        let is_refusal = matches!(self.parts.status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE);
+        if !is_refusal || media != Media::Html {
+            return false;
+        }
+        let text = self.text.to_ascii_lowercase();
+        CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
+    }
+
+    /// Scheme, host and port only: path and query may repeat what was sent.
+    fn redirect_origin(&self) -> Option<String> {
+        let target = Url::parse(self.parts.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+        let origin = target.origin().ascii_serialization();
+        (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
+    }
+
+    /// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own clock where it tells it.
+    fn retry_after(&self) -> Option<Duration> {
+        let header = |name: HeaderName| self.parts.headers.get(name)?.to_str().ok().map(str::trim);
+        let text = header(RETRY_AFTER)?;
+        let wait = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let until = httpdate::parse_http_date(text).ok()?;
+                let now = header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+                until.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default()
+            }
+        };
+        Some(wait.min(MAX_RETRY_AFTER))
+    }
+}
+
+fn get(uri: &Uri) -> http::Request<Vec<u8>> {
+    let mut request = http::Request::new(Vec::new());
+    *request.uri_mut() = uri.clone();
+    request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));
+    request
+}
+
+fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error> {
+    let token = token.expose_for(base_url)?;
+    let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
+    bearer.push_str(BEARER);
+    bearer.push_str(token);
+    // The header takes the text itself: there is no second copy to wipe.
+    let authorization = HeaderValue::try_from(bearer);
+    let mut authorization = authorization.map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
+}
+
+/// The status only.
+impl fmt::Debug for ApiResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiResponse").field("status", &self.parts.status.as_u16()).finish_non_exhaustive()
+    }
+}
+
+/// The largest answer of a token endpoint, in bytes.
+pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+const BEARER: &str = "Bearer ";
+const MAX_API_BODY: usize = 512 * 1024;
+/// The longest name in DNS, a scheme and a port.
+const MAX_ORIGIN: usize = 253 + 8 + 6;
+
+/// What stands in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard,
+/// Sucuri, Anubis, and widgets that each of them may use.
+const CHALLENGE_MARKS: [&str; 20] = [
+    "/cdn-cgi/challenge-platform/",
+    "cf-chl-",
+    "cf_chl_",
+    "challenges.cloudflare.com",
+    "awswaf",
+    "_incapsula_resource",
+    "/_sec/cp_challenge/",
+    "captcha-delivery.com",
+    "px-captcha",
+    "ddos-guard",
+    "sucuri_cloudproxy",
+    "/.within.website/x/cmd/anubis/",
+    "g-recaptcha",
+    "h-captcha",
+    "hcaptcha.com",
+    "just a moment...",
+    "checking your browser",
+    "checking if the site connection is secure",
+    "enable javascript and cookies to continue",
+    "verify you are human",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Json,
+    Html,
+    Other,
+}

@@ -1,0 +1,291 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{ConfigError, TextFault};
+use crate::values::base_url::BaseUrl;
+use crate::values::integration_id::IntegrationId;
+use crate::values::scope::Scopes;
+use crate::values::secret::Secret;
+
+/// The OAuth application's client id and secret, tied to the base URL that they were created at.
+///
+/// GitLab calls them Application ID and Secret; Bitbucket calls them Client ID and Secret, or Key and Secret. There is
+/// no way to move them to another base URL: whoever changes the URL enters the secret again.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, BaseUrl, ClientCredentials};
+///
+/// let base = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let client = ClientCredentials::new(&base, "my-id", "gloas-my-secret")?;
+/// assert!(!format!("{client:?}").contains("my-secret"));
+/// assert!(ClientCredentials::new(&base, "my-id", " ").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ClientCredentials {
+    base_url: BaseUrl,
+    client_id: Box<str>,
+    client_secret: Secret,
+}
+
+impl ClientCredentials {
+    /// Takes what the administrator pasted; white space around it is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ClientId`] or [`ConfigError::ClientSecret`] if one is empty, longer than 4,096 bytes, or holds
+    /// anything but visible ASCII. The format is not looked at: platforms change it.
+    pub fn new(base_url: &BaseUrl, client_id: &str, client_secret: &str) -> Result<Self, ConfigError> {
+        let client_id = client_id.trim();
+        let client_secret = client_secret.trim();
+        let fault = |text: &str| TextFault::of(text, MAX_CREDENTIAL, |byte| byte.is_ascii_graphic());
+        if let Some(fault) = fault(client_id) {
+            return Err(ConfigError::ClientId(fault));
+        }
+        if let Some(fault) = fault(client_secret) {
+            return Err(ConfigError::ClientSecret(fault));
+        }
+        let client_secret = Secret::untrusted(client_secret.to_owned());
+        Ok(Self { base_url: base_url.clone(), client_id: client_id.into(), client_secret })
+    }
+
+    /// The client id; it is not secret.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The secret, for the one place that it may be sent to.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OtherInstance`] if the credentials were created at another base URL.
+    pub fn secret_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
+        if self.base_url == *base_url {
+            Ok(self.client_secret.expose())
+        } else {
+            Err(ConfigError::OtherInstance { what: "client credentials" })
+        }
+    }
+}
+
+/// Whose tokens these are: one integration, at one base URL. A token is never sent anywhere else.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, TokenBinding};
+///
+/// let here = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let there = BaseUrl::parse("https://evil.test", &Network::public_only())?;
+/// let token = AccessToken::new("s3cr3t".to_owned(), &TokenBinding::new("demo".parse()?, here.clone())).unwrap();
+/// assert_eq!(token.expose_for(&here)?, "s3cr3t");
+/// assert!(token.expose_for(&there).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenBinding(Arc<(IntegrationId, BaseUrl)>);
+
+impl TokenBinding {
+    /// The tokens of `integration` at `base_url`.
+    pub fn new(integration: IntegrationId, base_url: BaseUrl) -> Self {
+        Self(Arc::new((integration, base_url)))
+    }
+
+    /// The integration.
+    pub fn integration(&self) -> &IntegrationId {
+        &self.0.0
+    }
+
+    /// The base URL.
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.0.1
+    }
+}
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        pub struct $name {
+            secret: Secret,
+            binding: TokenBinding,
+        }
+
+        impl $name {
+            /// Takes a token from a store or a response. `None` if it is empty, longer than 16 KiB, or holds anything
+            /// but visible ASCII. Its format is not looked at: platforms change it.
+            pub fn new(token: String, binding: &TokenBinding) -> Option<Self> {
+                let secret = Secret::parse(token, MAX_TOKEN)?;
+                Some(Self { secret, binding: binding.clone() })
+            }
+
+            /// Whose it is.
+            pub fn binding(&self) -> &TokenBinding {
+                &self.binding
+            }
+
+            /// The token, for the one place that it may be sent to.
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError::OtherInstance`] if it was issued at another base URL.
+            pub fn expose_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
+                if self.binding.base_url() == base_url {
+                    Ok(self.secret.expose())
+                } else {
+                    Err(ConfigError::OtherInstance { what: $what })
+                }
+            }
+
+            #[cfg(feature = "seal")]
+            pub(crate) fn matches(&self, other: &Self) -> bool {
+                self.secret.matches(&other.secret)
+            }
+
+            /// A second copy, for a store or a task.
+            #[must_use]
+            pub fn duplicate(&self) -> Self {
+                Self { secret: self.secret.duplicate(), binding: self.binding.clone() }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+token! {
+    /// Lets the app call the platform's API as the user (RFC 6749 section 1.4). Opaque, and long: a Bitbucket token
+    /// can have 2,500 characters.
+    ///
+    /// It cannot be printed, compared or serialized:
+    ///
+    /// ```compile_fail
+    /// fn print(token: codehost_oauth::AccessToken) -> String { token.to_string() }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// fn compare(one: codehost_oauth::AccessToken, other: codehost_oauth::AccessToken) -> bool { one == other }
+    /// ```
+    AccessToken, "access token"
+}
+
+token! {
+    /// Obtains new tokens, once (RFC 6749 section 1.5). Both platforms rotate it: a refresh gives another one and ends
+    /// this one.
+    ///
+    /// ```compile_fail
+    /// fn save(token: codehost_oauth::RefreshToken) -> String { serde_json::to_string(&token).unwrap() }
+    /// ```
+    RefreshToken, "refresh token"
+}
+
+/// What the token endpoint gave (RFC 6749 section 5.1).
+///
+/// `Debug` shows which members are there and when the access token ends; of the scopes it shows the number.
+#[non_exhaustive]
+pub struct TokenSet {
+    /// For the API.
+    pub access_token: AccessToken,
+    /// For the next refresh, if the platform gave one.
+    pub refresh_token: Option<RefreshToken>,
+    /// The scopes that were granted, if the platform said so; an empty set is a statement too.
+    pub scopes: Option<Scopes>,
+    /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years. `None` if the
+    /// platform did not say: then use the token until the API answers 401.
+    pub expires_in: Option<Duration>,
+    /// When the response arrived, by the app's clock.
+    pub received_at: SystemTime,
+    /// What was odd about the response. Nothing of it keeps the tokens from being used.
+    pub notes: Vec<TokenNote>,
+}
+
+/// A member of a token response that could not be read, and what follows.
+///
+/// ```
+/// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, TokenBinding, TokenNote, TokenSet};
+///
+/// let base_url = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
+/// let token = AccessToken::new("s3cr3t".to_owned(), &TokenBinding::new("demo".parse()?, base_url)).unwrap();
+/// let mut tokens = TokenSet::new(token);
+/// assert_eq!(tokens.notes, []);
+/// tokens.notes.push(TokenNote::Lifetime);
+/// assert_eq!(tokens.notes[0].code(), "lifetime");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenNote {
+    /// `token_type` is not `Bearer` (RFC 6749 section 7.1). A login fails then; after a refresh the pair is kept, since
+    /// the old one is spent, and the access token is sent as a Bearer token.
+    NotBearer,
+    /// `refresh_token` is no token. There is none, or after a refresh the old one.
+    RefreshToken,
+    /// `scope` was not readable, or not all of it. What was readable is in [`TokenSet::scopes`].
+    Scopes,
+    /// `expires_in` is no time, or one that has passed. The lifetime is unknown.
+    Lifetime,
+}
+
+impl TokenNote {
+    /// A stable name for the note, `snake_case`: for logs, metrics and tests.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotBearer => "not_bearer",
+            Self::RefreshToken => "refresh_token",
+            Self::Scopes => "scopes",
+            Self::Lifetime => "lifetime",
+        }
+    }
+}
+
+impl TokenSet {
+    /// Tokens that have just been received, with nothing known but the access token.
+    pub fn new(access_token: AccessToken) -> Self {
+        Self {
+            access_token,
+            refresh_token: None,
+            scopes: None,
+            expires_in: None,
+            received_at: SystemTime::now(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// A second copy, where one login is handed out twice, or its tokens are stored.
+    #[cfg(feature = "seal")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            access_token: self.access_token.duplicate(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::duplicate),
+            scopes: self.scopes.clone(),
+            expires_in: self.expires_in,
+            received_at: self.received_at,
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// When the access token ends, by the app's clock; `None` if the platform did not say.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.received_at.checked_add(self.expires_in?)
+    }
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("access_token", &self.access_token)
+            .field("refresh_token", &self.refresh_token)
+            .field("scopes", &self.scopes.as_ref().map(Scopes::len))
+            .field("expires_in", &self.expires_in)
+            .field("received_at", &self.received_at)
+            .finish()
+    }
+}
+
+/// How long to wait before a new token is tried once more: replicas are a second or two behind.
+pub(crate) const NEW_TOKEN_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+const MAX_CREDENTIAL: usize = 4096;
+const MAX_TOKEN: usize = 16 * 1024;

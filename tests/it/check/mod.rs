@@ -1,0 +1,5 @@
+//! The check of an integration.
+
+mod example;
+mod findings;
+mod tls;

@@ -1,0 +1,84 @@
+//! The example app `examples/host` as a program, over HTTP and in a browser.
+
+mod browser;
+mod crash;
+mod pages;
+mod rights;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use crate::secrets::leak_check;
+
+/// The running program. Dropping this value kills it.
+pub(super) struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    pub(super) url: String,
+    pub(super) token: String,
+    pub(super) gitlab: String,
+    pub(super) bitbucket: String,
+}
+
+impl Program {
+    /// Starts it with `--demo` on a free port, in memory unless there is a database.
+    pub(super) async fn demo(database: Option<&Path>) -> Self {
+        Self::start("127.0.0.1:0", database, &[]).await
+    }
+
+    pub(super) async fn start(listen: &str, database: Option<&Path>, keys: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(crate::support::programs::package("host"));
+        command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS").envs(keys.iter().copied());
+        if let Some(database) = database {
+            command.arg("--database").arg(database);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut url, mut token, mut gitlab, mut bitbucket) = Default::default();
+        check_errors(child.stderr.take().unwrap());
+        while let Some(line) = lines.next_line().await.unwrap() {
+            leak_check::page("the output of the example app", &line);
+            if let Some(rest) = line.strip_prefix("fake GitLab: ") {
+                gitlab = rest.to_owned();
+            } else if let Some(rest) = line.strip_prefix("fake Bitbucket: ") {
+                bitbucket = rest.to_owned();
+            } else if line.starts_with("administrators: ") {
+                token = line.split("token ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            } else if let Some(rest) = line.strip_prefix("open: ") {
+                url = rest.to_owned();
+                break;
+            }
+        }
+        assert!(!url.is_empty(), "the program ended before it listened: {:?}", child.wait().await);
+        Self { child, lines, url, token, gitlab, bitbucket }
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(super) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            leak_check::page("the output of the example app", &line);
+        }
+    }
+}
+
+/// Reads its errors as long as the program runs: a full pipe would stop it.
+fn check_errors(errors: ChildStderr) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(errors).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            leak_check::page("the errors of the example app", &line);
+        }
+    });
+}
+
+/// An empty directory for one test, below the target directory.
+pub(super) fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(std::process::id().to_string()).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}

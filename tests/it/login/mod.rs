@@ -1,0 +1,12 @@
+//! A login from its begin to its result, and each of its failures.
+
+mod advice;
+mod callback;
+mod causes;
+mod compared_with_oauth2;
+mod flow;
+mod new_tokens;
+pub(crate) mod observe;
+mod odd_responses;
+mod pending;
+mod purpose;

@@ -1,0 +1,9 @@
+//! The built-in platforms, and the conformance suite for every provider.
+
+mod bitbucket;
+mod conformance;
+mod conformance_requests;
+mod gitlab;
+mod membership;
+mod minimal;
+mod revoke;

@@ -1,0 +1,4 @@
+//! Setup guides and the requests for them.
+
+mod guides;
+mod requests;

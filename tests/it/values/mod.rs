@@ -1,0 +1,6 @@
+//! Values: parsed once, at the edge.
+
+mod base_url;
+mod network;
+mod parsing;
+mod return_to;
