@@ -141,6 +141,7 @@ impl HttpClient {
                 Ok(response) => response,
                 Err(mut error) => match (error.take_message(), again) {
                     (Some(unsent), _) if connection.is_kept() => {
+                        pool.closes_early(&place);
                         request = unsent;
                         connection = pool.connection(&place, request.method()).await?;
                         continue;
