@@ -35,6 +35,9 @@ struct Flags {
     /// The integration's name
     #[arg(long)]
     name: String,
+    /// The path of the callback URL, below the public URL; /oauth/callback/PLATFORM/ID if left out
+    #[arg(long, value_name = "PATH")]
+    callback_path: Option<String>,
     /// What the app may do with the tokens
     #[arg(long)]
     access: AccessFlag,
@@ -95,7 +98,10 @@ fn run(flags: Flags, base_url: &str) -> Result<(), Failure> {
         None if flags.instance_owner => AppOwner::Instance,
         None => AppOwner::User,
     };
-    let request = SetupRequest::new(flags.public_url.parse()?, id, &flags.name, flags.access.into())?.owner(owner);
+    let mut request = SetupRequest::new(flags.public_url.parse()?, id, &flags.name, flags.access.into())?.owner(owner);
+    if let Some(path) = &flags.callback_path {
+        request = request.callback_path(path)?;
+    }
 
     let guide = provider.setup_guide(&request);
     support::print(&match flags.format {

@@ -42,7 +42,7 @@ pub(crate) async fn observed<T>(
             hint: &error.advice().hint,
             note: note.as_deref(),
         };
-        failed(operation, integration.as_str(), error, &report);
+        failed(operation, Some(integration.as_str()), error, &report);
     }
     result
 }
@@ -70,7 +70,7 @@ pub(crate) struct Report<'a> {
 
 /// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`.
 #[cfg(feature = "tracing")]
-pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Display, report: &Report<'_>) {
+pub(crate) fn failed(operation: &'static str, integration: Option<&str>, cause: &dyn Display, report: &Report<'_>) {
     let Report { code, audience, hint, note } = *report;
     if audience == Audience::Operator {
         tracing::error!(target: TARGET, integration, operation, code, ?audience, hint, note, "failed: {cause}");
@@ -80,7 +80,7 @@ pub(crate) fn failed(operation: &'static str, integration: &str, cause: &dyn Dis
 }
 
 #[cfg(all(feature = "seal", not(feature = "tracing")))]
-pub(crate) fn failed(_: &'static str, _: &str, _: &dyn Display, _: &Report<'_>) {}
+pub(crate) fn failed(_: &'static str, _: Option<&str>, _: &dyn Display, _: &Report<'_>) {}
 
 /// Logs a warning for the operator.
 #[cfg(feature = "axum")]

@@ -33,6 +33,9 @@ pub(crate) struct IntegrationFlags {
     /// The integration's name; the name of the platform if left out
     #[arg(long)]
     name: Option<String>,
+    /// The path of the callback URL, below the public URL; /oauth/callback/PLATFORM/ID if left out
+    #[arg(long, value_name = "PATH")]
+    callback_path: Option<String>,
     /// The client ID of the OAuth application; its secret is read from CODEHOST_CLIENT_SECRET
     #[arg(long, value_name = "ID")]
     client_id: String,
@@ -137,7 +140,7 @@ impl IntegrationFlags {
             message: format!("the environment variable {SECRET} is not set"),
             hint: format!("Set {SECRET} to the secret of the OAuth application."),
         })?;
-        let integration = Integration::builder(
+        let mut builder = Integration::builder(
             provider,
             http.build()?,
             IntegrationConfig {
@@ -148,8 +151,10 @@ impl IntegrationFlags {
                 client_secret: secret,
                 access: self.access.into(),
             },
-        )
-        .build()?;
-        Ok(integration)
+        );
+        if let Some(path) = &self.callback_path {
+            builder = builder.callback_path(path);
+        }
+        Ok(builder.build()?)
     }
 }

@@ -248,6 +248,6 @@ fn tell(connection: &ConnectionId, error: &KeeperError) {
     if !matches!(error, KeeperError::Refused { .. } | KeeperError::Retry { .. }) {
         let report =
             Report { code: error.code(), audience: error.advice().audience, hint: &error.advice().hint, note: None };
-        observe::failed("refresh", connection.integration().as_str(), error, &report);
+        observe::failed("refresh", Some(connection.integration().as_str()), error, &report);
     }
 }

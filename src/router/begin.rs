@@ -22,7 +22,7 @@ impl LoginRoutes {
         let was_sent = field(&query, SENT).is_some();
         match self.try_login_page(id, request, return_to.clone(), was_sent).await {
             Ok(response) => response,
-            Err(failure) => self.failed(request, failure, Some(id), return_to).await,
+            Err(failure) => self.failed("login_page", request, failure, Some(id), return_to).await,
         }
     }
 
@@ -55,14 +55,15 @@ impl LoginRoutes {
     }
 
     pub(super) async fn begin(&self, id: &str, connect: bool, request: &mut RequestHead, body: Body) -> Response {
+        let operation = if connect { "begin_connect" } else { "begin_login" };
         let form = match form(body).await {
             Ok(form) => form,
-            Err(cause) => return self.failed(request, cause.into(), Some(id), None).await,
+            Err(cause) => return self.failed(operation, request, cause.into(), Some(id), None).await,
         };
         let return_to: Option<ReturnTo> = field(&form, "return_to").and_then(|path| path.parse().ok());
         match self.try_begin(id, connect, request, &form, return_to.clone()).await {
             Ok(response) => response,
-            Err(failure) => self.failed(request, failure, Some(id), return_to).await,
+            Err(failure) => self.failed(operation, request, failure, Some(id), return_to).await,
         }
     }
 

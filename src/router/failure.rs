@@ -3,10 +3,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::{Advice, AppError, Error, advised};
+use crate::error::{Advice, AppError, Audience, Error, advised};
 use crate::integration::Integration;
 use crate::login::ReturnTo;
-use crate::values::integration_id::IntegrationId;
 use crate::values::public_url::PublicUrl;
 
 /// Why a request to one of the routes failed, and at which integration.
@@ -31,6 +30,8 @@ pub struct Failure {
     /// The path of the login link, or that of the app's start page.
     path: String,
     has_login: bool,
+    /// What the request was to do.
+    operation: &'static str,
     is_logged: bool,
     /// Whether the app runs on its developer's machine.
     is_development: bool,
@@ -52,22 +53,13 @@ impl Failure {
         }
     }
 
-    /// Sets what [`way_on`](Self::way_on) returns.
-    pub(super) fn set_way_on(
-        &mut self,
-        public_url: &PublicUrl,
-        id: Option<&IntegrationId>,
-        return_to: Option<ReturnTo>,
-    ) {
+    /// Sets what the page needs besides cause and integration.
+    pub(super) fn set_context(&mut self, operation: &'static str, public_url: &PublicUrl, return_to: Option<ReturnTo>) {
         let gone = matches!(self.cause, FailureCause::UnknownIntegration);
-        let id = id.filter(|_| !gone);
-        self.has_login = id.is_some();
-        self.path = match (id, &self.integration) {
-            (None, _) => public_url.path().to_owned(),
-            (Some(_), Some(integration)) => integration.login_link().url.path().to_owned(),
-            // The app could not look it up now.
-            (Some(id), None) => public_url.url().page(&["login", id.as_str()]).path().to_owned(),
-        };
+        let login = self.integration.as_ref().filter(|_| !gone).map(|integration| integration.login_link().url);
+        self.has_login = login.is_some();
+        self.path = login.as_ref().map_or(public_url.path(), |url| url.path()).to_owned();
+        self.operation = operation;
         self.is_development = public_url.url().is_loopback();
         self.return_to = self.return_to.take().or(return_to);
     }
@@ -81,9 +73,25 @@ impl Failure {
         self.is_logged
     }
 
-    /// Cause and hint for the developer, if the app's public URL is a loopback address.
+    /// What the page does not tell the user, for the developer: only if the app's public URL is a loopback address.
     pub(super) fn details(&self) -> Option<String> {
-        self.is_development.then(|| format!("{}. {}", self.cause, self.cause.advice().hint))
+        if !self.is_development {
+            return None;
+        }
+        let advice = self.cause.advice();
+        // The page has the hint for a user already.
+        let hint = (advice.audience != Audience::User).then_some(advice.hint.as_ref());
+        let parts = [Some(self.cause.to_string()), hint.map(str::to_owned), self.cause.operator_note()];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(". "))
+    }
+
+    /// The heading of the page.
+    pub(super) fn title(&self) -> &'static str {
+        match (&self.cause, self.operation) {
+            (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
+            (_, LOG_OUT) => "Log-out failed",
+            _ => "Login failed",
+        }
     }
 
     pub(super) fn has_login(&self) -> bool {
@@ -110,11 +118,15 @@ impl<T: Into<FailureCause>> From<T> for Failure {
             return_to: None,
             path: "/".to_owned(),
             has_login: false,
+            operation: "",
             is_logged: false,
             is_development: false,
         }
     }
 }
+
+/// The operation of the log-out route.
+pub(super) const LOG_OUT: &str = "log_out";
 
 /// The cause of a [`Failure`].
 #[derive(Debug, thiserror::Error)]
@@ -178,12 +190,13 @@ impl FailureCause {
     }
 
     /// What to check if this happens to every user.
-    pub(super) fn operator_note(&self) -> Option<&'static str> {
+    pub(super) fn operator_note(&self) -> Option<String> {
         match self {
-            Self::Login(Error::Verify(cause)) => cause.operator_note(),
+            Self::Login(error) => error.operator_note(),
             Self::Csrf => Some(
                 "if this happens to everybody, look for: a form without the CSRF token of its page; no session layer around \
-                 the routes; a Secure cookie on plain HTTP; a page at another host name than the public URL's",
+                 the routes; a Secure cookie on plain HTTP; a page at another host name than the public URL's"
+                    .to_owned(),
             ),
             _ => None,
         }

@@ -30,7 +30,7 @@ impl LoginRoutes {
                 let path = return_to.as_ref().map_or(self.0.public_url.path(), ReturnTo::as_str);
                 return see_other(path);
             }
-            Err(failure) => return self.failed(request, failure, id, None).await,
+            Err(failure) => return self.failed("finish_login", request, failure, id, None).await,
         };
         let done = FinishedLogin { state, return_to: flight.return_to.as_ref(), is_login: flight.user_id.is_none() };
         match self.complete(request, &flight, &done).await {
@@ -39,7 +39,9 @@ impl LoginRoutes {
                 response
             }
             Err(failure) => {
-                let mut response = self.failed(request, failure, Some(&flight.id), flight.return_to.clone()).await;
+                let operation = if done.is_login { "finish_login" } else { "finish_connect" };
+                let return_to = flight.return_to.clone();
+                let mut response = self.failed(operation, request, failure, Some(&flight.id), return_to).await;
                 self.0.backend.set_cookies(request, state, None, &mut response);
                 response
             }

@@ -245,35 +245,30 @@ impl LoginRoutes {
         Ok(user_id.ok_or(FailureCause::NotSignedIn)?)
     }
 
-    /// Logs a failure, and gives the app's page for it.
+    /// Logs a failure, and gives the app's page for it. `operation` is for the log and the page's heading.
     async fn failed(
         &self,
+        operation: &'static str,
         request: &mut RequestHead,
         mut failure: Failure,
         id: Option<&str>,
         return_to: Option<ReturnTo>,
     ) -> axum::response::Response {
         let id = id.and_then(|id| id.parse::<IntegrationId>().ok());
-        let mut login_id = id.clone();
         if let (None, Some(id)) = (&failure.integration, &id) {
-            // A look-up that fails now may succeed when the user follows the link.
-            match self.0.integrations.find(id).await {
-                Ok(Some(found)) => failure.integration = Some(found),
-                Ok(None) => login_id = None,
-                Err(_) => {}
-            }
+            failure.integration = self.0.integrations.find(id).await.unwrap_or_default();
         }
-        failure.set_way_on(&self.0.public_url, login_id.as_ref(), return_to);
+        failure.set_context(operation, &self.0.public_url, return_to);
         if !failure.is_logged() {
             let cause = &failure.cause;
-            let operation = "login";
+            let note = cause.operator_note();
             let report = observe::Report {
                 code: cause.code(),
                 audience: cause.advice().audience,
                 hint: &cause.advice().hint,
-                note: cause.operator_note(),
+                note: note.as_deref(),
             };
-            observe::failed(operation, id.as_ref().map_or("", IntegrationId::as_str), cause, &report);
+            observe::failed(operation, id.as_ref().map(IntegrationId::as_str), cause, &report);
         }
         self.0.handler.failed(request, failure).await
     }

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
-use super::{CsrfToken, Failure, FailureCause, LoginPage, RequestHead};
+use super::{CsrfToken, Failure, LoginPage, RequestHead};
 use crate::util::html::escape;
 
 /// The login page: one button.
@@ -29,15 +29,10 @@ pub(super) fn failure(request: &RequestHead, failure: &Failure) -> Response {
         return failure_json(failure);
     }
     let label = match &failure.integration {
-        _ if !failure.has_login() => "Go to the start page".to_owned(),
-        Some(integration) => integration.login_link().label,
-        None => "Log in again".to_owned(),
+        Some(integration) if failure.has_login() => integration.login_link().label,
+        _ => "Go to the start page".to_owned(),
     };
-    // The form of a log-out, or of another page of the app, is no login.
-    let title = match failure.cause {
-        FailureCause::Csrf | FailureCause::NotSignedIn => "Request refused",
-        _ => "Login failed",
-    };
+    let title = failure.title();
     let body = format!(
         "<h1>{title}</h1>\n<p>{}</p>\n<p><small>{}</small></p>\n<p><a href=\"{}\">{}</a></p>",
         escape(&failure.cause.advice().public_message),

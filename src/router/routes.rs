@@ -11,6 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
 
+use super::failure::LOG_OUT;
 use super::{FailureCause, LoginRoutes, RequestHead};
 use crate::login::Callback;
 use crate::login::web::{RESPONSE_HEADERS, is_deliberate};
@@ -199,7 +200,7 @@ async fn log_out(State(mounted): State<Mounted>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     match mounted.logins.log_out_of(&mut head, body).await {
         Ok(response) => response,
-        Err(failure) => mounted.logins.failed(&mut head, failure, None, None).await,
+        Err(failure) => mounted.logins.failed(LOG_OUT, &mut head, failure, None, None).await,
     }
 }
 
