@@ -81,7 +81,7 @@ impl Failure {
         let advice = self.cause.advice();
         // The page has the hint for a user already.
         let hint = (advice.audience != Audience::User).then_some(advice.hint.as_ref());
-        let parts = [Some(self.cause.to_string()), hint.map(str::to_owned), self.cause.operator_note()];
+        let parts = [Some(self.cause.with_source()), hint.map(str::to_owned), self.cause.operator_note()];
         Some(parts.into_iter().flatten().collect::<Vec<_>>().join(". "))
     }
 
@@ -159,8 +159,8 @@ pub enum FailureCause {
     /// The session store failed.
     #[error("the session could not be read or stored")]
     Session(#[source] AppError),
-    /// The app's [`LoginHandler`](super::LoginHandler) failed.
-    #[error("the app's login handler failed")]
+    /// The app's [`LoginHandler`](super::LoginHandler) or [`FindIntegration`](crate::FindIntegration) failed.
+    #[error("the app's login handler or its look-up of integrations failed")]
     App(#[source] AppError),
 }
 
@@ -187,6 +187,14 @@ impl FailureCause {
     /// ```
     pub fn public_code(&self) -> &'static str {
         if self.is_hidden() { "instance_unreachable" } else { self.code() }
+    }
+
+    /// Its text, with that of the app's own error.
+    pub(super) fn with_source(&self) -> String {
+        match self {
+            Self::Session(source) | Self::App(source) => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
     }
 
     /// What to check if this happens to every user.
@@ -232,9 +240,11 @@ impl FailureCause {
             Self::Session(_) => {
                 Advice::operator("session", "Check the session store and its log.").public(TRY_LATER).transient()
             }
-            Self::App(_) => Advice::operator("app", "Fix the cause, which is the `source()` of this error.")
-                .public(TRY_LATER)
-                .transient(),
+            Self::App(_) => {
+                Advice::operator("app", "Fix the cause, which the log and the `source()` of this error name.")
+                    .public(TRY_LATER)
+                    .transient()
+            }
         }
     }
 }

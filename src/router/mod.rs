@@ -268,7 +268,7 @@ impl LoginRoutes {
                 hint: &cause.advice().hint,
                 note: note.as_deref(),
             };
-            observe::failed(operation, id.as_ref().map(IntegrationId::as_str), cause, &report);
+            observe::failed(operation, id.as_ref().map(IntegrationId::as_str), &cause.with_source(), &report);
         }
         self.0.handler.failed(request, failure).await
     }

@@ -29,7 +29,7 @@ async fn a_failed_login_is_one_event_with_its_audience() {
         let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
         for (response, level, code, audience) in [
             (None, "WARN", "account_blocked", "User"),
-            (Some((503, html, "<html>")), "WARN", "unavailable", "CodeHost"),
+            (Some((503, html, "<html>")), "WARN", "code_host_down", "CodeHost"),
             (Some((401, json, r#"{"error":"invalid_client"}"#)), "WARN", "client_rejected", "Administrator"),
         ] {
             let begun = browser.begin(&test_app, "/login/demo", "/").await;
@@ -47,11 +47,7 @@ async fn a_failed_login_is_one_event_with_its_audience() {
             {
                 assert!(events[0].contains(part), "{part}: {}", events[0]);
             }
-            assert!(
-                events[0].contains(&format!("code=\"{code}\"")) || response.is_some_and(|response| response.0 == 503),
-                "{}",
-                events[0]
-            );
+            assert!(events[0].contains(&format!("code=\"{code}\"")), "{}", events[0]);
         }
         // Failures before any request to the code host.
         for (path, code) in [
@@ -69,6 +65,59 @@ async fn a_failed_login_is_one_event_with_its_audience() {
         let events = failures(&log);
         assert_eq!(events.len(), 1, "{events:?}");
         assert!(events[0].contains("ERROR") && events[0].contains("code=\"app\" audience=Operator"), "{}", events[0]);
+    }
+}
+
+#[tokio::test]
+async fn the_log_and_the_page_name_the_operation() {
+    let (log, _guard) = capture_log();
+    // On a loopback address the page tells the developer more.
+    for (public, is_told) in [(PUBLIC, false), ("http://127.0.0.1:9000", true)] {
+        let test_app = test_app_at(public, true, MemoryStore::default()).await;
+        let mut browser = Browser::default();
+        for (method, path, operation, integration, title, detail) in [
+            (
+                "GET",
+                "/login/broken",
+                "login_page",
+                Some("broken"),
+                "Login failed",
+                "look-up of integrations failed: the database is gone",
+            ),
+            ("GET", "/login/no%20id", "login_page", None, "Login failed", "the app has no integration with this ID"),
+            ("POST", "/login/demo", "begin_login", Some("demo"), "Request refused", "a form without the CSRF token"),
+            (
+                "POST",
+                "/connect/demo",
+                "begin_connect",
+                Some("demo"),
+                "Request refused",
+                "a form without the CSRF token",
+            ),
+            ("POST", "/logout", "log_out", None, "Request refused", "a form without the CSRF token"),
+            (
+                "GET",
+                "/oauth/callback/gitlab/demo?code=x&state=y",
+                "finish_login",
+                Some("demo"),
+                "Login failed",
+                "SameSite",
+            ),
+        ] {
+            log.clear();
+            let response = match method {
+                "GET" => browser.get(&test_app, path).await,
+                _ => browser.post(&test_app, path, &[]).await,
+            };
+            assert!(response.body.contains(&format!("<h1>{title}</h1>")), "{path}: {}", response.body);
+            assert_eq!(response.body.contains(detail), is_told, "{path}: {}", response.body);
+            let events = failures(&log);
+            assert_eq!(events.len(), 1, "{path}: {events:?}");
+            assert!(events[0].contains(&format!("operation=\"{operation}\"")), "{path}: {}", events[0]);
+            let named = integration.map(|id| format!("integration=\"{id}\""));
+            assert_eq!(events[0].contains("integration=\""), named.is_some(), "{path}: {}", events[0]);
+            assert!(events[0].contains(&named.unwrap_or_default()), "{path}: {}", events[0]);
+        }
     }
 }
 

@@ -207,12 +207,9 @@ async fn a_front_end_posts_the_parameters_as_json() {
 async fn a_missing_session_layer_is_named_on_loopback_only() {
     for (public, is_named) in [("https://packages.example.com", false), ("http://127.0.0.1:9000", true)] {
         let mut test_app = TestApp::new(public, NumberedSessions::default(), own_paths).await;
-        let request = Request::get("/auth/gitlab").header("x-no-layer", "").header("host", "127.0.0.1:9000");
-        let request = if is_named { request } else { request.header("host", "packages.example.com") };
+        let host = public.split("//").nth(1).unwrap();
+        let request = Request::get("/auth/gitlab").header("x-no-layer", "").header("host", host);
         let (head, page) = test_app.send(request.body(Body::empty()).unwrap()).await;
-        if head.status == StatusCode::SEE_OTHER {
-            continue;
-        }
         assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(page.contains("the layer of numbers, version 3"), is_named, "{page}");
     }
