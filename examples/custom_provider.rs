@@ -135,7 +135,7 @@ impl OAuthProvider for Forgejo {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let response = ApiResponse::get(http, &self.user, token, &self.base_url).await?;
+        let response = ApiRequest::get(&self.user).bearer(token, &self.base_url)?.send(http).await?;
         let cause = match response.status().as_u16() {
             200 => return user(token, &response),
             401 => ApiError::TokenRejected,

@@ -189,7 +189,8 @@ impl IntegrationBuilder {
     /// cannot be a path.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
-        let client = ClientCredentials::new(self.provider.base_url(), &client_id, &client_secret)?;
+        let (base_url, api_url) = (self.provider.base_url(), self.provider.api_url());
+        let client = ClientCredentials::new(base_url, &client_id, &client_secret)?.with_api_url(api_url);
         let callback_url = match &self.callback_path {
             Some(path) => CallbackUrl::at(&public_url, path)?,
             None => CallbackUrl::new(&public_url, self.provider.platform().id(), &id),
@@ -204,7 +205,7 @@ impl IntegrationBuilder {
         if let Some(group) = &self.required_group {
             self.provider.ensure_group(group, &scopes)?;
         }
-        let binding = TokenBinding::new(id.clone(), self.provider.base_url().clone());
+        let binding = TokenBinding::new(id.clone(), base_url.clone()).with_api_url(api_url);
         Ok(Integration {
             name: parse_name(&name)?.into(),
             callback_url,

@@ -14,6 +14,7 @@ pub(crate) mod token_endpoint;
 mod wrapper;
 
 pub(crate) use self::missing_scopes::missing_scopes;
-pub use self::token_endpoint::{ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
+pub use self::token_endpoint::{Grant, TokenEndpoint, TokenRefusal};
 pub use self::wrapper::ProviderWrapper;
+pub use crate::transport::request::ApiRequest;
 pub use crate::transport::response::ApiResponse;

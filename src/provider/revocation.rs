@@ -2,8 +2,7 @@ use http::Uri;
 use url::Url;
 
 use crate::error::{Error, ResponseError};
-use crate::provider::token_endpoint::form_request;
-use crate::transport::{ApiResponse, MAX_TOKEN_BODY, Transport};
+use crate::transport::{ApiRequest, ApiResponse, MAX_TOKEN_BODY, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::token::{ClientCredentials, TokenSet};
 
@@ -56,15 +55,11 @@ pub(crate) async fn revoke(
     let secret = client.secret_for(base_url)?;
     let pairs =
         [("token", token), ("token_type_hint", hint), ("client_id", client.client_id()), ("client_secret", secret)];
-    match ApiResponse::fetch(http, form_request(uri, &pairs), MAX_TOKEN_BODY).await {
+    match ApiRequest::post(uri).form(&pairs).max_body(MAX_TOKEN_BODY).send(http).await {
         Ok(response) if response.status().is_success() => Ok(None),
         Ok(refusal) => Ok(Some(refusal)),
-        // The standard asks for nothing but the status: an empty body has no media type.
-        Err(Error::Response { cause: ResponseError::NotJson | ResponseError::Status, response })
-            if response.status().is_success() =>
-        {
-            Ok(None)
-        }
+        // The standard asks for nothing but the status.
+        Err(Error::Response { cause: ResponseError::NotJson, response }) if response.status().is_success() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -4,16 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::HeaderName;
 use http::{HeaderValue, Uri};
 use sha2::{Digest as _, Sha256};
 use url::Url;
-use zeroize::Zeroizing;
 
-use crate::error::{Error, ResponseSummary, TransportError};
+use crate::error::{Error, ResponseSummary};
 use crate::provider::grant::{AuthorizationUrl, VerifiedGrant};
-use crate::transport::{ApiResponse, MAX_TOKEN_BODY, Transport};
+use crate::transport::{ApiRequest, ApiResponse, MAX_TOKEN_BODY, Transport};
 use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -23,32 +22,40 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBi
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
 ///
-/// One request for each call, in one fixed style of client authentication: a code or refresh token works once, and a
-/// second attempt would hide the first one's error.
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "a provider outside this crate fills it in, and a new member must be noticed"
-)]
+/// One request for each call, in one fixed way of client authentication: a code or refresh token works once, and a second
+/// attempt would hide the first one's error.
+///
+/// ```
+/// use codehost_oauth::error::{Error, TokenError};
+/// use codehost_oauth::provider::{TokenEndpoint, TokenRefusal};
+/// use codehost_oauth::{transport::Network, BaseUrl};
+///
+/// fn refused(_: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
+///     let cause = match refusal.error {
+///         "invalid_client" => TokenError::ClientRejected { setup_link: None },
+///         "invalid_grant" => TokenError::CodeRejected,
+///         _ => TokenError::Refused,
+///     };
+///     Error::Token { cause, response: refusal.summary() }
+/// }
+///
+/// let base_url = BaseUrl::parse("https://code.example.com", &Network::public_only())?;
+/// let uri = base_url.endpoint(&["oauth", "token"]);
+/// let endpoint = TokenEndpoint::new(&base_url, &uri, refused).basic();
+/// assert!(format!("{endpoint:?}").contains("https://code.example.com/oauth/token"));
+/// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+/// ```
+#[must_use]
 pub struct TokenEndpoint<'a> {
-    /// Where the secrets belong.
-    pub base_url: &'a BaseUrl,
-    /// The endpoint.
-    pub uri: &'a Uri,
-    /// How the client says who it is.
-    pub authentication: ClientAuthentication,
-    /// Reads the platform's refusals.
-    pub refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
+    base_url: &'a BaseUrl,
+    uri: &'a Uri,
+    refused: Refused,
+    is_basic: bool,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    refresh_callback: Option<&'a CallbackUrl>,
 }
 
-/// Where the client id and secret stand in a token request (RFC 6749 section 2.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientAuthentication {
-    /// In the form.
-    Body,
-    /// In the `Authorization` header, both form-encoded first.
-    Basic,
-}
+type Refused = fn(&BaseUrl, &TokenRefusal<'_>) -> Error;
 
 /// Which grant was refused: the same code can mean different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +100,31 @@ impl fmt::Debug for TokenRefusal<'_> {
     }
 }
 
-impl TokenEndpoint<'_> {
+impl<'a> TokenEndpoint<'a> {
+    /// The endpoint at `uri`, for the secrets of `base_url`. Client id and secret go into the form (RFC 6749 section 2.3.1).
+    ///
+    /// `refused` reads the platform's refusals: responses with an error status, and those with status 200 and a member
+    /// `error`, as GitHub sends them.
+    pub fn new(base_url: &'a BaseUrl, uri: &'a Uri, refused: Refused) -> Self {
+        Self { base_url, uri, refused, is_basic: false, headers: Vec::new(), refresh_callback: None }
+    }
+
+    /// Sends client id and secret by HTTP Basic instead.
+    pub fn basic(self) -> Self {
+        Self { is_basic: true, ..self }
+    }
+
+    /// Sends another header with each request, in place of the usual one with this name.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sends `redirect_uri` at a refresh too. RFC 6749 section 6 does not have it; Bitbucket Data Center wants it.
+    pub fn redirect_uri_at_refresh(self, callback_url: &'a CallbackUrl) -> Self {
+        Self { refresh_callback: Some(callback_url), ..self }
+    }
+
     /// Exchanges a code for tokens.
     ///
     /// # Errors
@@ -108,7 +139,7 @@ impl TokenEndpoint<'_> {
         let binding = grant.binding_for(self.base_url)?.clone();
         let callback_url = grant.callback_url.as_str();
         let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
-        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let response = request.send(http).await?;
         let reading = self.reading(Grant::AuthorizationCode);
         let tokens = reading.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
         // Whoever wants another scheme than Bearer (RFC 6750) cannot be asked about the user.
@@ -129,9 +160,10 @@ impl TokenEndpoint<'_> {
         client: &ClientCredentials,
         token: &RefreshToken,
     ) -> Result<TokenSet, Error> {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
+        fields.extend(self.refresh_callback.map(|callback_url| ("redirect_uri", callback_url.as_str())));
         let request = self.request(client, &fields)?;
-        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let response = request.send(http).await?;
         let reading = self.reading(Grant::RefreshToken);
         let mut tokens = reading.read(&response, None, |members| tokens(members, token.binding()))?;
         if tokens.refresh_token.is_none() {
@@ -140,9 +172,14 @@ impl TokenEndpoint<'_> {
         Ok(tokens)
     }
 
-    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
-    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
-    pub(crate) async fn probe(
+    /// Asks whether client id and secret are accepted, by a made-up code: the error says what the platform refuses. Tokens, if
+    /// there are any in the response, are dropped unread. [`credentials`](crate::check::credentials) turns the result into
+    /// findings.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange). An error is the usual case: no code host should give tokens for a made-up code.
+    pub async fn probe(
         self,
         http: &dyn Transport,
         client: &ClientCredentials,
@@ -151,7 +188,7 @@ impl TokenEndpoint<'_> {
         let [code, verifier] = Secret::random()?;
         let callback_url = callback_url.as_str();
         let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
-        let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
+        let response = request.send(http).await?;
         self.reading(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
     }
 
@@ -161,7 +198,7 @@ impl TokenEndpoint<'_> {
         code: &str,
         verifier: &str,
         callback_url: &str,
-    ) -> Result<http::Request<Vec<u8>>, Error> {
+    ) -> Result<ApiRequest, Error> {
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -171,22 +208,17 @@ impl TokenEndpoint<'_> {
         self.request(client, &fields)
     }
 
-    fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, Error> {
-        let (id, secret) = (client.client_id(), client.secret_for(self.base_url)?);
-        match self.authentication {
-            ClientAuthentication::Body => {
-                let credentials = [("client_id", id), ("client_secret", secret)];
-                Ok(form_request(self.uri, &[fields, &credentials].concat()))
-            }
-            ClientAuthentication::Basic => {
-                let mut request = form_request(self.uri, fields);
-                let basic = basic(id, secret);
-                let mut header = HeaderValue::try_from(basic.expose()).map_err(|_| TransportError::Protocol)?;
-                header.set_sensitive(true);
-                request.headers_mut().append(AUTHORIZATION, header);
-                Ok(request)
-            }
-        }
+    fn request(&self, client: &ClientCredentials, fields: &[(&str, &str)]) -> Result<ApiRequest, Error> {
+        let request = ApiRequest::post(self.uri).max_body(MAX_TOKEN_BODY);
+        let request = if self.is_basic {
+            request.form(fields).basic(client, self.base_url)?
+        } else {
+            let credentials =
+                [("client_id", client.client_id()), ("client_secret", client.secret_for(self.base_url)?)];
+            request.form(&[fields, &credentials].concat())
+        };
+        let headers = self.headers.iter().cloned();
+        Ok(headers.fold(request, |request, (name, value)| request.header(name, value)))
     }
 
     fn reading(&self, grant: Grant) -> Reading<'_> {
@@ -197,7 +229,7 @@ impl TokenEndpoint<'_> {
 /// What it takes to read a response of the token endpoint.
 struct Reading<'a> {
     base_url: &'a BaseUrl,
-    refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
+    refused: Refused,
     grant: Grant,
 }
 
@@ -233,7 +265,7 @@ impl fmt::Debug for TokenEndpoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEndpoint")
             .field("uri", &self.uri)
-            .field("authentication", &self.authentication)
+            .field("is_basic", &self.is_basic)
             .finish_non_exhaustive()
     }
 }
@@ -255,46 +287,14 @@ pub(crate) fn challenge(verifier: &Secret) -> String {
 /// Ten years: no platform means more, and every sum of it and a time of today exists.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// A `POST` of a form that asks for JSON.
-pub(crate) fn form_request(uri: &Uri, fields: &[(&str, &str)]) -> http::Request<Vec<u8>> {
-    // Room for all of it, so that nothing moves and leaves a copy of a secret behind: a byte becomes three at most, and
-    // each field has two signs.
-    let lengths = fields.iter().flat_map(|(name, value)| [name.len(), value.len(), 2]);
-    let room = lengths.fold(0, usize::saturating_add).saturating_mul(3);
-    let form = form_urlencoded::Serializer::new(String::with_capacity(room)).extend_pairs(fields).finish();
-    let mut request = http::Request::new(form.into_bytes());
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = uri.clone();
-    let headers = request.headers_mut();
-    headers.append(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.append(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    request
-}
-
-/// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
-fn basic(id: &str, secret: &str) -> Secret {
-    // Room for all of it, so that nothing moves and leaves a copy behind that is not wiped.
-    let room = id.len().saturating_add(secret.len()).saturating_add(1).saturating_mul(3);
-    let mut pair = Zeroizing::new(String::with_capacity(room));
-    pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
-    pair.push(':');
-    pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
-    let length = base64::encoded_len(pair.len(), true).unwrap_or_default();
-    let mut text = String::with_capacity(BASIC.len().saturating_add(length));
-    text.push_str(BASIC);
-    STANDARD.encode_string(pair.as_bytes(), &mut text);
-    Secret::untrusted(text)
-}
-
-const BASIC: &str = "Basic ";
-
 /// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be right:
 /// what cannot be read of the rest is left out.
 fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'static str> {
     let access_token = members.text("access_token").and_then(|text| AccessToken::new(text, binding));
     let mut tokens = TokenSet::new(access_token.ok_or("access_token")?);
     tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, binding));
-    tokens.expires_in = lifetime(members);
+    tokens.expires_in = lifetime(members, "expires_in");
+    tokens.refresh_expires_in = lifetime(members, "refresh_token_expires_in");
     let is_whole;
     (tokens.scopes, is_whole) = scopes(members);
     let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
@@ -331,12 +331,12 @@ fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
     (None, is_whole)
 }
 
-/// How long the access token lives: a number of seconds, also as a text, up to ten years. Anything else is
+/// How long a token lives: a number of seconds, also as a text, up to ten years. Anything else is
 /// unknown, and then the token is used until the API refuses it.
-fn lifetime(members: &Members<'_>) -> Option<Duration> {
+fn lifetime(members: &Members<'_>, name: &'static str) -> Option<Duration> {
     let digits = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
-    let as_text = || members.text("expires_in").map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();
-    let seconds: f64 = members.read("expires_in").or_else(as_text)?;
+    let as_text = || members.text(name).map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();
+    let seconds: f64 = members.read(name).or_else(as_text)?;
     // A cast from a float saturates.
     (seconds.is_finite() && seconds >= 1.0).then(|| Duration::from_secs(seconds as u64).min(MAX_LIFETIME))
 }

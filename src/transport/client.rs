@@ -18,6 +18,7 @@ use super::connect::Connector;
 use super::place::Place;
 use super::pool::{Connection, Outgoing, Pool};
 use super::resolve::{Lookups, Resolve, System};
+use super::request::DEFAULT_USER_AGENT;
 use super::{RequestLimits, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::values::network::Network;
@@ -70,7 +71,7 @@ impl HttpClient {
             network,
             connect_timeout: CONNECT_TIMEOUT,
             timeout: Some(TOTAL_TIMEOUT),
-            user_agent: HeaderValue::from_static(concat!("codehost-oauth/", env!("CARGO_PKG_VERSION"))),
+            user_agent: HeaderValue::from_static(DEFAULT_USER_AGENT),
             certificates: Vec::new(),
             resolver: Arc::new(System),
             max_in_flight: MAX_IN_FLIGHT,
@@ -170,8 +171,8 @@ impl HttpClient {
         let headers = outgoing.headers_mut();
         headers.insert(HOST, place.host_header()?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if !headers.contains_key(USER_AGENT) {
-            headers.append(USER_AGENT, self.shared.user_agent.clone());
+        if headers.get(USER_AGENT).is_none_or(|named| named == DEFAULT_USER_AGENT) {
+            headers.insert(USER_AGENT, self.shared.user_agent.clone());
         }
         Ok(outgoing)
     }

@@ -14,6 +14,7 @@ mod place;
 mod pool;
 #[cfg(feature = "http-client")]
 mod resolve;
+pub(crate) mod request;
 pub(crate) mod response;
 #[cfg(feature = "http-client")]
 mod tls;
@@ -34,6 +35,7 @@ pub use self::limits::RequestLimits;
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
+pub(crate) use self::request::ApiRequest;
 pub(crate) use self::response::{ApiResponse, MAX_TOKEN_BODY};
 pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 

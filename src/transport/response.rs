@@ -1,21 +1,19 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
-use http::{HeaderValue, StatusCode, Uri};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::Transport;
-use crate::error::{ConfigError, Error, MAX_RETRY_AFTER, ResponseError, ResponseSummary};
+use crate::error::{Error, MAX_RETRY_AFTER, ResponseError, ResponseSummary};
 use crate::util::json;
-use crate::values::base_url::BaseUrl;
-use crate::values::token::AccessToken;
 
-/// A response of which everything is settled that means the same at every code host: it is no redirect, no web page, no
-/// rate limit, no outage, and its body is JSON, whatever media type it was given. What is left is the platform's to read.
+/// A response that is the platform's to read, from [`ApiRequest::send`](super::ApiRequest::send). Redirects, web pages, rate
+/// limits and outages are errors already, since they mean the same at every code host. The body of a success is JSON, whatever
+/// its media type, or empty.
 pub struct ApiResponse {
     parts: http::response::Parts,
     /// Wiped when the response is dropped: it may hold tokens.
@@ -23,36 +21,6 @@ pub struct ApiResponse {
 }
 
 impl ApiResponse {
-    /// Sends a request and settles what comes back.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Transport`] if nothing came, [`Error::Response`] if what came is no platform's response.
-    pub async fn fetch(http: &dyn Transport, request: http::Request<Vec<u8>>, max_body: usize) -> Result<Self, Error> {
-        Self::settle(http.send(request, max_body).await?)
-    }
-
-    /// Asks the API as the user: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
-    /// section 2.1).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Self::fetch); [`ConfigError::OtherInstance`] if the token belongs to another base URL.
-    pub async fn get(http: &dyn Transport, uri: &Uri, token: &AccessToken, base_url: &BaseUrl) -> Result<Self, Error> {
-        let mut request = get(uri);
-        request.headers_mut().append(AUTHORIZATION, bearer(token, base_url)?);
-        Self::fetch(http, request, MAX_API_BODY).await
-    }
-
-    /// Asks for what anybody may see: `GET`, without any secret.
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Self::fetch).
-    pub async fn get_public(http: &dyn Transport, uri: &Uri) -> Result<Self, Error> {
-        Self::fetch(http, get(uri), MAX_API_BODY).await
-    }
-
     /// A header's value, if it is there once and visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.parts.headers.get_all(name).iter();
@@ -106,7 +74,8 @@ impl ApiResponse {
         ResponseSummary::new(&self.parts)
     }
 
-    fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
+    /// Returns a response that is the platform's to read.
+    pub(super) fn sorted(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
         let (status, is_empty) = (parts.status, body.is_empty());
         let (text, is_text) = match status.is_success() {
@@ -125,11 +94,10 @@ impl ApiResponse {
             ResponseError::RateLimited { retry_after: response.retry_after() }
         } else if status.is_server_error() {
             ResponseError::Unavailable { retry_after: response.retry_after() }
-        } else if media == Media::Html && !(status.is_client_error() && is_empty || response.is_good_json()) {
+        } else if media == Media::Html && !response.is_good_json() && !(is_empty && status != StatusCode::OK) {
             ResponseError::Html
-        } else if status.is_success() && status != StatusCode::OK && is_empty {
-            ResponseError::Status
-        } else if media != Media::Json && (status.is_success() || is_other_login) && !json::is_json(&response.text) {
+        } else if media != Media::Json
+            && (status.is_success() && !is_empty || is_other_login) && !json::is_json(&response.text) {
             ResponseError::NotJson
         } else if !is_text && !json::is_json(&response.text) {
             ResponseError::Malformed { field: "body" }
@@ -153,7 +121,7 @@ impl ApiResponse {
             if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|html| essence.eq_ignore_ascii_case(html)) {
                 return Media::Html;
             }
-            let is_json = essence.eq_ignore_ascii_case(b"application/json") && found != Some(Media::Other);
+            let is_json = is_json(essence) && found != Some(Media::Other);
             found = Some(if is_json { Media::Json } else { Media::Other });
         }
         found.unwrap_or(Media::Other)
@@ -195,25 +163,6 @@ impl ApiResponse {
     }
 }
 
-fn get(uri: &Uri) -> http::Request<Vec<u8>> {
-    let mut request = http::Request::new(Vec::new());
-    *request.uri_mut() = uri.clone();
-    request.headers_mut().append(ACCEPT, HeaderValue::from_static("application/json"));
-    request
-}
-
-fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error> {
-    let token = token.expose_for(base_url)?;
-    let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
-    bearer.push_str(BEARER);
-    bearer.push_str(token);
-    // The header takes the text itself: there is no second copy to wipe.
-    let authorization = HeaderValue::try_from(bearer);
-    let mut authorization = authorization.map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
-    authorization.set_sensitive(true);
-    Ok(authorization)
-}
-
 /// The status only.
 impl fmt::Debug for ApiResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,10 +170,8 @@ impl fmt::Debug for ApiResponse {
     }
 }
 
-/// The largest answer of a token endpoint, in bytes.
+/// The largest response of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
-const BEARER: &str = "Bearer ";
-const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 
@@ -252,6 +199,12 @@ const CHALLENGE_MARKS: [&str; 20] = [
     "enable javascript and cookies to continue",
     "verify you are human",
 ];
+
+/// `application/json`, or a type of its own with the suffix `+json` (RFC 6839 section 3.1).
+fn is_json(essence: &[u8]) -> bool {
+    let essence = essence.to_ascii_lowercase();
+    essence == b"application/json" || essence.starts_with(b"application/") && essence.ends_with(b"+json")
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {

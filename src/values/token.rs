@@ -8,7 +8,8 @@ use crate::values::integration_id::IntegrationId;
 use crate::values::scope::Scopes;
 use crate::values::secret::Secret;
 
-/// The OAuth application's client id and secret, tied to the base URL that they were created at.
+/// The OAuth application's client id and secret, tied to the base URL that they were created at, and to the API URL of that
+/// code host, where it has another server for its API.
 ///
 /// GitLab calls them Application ID and Secret; Bitbucket calls them Client ID and Secret, or Key and Secret. There is
 /// no way to move them to another base URL: whoever changes the URL enters the secret again.
@@ -25,6 +26,7 @@ use crate::values::secret::Secret;
 #[derive(Debug)]
 pub struct ClientCredentials {
     base_url: BaseUrl,
+    api_url: BaseUrl,
     client_id: Box<str>,
     client_secret: Secret,
 }
@@ -47,7 +49,14 @@ impl ClientCredentials {
             return Err(ConfigError::ClientSecret(fault));
         }
         let client_secret = Secret::untrusted(client_secret.to_owned());
-        Ok(Self { base_url: base_url.clone(), client_id: client_id.into(), client_secret })
+        let (base_url, api_url) = (base_url.clone(), base_url.clone());
+        Ok(Self { base_url, api_url, client_id: client_id.into(), client_secret })
+    }
+
+    /// Allows the secret for the API URL of the same code host too: [`OAuthProvider::api_url`](crate::OAuthProvider::api_url).
+    #[must_use]
+    pub fn with_api_url(self, api_url: &BaseUrl) -> Self {
+        Self { api_url: api_url.clone(), ..self }
     }
 
     /// The client id; it is not secret.
@@ -55,13 +64,13 @@ impl ClientCredentials {
         &self.client_id
     }
 
-    /// The secret, for the one place that it may be sent to.
+    /// The secret, for the base URL or the API URL that it may be sent to.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OtherInstance`] if the credentials were created at another base URL.
-    pub fn secret_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
-        if self.base_url == *base_url {
+    /// [`ConfigError::OtherInstance`] for every other URL.
+    pub fn secret_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
+        if [&self.base_url, &self.api_url].contains(&url) {
             Ok(self.client_secret.expose())
         } else {
             Err(ConfigError::OtherInstance { what: "client credentials" })
@@ -69,7 +78,8 @@ impl ClientCredentials {
     }
 }
 
-/// Whose tokens these are: one integration, at one base URL. A token is never sent anywhere else.
+/// Whose tokens these are: one integration, at one base URL, and at the API URL of the same code host. A token is never sent
+/// anywhere else. Two bindings are equal if integration and base URL are: the API URL is a setting of the app.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, TokenBinding};
@@ -81,25 +91,52 @@ impl ClientCredentials {
 /// assert!(token.expose_for(&there).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenBinding(Arc<(IntegrationId, BaseUrl)>);
+#[derive(Clone, Debug)]
+pub struct TokenBinding(Arc<Binding>);
+
+#[derive(Clone, Debug)]
+struct Binding {
+    integration: IntegrationId,
+    base_url: BaseUrl,
+    api_url: BaseUrl,
+}
 
 impl TokenBinding {
     /// The tokens of `integration` at `base_url`.
     pub fn new(integration: IntegrationId, base_url: BaseUrl) -> Self {
-        Self(Arc::new((integration, base_url)))
+        let api_url = base_url.clone();
+        Self(Arc::new(Binding { integration, base_url, api_url }))
+    }
+
+    /// The same where the code host has its API at another URL: [`OAuthProvider::api_url`](crate::OAuthProvider::api_url).
+    #[must_use]
+    pub fn with_api_url(self, api_url: &BaseUrl) -> Self {
+        Self(Arc::new(Binding { api_url: api_url.clone(), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The integration.
     pub fn integration(&self) -> &IntegrationId {
-        &self.0.0
+        &self.0.integration
     }
 
     /// The base URL.
     pub fn base_url(&self) -> &BaseUrl {
-        &self.0.1
+        &self.0.base_url
+    }
+
+    /// The URL of the API: the base URL, unless the code host has another server for it.
+    pub fn api_url(&self) -> &BaseUrl {
+        &self.0.api_url
     }
 }
+
+impl PartialEq for TokenBinding {
+    fn eq(&self, other: &Self) -> bool {
+        self.integration() == other.integration() && self.base_url() == other.base_url()
+    }
+}
+
+impl Eq for TokenBinding {}
 
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -122,13 +159,13 @@ macro_rules! token {
                 &self.binding
             }
 
-            /// The token, for the one place that it may be sent to.
+            /// The token, for the base URL or the API URL that it may be sent to.
             ///
             /// # Errors
             ///
-            /// [`ConfigError::OtherInstance`] if it was issued at another base URL.
-            pub fn expose_for(&self, base_url: &BaseUrl) -> Result<&str, ConfigError> {
-                if self.binding.base_url() == base_url {
+            /// [`ConfigError::OtherInstance`] for every other URL.
+            pub fn expose_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
+                if [self.binding.base_url(), self.binding.api_url()].contains(&url) {
                     Ok(self.secret.expose())
                 } else {
                     Err(ConfigError::OtherInstance { what: $what })
@@ -195,6 +232,8 @@ pub struct TokenSet {
     /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years. `None` if the
     /// platform did not say: then use the token until the API answers 401.
     pub expires_in: Option<Duration>,
+    /// How long the refresh token lives if it is not used, counted in the same way. `None` if the platform did not say.
+    pub refresh_expires_in: Option<Duration>,
     /// When the response arrived, by the app's clock.
     pub received_at: SystemTime,
     /// What was odd about the response. Nothing of it keeps the tokens from being used.
@@ -248,6 +287,7 @@ impl TokenSet {
             refresh_token: None,
             scopes: None,
             expires_in: None,
+            refresh_expires_in: None,
             received_at: SystemTime::now(),
             notes: Vec::new(),
         }
@@ -261,6 +301,7 @@ impl TokenSet {
             refresh_token: self.refresh_token.as_ref().map(RefreshToken::duplicate),
             scopes: self.scopes.clone(),
             expires_in: self.expires_in,
+            refresh_expires_in: self.refresh_expires_in,
             received_at: self.received_at,
             notes: self.notes.clone(),
         }
@@ -279,6 +320,7 @@ impl fmt::Debug for TokenSet {
             .field("refresh_token", &self.refresh_token)
             .field("scopes", &self.scopes.as_ref().map(Scopes::len))
             .field("expires_in", &self.expires_in)
+            .field("refresh_expires_in", &self.refresh_expires_in)
             .field("received_at", &self.received_at)
             .finish()
     }

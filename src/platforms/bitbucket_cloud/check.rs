@@ -55,7 +55,7 @@ pub(super) async fn check(
 
 /// Whether the API responds. Without a token it refuses, which is enough.
 async fn api(api_url: &BaseUrl, http: &dyn Transport) -> Result<(), Error> {
-    let response = ApiResponse::get_public(http, &api_url.endpoint(&["2.0", "user"])).await?;
+    let response = ApiRequest::get(&api_url.endpoint(&["2.0", "user"])).send(http).await?;
     if matches!(response.status().as_u16(), 401 | 403) { Ok(()) } else { Err(super::refusal::api(api_url, &response)) }
 }
 

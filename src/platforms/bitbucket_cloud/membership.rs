@@ -20,7 +20,7 @@ pub(super) async fn membership(
     let least = least(group)?;
     let workspace = identifier(group)?;
     let uri = api_url.endpoint(&["2.0", "user", "workspaces", &workspace, "permission"]);
-    let response = ApiResponse::get(http, &uri, token, base_url).await?;
+    let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
         return match refusal::api(base_url, &response) {
             Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {

@@ -163,7 +163,7 @@ impl BitbucketCloud {
         uri: &Uri,
         token: &AccessToken,
     ) -> Result<(Vec<Email>, Next), Error> {
-        let response = ApiResponse::get(http, uri, token, &self.base_url).await?;
+        let response = ApiRequest::get(uri).bearer(token, &self.base_url)?.send(http).await?;
         if !response.status().is_success() {
             return Err(refusal::api(&self.base_url, &response));
         }
@@ -171,7 +171,7 @@ impl BitbucketCloud {
     }
 
     async fn account(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let response = ApiResponse::get(http, &self.endpoints.user, token, &self.base_url).await?;
+        let response = ApiRequest::get(&self.endpoints.user).bearer(token, &self.base_url)?.send(http).await?;
         if !response.status().is_success() {
             return Err(refusal::api(&self.base_url, &response));
         }

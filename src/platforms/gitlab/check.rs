@@ -63,7 +63,7 @@ pub(super) async fn check(
 /// The discovery document of the GitLab, `None` if it publishes none. If there is no GitLab, the finding that says why.
 async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Discovery>, Finding> {
     let api_url = &gitlab.api_url;
-    let first = match ApiResponse::get_public(http, &discovery(api_url)).await {
+    let first = match ApiRequest::get(&discovery(api_url)).send(http).await {
         Ok(response) => match Discovery::of_gitlab(&response) {
             Some(discovery) => return Ok(Some(discovery)),
             None => seen(&response),
@@ -71,7 +71,7 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
         Err(error) => other(api_url, http, error).await?,
     };
     // The document can be blocked or switched off. The API's refusal also identifies a GitLab.
-    let second = match ApiResponse::get_public(http, &api_url.endpoint(&["api", "v4", "version"])).await {
+    let second = match ApiRequest::get(&api_url.endpoint(&["api", "v4", "version"])).send(http).await {
         Ok(response) if is_gitlab_api(&response) => return Ok(None),
         Ok(_) => None,
         Err(error) => Some(other(api_url, http, error).await?),
@@ -80,7 +80,7 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
         return Err(tls_port(api_url));
     }
     for candidate in candidates(api_url) {
-        let response = ApiResponse::get_public(http, &discovery(&candidate)).await;
+        let response = ApiRequest::get(&discovery(&candidate)).send(http).await;
         if response.is_ok_and(|response| Discovery::of_gitlab(&response).is_some()) {
             let message = format!("There is no GitLab at {api_url}, but there is one at {candidate}.");
             let fix = format!("Enter {candidate} as the base URL.");
@@ -152,7 +152,7 @@ async fn speaks_tls(api_url: &BaseUrl, http: &dyn Transport) -> bool {
         return false;
     }
     let Ok(uri) = Uri::try_from(url.as_str()) else { return false };
-    match ApiResponse::get_public(http, &uri).await {
+    match ApiRequest::get(&uri).send(http).await {
         Ok(_) | Err(Error::Response { .. }) => true,
         Err(Error::Transport(cause)) => cause.is_certificate(),
         Err(_) => false,

@@ -36,13 +36,13 @@ async fn ask(
     group: &str,
     least: u64,
 ) -> Result<Membership, Error> {
-    let response = ApiResponse::get(http, &api_url.endpoint(&["api", "v4", "user"]), token, base_url).await?;
+    let response = ApiRequest::get(&api_url.endpoint(&["api", "v4", "user"])).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
         return Err(refusal::api(base_url, &response));
     }
     let id = user::parse_id(&response)?;
     let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
-    let response = ApiResponse::get(http, &uri, token, base_url).await?;
+    let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
         // `message` is for a group that the user cannot see or is not in. For an unknown endpoint the member is `error`.
         let no_such_member = response.status() == http::StatusCode::NOT_FOUND

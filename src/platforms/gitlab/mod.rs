@@ -219,7 +219,7 @@ impl OAuthProvider for GitLab {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let response = ApiResponse::get(http, &self.endpoints().user, token, &self.base_url).await?;
+        let response = ApiRequest::get(&self.endpoints().user).bearer(token, &self.base_url)?.send(http).await?;
         if !response.status().is_success() {
             return Err(refusal::api(&self.base_url, &response));
         }

@@ -257,13 +257,13 @@ impl OAuthProvider for FaultyProvider {
         }
         let uri = url.as_str().parse().unwrap();
         if matches!(self.1, Mistake::TokenInUrl | Mistake::AsksAnotherServer) {
-            let response = ApiResponse::get(http, &uri, token, self.base_url()).await?;
+            let response = ApiRequest::get(&uri).bearer(token, self.base_url())?.send(http).await?;
             let UserResponse { id } = response.json()?;
             let id = id.ok_or_else(|| response.malformed("id"))?;
             return Ok(User::new(AccountKey::new(token.binding().integration().clone(), "gitlab", id.to_string())));
         }
         if self.makes(Mistake::RepeatsTheResponse) {
-            let response = ApiResponse::get(http, &uri, token, self.base_url()).await?;
+            let response = ApiRequest::get(&uri).bearer(token, self.base_url())?.send(http).await?;
             let text: Result<serde_json::Value, _> = serde_json::from_str(response.text());
             if let Ok(serde_json::Value::String(text)) = text {
                 let cause = ApiError::ScopeMissing { missing: vec![text], setup_link: None };
