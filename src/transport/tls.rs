@@ -130,8 +130,8 @@ mod library {
     }
 
     /// The operating system's verifier, and the self-signed certificates in `added`. The verifier does not accept a certificate
-    /// of an authority as that of a server, but `openssl req -x509` makes certificates that are both. Such a certificate is
-    /// trusted for its names and dates if it was added.
+    /// of an authority as that of a server, but `openssl req -x509` makes certificates that are both. If one of them
+    /// was added, it is trusted for its names and dates.
     #[derive(Debug)]
     struct SystemOrAdded {
         verifier: Verifier,

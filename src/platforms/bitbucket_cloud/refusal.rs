@@ -81,8 +81,8 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
 }
 
 /// Whether a 403 means that the user is not in the workspace. It can also mean that the workspace has a condition that this
-/// login does not meet, such as two-step verification or an allowed network; that is not an answer to the question. By the
-/// API's description, a 403 without text means that the user is not in the workspace.
+/// login does not meet, such as two-step verification or an allowed network; that does not show whether the user is a
+/// member. By the API's description, a 403 without text means that the user is not in the workspace.
 pub(super) fn means_not_a_member(response: &ApiResponse) -> bool {
     let error = response.refusal::<Refusal>().error.unwrap_or_default();
     let lower_case =
@@ -92,13 +92,15 @@ pub(super) fn means_not_a_member(response: &ApiResponse) -> bool {
     text.trim().is_empty() || (has_any(&NO_ACCESS) && !has_any(&CONDITIONS))
 }
 
-/// Parts of texts that deny access, in lower case. Bitbucket does not document its texts, so these are several possible
-/// wordings. A text with none of them is an error, never a result.
+/// Parts of texts that deny access, in lower case. The texts of this endpoint are not documented, so these are several wordings.
+/// A text with none of them is an error, never a result.
 const NO_ACCESS: [&str; 5] = ["no access", "not have access", "not a member", "access denied", "not have permission"];
 
-/// Parts of texts about a condition of the workspace, in lower case: the names of the conditions that an administrator can set
-/// (two-step verification, allowed IP addresses, single sign-on), other words for them, and a suspended workspace. If one
-/// matches without need, the result is an error, and the administrator sees Bitbucket's text.
+/// Parts of texts about a condition of the workspace, in lower case: two-step verification, allowed IP addresses, single sign-on,
+/// a suspended workspace, and other words for them. If one matches by mistake, the result is an error, never a membership.
+///
+/// Source: support.atlassian.com, "Error 403 when performing Git operations", for texts such as "an admin must whitelist your
+/// IP" and "enable two-step authentication". The other words are a precaution.
 const CONDITIONS: [&str; 21] = [
     "two-step",
     "two step",

@@ -119,7 +119,7 @@ impl GitLab {
         TokenEndpoint {
             base_url: &self.base_url,
             uri: &self.endpoints().token,
-            // In the form only: Doorkeeper, GitLab's OAuth library, refuses both at once since 5.9.5, and does not form-decode Basic.
+            // Doorkeeper, GitLab's OAuth library, accepts only one of the two since 5.9.5, and does not form-decode Basic.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
         }

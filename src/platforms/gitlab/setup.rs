@@ -86,8 +86,7 @@ fn steps(owner: &AppOwner) -> Vec<String> {
     let open = match owner {
         AppOwner::Group(_) => "Open the group's page, and choose \"Add new application\".",
         AppOwner::Instance | AppOwner::User => {
-            "Open the first page that your account may open, and choose \"Add new application\" if there is such a \
-             button."
+            "Open the first page that your account may open. If it has a button \"Add new application\", choose it."
         }
     };
     [

@@ -81,7 +81,7 @@ impl Finding {
     pub fn from_error(error: &Error) -> Self {
         let mut message = sentence(&error.to_string(), error.summary());
         if let Some(note) = error.operator_note() {
-            // Such a finding is about the network, and only the full report shows its message.
+            // This finding is about the network, and only the full report shows its message.
             message = format!("{message} {note}.");
         }
         let finding = if may_succeed_later(error) {
