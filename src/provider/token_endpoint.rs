@@ -23,47 +23,47 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBi
 
 /// A platform's token endpoint: what a provider needs to exchange codes and to refresh tokens.
 ///
-/// One request for each call, in one fixed style of client authentication: a code or refresh token works once, and a
-/// second attempt would hide the first one's error.
+/// Each call sends one request, with one fixed method of client authentication: a code or refresh token works once, and a
+/// second attempt would hide the error of the first.
 #[allow(
     clippy::exhaustive_structs,
     reason = "a provider outside this crate fills it in, and a new member must be noticed"
 )]
 pub struct TokenEndpoint<'a> {
-    /// Where the secrets belong.
+    /// The base URL that the secrets are bound to.
     pub base_url: &'a BaseUrl,
-    /// The endpoint.
+    /// The URI of the endpoint.
     pub uri: &'a Uri,
-    /// How the client says who it is.
+    /// How the client authenticates.
     pub authentication: ClientAuthentication,
-    /// Reads the platform's refusals.
+    /// Turns a refusal of the platform into an error.
     pub refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
 }
 
-/// Where the client id and secret stand in a token request (RFC 6749 section 2.3.1).
+/// Where a token request has the client id and the client secret (RFC 6749 section 2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientAuthentication {
-    /// In the form.
+    /// In the form that is the request's body.
     Body,
     /// In the `Authorization` header, both form-encoded first.
     Basic,
 }
 
-/// Which grant was refused: the same code can mean different things.
+/// The grant that was refused: the same error code can have another meaning for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Grant {
-    /// A code was to be exchanged.
+    /// The exchange of an authorization code.
     AuthorizationCode,
-    /// Tokens were to be renewed.
+    /// The renewal of tokens.
     RefreshToken,
 }
 
 /// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
 #[non_exhaustive]
 pub struct TokenRefusal<'a> {
-    /// Which grant was refused.
+    /// The grant that was refused.
     pub grant: Grant,
     /// `error`, empty if there was none.
     pub error: &'a str,
@@ -76,14 +76,18 @@ pub struct TokenRefusal<'a> {
 }
 
 impl TokenRefusal<'_> {
-    /// The response with what it said, to put into an error.
+    /// The response with `error` and `error_description`, to put into an error.
     pub fn summary(&self) -> Box<ResponseSummary> {
-        let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-        Box::new(self.response.summary().with_error(said(self.error).as_deref(), said(self.description).as_deref()))
+        let non_empty = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+        Box::new(
+            self.response
+                .summary()
+                .with_error(non_empty(self.error).as_deref(), non_empty(self.description).as_deref()),
+        )
     }
 }
 
-/// The grant and the status: the code host wrote the rest.
+/// Only the grant and the status: the rest is text from the code host.
 impl fmt::Debug for TokenRefusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenRefusal")
@@ -98,7 +102,7 @@ impl TokenEndpoint<'_> {
     ///
     /// # Errors
     ///
-    /// What `refused` makes of a refusal; [`Error::Transport`] and [`Error::Response`] as for every call.
+    /// The error that `refused` returns for a refusal; [`Error::Transport`] and [`Error::Response`] as for every call.
     pub async fn exchange(
         self,
         http: &dyn Transport,
@@ -109,16 +113,16 @@ impl TokenEndpoint<'_> {
         let callback_url = grant.callback_url.as_str();
         let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
         let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
-        let reading = self.reading(Grant::AuthorizationCode);
-        let tokens = reading.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
-        // Whoever wants another scheme than Bearer (RFC 6750) cannot be asked about the user.
+        let reader = self.reader(Grant::AuthorizationCode);
+        let tokens = reader.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
+        // The API is called with a Bearer token (RFC 6750), so the user could not be looked up with another type.
         if tokens.notes.contains(&TokenNote::NotBearer) { Err(response.malformed("token_type")) } else { Ok(tokens) }
     }
 
-    /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
+    /// Renews tokens. If the response has no refresh token, because the platform does not rotate them, the old one is kept.
     ///
-    /// The old tokens are used up by now, so a response with an access token is good, whatever else is odd about it:
-    /// [`TokenSet::notes`] tells.
+    /// The old tokens may not work any more, so every response with an access token is accepted. [`TokenSet::notes`] says what
+    /// is wrong with the rest of it.
     ///
     /// # Errors
     ///
@@ -132,16 +136,16 @@ impl TokenEndpoint<'_> {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token.expose_for(self.base_url)?)];
         let request = self.request(client, &fields)?;
         let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
-        let reading = self.reading(Grant::RefreshToken);
-        let mut tokens = reading.read(&response, None, |members| tokens(members, token.binding()))?;
+        let reader = self.reader(Grant::RefreshToken);
+        let mut tokens = reader.read(&response, None, |members| tokens(members, token.binding()))?;
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = Some(token.duplicate());
         }
         Ok(tokens)
     }
 
-    /// Asks whether the client id and secret are accepted, with a code that was made up: the error tells. What is wrong
-    /// with the code is no more than that, and tokens, if any came, are dropped unseen.
+    /// Sends a made-up code, to find out from the error whether the client id and secret are accepted. If the response has
+    /// tokens, they are dropped without being read.
     pub(crate) async fn probe(
         self,
         http: &dyn Transport,
@@ -152,7 +156,7 @@ impl TokenEndpoint<'_> {
         let callback_url = callback_url.as_str();
         let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
         let response = ApiResponse::fetch(http, request, MAX_TOKEN_BODY).await?;
-        self.reading(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
+        self.reader(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
     }
 
     fn exchange_request(
@@ -189,20 +193,20 @@ impl TokenEndpoint<'_> {
         }
     }
 
-    fn reading(&self, grant: Grant) -> Reading<'_> {
-        Reading { base_url: self.base_url, refused: self.refused, grant }
+    fn reader(&self, grant: Grant) -> ResponseReader<'_> {
+        ResponseReader { base_url: self.base_url, refused: self.refused, grant }
     }
 }
 
-/// What it takes to read a response of the token endpoint.
-struct Reading<'a> {
+/// Reads a response of the token endpoint.
+struct ResponseReader<'a> {
     base_url: &'a BaseUrl,
     refused: fn(&BaseUrl, &TokenRefusal<'_>) -> Error,
     grant: Grant,
 }
 
-impl Reading<'_> {
-    /// Takes what `take` finds in a good response. It names the member that is wrong.
+impl ResponseReader<'_> {
+    /// Returns what `take` reads from a successful response. The error of `take` is the name of the wrong member.
     fn read<T>(
         self,
         response: &ApiResponse,
@@ -238,7 +242,7 @@ impl fmt::Debug for TokenEndpoint<'_> {
     }
 }
 
-/// An authorization URL with what is new at each login: the state, and the challenge of PKCE by S256 (RFC 7636 section 4.3).
+/// Appends what is new at each login: the state, and the PKCE challenge with S256 (RFC 7636 section 4.3).
 pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret) -> AuthorizationUrl {
     url.query_pairs_mut()
         .append_pair("state", state.expose())
@@ -252,16 +256,16 @@ pub(crate) fn challenge(verifier: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
-/// Ten years: no platform means more, and every sum of it and a time of today exists.
+/// Ten years. No platform needs more, and the sum with the current time cannot overflow.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// A `POST` of a form that asks for JSON.
+/// A `POST` of a form. It accepts JSON.
 pub(crate) fn form_request(uri: &Uri, fields: &[(&str, &str)]) -> http::Request<Vec<u8>> {
-    // Room for all of it, so that nothing moves and leaves a copy of a secret behind: a byte becomes three at most, and
-    // each field has two signs.
+    // Enough capacity for the whole form: if the text grew, it could move and leave a copy of a secret in memory. A byte
+    // becomes three at most, and each field has two separators.
     let lengths = fields.iter().flat_map(|(name, value)| [name.len(), value.len(), 2]);
-    let room = lengths.fold(0, usize::saturating_add).saturating_mul(3);
-    let form = form_urlencoded::Serializer::new(String::with_capacity(room)).extend_pairs(fields).finish();
+    let capacity = lengths.fold(0, usize::saturating_add).saturating_mul(3);
+    let form = form_urlencoded::Serializer::new(String::with_capacity(capacity)).extend_pairs(fields).finish();
     let mut request = http::Request::new(form.into_bytes());
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = uri.clone();
@@ -271,11 +275,11 @@ pub(crate) fn form_request(uri: &Uri, fields: &[(&str, &str)]) -> http::Request<
     request
 }
 
-/// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+/// The `Authorization` header of HTTP Basic. Both parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> Secret {
-    // Room for all of it, so that nothing moves and leaves a copy behind that is not wiped.
-    let room = id.len().saturating_add(secret.len()).saturating_add(1).saturating_mul(3);
-    let mut pair = Zeroizing::new(String::with_capacity(room));
+    // Enough capacity for the whole text: if it grew, it could move and leave a copy that is not zeroized.
+    let capacity = id.len().saturating_add(secret.len()).saturating_add(1).saturating_mul(3);
+    let mut pair = Zeroizing::new(String::with_capacity(capacity));
     pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
     pair.push(':');
     pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
@@ -288,51 +292,51 @@ fn basic(id: &str, secret: &str) -> Secret {
 
 const BASIC: &str = "Basic ";
 
-/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be right:
-/// what cannot be read of the rest is left out.
+/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be
+/// valid: other members that cannot be read are left out.
 fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'static str> {
     let access_token = members.text("access_token").and_then(|text| AccessToken::new(text, binding));
     let mut tokens = TokenSet::new(access_token.ok_or("access_token")?);
     tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, binding));
     tokens.expires_in = lifetime(members);
-    let is_whole;
-    (tokens.scopes, is_whole) = scopes(members);
+    let are_scopes_complete;
+    (tokens.scopes, are_scopes_complete) = scopes(members);
     let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
-    for (is_odd, note) in [
+    for (applies, note) in [
         (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
         (members.says("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
-        (!is_whole, TokenNote::Scopes),
+        (!are_scopes_complete, TokenNote::Scopes),
         (members.says("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
     ] {
-        if is_odd {
+        if applies {
             tokens.notes.push(note);
         }
     }
     Ok(tokens)
 }
 
-/// The scopes that were granted, and whether all that the response says of them could be read. GitLab says `scope`,
-/// Bitbucket `scopes` or `scope`; a list is what some servers send.
+/// The granted scopes, and whether all of them could be read. GitLab sends `scope`, Bitbucket `scopes` or `scope`. Some servers
+/// send a list instead of a text.
 fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
-    let mut is_whole = true;
+    let mut is_complete = true;
     for name in ["scope", "scopes"] {
         let text = members
             .text(name)
             .or_else(|| members.texts(name).filter(|names| !names.is_empty()).map(|names| names.join(" ")));
         if let Some(text) = text {
             let (scopes, all) = Scopes::readable(&text);
-            // Nothing at all is a statement, but not where there was something that could not be read.
+            // An empty text means that no scopes were granted. A text in which no scope could be read does not.
             if all || !scopes.is_empty() {
-                return (Some(scopes), is_whole && all);
+                return (Some(scopes), is_complete && all);
             }
         }
-        is_whole &= !members.says(name);
+        is_complete &= !members.says(name);
     }
-    (None, is_whole)
+    (None, is_complete)
 }
 
-/// How long the access token lives: a number of seconds, also as a text, up to ten years. Anything else is
-/// unknown, and then the token is used until the API refuses it.
+/// The lifetime of the access token: a number of seconds, which may be a text, and at most ten years. With any other value it
+/// is unknown, and the token is used until the API refuses it.
 fn lifetime(members: &Members<'_>) -> Option<Duration> {
     let digits = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
     let as_text = || members.text("expires_in").map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();

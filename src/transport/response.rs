@@ -14,26 +14,25 @@ use crate::util::json;
 use crate::values::base_url::BaseUrl;
 use crate::values::token::AccessToken;
 
-/// A response of which everything is settled that means the same at every code host: it is no redirect, no web page, no
-/// rate limit, no outage, and its body is JSON, whatever media type it was given. What is left is the platform's to read.
+/// A response that has passed the checks that are the same for every code host: it is not a redirect, a web page, a rate
+/// limit or an outage, and its body is JSON, whatever its media type is. The provider reads the rest.
 pub struct ApiResponse {
     parts: http::response::Parts,
-    /// Wiped when the response is dropped: it may hold tokens.
+    /// Zeroized when the response is dropped: it may contain tokens.
     text: Zeroizing<String>,
 }
 
 impl ApiResponse {
-    /// Sends a request and settles what comes back.
+    /// Sends a request and checks the response.
     ///
     /// # Errors
     ///
-    /// [`Error::Transport`] if nothing came, [`Error::Response`] if what came is no platform's response.
+    /// [`Error::Transport`] if there is no response, [`Error::Response`] if it does not pass the checks.
     pub async fn fetch(http: &dyn Transport, request: http::Request<Vec<u8>>, max_body: usize) -> Result<Self, Error> {
-        Self::settle(http.send(request, max_body).await?)
+        Self::check(http.send(request, max_body).await?)
     }
 
-    /// Asks the API as the user: `GET`, with the token in the `Authorization` header and nowhere else (RFC 6750
-    /// section 2.1).
+    /// Sends a `GET` to the API as the user. Only the `Authorization` header has the token (RFC 6750 section 2.1).
     ///
     /// # Errors
     ///
@@ -44,7 +43,7 @@ impl ApiResponse {
         Self::fetch(http, request, MAX_API_BODY).await
     }
 
-    /// Asks for what anybody may see: `GET`, without any secret.
+    /// Sends a `GET` without a token or another secret.
     ///
     /// # Errors
     ///
@@ -53,7 +52,7 @@ impl ApiResponse {
         Self::fetch(http, get(uri), MAX_API_BODY).await
     }
 
-    /// A header's value, if it is there once and visible ASCII.
+    /// A header's value, if the response has it exactly once and it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.parts.headers.get_all(name).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -71,42 +70,42 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ResponseError::Malformed`], which names `body`, if it is no `T`: serde's own text would quote what came.
+    /// [`ResponseError::Malformed`] for `body` if it cannot be read as a `T`. Serde's own message would quote the response.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_str(&self.text).map_err(|_| self.malformed("body"))
     }
 
-    /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
+    /// Reads the body of a refusal. If it cannot be read, the result is the default value.
     pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// The body. That of a refusal is empty if it is no text.
+    /// The body. For a refusal it is empty if the body is not UTF-8.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The body, when everything else is read.
+    /// The body, when nothing else of the response is needed.
     pub(crate) fn into_text(mut self) -> Box<str> {
         std::mem::take(&mut *self.text).into_boxed_str()
     }
 
-    /// The error of a response whose member `field` is missing or wrong.
+    /// The error for a response whose member `field` is missing or wrong.
     pub fn malformed(&self, field: &'static str) -> Error {
         self.unusable(ResponseError::Malformed { field })
     }
 
-    /// The error of a response that the platform does not send.
+    /// The error for a response that cannot be used.
     pub fn unusable(&self, cause: ResponseError) -> Error {
         Error::Response { cause, response: Box::new(self.summary()) }
     }
 
-    /// The head of the response, to put into an error.
+    /// The status and some headers, to put into an error.
     pub fn summary(&self) -> ResponseSummary {
         ResponseSummary::new(&self.parts)
     }
 
-    fn settle(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
+    fn check(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
         let (status, is_empty) = (parts.status, body.is_empty());
         let (text, is_text) = match status.is_success() {
@@ -115,8 +114,8 @@ impl ApiResponse {
         };
         let response = Self { parts, text };
         let media = response.media_type();
-        // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
-        let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
+        // If it is not JSON, it is most likely from a proxy with a login of its own, and says nothing about the token.
+        let is_401_with_body = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
             ResponseError::Redirect { to: response.redirect_origin() }
         } else if media != Media::Json && response.is_bot_challenge(media) {
@@ -125,11 +124,11 @@ impl ApiResponse {
             ResponseError::RateLimited { retry_after: response.retry_after() }
         } else if status.is_server_error() {
             ResponseError::Unavailable { retry_after: response.retry_after() }
-        } else if media == Media::Html && !(status.is_client_error() && is_empty || response.is_good_json()) {
+        } else if media == Media::Html && !(status.is_client_error() && is_empty || response.is_json_success()) {
             ResponseError::Html
         } else if status.is_success() && status != StatusCode::OK && is_empty {
             ResponseError::Status
-        } else if media != Media::Json && (status.is_success() || is_other_login) && !json::is_json(&response.text) {
+        } else if media != Media::Json && (status.is_success() || is_401_with_body) && !json::is_json(&response.text) {
             ResponseError::NotJson
         } else if !is_text && !json::is_json(&response.text) {
             ResponseError::Malformed { field: "body" }
@@ -139,12 +138,12 @@ impl ApiResponse {
         Err(response.unusable(cause))
     }
 
-    /// Many servers call everything HTML. Tokens must not get lost over that; a refusal can be asked for again.
-    fn is_good_json(&self) -> bool {
+    /// Many servers label everything as HTML. Tokens must not be lost because of that; a refusal can be requested again.
+    fn is_json_success(&self) -> bool {
         self.parts.status.is_success() && json::is_json(&self.text)
     }
 
-    /// HTML if it is called that anywhere.
+    /// HTML if any value of `Content-Type` says so, JSON if all of them do.
     fn media_type(&self) -> Media {
         let values = self.parts.headers.get_all(CONTENT_TYPE).iter();
         let mut found = None;
@@ -159,7 +158,7 @@ impl ApiResponse {
         found.unwrap_or(Media::Other)
     }
 
-    /// A bot protection says so in a header, or its page, which comes with 403 or 503, has one of the usual marks.
+    /// Whether a bot protection responded: it sends a header, or a page with 403 or 503 that contains one of the usual marks.
     fn is_bot_challenge(&self, media: Media) -> bool {
         if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
             return true;
@@ -172,14 +171,14 @@ impl ApiResponse {
         CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
     }
 
-    /// Scheme, host and port only: path and query may repeat what was sent.
+    /// Scheme, host and port only: path and query may repeat secrets of the request.
     fn redirect_origin(&self) -> Option<String> {
         let target = Url::parse(self.parts.headers.get(LOCATION)?.to_str().ok()?).ok()?;
         let origin = target.origin().ascii_serialization();
         (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
     }
 
-    /// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own clock where it tells it.
+    /// `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's `Date` if there is one.
     fn retry_after(&self) -> Option<Duration> {
         let header = |name: HeaderName| self.parts.headers.get(name)?.to_str().ok().map(str::trim);
         let text = header(RETRY_AFTER)?;
@@ -207,7 +206,7 @@ fn bearer(token: &AccessToken, base_url: &BaseUrl) -> Result<HeaderValue, Error>
     let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
     bearer.push_str(BEARER);
     bearer.push_str(token);
-    // The header takes the text itself: there is no second copy to wipe.
+    // The header takes over the memory of the text, so there is no second copy to zeroize.
     let authorization = HeaderValue::try_from(bearer);
     let mut authorization = authorization.map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
     authorization.set_sensitive(true);
@@ -221,15 +220,16 @@ impl fmt::Debug for ApiResponse {
     }
 }
 
-/// The largest answer of a token endpoint, in bytes.
+/// The largest response of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
 const BEARER: &str = "Bearer ";
+/// The largest response of an API, in bytes.
 const MAX_API_BODY: usize = 512 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 
-/// What stands in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard,
-/// Sucuri, Anubis, and widgets that each of them may use.
+/// Texts in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard, Sucuri,
+/// Anubis, and the captchas that any of them may use.
 const CHALLENGE_MARKS: [&str; 20] = [
     "/cdn-cgi/challenge-platform/",
     "cf-chl-",
