@@ -17,13 +17,13 @@ impl Inner {
     ) -> Result<(), KeeperError> {
         let record = Record::of_login(tokens, integration.scopes())?;
         let sealed = record.seal(&self.ring, connection, integration.client().client_id())?;
-        let mut older = None;
+        let mut stored_before = None;
         // The login that was stored before the first attempt whose result is not known.
         let mut login_before = None;
         let mut delay = FIRST_RETRY_DELAY;
         let mut attempts_left = MAX_ATTEMPTS;
         loop {
-            let written = async {
+            let attempt = async {
                 let stored = with_timeout(self.store.load(connection)).await?;
                 let expected = stored.as_ref().map(|stored| stored.revision);
                 // A record that cannot be opened is replaced: its key may be lost, or the base URL has changed.
@@ -32,7 +32,7 @@ impl Inner {
                 if login == record.login {
                     return Ok(Import::Done);
                 }
-                older = found;
+                stored_before = found;
                 if login_before.is_some_and(|before| login.is_some() && login != before) {
                     return Ok(Import::Replaced);
                 }
@@ -45,20 +45,20 @@ impl Inner {
                     }
                 }
             };
-            let written = written.await;
+            let result = attempt.await;
             self.token_cache.remove(connection);
-            match written {
+            match result {
                 // Another login was imported in the meantime. If this one had been stored, the other has replaced and revoked
                 // it, so it must not be stored again. If it had not, the result is the same.
                 Ok(Import::Replaced) => {
-                    if older.is_some_and(|newer| record.is_replaced_by(&newer)) {
+                    if stored_before.is_some_and(|newer| record.is_replaced_by(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
                     self.refreshes.resume(connection);
-                    if let Some(older) = older.filter(|older| older.is_replaced_by(&record)) {
+                    if let Some(older) = stored_before.filter(|older| older.is_replaced_by(&record)) {
                         // In the background: the import does not depend on the response.
                         tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
                     }
