@@ -72,8 +72,9 @@ impl TokenKeeperBuilder {
         }
     }
 
-    /// How long other nodes must wait after a node has crashed during a refresh: 45 s by default, at least 1 s, at most ten
-    /// minutes. It should be more than twice the transport's time-out. A refresh that takes longer extends its lease.
+    /// How long other nodes must wait after a node has crashed during a refresh: 45 s by default, at least 1 s, at most
+    /// ten minutes. It should be more than twice the transport's time-out. A refresh that takes longer extends its
+    /// lease.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.clamp(Duration::from_secs(1), Duration::from_secs(600));
         self
@@ -86,43 +87,45 @@ impl TokenKeeperBuilder {
         self
     }
 
-    /// How many refreshes of one integration may run in this process at the same time: 4 by default, at least 1, at most 1024.
+    /// How many refreshes of one integration may run in this process at the same time: 4 by default, at least 1, at
+    /// most 1024.
     pub fn in_flight_per_integration(mut self, count: usize) -> Self {
         self.in_flight = count.clamp(1, 1024);
         self
     }
 
-    /// How long an access token that was read, and is not due for renewal, is used again without another read of the store:
-    /// zero by default (the store is always read), at most one minute. Each process caches up to 65,536 access tokens.
+    /// How long an access token that was read, and is not due for renewal, is used again without another read of the
+    /// store: zero by default (the store is always read), at most one minute. Each process caches up to 65,536 access
+    /// tokens.
     ///
-    /// Changes by this process take effect at once. Changes by another node take effect here with this delay: the token of a
-    /// connection that was deleted there is still given out here, and a renewal there may cause a 401 here, which
+    /// Changes by this process take effect at once. Changes by another node take effect here with this delay: the token
+    /// of a connection that was deleted there is still given out here, and a renewal there may cause a 401 here, which
     /// [`with_token`](TokenKeeper::with_token) handles.
     pub fn fresh_for(mut self, freshness: Duration) -> Self {
         self.fresh_for = freshness.min(Duration::from_secs(60));
         self
     }
 
-    /// After each refresh, looks up the user of the new tokens, and does not use tokens of another user: one more round trip
-    /// for each refresh. Off by default.
+    /// After each refresh, looks up the user of the new tokens, and does not use tokens of another user: one more round
+    /// trip for each refresh. Off by default.
     ///
-    /// Defence in depth, against a code host that confuses the tokens of its users. New tokens are stored at once, but given
-    /// out only after the look-up, so they cannot be used while the user endpoint of the API fails.
+    /// Defence in depth, against a code host that confuses the tokens of its users. New tokens are stored at once, but
+    /// given out only after the look-up, so they cannot be used while the user endpoint of the API fails.
     pub fn verify_identity(mut self, verify: bool) -> Self {
         self.verify_identity = verify;
         self
     }
 
     /// Whether a connection needs a new login as soon as its integration requests more scopes than it did at the login:
-    /// [`LoginReason::ScopesMissing`](super::LoginReason::ScopesMissing). On by default. If it is off, such a connection keeps
-    /// its scopes, and the code host refuses API calls that need more.
+    /// [`LoginReason::ScopesMissing`](super::LoginReason::ScopesMissing). On by default. If it is off, such a
+    /// connection keeps its scopes, and the code host refuses API calls that need more.
     pub fn require_scopes(mut self, require: bool) -> Self {
         self.require_scopes = require;
         self
     }
 
-    /// Calls `listener` for each event that an administrator should know of. With the feature `tracing`, each event is also
-    /// logged at `WARN`. It is called during a refresh, so it must not block.
+    /// Calls `listener` for each event that an administrator should know of. With the feature `tracing`, each event is
+    /// also logged at `WARN`. It is called during a refresh, so it must not block.
     pub fn on_event(mut self, listener: impl Fn(&KeeperEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(listener);
         self

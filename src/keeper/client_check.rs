@@ -22,8 +22,9 @@ struct Checked {
 impl ClientCheck {
     /// Call it directly after a refusal. Sends `check`, or takes the result of another refresh's check.
     ///
-    /// That the client is accepted says something about a refusal only if the check started after it. Every other result
-    /// keeps the tokens, so all callers that wait for the check use it; that the client is rejected is used for a minute.
+    /// That the client is accepted says something about a refusal only if the check started after it. Every other
+    /// result keeps the tokens, so all callers that wait for the check use it; that the client is rejected is used for
+    /// a minute.
     pub(super) async fn is_accepted(
         &self,
         check: impl Future<Output = Result<bool, Error>>,

@@ -15,7 +15,8 @@ use crate::provider::revocation::Revocation;
 pub struct Disconnected {
     /// Whether anything was stored.
     pub deleted: bool,
-    /// The result of the revocation at the code host; `None` if there were no stored tokens, or they could not be opened.
+    /// The result of the revocation at the code host; `None` if there were no stored tokens, or they could not be
+    /// opened.
     pub revocation: Option<Result<Revocation, Error>>,
 }
 

@@ -6,8 +6,8 @@ use crate::error::{Advice, ConfigError, Error, SealError, UntrustedText, advised
 
 /// Why a call of a token store failed.
 ///
-/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the call may have taken effect, and the keeper
-/// checks that. After every other error it has not.
+/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the call may have taken effect, and the
+/// keeper checks that. After every other error it has not.
 ///
 /// ```
 /// use codehost_oauth::keeper::StoreError;
@@ -27,8 +27,8 @@ pub enum StoreError {
         /// The driver's message.
         detail: UntrustedText,
     },
-    /// The server does not accept writes: it is a replica, or it is still starting. Each further call makes a new connection,
-    /// which reaches the new primary after a fail-over.
+    /// The server does not accept writes: it is a replica, or it is still starting. Each further call makes a new
+    /// connection, which reaches the new primary after a fail-over.
     #[error("the token store does not accept writes at the moment")]
     NotPrimary {
         /// The store's message.

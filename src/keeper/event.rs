@@ -26,7 +26,8 @@ use crate::values::token::TokenNote;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeeperEvent {
-    /// A refresh granted scopes that were neither granted before, nor implied by those, nor requested. The tokens are kept.
+    /// A refresh granted scopes that were neither granted before, nor implied by those, nor requested. The tokens are
+    /// kept.
     ScopesGrew {
         /// The connection of the tokens.
         connection: ConnectionId,
@@ -40,8 +41,8 @@ pub enum KeeperEvent {
         /// What was unexpected.
         notes: Vec<TokenNote>,
     },
-    /// The code host does not accept the integration's client ID and secret. No refresh is sent for a minute. All tokens are
-    /// kept.
+    /// The code host does not accept the integration's client ID and secret. No refresh is sent for a minute. All
+    /// tokens are kept.
     ClientRejected {
         /// The integration.
         integration: IntegrationId,

@@ -48,8 +48,8 @@ impl Inner {
             let result = attempt.await;
             self.token_cache.remove(connection);
             match result {
-                // Another login was imported in the meantime. If this one had been stored, the other has replaced and revoked
-                // it, so it must not be stored again. If it had not, the result is the same.
+                // Another login was imported in the meantime. If this one had been stored, the other has replaced and
+                // revoked it, so it must not be stored again. If it had not, the result is the same.
                 Ok(Import::Replaced) => {
                     if stored_before.is_some_and(|newer| record.is_replaced_by(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });

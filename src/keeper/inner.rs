@@ -36,7 +36,8 @@ pub(super) enum WriteResult {
     Done,
     /// Another write came first. This is the record now; `None` if the connection was deleted.
     Conflict(Option<Record>),
-    /// Another write came first, and its record cannot be opened: it has another base URL, or was sealed with another key.
+    /// Another write came first, and its record cannot be opened: it has another base URL, or was sealed with another
+    /// key.
     Unreadable(KeeperError),
 }
 
@@ -100,8 +101,8 @@ impl Inner {
         (self.on_event)(event);
     }
 
-    /// Writes `record` if the stored revision is `expected`. If it is not, an earlier attempt of the same write may have
-    /// succeeded without a response; that counts as done. An error comes from the store or from sealing.
+    /// Writes `record` if the stored revision is `expected`. If it is not, an earlier attempt of the same write may
+    /// have succeeded without a response; that counts as done. An error comes from the store or from sealing.
     pub(super) async fn write(
         &self,
         connection: &ConnectionId,

@@ -18,13 +18,13 @@ pub enum LoginReason {
     NoRefreshToken,
     /// The platform no longer accepts the refresh token: it was revoked, or has expired.
     Refused,
-    /// The platform no longer accepts the refresh token, and the response to an earlier refresh was lost: after a crash or a
-    /// broken connection. Most likely that refresh used up the token.
+    /// The platform no longer accepts the refresh token, and the response to an earlier refresh was lost: after a crash
+    /// or a broken connection. Most likely that refresh used up the token.
     ResponseLost,
     /// A refresh gave tokens of another user. They are not used.
     SubjectChanged,
-    /// The integration requests more scopes than it did when the user logged in. API calls that need them would be refused.
-    /// The stored tokens are kept, and used again if the integration no longer requests these scopes.
+    /// The integration requests more scopes than it did when the user logged in. API calls that need them would be
+    /// refused. The stored tokens are kept, and used again if the integration no longer requests these scopes.
     ScopesMissing {
         /// The scopes that were neither requested nor granted.
         scopes: Scopes,

@@ -1,10 +1,11 @@
 //! Stores tokens and renews them: one refresh at a time for each connection, for all tasks and nodes together
 //! (single-flight refresh).
 //!
-//! GitLab and Bitbucket Cloud issue refresh tokens that work once. If one is used a second time, or if the response to a
-//! refresh is lost, the user must log in again. Therefore use refresh tokens only through a [`TokenKeeper`]:
+//! GitLab and Bitbucket Cloud issue refresh tokens that work once. If one is used a second time, or if the response to
+//! a refresh is lost, the user must log in again. Therefore use refresh tokens only through a [`TokenKeeper`]:
 //!
-//! - Tasks of one process that need the same connection share one refresh. It completes even if all of them are dropped.
+//! - Tasks of one process that need the same connection share one refresh. It completes even if all of them are
+//!   dropped.
 //! - Nodes take turns by a lease in the [`TokenStore`]: the second node reads the tokens that the first one stored.
 //! - New tokens are stored before they are given out, and never replaced by older ones.
 //! - An outage never requires a new login: only the code host's refusal of the refresh token does.

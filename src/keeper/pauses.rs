@@ -92,8 +92,8 @@ impl Pauses {
         self.connections.remove(connection);
     }
 
-    /// Called after a success: the next pause begins with the first step again. A pause of all connections that still runs
-    /// does not end.
+    /// Called after a success: the next pause begins with the first step again. A pause of all connections that still
+    /// runs does not end.
     pub(super) fn succeeded(&mut self, connection: &ConnectionId) {
         self.resume(connection);
         let now = Instant::now();

@@ -91,7 +91,8 @@ impl Record {
         unless_empty(missing_scopes(&**integration.provider(), integration.scopes(), &known))
     }
 
-    /// The scopes of `new`, a renewal of this record, that were neither granted before, nor implied by those, nor requested.
+    /// The scopes of `new`, a renewal of this record, that were neither granted before, nor implied by those, nor
+    /// requested.
     pub(super) fn grown_scopes(&self, new: &Self, integration: &Integration) -> Option<Scopes> {
         if new.scopes_truncated || self.tokens.scopes.is_none() {
             return None;
@@ -131,8 +132,8 @@ impl Record {
         !same_refresh_token && !old.access_token.matches(&new.access_token)
     }
 
-    /// When the access token expires. `None` if it was received in the future: the clock has been set back since, so its age
-    /// is not known.
+    /// When the access token expires. `None` if it was received in the future: the clock has been set back since, so
+    /// its age is not known.
     fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
         if is_future(self.tokens.received_at, now) { None } else { self.tokens.expires_at() }
     }
@@ -145,8 +146,8 @@ impl Record {
             && self.expires_at(now).is_none_or(|end| end.duration_since(now).unwrap_or_default() > needed)
     }
 
-    /// Whether it is time to renew: 60 to 120 s before the token expires, and never in the first half of its lifetime. The
-    /// random revision decides when exactly, so connections are spread, and every node computes the same time.
+    /// Whether it is time to renew: 60 to 120 s before the token expires, and never in the first half of its lifetime.
+    /// The random revision decides when exactly, so connections are spread, and every node computes the same time.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
         self.needs_login.is_some() || self.unverified || self.renewal_time().is_reached(now)
     }
@@ -213,8 +214,8 @@ fn unless_empty(scopes: Vec<ScopeDescription>) -> Option<Scopes> {
     (!scopes.is_empty()).then(|| scopes.into_iter().map(|description| description.scope).collect())
 }
 
-/// The limit for the granted scopes of a record, and for the requested ones. All scopes of a code host together have some
-/// hundred bytes.
+/// The limit for the granted scopes of a record, and for the requested ones. All scopes of a code host together have
+/// some hundred bytes.
 const MAX_SCOPES_BYTES: usize = 4096;
 
 #[cfg(test)]

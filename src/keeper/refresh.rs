@@ -51,8 +51,8 @@ impl Refresh {
         })
     }
 
-    /// Requests new tokens. If the refusal can also mean that the client is rejected, checks the client. If the client is
-    /// accepted, requests once more: the client may have been rejected before and accepted since.
+    /// Requests new tokens. If the refusal can also mean that the client is rejected, checks the client. If the client
+    /// is accepted, requests once more: the client may have been rejected before and accepted since.
     pub(super) async fn request_tokens(&self, token: &RefreshToken) -> Result<TokenSet, Failure> {
         let refusal = match self.send_request(token).await {
             Err(refusal)
@@ -100,8 +100,8 @@ impl Refresh {
         self.inner.write(&self.connection, &self.integration, Some(old.revision), new).await
     }
 
-    /// If this fails, the lease may end early. Another node may then start a refresh too, and compare-and-swap decides which
-    /// result is stored.
+    /// If this fails, the lease may end early. Another node may then start a refresh too, and compare-and-swap decides
+    /// which result is stored.
     pub(super) async fn extend_lease(&self) {
         let _ = with_timeout(self.inner.store.lease(&self.connection, &self.owner, self.inner.lease)).await;
     }

@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::values::token::TokenSet;
 
 impl Refresh {
-    /// The record to store for new tokens. They are stored before the user is verified, so that they cannot be lost, and
-    /// given out only after it.
+    /// The record to store for new tokens. They are stored before the user is verified, so that they cannot be lost,
+    /// and given out only after it.
     pub(super) fn new_record(&self, mut tokens: TokenSet, old: &Record) -> Result<Record, KeeperError> {
         tokens.received_at = self.inner.clock.now();
         if !tokens.notes.is_empty() {
@@ -145,8 +145,8 @@ impl Refresh {
         }
     }
 
-    /// There are no new tokens, but the refresh token is not rejected: the record stays. A failure of the whole code host
-    /// pauses all connections of the integration.
+    /// There are no new tokens, but the refresh token is not rejected: the record stays. A failure of the whole code
+    /// host pauses all connections of the integration.
     pub(super) fn failed(&self, record: &Record, cause: Arc<Error>) -> Result<Outcome, KeeperError> {
         let (integration, retry_after) = (self.connection.integration(), cause.advice().retry_after);
         let is_client_rejected = client_check::is_client_rejected(&cause);

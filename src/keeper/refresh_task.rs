@@ -23,8 +23,8 @@ use crate::integration::Integration;
 use crate::values::token::AccessToken;
 
 impl Inner {
-    /// Joins the connection's running refresh, or starts one. It runs in its own task, so that it ends normally even if all
-    /// callers are dropped after the platform has used up the refresh token.
+    /// Joins the connection's running refresh, or starts one. It runs in its own task, so that it ends normally even if
+    /// all callers are dropped after the platform has used up the refresh token.
     pub(super) fn join_or_start_refresh(
         self: &Arc<Self>,
         connection: &ConnectionId,
@@ -47,8 +47,8 @@ impl Inner {
 }
 
 impl Refresh {
-    /// Takes the lease and refreshes. If another node has the lease, waits and reads what that node stored. Never refreshes
-    /// without the lease.
+    /// Takes the lease and refreshes. If another node has the lease, waits and reads what that node stored. Never
+    /// refreshes without the lease.
     async fn run(mut self) -> Result<Outcome, KeeperError> {
         let deadline = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
         let mut poll_interval = FIRST_POLL_INTERVAL;
@@ -75,8 +75,8 @@ impl Refresh {
                 }
                 Err(error) => Err(error.into()),
             };
-            // Also after an error: the lease may have been taken although the response was lost. If this call fails too, the
-            // lease expires.
+            // Also after an error: the lease may have been taken although the response was lost. If this call fails
+            // too, the lease expires.
             let released = with_timeout(self.inner.store.release(&self.connection, &self.owner)).await;
             if let Some(outcome) = result.transpose() {
                 return outcome;
@@ -124,7 +124,8 @@ impl Refresh {
         }
         if record.unverified {
             match self.belongs_to_user(&record.tokens.access_token).await {
-                // The user of this token can no longer be looked up. A refresh gives new tokens, which are verified instead.
+                // The user of this token can no longer be looked up. A refresh gives new tokens, which are verified
+                // instead.
                 Err(Error::Api {
                     cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected,
                     ..

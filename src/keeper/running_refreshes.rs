@@ -1,4 +1,5 @@
-//! The refreshes that run in this process: at most one for each connection, with a limit and pauses for each integration.
+//! The refreshes that run in this process: at most one for each connection, with a limit and pauses for each
+//! integration.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,8 +57,8 @@ impl RunningRefreshes {
         Self { state: Mutex::default(), limit }
     }
 
-    /// Joins the running refresh, or calls `start` for a new one. A caller with a valid token does not wait for a permit: it
-    /// gets [`Admission::Full`] instead.
+    /// Joins the running refresh, or calls `start` for a new one. A caller with a valid token does not wait for a
+    /// permit: it gets [`Admission::Full`] instead.
     pub(super) fn join_or_start(
         self: &Arc<Self>,
         connection: &ConnectionId,
@@ -160,8 +161,8 @@ pub(super) struct RefreshGuard {
 }
 
 impl RefreshGuard {
-    /// Gives the result to all callers that wait. The refresh is removed first: a later caller must read the store, and not
-    /// get a result that is older than its call.
+    /// Gives the result to all callers that wait. The refresh is removed first: a later caller must read the store, and
+    /// not get a result that is older than its call.
     pub(super) fn end(mut self, result: Result<Outcome, KeeperError>) {
         self.remove();
         self.result.set(result);

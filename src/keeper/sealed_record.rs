@@ -51,8 +51,8 @@ impl Record {
 
     /// Opens a stored record, whose tokens must have this `binding`.
     ///
-    /// If the refresh token was rejected for another client than `client_id`, the reason for a login is left out: a code host
-    /// rejects a token of another client in the same way as an expired one.
+    /// If the refresh token was rejected for another client than `client_id`, the reason for a login is left out: a
+    /// code host rejects a token of another client in the same way as an expired one.
     pub(super) fn open(
         stored: &StoredTokens,
         ring: &KeyRing,
@@ -167,8 +167,8 @@ fn depends_on_client(reason: &LoginReason) -> bool {
     matches!(reason, LoginReason::Refused | LoginReason::ResponseLost)
 }
 
-/// Replaces `"` and `\`, which take two bytes each in JSON, by two characters that a token cannot contain. Otherwise a long
-/// token of such characters would make the record larger than a store must accept.
+/// Replaces `"` and `\`, which take two bytes each in JSON, by two characters that a token cannot contain. Otherwise a
+/// long token of such characters would make the record larger than a store must accept.
 fn without_json_escapes(token: &str) -> Zeroizing<String> {
     Zeroizing::new(token.replace('"', " ").replace('\\', "\u{7f}"))
 }

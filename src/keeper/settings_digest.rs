@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::error::KeeperError;
 use crate::integration::Integration;
 
-/// A digest of an integration's platform, id, base URL, client ID and client secret: the key for what is known about the
-/// integration, which is no longer true after a change of these. Not the values themselves, so that no secret is in a key.
+/// A digest of an integration's platform, id, base URL, client ID and client secret: the key for what is known about
+/// the integration, which is no longer true after a change of these. Not the values themselves, so that no secret is in
+/// a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SettingsDigest([u8; 32]);
 

@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-/// The result of a task, for all callers that wait for it. They are woken in the order in which they came, so that a seed of
-/// the simulation always gives the same schedule.
+/// The result of a task, for all callers that wait for it. They are woken in the order in which they came, so that a
+/// seed of the simulation always gives the same schedule.
 pub(super) struct SharedResult<T>(Arc<State<T>>);
 
 struct State<T> {

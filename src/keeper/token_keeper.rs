@@ -16,10 +16,11 @@ use crate::error::ConfigError;
 use crate::observe::{self, Report};
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 
-/// Gives valid access tokens, and renews them before they expire. Make one for the whole process: clones share everything.
+/// Gives valid access tokens, and renews them before they expire. Make one for the whole process: clones share
+/// everything.
 ///
-/// Refreshes run in tasks of the tokio runtime. Before the runtime shuts down, wait for [`finish`](Self::finish), so that the
-/// last responses are stored.
+/// Refreshes run in tasks of the tokio runtime. Before the runtime shuts down, wait for [`finish`](Self::finish), so
+/// that the last responses are stored.
 ///
 /// ```
 /// use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper};
@@ -75,29 +76,31 @@ impl TokenKeeper {
     ///
     /// # Errors
     ///
-    /// [`KeeperError::NeedsLogin`] if only a new login helps; [`KeeperError::Retry`] while the code host is down or asks to
-    /// wait, or another node refreshes; [`KeeperError::Refused`] if the code host does not accept the integration's client ID
-    /// and secret. The other errors have a cause in the app itself. The stored tokens are kept in all cases.
+    /// [`KeeperError::NeedsLogin`] if only a new login helps; [`KeeperError::Retry`] while the code host is down or
+    /// asks to wait, or another node refreshes; [`KeeperError::Refused`] if the code host does not accept the
+    /// integration's client ID and secret. The other errors have a cause in the app itself. The stored tokens are kept
+    /// in all cases.
     pub async fn access_token(&self, connection: &ConnectionId) -> Result<AccessToken, KeeperError> {
         self.outcome(connection).await?.into_token()
     }
 
-    /// The same, but also says where the token comes from. [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not errors here.
+    /// The same, but also says where the token comes from. [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not
+    /// errors here.
     pub(crate) async fn outcome(&self, connection: &ConnectionId) -> Result<Outcome, KeeperError> {
         self.find_token(connection, None).await.inspect_err(|error| log(connection, error))
     }
 
     /// Calls the API with a valid access token. If the API responds with 401, for example because another node has just
-    /// renewed the tokens, reads the store again, renews the tokens if no other node has, and calls once more. Tokens that are
-    /// only a few seconds old are not renewed after a 401.
+    /// renewed the tokens, reads the store again, renews the tokens if no other node has, and calls once more. Tokens
+    /// that are only a few seconds old are not renewed after a 401.
     ///
-    /// Not every node of the code host may know a new token yet. So a new token that is rejected is tried again after one
-    /// second, and then after two seconds. In total, there are at most four calls.
+    /// Not every node of the code host may know a new token yet. So a new token that is rejected is tried again after
+    /// one second, and then after two seconds. In total, there are at most four calls.
     ///
     /// # Errors
     ///
-    /// The error of the call; [`CallError::Unauthorized`] if the new token is not accepted either; [`CallError::Keeper`] for
-    /// the errors of [`access_token`](Self::access_token).
+    /// The error of the call; [`CallError::Unauthorized`] if the new token is not accepted either;
+    /// [`CallError::Keeper`] for the errors of [`access_token`](Self::access_token).
     ///
     /// ```
     /// # use codehost_oauth::{keeper::{CallError, ConnectionId, TokenKeeper}, AccessToken};
@@ -140,8 +143,9 @@ impl TokenKeeper {
         Err(CallError::Unauthorized)
     }
 
-    /// Stores the tokens of a login and replaces older ones. Continues if the future is dropped. Older tokens of the same
-    /// integration are revoked in the background, if the platform can revoke one pair of tokens and keep the others.
+    /// Stores the tokens of a login and replaces older ones. Continues if the future is dropped. Older tokens of the
+    /// same integration are revoked in the background, if the platform can revoke one pair of tokens and keep the
+    /// others.
     ///
     /// # Errors
     ///
@@ -159,8 +163,8 @@ impl TokenKeeper {
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
-    /// Revokes the connection's tokens at the code host if possible, then deletes them here in any case. Waits a few seconds
-    /// for a running refresh on any node. Continues if the future is dropped.
+    /// Revokes the connection's tokens at the code host if possible, then deletes them here in any case. Waits a few
+    /// seconds for a running refresh on any node. Continues if the future is dropped.
     ///
     /// # Errors
     ///
@@ -172,8 +176,8 @@ impl TokenKeeper {
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
-    /// Waits until no refresh runs in this process. Call it before the runtime shuts down, when there are no more calls of the
-    /// keeper: new tokens are lost if a refresh is aborted after the code host has issued them.
+    /// Waits until no refresh runs in this process. Call it before the runtime shuts down, when there are no more calls
+    /// of the keeper: new tokens are lost if a refresh is aborted after the code host has issued them.
     ///
     /// ```
     /// # use std::collections::HashMap;

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::keeper::Clock;
 
-/// A clock that a test can set forward or back, so that tokens expire without waiting. It begins with the system's time. Clones
-/// share the setting: give one to [`TokenKeeperBuilder::clock`](crate::keeper::TokenKeeperBuilder::clock) and keep the other.
+/// A clock that a test can set forward or back, so that tokens expire without waiting. It begins with the system's
+/// time. Clones share the setting: give one to [`TokenKeeperBuilder::clock`](crate::keeper::TokenKeeperBuilder::clock)
+/// and keep the other.
 ///
-/// Pauses between attempts are measured by tokio's clock: to end one, use `tokio::time::advance` or a new keeper. The fakes have
-/// their own clocks: see
-/// [`FakeGitLab::advance`](super::FakeGitLab::advance).
+/// Pauses between attempts are measured by tokio's clock: to end one, use `tokio::time::advance` or a new keeper. The
+/// fakes have their own clocks: see [`FakeGitLab::advance`](super::FakeGitLab::advance).
 ///
 /// A token expires, the code host refuses the refresh, and the user must log in again:
 ///

@@ -156,14 +156,15 @@ macro_rules! journal_methods {
             self.journal.set_latency(latency);
         }
 
-        /// Gives this response to the next request whose path ends with `path_suffix`, and does nothing else with it. After
-        /// several calls, the responses are given in the order of the calls.
+        /// Gives this response to the next request whose path ends with `path_suffix`, and does nothing else with it.
+        /// After several calls, the responses are given in the order of the calls.
         pub fn respond_next(&self, path_suffix: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) {
             let response = crate::testing::wire::respond(status, headers, body);
             self.journal.script(path_suffix, crate::testing::journal::Scripted::Response(response));
         }
 
-        /// Carries out the next request whose path ends with `path_suffix`, then closes the connection without a response.
+        /// Carries out the next request whose path ends with `path_suffix`, then closes the connection without a
+        /// response.
         pub fn lose_next_response(&self, path_suffix: &str) {
             self.journal.script(path_suffix, crate::testing::journal::Scripted::Lost);
         }

@@ -7,7 +7,8 @@ impl TokenKeeper {
     ///
     /// # Errors
     ///
-    /// Those of [`access_token`](Self::access_token). [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not errors here.
+    /// Those of [`access_token`](Self::access_token). [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not errors
+    /// here.
     pub async fn ask(&self, connection: &ConnectionId) -> Result<Outcome, KeeperError> {
         self.outcome(connection).await
     }

@@ -14,9 +14,9 @@ use crate::transport::Transport;
 
 /// A [`Transport`] without connections: it gives the responses that a test defines, and records the requests.
 ///
-/// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A path
-/// with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if there is none.
-/// The limit of a body's size applies as for every transport. Clones share everything.
+/// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A
+/// path with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if
+/// there is none. The limit of a body's size applies as for every transport. Clones share everything.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

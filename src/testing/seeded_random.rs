@@ -2,8 +2,8 @@ use std::marker::PhantomData;
 
 use crate::util::random::seeded;
 
-/// Makes the crate's random numbers on this thread depend on a seed until it is dropped, for tests that must be repeatable. All
-/// values that are made with it can be guessed, so use it only in tests.
+/// Makes the crate's random numbers on this thread depend on a seed until it is dropped, for tests that must be
+/// repeatable. All values that are made with it can be guessed, so use it only in tests.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;

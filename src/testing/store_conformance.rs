@@ -18,9 +18,9 @@ pub enum Nonconformity {
     Failed(StoreError),
 }
 
-/// Tests a store through two handles on the same data, for example two pools; pass the same handle twice if there can be
-/// only one. It takes about two seconds. It uses connections of the integration `store-conformance` with random names and
-/// deletes them at the end, so it can run on a store with other connections.
+/// Tests a store through two handles on the same data, for example two pools; pass the same handle twice if there can
+/// be only one. It takes about two seconds. It uses connections of the integration `store-conformance` with random
+/// names and deletes them at the end, so it can run on a store with other connections.
 ///
 /// # Errors
 ///

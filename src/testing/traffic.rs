@@ -20,7 +20,8 @@ pub enum Traffic<'a> {
 
 /// From now on, calls `listener` for each message of all fakes and scripted transports of this process.
 ///
-/// For tests of a whole app: collect the codes, tokens and secrets that were sent, and assert that the logs contain none.
+/// For tests of a whole app: collect the codes, tokens and secrets that were sent, and assert that the logs contain
+/// none.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,8 +5,8 @@ use crate::integration::Integration;
 use crate::login::{Callback, PendingLogin, Purpose};
 use crate::provider::grant::VerifiedGrant;
 
-/// Does the checks of [`Integration::finish_login`] before its first request, with `now` as the current time. The result is
-/// needed to test [`OAuthProvider::exchange_code`](crate::OAuthProvider::exchange_code).
+/// Does the checks of [`Integration::finish_login`] before its first request, with `now` as the current time. The
+/// result is needed to test [`OAuthProvider::exchange_code`](crate::OAuthProvider::exchange_code).
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

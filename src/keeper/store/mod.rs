@@ -36,11 +36,11 @@ use crate::keeper::error::StoreError;
 ///
 /// # Contract
 ///
-/// - Every method is one atomic operation, and all nodes see the operations in the same order. A store that reads from a
-///   replica does not fulfil this.
+/// - Every method is one atomic operation, and all nodes see the operations in the same order. A store that reads from
+///   a replica does not fulfil this.
 /// - A write survives a crash of the store, as far as the app needs it: if a write is lost, the user must log in again.
-/// - A lease is a row or key with an expiry time. It holds no connection and no transaction, since HTTP requests are made
-///   while it is held.
+/// - A lease is a row or key with an expiry time. It holds no connection and no transaction, since HTTP requests are
+///   made while it is held.
 /// - After an error the operation may have been done or not. The keeper then calls again. The store itself may retry on
 ///   another connection: if the first attempt of a `compare_and_swap` was done, the second one may return `false`.
 /// - The bytes are opaque, at most about 64 KiB long.
@@ -77,8 +77,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError>;
 
-    /// Writes `new` if the stored revision is `expected`; `None` stands for a connection that is not stored. Returns `false` if
-    /// it is not, and writes nothing. Does not change a lease.
+    /// Writes `new` if the stored revision is `expected`; `None` stands for a connection that is not stored. Returns
+    /// `false` if it is not, and writes nothing. Does not change a lease.
     ///
     /// Signature: `async fn compare_and_swap(&self, connection: &ConnectionId, expected: Option<Revision>,
     /// new: &StoredTokens) -> Result<bool, StoreError>`
@@ -93,8 +93,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
         new: &StoredTokens,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease of a stored connection for `duration` (at most ten minutes), by the store's clock. If `owner` already
-    /// has the lease, extends it. Returns `false` if another owner has it, or the connection is not stored.
+    /// Takes the lease of a stored connection for `duration` (at most ten minutes), by the store's clock. If `owner`
+    /// already has the lease, extends it. Returns `false` if another owner has it, or the connection is not stored.
     ///
     /// Signature: `async fn lease(&self, connection: &ConnectionId, owner: &LeaseOwner, duration: Duration)
     /// -> Result<bool, StoreError>`
@@ -152,8 +152,8 @@ impl fmt::Debug for StoredTokens {
     }
 }
 
-/// Identifies one write of a connection. It is a random number and not a counter, so that it is not used again after the
-/// connection was deleted: as long as the revision is the same, there was no write.
+/// Identifies one write of a connection. It is a random number and not a counter, so that it is not used again after
+/// the connection was deleted: as long as the revision is the same, there was no write.
 ///
 /// ```
 /// use codehost_oauth::keeper::Revision;

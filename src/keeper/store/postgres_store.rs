@@ -19,8 +19,9 @@ use crate::keeper::error::StoreError;
 /// After a fail-over the address must lead to the new primary. Sessions with a server that shuts down, or has become a
 /// replica, are closed automatically.
 ///
-/// It uses a pool of at most eight connections, and holds none of them during requests to the code host. It uses prepared
-/// statements, so a pooler in front of the server must support them (PgBouncer 1.21 or later). The tables are those of
+/// It uses a pool of at most eight connections, and holds none of them during requests to the code host. It uses
+/// prepared statements, so a pooler in front of the server must support them (PgBouncer 1.21 or later). The tables are
+/// those of
 /// `docs/stores.md`.
 ///
 /// ```no_run
@@ -38,8 +39,8 @@ pub struct PostgresStore {
     cutoff: SessionCutoff,
 }
 
-/// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least as old
-/// are closed.
+/// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least
+/// as old are closed.
 #[derive(Clone, Default)]
 struct SessionCutoff(Arc<Mutex<Option<Instant>>>);
 
@@ -55,7 +56,8 @@ impl SessionCutoff {
 }
 
 impl PostgresStore {
-    /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in libpq.
+    /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in
+    /// libpq.
     ///
     /// # Errors
     ///
@@ -73,7 +75,8 @@ impl PostgresStore {
         Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, cutoff })
     }
 
-    /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL of
+    /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL
+    /// of
     /// `docs/stores.md` instead; this method then only checks the version.
     ///
     /// # Errors
@@ -84,7 +87,8 @@ impl PostgresStore {
         let exists: bool = sqlx::query_scalar(EXISTS).fetch_one(&self.pool).await.map_err(failed)?;
         if !exists {
             let mut transaction = self.pool.begin().await.map_err(failed)?;
-            // The lock is needed: even with IF NOT EXISTS, two nodes that create a table at the same time can get an error.
+            // The lock is needed: even with IF NOT EXISTS, two nodes that create a table at the same time can get an
+            // error.
             for statement in CREATE {
                 sqlx::query(statement).execute(&mut *transaction).await.map_err(failed)?;
             }
@@ -99,8 +103,8 @@ impl PostgresStore {
 
 impl PostgresStore {
     /// Runs a statement that gives at most one row. If its session is lost, runs it once more in a new session: after a
-    /// fail-over the address leads to the new primary. A statement that may have been executed is run again only if `repeat`,
-    /// which is for statements that give the same result when executed twice.
+    /// fail-over the address leads to the new primary. A statement that may have been executed is run again only if
+    /// `repeat`, which is for statements that give the same result when executed twice.
     async fn row<'q>(
         &self,
         repeat: bool,
@@ -127,9 +131,9 @@ impl PostgresStore {
 
 #[async_trait]
 impl TokenStore for PostgresStore {
-    /// A server that has become a replica, or read-only, would respond with old data. So the query also reads whether it is a
-    /// replica or read-only, and if so, it is run again in a new session. If that session reports a primary that is read-only,
-    /// the row is used.
+    /// A server that has become a replica, or read-only, would respond with old data. So the query also reads whether
+    /// it is a replica or read-only, and if so, it is run again in a new session. If that session reports a primary
+    /// that is read-only, the row is used.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let query = || {
             sqlx::query(
@@ -181,7 +185,8 @@ impl TokenStore for PostgresStore {
             .bind(new.revision.to_i64())
             .bind(new.sealed.as_slice()),
         };
-        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own revision.
+        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own
+        // revision.
         Ok(self.row(true, query).await?.is_some())
     }
 

@@ -11,13 +11,15 @@ use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in Redis or Valkey, for any number of nodes. If the server loses data, users must log in again, so it needs
+/// Keeps tokens in Redis or Valkey, for any number of nodes. If the server loses data, users must log in again, so it
+/// needs
 /// `appendonly yes` with `appendfsync always` (or `everysec`, if the refreshes of one second may be lost in a power cut), and
 /// `maxmemory-policy noeviction`. A fail-over loses the writes that were not yet copied to the replica.
 ///
-/// All tasks share one connection. It reconnects by itself, also if the server has become a replica; the address must then
-/// lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or a crypto provider that the app has
-/// installed. Both keys of a connection have the same hash tag, so a proxy of a cluster finds them on the same node.
+/// All tasks share one connection. It reconnects by itself, also if the server has become a replica; the address must
+/// then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or a crypto provider that the app
+/// has installed. Both keys of a connection have the same hash tag, so a proxy of a cluster finds them on the same
+/// node.
 ///
 /// ```no_run
 /// use codehost_oauth::keeper::{RedisStore, TokenStore};
@@ -71,8 +73,8 @@ impl RedisStore {
     }
 
     /// Makes a call. If the server is no longer the primary, reconnects (after a fail-over the address leads to the new
-    /// primary) and calls once more. If the response was lost with the connection, calls once more if `repeat`: the call may
-    /// have been done, so this is only for calls that give the same result when done twice.
+    /// primary) and calls once more. If the response was lost with the connection, calls once more if `repeat`: the
+    /// call may have been done, so this is only for calls that give the same result when done twice.
     async fn call<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, repeat: bool) -> Result<T, StoreError> {
         let (number, mut redis) = {
             let current = self.current.lock().await;
@@ -129,7 +131,8 @@ impl TokenStore for RedisStore {
         let expected = expected.map(|revision| revision.to_i64().to_string()).unwrap_or_default();
         let mut call = self.scripts.compare_and_swap.key(tokens_key(connection));
         call.arg(expected).arg(new.revision.to_i64().to_string()).arg(new.sealed.as_slice());
-        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own revision.
+        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own
+        // revision.
         self.call(&call, true).await
     }
 
@@ -193,8 +196,8 @@ fn is_lost(error: &RedisError) -> bool {
     !error.is_timeout() && (error.is_io_error() || error.is_connection_dropped())
 }
 
-/// Whether the server refused the call, without any effect, because it accepts no writes or no commands at the moment. Old
-/// servers put the error code of a command in a script into the message.
+/// Whether the server refused the call, without any effect, because it accepts no writes or no commands at the moment.
+/// Old servers put the error code of a command in a script into the message.
 fn is_not_primary(error: &RedisError) -> bool {
     const CODES: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
     let detail = error.detail().unwrap_or_default();
@@ -202,8 +205,8 @@ fn is_not_primary(error: &RedisError) -> bool {
     CODES.iter().any(|code| error.code() == Some(code) || in_script(code))
 }
 
-/// Begins with a write that changes nothing: a replica refuses it, and would otherwise respond to the read with old data. Other
-/// errors of that write, for example because of a full disk, do not prevent the read.
+/// Begins with a write that changes nothing: a replica refuses it, and would otherwise respond to the read with old
+/// data. Other errors of that write, for example because of a full disk, do not prevent the read.
 const LOAD: &str = "\
 local write = redis.pcall('PERSIST', KEYS[1])
 if type(write) == 'table' and write.err and string.find(write.err, 'READONLY', 1, true) then return write end

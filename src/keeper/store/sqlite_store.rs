@@ -10,8 +10,8 @@ use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not work
-/// there.
+/// Keeps tokens in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not
+/// work there.
 ///
 /// The file is in WAL mode with `synchronous = FULL`, so writes survive a power cut. The tables are those of
 /// `docs/stores.md`.

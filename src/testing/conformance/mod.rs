@@ -1,6 +1,7 @@
 //! Checks for your own [`OAuthProvider`].
 //!
-//! Nothing is sent over the network: the checks have their own transport, client, code and tokens. Their values begin with
+//! Nothing is sent over the network: the checks have their own transport, client, code and tokens. Their values begin
+//! with
 //! `mark`, and the checks search URLs and errors for them. See [`Conformance`].
 
 mod requests;
@@ -26,8 +27,8 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBi
 
 /// A provider, its platform's responses to a successful login, and the checks that the provider must pass.
 ///
-/// The checks do not know the wire format of a platform: assert the exact requests, and the meaning of each refusal, in your
-/// own tests with a [`ScriptedTransport`].
+/// The checks do not know the wire format of a platform: assert the exact requests, and the meaning of each refusal, in
+/// your own tests with a [`ScriptedTransport`].
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -70,8 +71,8 @@ impl<'a> Conformance<'a> {
         }
     }
 
-    /// Adds a response for the look-up of a user: JSON, at this path. Each response is given once. If the look-up requests a
-    /// path several times, add a response for each request.
+    /// Adds a response for the look-up of a user: JSON, at this path. Each response is given once. If the look-up
+    /// requests a path several times, add a response for each request.
     #[must_use]
     pub fn api(mut self, path: &str, response: &str) -> Self {
         self.api.push((path.to_owned(), response.to_owned()));

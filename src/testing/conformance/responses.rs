@@ -92,8 +92,8 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
 /// Description, status, headers, body, and the error codes that are allowed, separated by `|`.
 type Junk<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], String, &'a str);
 
-/// An unexpected member that does not concern the access token must not be an error: after a refresh the new tokens would be
-/// lost, and the old refresh token is used up.
+/// An unexpected member that does not concern the access token must not be an error: after a refresh the new tokens
+/// would be lost, and the old refresh token is used up.
 pub(super) async fn odd_tokens(suite: &Conformance<'_>) -> Outcome {
     let whole = suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?;
     let with = |name: &str, value: &str| -> Result<String, String> {

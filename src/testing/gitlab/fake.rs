@@ -174,14 +174,15 @@ impl FakeGitLabBuilder {
         self
     }
 
-    /// How long access tokens are valid. `None`: they do not expire, and responses have no `expires_in`, as before GitLab 15.
+    /// How long access tokens are valid. `None`: they do not expire, and responses have no `expires_in`, as before
+    /// GitLab 15.
     pub fn token_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         self.state.token_lifetime = lifetime;
         self
     }
 
-    /// Skips the authorization page if the browser's user has an unrevoked token for the same application and scopes, as
-    /// GitLab does. Off by default, so that each login offers all users.
+    /// Skips the authorization page if the browser's user has an unrevoked token for the same application and scopes,
+    /// as GitLab does. Off by default, so that each login offers all users.
     pub fn remember_consent(mut self, remember: bool) -> Self {
         self.state.remember_consent = remember;
         self

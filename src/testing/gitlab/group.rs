@@ -37,8 +37,8 @@ impl FakeGroup {
     }
 }
 
-/// One page of a user's groups with at least `min_access_level`. Without that parameter, a real GitLab also lists all visible
-/// groups.
+/// One page of a user's groups with at least `min_access_level`. Without that parameter, a real GitLab also lists all
+/// visible groups.
 pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> FakeResponse {
     let query = Params::of_query(request);
     let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
