@@ -1,4 +1,4 @@
-//! The sockets: HTTP/1.1 with keep-stop_on_drop, one task per connection.
+//! The sockets: HTTP/1.1 with keep-alive, one task per connection.
 
 use std::io;
 use std::net::SocketAddr;

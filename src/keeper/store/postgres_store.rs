@@ -21,8 +21,7 @@ use crate::keeper::error::StoreError;
 ///
 /// It uses a pool of at most eight connections, and holds none of them during requests to the code host. It uses
 /// prepared statements, so a pooler in front of the server must support them (PgBouncer 1.21 or later). The tables are
-/// those of
-/// `docs/stores.md`.
+/// those of `docs/stores.md`.
 ///
 /// ```no_run
 /// use codehost_oauth::keeper::{PostgresStore, TokenStore};
@@ -76,8 +75,7 @@ impl PostgresStore {
     }
 
     /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL
-    /// of
-    /// `docs/stores.md` instead; this method then only checks the version.
+    /// of `docs/stores.md` instead; this method then only checks the version.
     ///
     /// # Errors
     ///

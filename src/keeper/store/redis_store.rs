@@ -12,9 +12,8 @@ use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
 /// Keeps tokens in Redis or Valkey, for any number of nodes. If the server loses data, users must log in again, so it
-/// needs
-/// `appendonly yes` with `appendfsync always` (or `everysec`, if the refreshes of one second may be lost in a power cut), and
-/// `maxmemory-policy noeviction`. A fail-over loses the writes that were not yet copied to the replica.
+/// needs `appendonly yes` with `appendfsync always` (or `everysec`, if the refreshes of one second may be lost in a
+/// power cut), and `maxmemory-policy noeviction`. A fail-over loses the writes that were not yet copied to the replica.
 ///
 /// All tasks share one connection. It reconnects by itself, also if the server has become a replica; the address must
 /// then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or a crypto provider that the app

@@ -1,8 +1,7 @@
 //! Checks for your own [`OAuthProvider`].
 //!
 //! Nothing is sent over the network: the checks have their own transport, client, code and tokens. Their values begin
-//! with
-//! `mark`, and the checks search URLs and errors for them. See [`Conformance`].
+//! with `mark`, and the checks search URLs and errors for them. See [`Conformance`].
 
 mod requests;
 mod responses;

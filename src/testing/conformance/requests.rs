@@ -173,7 +173,8 @@ fn token_request(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<Se
     let in_header = basic_header(&request.headers)
         .is_some_and(|(id, secret)| (form_decode(&id), form_decode(&secret)) == (CLIENT_ID.into(), SECRET.into()));
     ensure(in_form != in_header, || {
-        "the token request must have the client ID and secret in the form or in an `Authorization: Basic` header, not in both"
+        "the token request must have the client secret, unchanged, either in the form or in an `Authorization: Basic` \
+         header"
             .to_owned()
     })?;
     ensure(in_header || !request.headers.contains_key("authorization"), || {

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::error::{Error, TransportError};
 use crate::testing::ScriptedTransport;
-use crate::values::token::TokenSet;
 use crate::values::user::EmailList;
 
 pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
@@ -69,6 +68,7 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
         http.otherwise(status, headers, body);
         for (call, error) in errors(suite, &http).await? {
             ensure(expected.split('|').any(|expected| error.code() == expected), || {
+                let expected = expected.replace('|', " or ");
                 format!("{call}, {what}: the error code must be {expected}, found {}", error.code())
             })?;
             ensure(!error.advice().needs_login, || {
@@ -114,42 +114,40 @@ pub(super) async fn odd_tokens(suite: &Conformance<'_>) -> Outcome {
     ] {
         for value in values {
             let what = format!("a response with {name}: {value}");
-            has_tokens(
-                suite,
-                &renewed(suite, &what, 200, JSON, &with(name, value)?).await?,
-                NEW_ACCESS,
-                Some(NEW_REFRESH),
-            )?;
+            refresh_gives(suite, &what, 200, JSON, &with(name, value)?, NEW_REFRESH).await?;
         }
     }
     for value in ["null", "\"\"", "7", "\"a b\""] {
         let what = format!("a response with refresh_token: {value}");
-        let tokens = renewed(suite, &what, 200, JSON, &with("refresh_token", value)?).await?;
-        has_tokens(suite, &tokens, NEW_ACCESS, Some(OLD_REFRESH))?;
+        refresh_gives(suite, &what, 200, JSON, &with("refresh_token", value)?, OLD_REFRESH).await?;
     }
     for (status, media) in [(201, JSON), (202, JSON), (200, "text/plain"), (200, "application/vnd.api+json"), (200, "")]
     {
         let what = format!("tokens with status {status} and the media type {media:?}");
-        has_tokens(suite, &renewed(suite, &what, status, media, &whole).await?, NEW_ACCESS, Some(NEW_REFRESH))?;
+        refresh_gives(suite, &what, status, media, &whole, NEW_REFRESH).await?;
     }
     Ok(())
 }
 
 const JSON: &str = "application/json";
 
-async fn renewed(
+/// Checks that a refresh accepts this response, and returns its access token and the refresh token `refresh`.
+async fn refresh_gives(
     suite: &Conformance<'_>,
     what: &str,
     status: u16,
     media: &str,
     body: &str,
-) -> Result<TokenSet, String> {
+    refresh: &str,
+) -> Outcome {
     let flow = Flow::new(suite.provider)?;
     let http = ScriptedTransport::new();
     let headers = [("content-type", media)];
     http.respond(&suite.token_path, status, if media.is_empty() { &[] } else { &headers }, body);
-    let renewed = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
-    renewed.map_err(|error| format!("refresh, {what}: must be accepted, found the error {}", error.code()))
+    let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
+    let tokens =
+        tokens.map_err(|error| format!("refresh, {what}: must be accepted, found the error {}", error.code()))?;
+    has_tokens(suite, &tokens, NEW_ACCESS, Some(refresh)).map_err(|text| format!("refresh, {what}: {text}"))
 }
 
 /// A response that was cut off at any byte must be an error.
