@@ -34,7 +34,7 @@ fn identified_call(state: &mut State, request: &FakeRequest, path: &str, caller:
     let Some(caller) = caller else {
         return match state.options.closed_to_anonymous {
             true => unauthorized().response(&state.options),
-            false => answered(state, request, path, None),
+            false => respond_to(state, request, path, None),
         };
     };
     let now = state.grants.now();
@@ -46,7 +46,7 @@ fn identified_call(state: &mut State, request: &FakeRequest, path: &str, caller:
     let mut response = match limited {
         // The body is not publicly known.
         Some((true, _)) => respond(429, &[], Vec::new()),
-        _ => answered(state, request, path, Some(caller)),
+        _ => respond_to(state, request, path, Some(caller)),
     };
     for (name, value) in limited.map(|(_, headers)| headers).unwrap_or_default() {
         add_header(&mut response, name, &value);
@@ -89,7 +89,7 @@ fn caller(state: &State, request: &FakeRequest) -> Result<Option<Caller>, Box<Fa
     Ok(Some(Caller { user: user.clone(), scopes: token.scopes.clone() }))
 }
 
-fn answered(state: &State, request: &FakeRequest, path: &str, caller: Option<&Caller>) -> FakeResponse {
+fn respond_to(state: &State, request: &FakeRequest, path: &str, caller: Option<&Caller>) -> FakeResponse {
     let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {

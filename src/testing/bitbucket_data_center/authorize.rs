@@ -6,7 +6,9 @@ use super::wire::HTML;
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::grants::Code;
 use crate::testing::page::{ConsentPage, error_page};
-use crate::testing::wire::{FakeRequest, FakeResponse, Params, form_decode, random_hex, respond, with_query};
+use crate::testing::wire::{
+    FakeRequest, FakeResponse, Params, add_header, cookie, form_decode, random_hex, respond, with_query,
+};
 
 /// "Allow" was pressed.
 pub(super) fn grant(state: &mut State, params: &Params, name: &str) -> Result<String, FakeError> {
@@ -38,13 +40,16 @@ pub(super) fn denied(state: &State, params: &Params) -> Result<String, FakeError
 }
 
 /// `GET /rest/oauth2/latest/authorize`.
-pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
+pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_query(request);
     let asked = match Asked::check(state, &params) {
         Ok(asked) => asked,
         Err(Refused::Page(text)) => return shown(&text),
         Err(Refused::Callback(url)) => return found(&url),
     };
+    if let Some(name) = remembered(state, request, &asked) {
+        return browser_response(grant(state, &params, &name), None);
+    }
     let page = ConsentPage {
         platform: "Bitbucket Data Center",
         application: &asked.application.name,
@@ -60,12 +65,40 @@ pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
 /// `POST /rest/oauth2/latest/authorize`: either button.
 pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_form(request).unwrap_or_default();
-    let callback = match params.get("action") {
-        Some("deny") => denied(state, &params),
-        _ => grant(state, &params, params.get("user").unwrap_or_default()),
-    };
+    if params.get("action") == Some("deny") {
+        return browser_response(denied(state, &params), None);
+    }
+    let name = params.get("user").unwrap_or_default();
+    let id = state.user_named(name).map(|user| user.id);
+    browser_response(grant(state, &params, name), id)
+}
+
+/// The browser's user, in [`remember_consent`](super::FakeBitbucketDataCenterBuilder::remember_consent).
+const COOKIE: &str = "fake_bitbucket_user_id";
+
+/// The name of the browser's user, if the application needs no further consent.
+fn remembered(state: &State, request: &FakeRequest, asked: &Asked<'_>) -> Option<String> {
+    let user = cookie(request, COOKIE).filter(|_| state.options.remember_consent)?;
+    let has_consented = state.grants.tokens().iter().any(|token| {
+        // Expired tokens count, too.
+        !token.access_revoked
+            && token.client_id == asked.application.client_id
+            && token.user == user
+            && token.scopes == asked.scopes
+    });
+    state.user_with_id(user).filter(|_| has_consented).map(|user| user.name.clone())
+}
+
+/// `user` is the id for the cookie.
+fn browser_response(callback: Result<String, FakeError>, user: Option<u64>) -> FakeResponse {
     match callback {
-        Ok(url) => found(&url),
+        Ok(url) => {
+            let mut response = found(&url);
+            if let Some(id) = user {
+                add_header(&mut response, "Set-Cookie", &format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax"));
+            }
+            response
+        }
         Err(FakeError::Page(text)) => shown(&text),
         Err(error) => shown(&error.to_string()),
     }

@@ -121,6 +121,9 @@ impl FakeBitbucketDataCenterBuilder {
         missing_scope_takes_all: bool;
         /// Lets `PROJECT_ADMIN` imply `REPO_ADMIN`, and `SYSTEM_ADMIN` imply `ADMIN_WRITE`. Off by default.
         wide_scopes: bool;
+        /// Skips the page if the browser's user has a token of the same link for these scopes. Off by default: whether a real
+        /// one remembers consent is not publicly known.
+        remember_consent: bool;
         /// How long a code is valid: 10 s by default.
         code_lifetime: Duration;
     }

@@ -47,6 +47,7 @@ pub(super) struct Options {
     pub(super) narrow_scopes: bool,
     pub(super) missing_scope_takes_all: bool,
     pub(super) wide_scopes: bool,
+    pub(super) remember_consent: bool,
     pub(super) list_implied_scopes: bool,
 
     pub(super) code_lifetime: Duration,
@@ -90,6 +91,7 @@ impl Default for Options {
             narrow_scopes: false,
             missing_scope_takes_all: false,
             wide_scopes: false,
+            remember_consent: false,
             list_implied_scopes: false,
             code_lifetime: Duration::from_secs(10),
             token_lifetime: Some(Duration::from_secs(3600)),
