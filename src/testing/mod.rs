@@ -30,6 +30,7 @@
 
 mod application;
 pub mod bitbucket;
+pub mod bitbucket_data_center;
 pub mod conformance;
 #[cfg(feature = "seal")]
 mod fake_clock;
@@ -53,6 +54,7 @@ mod wire;
 
 pub use application::{FakeApplication, FakeError};
 pub use bitbucket::fake::FakeBitbucket;
+pub use bitbucket_data_center::fake::FakeBitbucketDataCenter;
 #[cfg(feature = "seal")]
 pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
