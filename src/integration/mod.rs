@@ -247,7 +247,7 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        (*self.provider).check(&self.http.checking(), &self.client, &request).await
+        (*self.provider).check(&self.http.without_breaker(), &self.client, &request).await
     }
 
     /// The link to share with users.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::clock::{Clock, SystemClock};
 use super::event::{KeeperEvent, OnEvent};
-use super::flights::Flights;
 use super::inner::Inner;
-use super::remembered::Remembered;
+use super::running_refreshes::RunningRefreshes;
 use super::store::TokenStore;
+use super::token_cache::TokenCache;
 use super::token_keeper::TokenKeeper;
 use crate::integration::FindIntegration;
 use crate::seal::KeyRing;
 
 impl TokenKeeper {
-    /// A keeper for the connections in `store`, sealed with `ring`. `integrations` tells which integration a connection
-    /// belongs to: an `Arc<Integration>`, a map, or the app's own table.
+    /// A keeper for the connections in `store`, sealed with `ring`. `integrations` finds the integration that a
+    /// connection belongs to: an `Arc<Integration>`, a map, or the app's own table.
     pub fn builder(
         store: impl TokenStore + 'static,
         ring: KeyRing,
@@ -72,70 +72,72 @@ impl TokenKeeperBuilder {
         }
     }
 
-    /// How long a node that crashed in a refresh keeps the others waiting: 45 s unless set, at least 1 s, at most ten
-    /// minutes. It should be more than twice the transport's time-out; a refresh that takes longer extends its lease.
+    /// How long other nodes must wait after a node has crashed during a refresh: 45 s by default, at least 1 s, at most
+    /// ten minutes. It should be more than twice the transport's time-out. A refresh that takes longer extends its
+    /// lease.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.clamp(Duration::from_secs(1), Duration::from_secs(600));
         self
     }
 
     /// How long a caller waits for a refresh, its own or another node's, before it gets
-    /// [`KeeperError::Retry`](super::KeeperError::Retry): 20 s unless set.
+    /// [`KeeperError::Retry`](super::KeeperError::Retry): 20 s by default.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How many refreshes of one integration this process has under way at a time: 4 unless set, at least 1.
+    /// How many refreshes of one integration may run in this process at the same time: 4 by default, at least 1, at
+    /// most 1024.
     pub fn in_flight_per_integration(mut self, count: usize) -> Self {
         self.in_flight = count.clamp(1, 1024);
         self
     }
 
-    /// For how long a token that was read and is not due is given out again without another read of the store: not at all
-    /// unless set, at most a minute. Each process keeps up to 65,536 such access tokens in its memory.
+    /// How long an access token that was read, and is not due for renewal, is used again without another read of the
+    /// store: zero by default (the store is always read), at most one minute. Each process caches up to 65,536 access
+    /// tokens.
     ///
-    /// What this process does is seen at once, whatever is set. What another node does is seen so much later: until then a
-    /// person who disconnected there still gets the token here, and a renewal there may cost a 401 here, which
-    /// [`with_token`](TokenKeeper::with_token) puts right.
+    /// Changes by this process take effect at once. Changes by another node take effect here with this delay: the token
+    /// of a connection that was deleted there is still given out here, and a renewal there may cause a 401 here, which
+    /// [`with_token`](TokenKeeper::with_token) handles.
     pub fn fresh_for(mut self, freshness: Duration) -> Self {
         self.fresh_for = freshness.min(Duration::from_secs(60));
         self
     }
 
-    /// Asks the platform after each refresh whose the new tokens are, and gives nobody those of another user: one more round
-    /// trip for each refresh. Off unless set.
+    /// After each refresh, looks up the user of the new tokens, and does not use tokens of another user: one more round
+    /// trip for each refresh. Off by default.
     ///
-    /// A refresh token belongs to one user at the code host already; this is a second check, against a code host that
-    /// mixes its own tokens up. Its price: new tokens are stored at once, but nobody gets them before the user was looked
-    /// up, so a connection then depends on the user's endpoint too.
+    /// Defence in depth, against a code host that confuses the tokens of its users. New tokens are stored at once, but
+    /// given out only after the look-up, so they cannot be used while the user endpoint of the API fails.
     pub fn verify_identity(mut self, verify: bool) -> Self {
         self.verify_identity = verify;
         self
     }
 
-    /// Whether a connection needs a new login as soon as its integration asks for more scopes than it did at the login:
-    /// [`LoginReason::ScopesMissing`](super::LoginReason::ScopesMissing). On unless set. Without it such connections go on
-    /// with what they have, and calls that need more are refused by the code host.
+    /// Whether a connection needs a new login as soon as its integration requests more scopes than it did at the login:
+    /// [`LoginReason::ScopesMissing`](super::LoginReason::ScopesMissing). On by default. If it is off, such a
+    /// connection keeps its scopes, and the code host refuses API calls that need more.
     pub fn require_scopes(mut self, require: bool) -> Self {
         self.require_scopes = require;
         self
     }
 
-    /// Hears of what an administrator should know; nothing unless set. The same goes to the log at `WARN` with the feature
-    /// `tracing`. It is called in the middle of a refresh, so it must not block.
-    pub fn on_event(mut self, hear: impl Fn(&KeeperEvent) + Send + Sync + 'static) -> Self {
-        self.on_event = Arc::new(hear);
+    /// Calls `listener` for each event that an administrator should know of. With the feature `tracing`, each event is
+    /// also logged at `WARN`. It is called during a refresh, so it must not block.
+    pub fn on_event(mut self, listener: impl Fn(&KeeperEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Arc::new(listener);
         self
     }
 
-    /// Another clock than the system's, for tests: `testing::FakeClock` can be set forward.
+    /// Replaces the system's clock in tests: `testing::FakeClock` can be set forward.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The keeper. Sends nothing.
+    /// Makes the keeper. Sends nothing.
     pub fn build(self) -> TokenKeeper {
         TokenKeeper {
             inner: Arc::new(Inner {
@@ -148,8 +150,8 @@ impl TokenKeeperBuilder {
                 verify_identity: self.verify_identity,
                 require_scopes: self.require_scopes,
                 on_event: self.on_event,
-                flights: Arc::new(Flights::new(self.in_flight)),
-                remembered: Remembered::new(self.fresh_for),
+                refreshes: Arc::new(RunningRefreshes::new(self.in_flight)),
+                token_cache: TokenCache::new(self.fresh_for),
             }),
         }
     }

@@ -1,7 +1,7 @@
 use super::error::KeeperError;
 use crate::error::Error;
 
-/// What a call with an access token can end with; see [`TokenKeeper::with_token`](super::TokenKeeper::with_token).
+/// Why an API call with an access token failed; see [`TokenKeeper::with_token`](super::TokenKeeper::with_token).
 ///
 /// ```
 /// use codehost_oauth::{error::Error, keeper::CallError};
@@ -13,18 +13,18 @@ use crate::error::Error;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<E> {
-    /// The API answered 401: it does not accept the access token.
+    /// The API responded with 401: it does not accept the access token.
     #[error("the code host does not accept the access token")]
     Unauthorized,
     /// The call failed in another way.
     #[error("{0}")]
     Failed(E),
-    /// There is no access token to call with.
+    /// The keeper has no valid access token.
     #[error("{0}")]
     Keeper(KeeperError),
 }
 
-/// Lets a call of [`Integration`](crate::Integration) end with `?`.
+/// So that a call of [`Integration`](crate::Integration) can be followed by `?`.
 impl From<Error> for CallError<Error> {
     fn from(error: Error) -> Self {
         use crate::error::ApiError;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-/// Tells the wall-clock time; a test brings another. How long to back off is measured by tokio's clock instead.
+/// Gives the wall-clock time. Tests can use another clock. Pauses are measured by tokio's clock instead.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -22,7 +22,6 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> SystemTime;
 }
 
-/// The system's clock.
 #[derive(Debug)]
 pub(super) struct SystemClock;
 

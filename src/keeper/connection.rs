@@ -5,7 +5,7 @@ use crate::error::ConfigError;
 use crate::values::account_key::AccountKey;
 use crate::values::integration_id::IntegrationId;
 
-/// Names one connection: one user's stored tokens at one integration. Its text is the account key's.
+/// The id of a connection: one user's stored tokens at one integration. Its text is that of the account key.
 ///
 /// ```
 /// use codehost_oauth::{keeper::ConnectionId, AccountKey};
@@ -30,7 +30,7 @@ impl ConnectionId {
         &self.text
     }
 
-    /// Whose tokens they are.
+    /// The integration of the tokens.
     pub fn integration(&self) -> &IntegrationId {
         &self.integration
     }
@@ -47,15 +47,15 @@ impl FromStr for ConnectionId {
 
     /// Parses an account key's text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let plain = |text: &str| {
+        let is_valid = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
         };
-        if text.len() > MAX_LENGTH {
+        if text.len() > MAX_BYTES {
             return Err(ConfigError::ConnectionId);
         }
         let mut parts = text.split(':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(platform), Some(integration), Some(subject), None) if plain(platform) && plain(subject) => {
+            (Some(platform), Some(integration), Some(subject), None) if is_valid(platform) && is_valid(subject) => {
                 Ok(Self { text: text.into(), integration: integration.parse()? })
             }
             _ => Err(ConfigError::ConnectionId),
@@ -75,5 +75,5 @@ impl fmt::Debug for ConnectionId {
     }
 }
 
-/// Far more than any platform's ids need, and less than a store's index has room for.
-const MAX_LENGTH: usize = 1024;
+/// More than the ids of any platform need, and less than the limit of a store's index.
+const MAX_BYTES: usize = 1024;

@@ -4,18 +4,19 @@ use tokio::time::Instant;
 
 use super::connection::ConnectionId;
 use super::error::KeeperError;
-use super::inner::{Inner, in_time};
+use super::inner::{Inner, with_timeout};
 use super::store::LeaseOwner;
 use crate::error::Error;
 use crate::provider::revocation::Revocation;
 
-/// What a disconnect did.
+/// The result of [`TokenKeeper::disconnect`](super::TokenKeeper::disconnect).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Disconnected {
     /// Whether anything was stored.
     pub deleted: bool,
-    /// What came of the revocation at the code host; `None` if there were no tokens that could be opened.
+    /// The result of the revocation at the code host; `None` if there were no stored tokens, or they could not be
+    /// opened.
     pub revocation: Option<Result<Revocation, Error>>,
 }
 
@@ -23,29 +24,30 @@ impl Inner {
     /// Revokes the tokens and deletes them.
     pub(super) async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
         let owner = LeaseOwner::random()?;
-        let until = Instant::now().checked_add(DISCONNECT_PATIENCE).unwrap_or_else(Instant::now);
-        // A refresh that is under way would otherwise leave tokens behind that nobody knows.
-        while !in_time(self.store.lease(connection, &owner, self.lease)).await? {
-            let gone = in_time(self.store.load(connection)).await?.is_none();
-            if gone || Instant::now() >= until {
+        let deadline = Instant::now().checked_add(MAX_WAIT_FOR_LEASE).unwrap_or_else(Instant::now);
+        // Wait for a running refresh: the new tokens that it gets must be revoked too.
+        while !with_timeout(self.store.lease(connection, &owner, self.lease)).await? {
+            let is_deleted = with_timeout(self.store.load(connection)).await?.is_none();
+            if is_deleted || Instant::now() >= deadline {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         let revocation = match self.integration(connection).await {
             Ok(integration) => match self.load(connection, &integration).await {
                 Ok(Some(record)) => Some(integration.revoke(&record.tokens).await),
-                // Neither a lost key nor a changed base URL may keep tokens alive here.
+                // The tokens are deleted even if they cannot be opened: a lost key, or a changed base URL.
                 Ok(None) | Err(_) => None,
             },
             Err(_) => None,
         };
-        let deleted = in_time(self.store.delete(connection)).await;
-        self.remembered.forget(connection);
+        let deleted = with_timeout(self.store.delete(connection)).await;
+        self.token_cache.remove(connection);
         let deleted = deleted?;
-        self.flights.resume(connection);
+        self.refreshes.resume(connection);
         Ok(Disconnected { deleted, revocation })
     }
 }
 
-const DISCONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT_FOR_LEASE: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);

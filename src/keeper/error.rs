@@ -4,10 +4,10 @@ use std::time::Duration;
 use super::login_reason::LoginReason;
 use crate::error::{Advice, ConfigError, Error, SealError, UntrustedText, advised};
 
-/// Why a token store could not do what it was asked.
+/// Why a call of a token store failed.
 ///
-/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the store may have done what it was asked, and
-/// the keeper finds out. After every other error it has done nothing.
+/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the call may have taken effect, and the
+/// keeper checks that. After every other error it has not.
 ///
 /// ```
 /// use codehost_oauth::keeper::StoreError;
@@ -21,35 +21,35 @@ pub enum StoreError {
     /// No response in time.
     #[error("the token store did not respond in time")]
     TimedOut,
-    /// No connection, or a connection that broke.
+    /// The connection could not be made, or it broke.
     #[error("the token store cannot be reached")]
     Unreachable {
         /// The driver's message.
         detail: UntrustedText,
     },
-    /// The server takes no writes: it is a replica, or it is still starting. Each further call makes a new connection, so
-    /// that it finds the new primary after a fail-over.
-    #[error("the token store takes no writes at the moment")]
+    /// The server does not accept writes: it is a replica, or it is still starting. Each further call makes a new
+    /// connection, which reaches the new primary after a fail-over.
+    #[error("the token store does not accept writes at the moment")]
     NotPrimary {
         /// The store's message.
         detail: UntrustedText,
     },
-    /// The store refused, for example because of permissions, disk or memory.
+    /// The store refused the request, for example because of permissions, disk space or memory.
     #[error("the token store refused the request")]
     Refused {
         /// The store's message.
         detail: UntrustedText,
     },
-    /// The tables have another version.
+    /// The tables have a version that this version of codehost-oauth does not know.
     #[error("the token store's tables have version {found}, which this version of codehost-oauth does not know")]
     Schema {
         /// The version that was found.
         found: i64,
     },
-    /// An address or setting that cannot be used.
-    #[error("the token store's address cannot be used")]
+    /// The store's address is not valid.
+    #[error("the token store's address is not valid")]
     Address {
-        /// Why, without the address: it can hold a password.
+        /// Why, without the address: it can contain a password.
         detail: UntrustedText,
     },
 }
@@ -97,7 +97,7 @@ pub enum KeeperError {
     /// Only a new login by the user helps.
     #[error("the user must log in again: {0}")]
     NeedsLogin(LoginReason),
-    /// Not now: there is an outage or a rate limit, or another node renews the tokens. The stored tokens are kept.
+    /// There is an outage or a rate limit, or another node renews the tokens. The stored tokens are kept.
     #[error("the tokens cannot be renewed at the moment")]
     Retry {
         /// How long to wait, at most 15 minutes.
@@ -105,12 +105,12 @@ pub enum KeeperError {
         /// What went wrong, if something did.
         cause: Option<Arc<Error>>,
     },
-    /// The code host refused, for a reason that an administrator can fix. The stored tokens are kept.
+    /// The code host refused the refresh, for a reason that an administrator can fix. The stored tokens are kept.
     #[error("the code host refused to renew the tokens: {cause}")]
     Refused {
-        /// How long the keeper waits before it asks again.
+        /// How long the keeper waits before the next attempt.
         after: Duration,
-        /// Why.
+        /// The code host's error.
         cause: Arc<Error>,
     },
     /// New tokens could not be stored for ten minutes, and are lost.
@@ -125,7 +125,7 @@ pub enum KeeperError {
     /// The tokens belong to another integration or base URL.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The store.
+    /// The token store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The stored tokens cannot be decrypted.
@@ -144,7 +144,7 @@ impl KeeperError {
         match self {
             Self::NeedsLogin(reason) => match reason {
                 LoginReason::ScopesMissing { scopes } => {
-                    let hint = format!("Log in again, and allow the scopes that this app now asks for: {scopes}.");
+                    let hint = format!("Log in again, and allow the scopes that this app now requests: {scopes}.");
                     Advice::user(reason.code(), hint)
                         .public("Please log in again: this app now asks for more permissions.")
                 }
@@ -168,7 +168,7 @@ impl KeeperError {
             Self::Config(cause) => cause.advise(),
             Self::Store(cause) => cause.advise(),
             Self::Seal(cause) => cause.advise(),
-            Self::App(_) => Advice::operator("app", "Look into the source of this error.").transient(),
+            Self::App(_) => Advice::operator("app", "Check the source of this error.").transient(),
             Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").transient(),
         }
     }

@@ -6,7 +6,7 @@ use crate::values::integration_id::IntegrationId;
 use crate::values::scope::Scopes;
 use crate::values::token::TokenNote;
 
-/// What an administrator should hear of, although no caller is kept waiting by it; see
+/// An event that an administrator should know of; see
 /// [`TokenKeeperBuilder::on_event`](super::TokenKeeperBuilder::on_event).
 ///
 /// ```
@@ -16,7 +16,7 @@ use crate::values::token::TokenNote;
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
 /// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new())
 ///     .on_event(|event| match event {
-///         KeeperEvent::ScopesGrew { connection, scopes } => println!("{connection} may also do {scopes}"),
+///         KeeperEvent::ScopesGrew { connection, scopes } => println!("new scopes of {connection}: {scopes}"),
 ///         event => println!("{}", event.code()),
 ///     })
 ///     .build();
@@ -26,26 +26,27 @@ use crate::values::token::TokenNote;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeeperEvent {
-    /// A refresh gave scopes that were neither granted before, nor implied by those, nor asked for. The tokens are kept.
+    /// A refresh granted scopes that were neither granted before, nor implied by those, nor requested. The tokens are
+    /// kept.
     ScopesGrew {
-        /// Whose tokens.
+        /// The connection of the tokens.
         connection: ConnectionId,
-        /// What is new, as the code host names it.
+        /// The new scopes, as the code host names them.
         scopes: Scopes,
     },
-    /// A refresh gave usable tokens in a response that has odd members. The tokens are kept.
+    /// A refresh gave valid tokens in a response with unexpected members. The tokens are kept.
     OddResponse {
-        /// Whose tokens.
+        /// The connection of the tokens.
         connection: ConnectionId,
-        /// What was odd.
+        /// What was unexpected.
         notes: Vec<TokenNote>,
     },
-    /// The code host does not accept the integration's client id and secret. Nothing is asked for a minute, and all tokens
-    /// are kept.
+    /// The code host does not accept the integration's client ID and secret. No refresh is sent for a minute. All
+    /// tokens are kept.
     ClientRejected {
-        /// Which integration.
+        /// The integration.
         integration: IntegrationId,
-        /// What the code host said, with the advice.
+        /// The error, with its advice.
         cause: Arc<Error>,
     },
 }
@@ -60,7 +61,7 @@ impl KeeperEvent {
         }
     }
 
-    /// Into the log, without any text of a code host.
+    /// Logs the event, without any text of a code host.
     #[cfg(feature = "tracing")]
     pub(super) fn log(&self) {
         let code = self.code();
@@ -70,21 +71,21 @@ impl KeeperEvent {
                 code,
                 %connection,
                 new_scopes = scopes.len(),
-                "a refresh gave scopes that nobody asked for; the tokens are kept"
+                "a refresh granted scopes that were not requested; the tokens are kept"
             ),
             Self::OddResponse { connection, notes } => tracing::warn!(
                 target: "codehost_oauth",
                 code,
                 %connection,
                 ?notes,
-                "a refresh gave usable tokens in an odd response; the tokens are kept"
+                "a refresh gave valid tokens in a response with unexpected members; the tokens are kept"
             ),
             Self::ClientRejected { integration, cause } => tracing::warn!(
                 target: "codehost_oauth",
                 code,
                 %integration,
                 hint = %cause.advice().hint,
-                "the code host does not accept the client id and secret; the tokens are kept"
+                "the code host does not accept the client ID and secret; the tokens are kept"
             ),
         }
     }

@@ -1,29 +1,30 @@
-//! What a failed refresh means.
+//! The meaning of a failed refresh.
 
 use std::sync::Arc;
 
 use crate::error::{Error, ResponseError, TokenError};
 
-/// Why there are no new tokens, and whether the refresh token was surely not spent for it.
+/// Why a refresh gave no new tokens.
 pub(super) struct Failure {
     pub(super) error: Arc<Error>,
-    pub(super) is_unspent: bool,
+    /// The code host has certainly not used up the refresh token.
+    pub(super) is_token_unused: bool,
 }
 
 impl Failure {
     pub(super) fn of_refresh(error: Error) -> Self {
-        let is_unspent = match &error {
+        let is_token_unused = match &error {
             Error::Token { .. } | Error::Config(_) => true,
             Error::Response { cause, .. } => matches!(cause, ResponseError::RateLimited { .. }),
             _ => false,
         };
-        Self { error: Arc::new(error), is_unspent }
+        Self { error: Arc::new(error), is_token_unused }
     }
 }
 
-/// Whether the code host says that the refresh token is dead, as the standard has it said: with status 400 or 401. The
-/// same words from a proxy's error page are an outage.
-pub(super) fn is_dead(error: &Error) -> bool {
+/// Whether the code host rejects the refresh token, with status 400 or 401 (RFC 6749 section 5.2). The same body with
+/// another status, for example on a proxy's error page, counts as an outage.
+pub(super) fn is_refresh_token_rejected(error: &Error) -> bool {
     match error {
         Error::Token { cause: TokenError::RefreshRejected, response } => {
             matches!(response.status().as_u16(), 400 | 401)
@@ -32,13 +33,13 @@ pub(super) fn is_dead(error: &Error) -> bool {
     }
 }
 
-/// The code host as a whole does not answer at the moment, or wants to be left alone: 429, 5xx, maintenance.
+/// Whether the failure concerns the whole code host, not one connection: 429, 5xx, maintenance.
 pub(super) fn is_outage(error: &Error) -> bool {
     matches!(error, Error::Response { cause, .. } if cause.advice().is_transient)
 }
 
-/// A refusal of which nobody can tell whether it is about the token or the client: an administrator must look.
-pub(super) fn unclear(refusal: Error) -> Error {
+/// Turns a refusal that can be about the refresh token or about the client into one for an administrator.
+pub(super) fn ambiguous(refusal: Error) -> Error {
     match refusal {
         Error::Token { response, .. } => Error::Token { cause: TokenError::Refused, response },
         error => error,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::connection::ConnectionId;
 use super::error::KeeperError;
-use super::inner::{FIRST_PAUSE, Inner, MAX_PAUSE, in_time};
+use super::inner::{FIRST_RETRY_DELAY, Inner, MAX_RETRY_DELAY, with_timeout};
 use super::record::Record;
 use crate::integration::Integration;
 use crate::values::token::TokenSet;
@@ -17,72 +17,72 @@ impl Inner {
     ) -> Result<(), KeeperError> {
         let record = Record::of_login(tokens, integration.scopes())?;
         let sealed = record.seal(&self.ring, connection, integration.client().client_id())?;
-        let mut older = None;
-        // The login that was stored at the first try of which nobody knows whether it was done.
-        let mut tried_over = None;
-        let mut pause = FIRST_PAUSE;
-        let mut tries = IMPORT_TRIES;
+        let mut stored_before = None;
+        // The login that was stored before the first attempt whose result is not known.
+        let mut login_before = None;
+        let mut delay = FIRST_RETRY_DELAY;
+        let mut attempts_left = MAX_ATTEMPTS;
         loop {
-            let written = async {
-                let stored = in_time(self.store.load(connection)).await?;
+            let attempt = async {
+                let stored = with_timeout(self.store.load(connection)).await?;
                 let expected = stored.as_ref().map(|stored| stored.revision);
-                // What does not open is written over anyway: its key may be lost, or its base URL changed.
+                // A record that cannot be opened is replaced: its key may be lost, or the base URL has changed.
                 let found = stored.and_then(|stored| self.open(&stored, connection, &integration).ok());
                 let login = found.as_ref().and_then(|found| found.login);
                 if login == record.login {
                     return Ok(Import::Done);
                 }
-                older = found;
-                if tried_over.is_some_and(|tried_over| login.is_some() && login != tried_over) {
+                stored_before = found;
+                if login_before.is_some_and(|before| login.is_some() && login != before) {
                     return Ok(Import::Replaced);
                 }
-                match in_time(self.store.compare_and_swap(connection, expected, &sealed)).await {
+                match with_timeout(self.store.compare_and_swap(connection, expected, &sealed)).await {
                     Ok(true) => Ok(Import::Done),
-                    Ok(false) => Ok(Import::Again),
+                    Ok(false) => Ok(Import::Conflict),
                     Err(error) => {
-                        tried_over.get_or_insert(login);
+                        login_before.get_or_insert(login);
                         Err(error)
                     }
                 }
             };
-            let written = written.await;
-            self.remembered.forget(connection);
-            match written {
-                // Another login came meanwhile. If ours was stored, theirs has replaced and revoked it, so it must not come
-                // back; if it was not, it is as if it had been.
+            let result = attempt.await;
+            self.token_cache.remove(connection);
+            match result {
+                // Another login was imported in the meantime. If this one had been stored, the other has replaced and
+                // revoked it, so it must not be stored again. If it had not, the result is the same.
                 Ok(Import::Replaced) => {
-                    if older.is_some_and(|newer| record.is_replaced_by(&newer)) {
+                    if stored_before.is_some_and(|newer| record.is_replaced_by(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
-                    self.flights.resume(connection);
-                    if let Some(older) = older.filter(|older| older.is_replaced_by(&record)) {
-                        // Nobody waits for it, and nobody needs its response.
+                    self.refreshes.resume(connection);
+                    if let Some(older) = stored_before.filter(|older| older.is_replaced_by(&record)) {
+                        // In the background: the import does not depend on the response.
                         tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
                     }
                     return Ok(());
                 }
-                Ok(Import::Again) => {}
-                Err(error) if tries <= 1 => return Err(KeeperError::Store(error)),
+                Ok(Import::Conflict) => {}
+                Err(error) if attempts_left <= 1 => return Err(KeeperError::Store(error)),
                 Err(_) => {}
             }
-            tries = tries.saturating_sub(1);
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(MAX_PAUSE);
+            attempts_left = attempts_left.saturating_sub(1);
+            tokio::time::sleep(delay).await;
+            delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
         }
     }
 }
 
-/// What became of one try of an import.
+/// The result of one attempt to import.
 enum Import {
-    /// It is stored, or was and somebody has gone on from there.
+    /// The login is stored, or was stored and the record was written again since.
     Done,
-    /// Another login is stored, which came after a try that may have been done.
+    /// Another login is stored, which came after an attempt that may have succeeded.
     Replaced,
-    /// Somebody else has written meanwhile.
-    Again,
+    /// Another write came first.
+    Conflict,
 }
 
-const IMPORT_TRIES: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;

@@ -1,4 +1,4 @@
-//! What a keeper and its refreshes share.
+//! The settings and state that a keeper shares with its refreshes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use super::clock::Clock;
 use super::connection::ConnectionId;
 use super::error::{KeeperError, StoreError};
 use super::event::{KeeperEvent, OnEvent};
-use super::flights::Flights;
 use super::login_reason::LoginReason;
 use super::outcome::Outcome;
 use super::record::Record;
-use super::remembered::Remembered;
+use super::running_refreshes::RunningRefreshes;
 use super::store::{Revision, StoredTokens, TokenStore};
+use super::token_cache::TokenCache;
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
 use crate::values::token::AccessToken;
@@ -27,17 +27,18 @@ pub(super) struct Inner {
     pub(super) verify_identity: bool,
     pub(super) require_scopes: bool,
     pub(super) on_event: Arc<OnEvent>,
-    pub(super) flights: Arc<Flights>,
-    pub(super) remembered: Remembered,
+    pub(super) refreshes: Arc<RunningRefreshes>,
+    pub(super) token_cache: TokenCache,
 }
 
-/// What became of a write.
-pub(super) enum Written {
-    Yes,
-    /// Somebody else has written, and this is it; `None` if the connection is gone.
+/// The result of a write.
+pub(super) enum WriteResult {
+    Done,
+    /// Another write came first. This is the record now; `None` if the connection was deleted.
     Conflict(Option<Record>),
-    /// Somebody else has written what does not open here: of another base URL, or sealed with another key.
-    Foreign(KeeperError),
+    /// Another write came first, and its record cannot be opened: it has another base URL, or was sealed with another
+    /// key.
+    Unreadable(KeeperError),
 }
 
 impl Inner {
@@ -52,7 +53,7 @@ impl Inner {
         connection: &ConnectionId,
         integration: &Integration,
     ) -> Result<Option<Record>, KeeperError> {
-        let stored = in_time(self.store.load(connection)).await?;
+        let stored = with_timeout(self.store.load(connection)).await?;
         stored.map(|stored| self.open(&stored, connection, integration)).transpose()
     }
 
@@ -66,16 +67,16 @@ impl Inner {
         Record::open(stored, &self.ring, connection, integration.binding(), client_id)
     }
 
-    /// What to say without a refresh; `None` if one is needed.
-    pub(super) fn settle(
+    /// The outcome if no refresh is needed; `None` if one is.
+    pub(super) fn outcome_without_refresh(
         &self,
         integration: &Integration,
         record: &Record,
-        unwanted: Option<&AccessToken>,
+        rejected: Option<&AccessToken>,
     ) -> Option<Outcome> {
         let now = self.clock.now();
         let token = &record.tokens.access_token;
-        if let Some(reason) = &record.dead {
+        if let Some(reason) = &record.needs_login {
             return Some(Outcome::NeedsLogin(reason.clone()));
         }
         if let Some(scopes) = record.missing_scopes(integration).filter(|_| self.require_scopes) {
@@ -84,53 +85,54 @@ impl Inner {
         if record.unverified {
             return None;
         }
-        let refused = unwanted.is_some_and(|unwanted| unwanted.matches(token)) && !record.is_new(now);
-        if !refused && !record.is_due(now) {
+        let is_rejected = rejected.is_some_and(|rejected| rejected.matches(token)) && !record.is_new(now);
+        if !is_rejected && !record.is_due(now) {
             return Some(Outcome::StillValid(token.duplicate()));
         }
         match record.tokens.refresh_token {
             Some(_) => None,
-            None if !refused && record.is_valid(now) => Some(Outcome::StillValid(token.duplicate())),
+            None if !is_rejected && record.is_valid(now) => Some(Outcome::StillValid(token.duplicate())),
             None => Some(Outcome::NeedsLogin(LoginReason::NoRefreshToken)),
         }
     }
 
-    pub(super) fn tell(&self, event: &KeeperEvent) {
+    pub(super) fn emit(&self, event: &KeeperEvent) {
         event.log();
         (self.on_event)(event);
     }
 
-    /// Writes `record` if the stored revision is `expected`, and finds out whether an earlier try of the same write
-    /// whose response was lost had succeeded after all. An error is one of the store, or of the sealing.
+    /// Writes `record` if the stored revision is `expected`. If it is not, an earlier attempt of the same write may
+    /// have succeeded without a response; that counts as done. An error comes from the store or from sealing.
     pub(super) async fn write(
         &self,
         connection: &ConnectionId,
         integration: &Integration,
         expected: Option<Revision>,
         record: &Record,
-    ) -> Result<Written, KeeperError> {
+    ) -> Result<WriteResult, KeeperError> {
         let sealed = record.seal(&self.ring, connection, integration.client().client_id())?;
-        let written = in_time(self.store.compare_and_swap(connection, expected, &sealed)).await;
-        self.remembered.forget(connection);
+        let written = with_timeout(self.store.compare_and_swap(connection, expected, &sealed)).await;
+        self.token_cache.remove(connection);
         if written? {
-            return Ok(Written::Yes);
+            return Ok(WriteResult::Done);
         }
-        Ok(match in_time(self.store.load(connection)).await? {
-            Some(found) if found.revision == record.revision => Written::Yes,
+        Ok(match with_timeout(self.store.load(connection)).await? {
+            Some(found) if found.revision == record.revision => WriteResult::Done,
             Some(found) => match self.open(&found, connection, integration) {
-                Ok(found) => Written::Conflict(Some(found)),
-                Err(error) => Written::Foreign(error),
+                Ok(found) => WriteResult::Conflict(Some(found)),
+                Err(error) => WriteResult::Unreadable(error),
             },
-            None => Written::Conflict(None),
+            None => WriteResult::Conflict(None),
         })
     }
 }
 
-/// No call of a store may keep a refresh from its end.
-pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+/// Limits a call of the store, so that a store that hangs cannot block a refresh.
+pub(super) async fn with_timeout<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::time::timeout(STORE_TIMEOUT, call).await.unwrap_or(Err(StoreError::TimedOut))
 }
 
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
-pub(super) const MAX_PAUSE: Duration = Duration::from_secs(15);
+/// Delays between attempts to write to the store.
+pub(super) const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+pub(super) const MAX_RETRY_DELAY: Duration = Duration::from_secs(15);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::values::scope::Scopes;
 
-/// Why only a new login helps.
+/// Why the user must log in again.
 ///
 /// ```
 /// use codehost_oauth::keeper::LoginReason;
@@ -16,17 +16,17 @@ pub enum LoginReason {
     NotConnected,
     /// The access token has expired, and the platform gave no refresh token.
     NoRefreshToken,
-    /// The platform does not accept the refresh token any more: revoked, or expired.
+    /// The platform no longer accepts the refresh token: it was revoked, or has expired.
     Refused,
-    /// The same, after an earlier refresh whose response never came or was never stored: a crash or a broken connection
-    /// at the wrong moment. The platform had most likely spent the token.
+    /// The platform no longer accepts the refresh token, and the response to an earlier refresh was lost: after a crash
+    /// or a broken connection. Most likely that refresh used up the token.
     ResponseLost,
-    /// A refresh gave tokens of another user. They were not used.
+    /// A refresh gave tokens of another user. They are not used.
     SubjectChanged,
-    /// The integration asks for more scopes than it did when the user logged in, so calls that need them would be refused.
-    /// The stored tokens are kept, and used again if the integration asks for less.
+    /// The integration requests more scopes than it did when the user logged in. API calls that need them would be
+    /// refused. The stored tokens are kept, and used again if the integration no longer requests these scopes.
     ScopesMissing {
-        /// The scopes that were never asked for and never granted.
+        /// The scopes that were neither requested nor granted.
         scopes: Scopes,
     },
 }
@@ -44,7 +44,7 @@ impl LoginReason {
         }
     }
 
-    /// The reason as it is stored; `None` for what is never stored.
+    /// The reason with this code; `None` for reasons that are never stored.
     pub(super) fn from_code(code: &str) -> Option<Self> {
         [Self::Refused, Self::ResponseLost, Self::SubjectChanged].into_iter().find(|reason| reason.code() == code)
     }
@@ -55,11 +55,11 @@ impl fmt::Display for LoginReason {
         f.write_str(match self {
             Self::NotConnected => "nothing is stored for this connection",
             Self::NoRefreshToken => "the access token has expired and there is no refresh token",
-            Self::Refused => "the code host does not accept the refresh token any more",
-            Self::ResponseLost => "the answer to an earlier refresh was lost",
-            Self::SubjectChanged => "a refresh gave tokens of another person",
+            Self::Refused => "the code host no longer accepts the refresh token",
+            Self::ResponseLost => "the response to an earlier refresh was lost",
+            Self::SubjectChanged => "a refresh gave tokens of another user",
             Self::ScopesMissing { scopes } => {
-                return write!(f, "the integration asks for scopes that this connection lacks: {scopes}");
+                return write!(f, "the integration requests scopes that this connection does not have: {scopes}");
             }
         })
     }

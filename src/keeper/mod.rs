@@ -1,26 +1,24 @@
-//! Keeps tokens alive: one refresh for each connection, however many tasks and nodes ask.
+//! Stores tokens and renews them: one refresh at a time for each connection, for all tasks and nodes together
+//! (single-flight refresh).
 //!
-//! GitLab and Bitbucket Cloud hand out refresh tokens that work once. Whoever uses one a second time logs the user
-//! out, and whoever loses the response loses the account. So all use of refresh tokens goes through a [`TokenKeeper`]:
+//! GitLab and Bitbucket Cloud issue refresh tokens that work once. If one is used a second time, or if the response to
+//! a refresh is lost, the user must log in again. Therefore use refresh tokens only through a [`TokenKeeper`]:
 //!
-//! - Tasks of one process that ask for the same connection share one refresh, which runs to its end even if they all go
-//!   away.
-//! - Nodes take turns by a lease in the [`TokenStore`]; who comes second reads what the first one stored.
-//! - New tokens are stored before anybody gets them, and an older pair is never written over a newer one.
-//! - An outage is never a log-out: only the code host's own word that a refresh token is dead is one.
+//! - Tasks of one process that need the same connection share one refresh. It completes even if all of them are
+//!   dropped.
+//! - Nodes take turns by a lease in the [`TokenStore`]: the second node reads the tokens that the first one stored.
+//! - New tokens are stored before they are given out, and never replaced by older ones.
+//! - An outage never requires a new login: only the code host's refusal of the refresh token does.
 
-mod binding;
 mod builder;
 mod call_error;
-mod client;
+mod client_check;
 mod clock;
 mod connection;
 mod disconnect;
 mod error;
 mod event;
 mod failure;
-mod flight;
-mod flights;
 mod import;
 mod inner;
 mod login_reason;
@@ -28,9 +26,15 @@ mod login_reason;
 pub(crate) mod outcome;
 mod pauses;
 mod record;
-mod remembered;
+mod refresh;
+mod refresh_result;
+mod refresh_task;
+mod running_refreshes;
+mod sealed_record;
+mod settings_digest;
 mod shared_result;
 mod store;
+mod token_cache;
 mod token_keeper;
 
 pub use self::builder::TokenKeeperBuilder;

@@ -6,7 +6,7 @@ use super::login_reason::LoginReason;
 use crate::error::Error;
 use crate::values::token::AccessToken;
 
-/// What became of a connection's access token when somebody asked for it.
+/// How a caller got a connection's access token, or why it did not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::values::token::AccessToken;
 pub enum Outcome {
     /// This node obtained new tokens and stored them.
     Renewed(AccessToken),
-    /// Another node did, or a new login; these are theirs.
+    /// The tokens of another node's refresh, or of a new login.
     RenewedElsewhere(AccessToken),
-    /// The stored access token is good for a while yet: not due, or due while a renewal is not possible at the moment.
+    /// The stored access token is still valid: it is not due for renewal, or a renewal is not possible at the moment.
     StillValid(AccessToken),
     /// Only a new login by the user helps.
     NeedsLogin(LoginReason),
-    /// Not now; the stored tokens are kept.
+    /// A renewal is not possible at the moment. The stored tokens are kept.
     Retry {
         /// How long to wait, at most 15 minutes.
         after: Duration,
@@ -61,8 +61,8 @@ impl Outcome {
     }
 }
 
-/// What to tell who must wait: whether an administrator can do something about it.
-pub(super) fn not_now(after: Duration, cause: Option<Arc<Error>>) -> Result<Outcome, KeeperError> {
+/// The outcome during a pause. It is an error if an administrator can do something about the cause.
+pub(super) fn retry_later(after: Duration, cause: Option<Arc<Error>>) -> Result<Outcome, KeeperError> {
     match cause {
         Some(cause) if is_refusal(&cause) => Err(KeeperError::Refused { after, cause }),
         cause => Ok(Outcome::Retry { after, cause }),
@@ -73,7 +73,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Token { response, .. } if response.status().is_client_error())
 }
 
-/// Others are at work; soon there is a response.
+/// Another task or node is refreshing.
 pub(super) fn busy() -> Outcome {
     Outcome::Retry { after: Duration::from_secs(1), cause: None }
 }

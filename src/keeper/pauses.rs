@@ -1,4 +1,4 @@
-//! Who must wait after a failure, and for how long.
+//! The pauses after failed refreshes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use super::connection::ConnectionId;
 use crate::error::Error;
 
-/// The pauses of one integration: of each connection, and of all of them. Bounded by [`MAX_PAUSES`].
+/// The pauses of one integration: one for each connection, and one for all of them. Bounded by [`MAX_PAUSES`].
 #[derive(Default)]
 pub(super) struct Pauses {
     connections: HashMap<ConnectionId, Pause>,
     all: Option<Pause>,
 }
 
-/// How long somebody must still wait, and why.
+/// How long a connection must still wait, and why.
 pub(super) struct Waiting {
     pub(super) after: Duration,
     pub(super) cause: Option<Arc<Error>>,
@@ -29,7 +29,7 @@ struct Pause {
 }
 
 impl Pauses {
-    /// Whether a connection must wait, for itself or with all others.
+    /// The pause of a connection: its own or that of all connections, whichever ends later.
     pub(super) fn waiting(&self, connection: &ConnectionId) -> Option<Waiting> {
         let now = Instant::now();
         let both = [self.all.as_ref(), self.connections.get(connection)];
@@ -37,10 +37,15 @@ impl Pauses {
         Some(Waiting { after: last.until.saturating_duration_since(now), cause: last.cause.clone() })
     }
 
-    /// Makes a connection wait after a failure: 30 s, doubling to 15 minutes, or what the code host asked for.
-    pub(super) fn pause(&mut self, connection: &ConnectionId, asked: Option<Duration>, cause: &Arc<Error>) -> Duration {
+    /// Pauses a connection after a failure: 30 s, doubling up to 15 minutes, or longer if the code host asks for it.
+    pub(super) fn pause(
+        &mut self,
+        connection: &ConnectionId,
+        retry_after: Option<Duration>,
+        cause: &Arc<Error>,
+    ) -> Duration {
         let now = Instant::now();
-        let pause = Pause::next(self.connections.get(connection), now, asked, cause);
+        let pause = Pause::next(self.connections.get(connection), now, retry_after, cause);
         let after = pause.until.saturating_duration_since(now);
         if self.connections.len() >= MAX_PAUSES && !self.connections.contains_key(connection) {
             self.connections.retain(|_, pause| pause.until > now);
@@ -49,30 +54,30 @@ impl Pauses {
             self.connections.insert(connection.clone(), pause);
             after
         } else {
-            // Where so many fail, it is not for something of their own.
-            self.pause_all(asked, cause)
+            // So many failures have a common cause.
+            self.pause_all(retry_after, cause)
         }
     }
 
-    /// Makes all connections wait, in the same steps. Failures of one moment are one step.
-    pub(super) fn pause_all(&mut self, asked: Option<Duration>, cause: &Arc<Error>) -> Duration {
+    /// Pauses all connections, with the same steps. Failures during the pause do not count as another step.
+    pub(super) fn pause_all(&mut self, retry_after: Option<Duration>, cause: &Arc<Error>) -> Duration {
         let now = Instant::now();
         let pause = match &mut self.all {
             Some(active) if active.until > now => {
-                let until = now.checked_add(asked.unwrap_or_default().min(MAX_PAUSE)).unwrap_or(now);
+                let until = now.checked_add(retry_after.unwrap_or_default().min(MAX_PAUSE)).unwrap_or(now);
                 active.until = active.until.max(until);
                 active
             }
             other => {
-                let next = Pause::next(other.as_ref(), now, asked, cause);
+                let next = Pause::next(other.as_ref(), now, retry_after, cause);
                 other.insert(next)
             }
         };
         pause.until.saturating_duration_since(now)
     }
 
-    /// Makes all connections wait for so long, whatever was before. `false` if they did so already.
-    pub(super) fn hold_all(&mut self, after: Duration, cause: &Arc<Error>) -> bool {
+    /// Pauses all connections for this long, regardless of earlier steps. `false` if they were paused already.
+    pub(super) fn pause_all_for(&mut self, after: Duration, cause: &Arc<Error>) -> bool {
         let now = Instant::now();
         if self.all.as_ref().is_some_and(|pause| pause.until > now) {
             return false;
@@ -82,40 +87,39 @@ impl Pauses {
         true
     }
 
-    /// Ends the waiting of a connection.
+    /// Ends the pause of a connection.
     pub(super) fn resume(&mut self, connection: &ConnectionId) {
         self.connections.remove(connection);
     }
 
-    /// After a success: the next failure of all begins with the first step again. A pause that others have asked for
-    /// meanwhile stands.
+    /// Called after a success: the next pause begins with the first step again. A pause of all connections that still
+    /// runs does not end.
     pub(super) fn succeeded(&mut self, connection: &ConnectionId) {
         self.resume(connection);
         let now = Instant::now();
         self.all.take_if(|pause| pause.until <= now);
     }
 
-    /// Whether anybody waits.
+    /// Whether there is a pause, or one that ended so recently that the next one is longer.
     pub(super) fn is_any(&self) -> bool {
         let now = Instant::now();
         let mut pauses = self.connections.values().chain(&self.all);
-        pauses.any(|pause| !pause.is_forgotten(now))
+        pauses.any(|pause| !pause.is_expired(now))
     }
 }
 
 impl Pause {
-    /// 30 s, doubling to 15 minutes, or what the code host asked for.
-    fn next(last: Option<&Self>, now: Instant, asked: Option<Duration>, cause: &Arc<Error>) -> Self {
+    fn next(last: Option<&Self>, now: Instant, retry_after: Option<Duration>, cause: &Arc<Error>) -> Self {
         let step = match last {
-            Some(last) if !last.is_forgotten(now) => last.step.saturating_mul(2).min(MAX_PAUSE),
+            Some(last) if !last.is_expired(now) => last.step.saturating_mul(2).min(MAX_PAUSE),
             _ => FIRST_PAUSE,
         };
-        let after = asked.unwrap_or_default().max(step).min(MAX_PAUSE);
+        let after = retry_after.unwrap_or_default().max(step).min(MAX_PAUSE);
         Self { until: now.checked_add(after).unwrap_or(now), step, cause: Some(Arc::clone(cause)) }
     }
 
-    /// It ended longer ago than it lasted.
-    fn is_forgotten(&self, now: Instant) -> bool {
+    /// Whether it ended so long ago that the next pause begins with the first step: longer ago than it lasted.
+    fn is_expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.until) > self.step
     }
 }
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn memory_is_bounded_and_beyond_it_all_wait() {
+    async fn above_the_limit_of_pauses_all_connections_are_paused() {
         let mut pauses = Pauses::default();
         for n in 0..MAX_PAUSES {
             pauses.pause(&connection(n), None, &cause());
@@ -150,7 +154,7 @@ mod tests {
         }
         assert_eq!(pauses.connections.len(), MAX_PAUSES);
         let waiting = pauses.waiting(&connection(20_000)).unwrap();
-        assert_eq!(waiting.after, FIRST_PAUSE, "all failed in one moment");
+        assert_eq!(waiting.after, FIRST_PAUSE, "all failed at the same time");
         tokio::time::advance(MAX_PAUSE * 2).await;
         assert!(!pauses.is_any());
         pauses.pause(&connection(20_000), None, &cause());
@@ -158,18 +162,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_wait_in_steps_or_as_long_as_they_are_asked_to() {
+    async fn the_pause_of_all_doubles_or_is_as_long_as_the_code_host_asks() {
         let mut pauses = Pauses::default();
         for seconds in [30, 60, 120, 240, 480, 900, 900] {
             let after = pauses.pause_all(None, &cause());
             assert_eq!(after.as_secs(), seconds);
-            assert_eq!(pauses.pause_all(None, &cause()).as_secs(), seconds, "the same moment is no further step");
+            assert_eq!(
+                pauses.pause_all(None, &cause()).as_secs(),
+                seconds,
+                "a failure during the pause does not make it longer"
+            );
             tokio::time::advance(after).await;
             assert!(pauses.waiting(&connection(1)).is_none());
         }
         pauses.succeeded(&connection(1));
         assert_eq!(pauses.pause_all(Some(Duration::from_secs(3600)), &cause()), MAX_PAUSE);
         pauses.succeeded(&connection(1));
-        assert!(pauses.waiting(&connection(1)).is_some(), "a success ends no pause that was asked for");
+        assert!(pauses.waiting(&connection(1)).is_some(), "a success does not end a running pause of all connections");
     }
 }

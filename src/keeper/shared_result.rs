@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-/// How a piece of work ended, for everybody who waits for it. They are woken in the order in which they came, so that a
-/// seed of the simulation is the same schedule every time.
+/// The result of a task, for all callers that wait for it. They are woken in the order in which they came, so that a
+/// seed of the simulation always gives the same schedule.
 pub(super) struct SharedResult<T>(Arc<State<T>>);
 
 struct State<T> {
@@ -16,7 +16,7 @@ impl<T: Send + Sync> SharedResult<T> {
         Self(Arc::new(State { result: OnceLock::new(), ended: Notify::new() }))
     }
 
-    /// Tells everybody. Only the first result counts.
+    /// Wakes all callers. Only the first result counts.
     pub(super) fn set(&self, result: T) {
         let _ = self.0.result.set(result);
         self.0.ended.notify_waiters();
@@ -24,7 +24,7 @@ impl<T: Send + Sync> SharedResult<T> {
 
     pub(super) async fn wait(&self) -> &T {
         loop {
-            // Before the look, so that what happens between the two is not missed.
+            // Registered before the check, so that a result that comes between the two is not missed.
             let ended = self.0.ended.notified();
             if let Some(result) = self.0.result.get() {
                 return result;

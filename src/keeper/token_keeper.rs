@@ -7,19 +7,20 @@ use super::call_error::CallError;
 use super::connection::ConnectionId;
 use super::disconnect::Disconnected;
 use super::error::KeeperError;
-use super::flights::Admission;
 use super::inner::Inner;
 use super::login_reason::LoginReason;
-use super::outcome::{Outcome, busy, not_now};
+use super::outcome::{Outcome, busy, retry_later};
 use super::pauses::Waiting;
+use super::running_refreshes::Admission;
 use crate::error::ConfigError;
 use crate::observe::{self, Report};
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 
-/// Gives valid access tokens, and renews them in time. One for a whole process: clones share everything.
+/// Gives valid access tokens, and renews them before they expire. Make one for the whole process: clones share
+/// everything.
 ///
-/// Refreshes run in tasks of the tokio runtime. Before it ends, wait for [`finish`](Self::finish), so that the last responses
-/// are stored.
+/// Refreshes run in tasks of the tokio runtime. Before the runtime shuts down, wait for [`finish`](Self::finish), so
+/// that the last responses are stored.
 ///
 /// ```
 /// use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper};
@@ -47,15 +48,15 @@ use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 ///
 /// // After a login; the id is `ConnectionId::from(&login.user.key)`.
 /// let connection: ConnectionId = "gitlab:demo:42".parse()?;
-/// let origin = integration.binding().clone();
-/// let tokens = TokenSet::new(AccessToken::new("s3cr3t".to_owned(), &origin).ok_or("no token")?);
+/// let binding = integration.binding().clone();
+/// let tokens = TokenSet::new(AccessToken::new("s3cr3t".to_owned(), &binding).ok_or("no token")?);
 /// keeper.import(&connection, tokens).await?;
 ///
 /// // Before each call of the API.
 /// let token = keeper.access_token(&connection).await?;
-/// assert_eq!(token.expose_for(origin.base_url())?, "s3cr3t");
+/// assert_eq!(token.expose_for(binding.base_url())?, "s3cr3t");
 ///
-/// // When the user leaves.
+/// // When the user disconnects the account.
 /// assert!(keeper.disconnect(&connection).await?.deleted);
 /// assert!(keeper.access_token(&connection).await.unwrap_err().advice().needs_login);
 /// # Ok(())
@@ -68,36 +69,38 @@ pub struct TokenKeeper {
 }
 
 impl TokenKeeper {
-    /// A valid access token: one read of the store, and a refresh if the token is about to end. Within
-    /// [`fresh_for`](super::TokenKeeperBuilder::fresh_for), if that is set, not even the read.
+    /// A valid access token: one read of the store, and a refresh if the token is about to expire. Within
+    /// [`fresh_for`](super::TokenKeeperBuilder::fresh_for), if that is set, the store is not read again.
     ///
-    /// It may be dropped at any point, for example by a time-out: a refresh that has begun goes on.
+    /// The future may be dropped at any point, for example by a time-out: a refresh that has started continues.
     ///
     /// # Errors
     ///
-    /// [`KeeperError::NeedsLogin`] if only a new login helps; [`KeeperError::Retry`] while the code host is down, asks to
-    /// wait, or another node is at work; [`KeeperError::Refused`] if it does not accept the app's own credentials; and
-    /// the others for what is wrong with the app itself. None of them deletes anything.
+    /// [`KeeperError::NeedsLogin`] if only a new login helps; [`KeeperError::Retry`] while the code host is down or
+    /// asks to wait, or another node refreshes; [`KeeperError::Refused`] if the code host does not accept the
+    /// integration's client ID and secret. The other errors have a cause in the app itself. The stored tokens are kept
+    /// in all cases.
     pub async fn access_token(&self, connection: &ConnectionId) -> Result<AccessToken, KeeperError> {
         self.outcome(connection).await?.into_token()
     }
 
-    /// The same, and how the token came about; [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are no errors here.
+    /// The same, but also says where the token comes from. [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not
+    /// errors here.
     pub(crate) async fn outcome(&self, connection: &ConnectionId) -> Result<Outcome, KeeperError> {
-        self.ask_for(connection, None).await.inspect_err(|error| tell(connection, error))
+        self.find_token(connection, None).await.inspect_err(|error| log(connection, error))
     }
 
-    /// Calls the API with a valid access token. If it answers 401, for example since another node has renewed the tokens
-    /// in this very moment, reads the store again, renews the tokens unless somebody has, and calls once more. Tokens that
-    /// are a few seconds old are not renewed for a 401.
+    /// Calls the API with a valid access token. If the API responds with 401, for example because another node has just
+    /// renewed the tokens, reads the store again, renews the tokens if no other node has, and calls once more. Tokens
+    /// that are only a few seconds old are not renewed after a 401.
     ///
-    /// A new token may not be known to every node of the code host yet, so one that is refused is tried again after one
-    /// and after two seconds. That makes four calls at most.
+    /// Not every node of the code host may know a new token yet. So a new token that is rejected is tried again after
+    /// one second, and then after two seconds. In total, there are at most four calls.
     ///
     /// # Errors
     ///
-    /// What the call ends with; [`CallError::Unauthorized`] if the new token is not accepted either; and
-    /// [`CallError::Keeper`] as [`access_token`](Self::access_token).
+    /// The error of the call; [`CallError::Unauthorized`] if the new token is not accepted either;
+    /// [`CallError::Keeper`] for the errors of [`access_token`](Self::access_token).
     ///
     /// ```
     /// # use codehost_oauth::{keeper::{CallError, ConnectionId, TokenKeeper}, AccessToken};
@@ -119,40 +122,40 @@ impl TokenKeeper {
         let token = self.access_token(connection).await.map_err(CallError::Keeper)?;
         match call(token.duplicate()).await {
             Err(CallError::Unauthorized) => {}
-            ended => return ended,
+            result => return result,
         }
-        let other = self.ask_for(connection, Some(&token)).await.inspect_err(|error| tell(connection, error));
-        let other = other.and_then(Outcome::into_token);
-        let other = other.map_err(CallError::Keeper)?;
-        // Either another token, or the same one, which is too new to be renewed.
-        if !other.matches(&token) {
-            match call(other.duplicate()).await {
+        let outcome = self.find_token(connection, Some(&token)).await.inspect_err(|error| log(connection, error));
+        let current = outcome.and_then(Outcome::into_token).map_err(CallError::Keeper)?;
+        // Either another token, or the same one if it is too new to be renewed.
+        if !current.matches(&token) {
+            match call(current.duplicate()).await {
                 Err(CallError::Unauthorized) => {}
-                ended => return ended,
+                result => return result,
             }
         }
         for pause in NEW_TOKEN_PAUSES {
             tokio::time::sleep(pause).await;
-            match call(other.duplicate()).await {
+            match call(current.duplicate()).await {
                 Err(CallError::Unauthorized) => {}
-                ended => return ended,
+                result => return result,
             }
         }
         Err(CallError::Unauthorized)
     }
 
-    /// Stores the tokens of a login, over whatever was there. Like a refresh it goes on if it is dropped. An older pair of
-    /// the same integration is revoked in the background, where the platform can end one pair and leave the others.
+    /// Stores the tokens of a login and replaces older ones. Continues if the future is dropped. Older tokens of the
+    /// same integration are revoked in the background, if the platform can revoke one pair of tokens and keep the
+    /// others.
     ///
     /// # Errors
     ///
     /// [`KeeperError::Config`] for tokens of another integration than the connection's; [`KeeperError::Store`] if the
-    /// store still fails after several tries; [`KeeperError::UnknownIntegration`].
+    /// store still fails after several attempts; [`KeeperError::UnknownIntegration`].
     pub async fn import(&self, connection: &ConnectionId, tokens: TokenSet) -> Result<(), KeeperError> {
         let integration = self.inner.integration(connection).await?;
-        let origin = integration.binding().clone();
-        let refresh = tokens.refresh_token.as_ref().is_none_or(|token| *token.binding() == origin);
-        if *tokens.access_token.binding() != origin || !refresh {
+        let binding = integration.binding().clone();
+        let same_binding = tokens.refresh_token.as_ref().is_none_or(|token| *token.binding() == binding);
+        if *tokens.access_token.binding() != binding || !same_binding {
             return Err(ConfigError::OtherInstance { what: "tokens" }.into());
         }
         let (inner, connection) = (Arc::clone(&self.inner), connection.clone());
@@ -160,20 +163,21 @@ impl TokenKeeper {
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
-    /// Revokes the connection's tokens at the code host as well as that can be done, then deletes them here, whatever came
-    /// of it. Waits a few seconds for a refresh that is under way, on whichever node. Goes on if it is dropped.
+    /// Revokes the connection's tokens at the code host if possible, then deletes them here in any case. Waits a few
+    /// seconds for a running refresh on any node. Continues if the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`KeeperError::Store`] if the store fails: try again. That the code host is down is no error.
+    /// [`KeeperError::Store`] if the store fails: try again. A failed revocation is not an error: see
+    /// [`Disconnected::revocation`].
     pub async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
         let (inner, connection) = (Arc::clone(&self.inner), connection.clone());
         let task = tokio::spawn(async move { inner.disconnect(&connection).await });
         task.await.map_err(|_| KeeperError::Interrupted)?
     }
 
-    /// Waits until no refresh is under way in this process. Call it before the runtime ends, when nobody asks any more:
-    /// what is cut off after the code host has acted is lost.
+    /// Waits until no refresh runs in this process. Call it before the runtime shuts down, when there are no more calls
+    /// of the keeper: new tokens are lost if a refresh is aborted after the code host has issued them.
     ///
     /// ```
     /// # use std::collections::HashMap;
@@ -187,48 +191,52 @@ impl TokenKeeper {
     /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
     /// ```
     pub async fn finish(&self) {
-        self.inner.flights.finish().await;
+        self.inner.refreshes.finish().await;
     }
 
-    /// `unwanted` is a token that the API has refused.
-    async fn ask_for(&self, connection: &ConnectionId, unwanted: Option<&AccessToken>) -> Result<Outcome, KeeperError> {
+    /// `rejected` is a token that the API has rejected with a 401.
+    async fn find_token(
+        &self,
+        connection: &ConnectionId,
+        rejected: Option<&AccessToken>,
+    ) -> Result<Outcome, KeeperError> {
         let integration = self.inner.integration(connection).await?;
-        let origin = integration.binding();
-        match unwanted {
+        let binding = integration.binding();
+        match rejected {
             None => {
-                if let Some(token) = self.inner.remembered.token(connection, origin, &*self.inner.clock) {
+                if let Some(token) = self.inner.token_cache.get(connection, binding, &*self.inner.clock) {
                     return Ok(Outcome::StillValid(token));
                 }
             }
-            Some(_) => self.inner.remembered.forget(connection),
+            Some(_) => self.inner.token_cache.remove(connection),
         }
-        let reading = self.inner.remembered.begin();
+        let read = self.inner.token_cache.begin_read();
         let Some(record) = self.inner.load(connection, &integration).await? else {
-            self.inner.remembered.forget(connection);
+            self.inner.token_cache.remove(connection);
             return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
         };
-        if let Some(outcome) = self.inner.settle(&integration, &record, unwanted) {
-            if let (Some(reading), None, Outcome::StillValid(_)) = (reading, unwanted, &outcome) {
-                self.inner.remembered.keep(connection, &reading, record);
+        if let Some(outcome) = self.inner.outcome_without_refresh(&integration, &record, rejected) {
+            if let (Some(read), None, Outcome::StillValid(_)) = (read, rejected, &outcome) {
+                self.inner.token_cache.insert(connection, &read, record);
             }
             return Ok(match outcome {
-                Outcome::StillValid(token) if unwanted.is_some_and(|unwanted| !unwanted.matches(&token)) => {
+                Outcome::StillValid(token) if rejected.is_some_and(|rejected| !rejected.matches(&token)) => {
                     Outcome::RenewedElsewhere(token)
                 }
                 outcome => outcome,
             });
         }
-        let valid = unwanted.is_none() && record.is_valid(self.inner.clock.now());
-        let or_valid = |otherwise: Result<Outcome, KeeperError>| {
-            if valid { Ok(Outcome::StillValid(record.tokens.access_token.duplicate())) } else { otherwise }
+        let has_valid_token = rejected.is_none() && record.is_valid(self.inner.clock.now());
+        let valid_token_or = |otherwise: Result<Outcome, KeeperError>| {
+            if has_valid_token { Ok(Outcome::StillValid(record.tokens.access_token.duplicate())) } else { otherwise }
         };
-        match Inner::enter(&self.inner, connection, integration, unwanted, valid)? {
-            Admission::Paused(Waiting { after, cause }) => or_valid(not_now(after, cause)),
-            Admission::Full => or_valid(Ok(busy())),
-            Admission::Flight(shared) => {
-                let wait = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
-                match tokio::time::timeout_at(wait, shared.wait()).await {
-                    Err(_) => or_valid(Ok(busy())),
+        match Inner::join_or_start_refresh(&self.inner, connection, integration, rejected, has_valid_token)? {
+            Admission::Paused(Waiting { after, cause }) => valid_token_or(retry_later(after, cause)),
+            Admission::Full => valid_token_or(Ok(busy())),
+            Admission::Running(result) => {
+                let deadline = Instant::now().checked_add(self.inner.patience).unwrap_or_else(Instant::now);
+                match tokio::time::timeout_at(deadline, result.wait()).await {
+                    Err(_) => valid_token_or(Ok(busy())),
                     Ok(Ok(outcome)) => Ok(outcome.duplicate()),
                     Ok(Err(error)) => Err(error.clone()),
                 }
@@ -243,8 +251,8 @@ impl fmt::Debug for TokenKeeper {
     }
 }
 
-/// Logs what has failed here. What the code host has refused was logged when it did, once for all who waited.
-fn tell(connection: &ConnectionId, error: &KeeperError) {
+/// Logs the error, unless it comes from the code host: that is logged when the refresh fails, once for all callers.
+fn log(connection: &ConnectionId, error: &KeeperError) {
     if !matches!(error, KeeperError::Refused { .. } | KeeperError::Retry { .. }) {
         let report =
             Report { code: error.code(), audience: error.advice().audience, hint: &error.advice().hint, note: None };

@@ -1,4 +1,4 @@
-//! The built-in platforms: what differs between them, in a folder for each.
+//! The built-in platforms, each in its own folder.
 
 pub mod bitbucket_cloud;
 pub mod gitlab;

@@ -1,4 +1,4 @@
-//! `Arc`, `Box` and wrappers are providers: every call goes to what is inside.
+//! `Arc`, `Box` and wrappers are providers: every call is forwarded to the provider inside.
 
 use std::sync::Arc;
 

@@ -8,21 +8,21 @@ use crate::values::scope::Scopes;
 use crate::values::secret::Secret;
 use crate::values::token::TokenBinding;
 
-/// What the authorization URL says at every login (RFC 6749 section 4.1.1). What is new each time, the state and PKCE's
-/// challenge, is not a provider's to know: [`Integration`](crate::Integration) appends it.
+/// The parameters of the authorization URL that are the same at every login (RFC 6749 section 4.1.1).
+/// [`Integration`](crate::Integration) appends those that are new each time: the state and the PKCE challenge.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AuthorizationRequest<'a> {
-    /// The OAuth application.
+    /// The client id of the OAuth application.
     pub client_id: &'a str,
-    /// Where the browser comes back to, byte for byte as registered.
+    /// The URL that the browser returns to, byte for byte as registered.
     pub callback_url: &'a CallbackUrl,
-    /// What is asked for.
+    /// The scopes that the login asks for.
     pub scopes: &'a Scopes,
 }
 
 impl AuthorizationRequest<'_> {
-    /// The request as a query on a platform's authorization endpoint: the code flow, nothing else.
+    /// Appends the request, as a query for the authorization code flow, to a platform's authorization endpoint.
     pub fn on(&self, mut endpoint: url::Url) -> url::Url {
         endpoint
             .query_pairs_mut()
@@ -34,8 +34,8 @@ impl AuthorizationRequest<'_> {
     }
 }
 
-/// Where to send a browser so that somebody logs in. The state stands in it, which is nobody else's business: `Debug`
-/// shows the page only, and there is no `Display`.
+/// The URL to which a browser is sent to log in. It contains the state, which is only for this browser: `Debug` leaves out the
+/// query, and there is no `Display`.
 ///
 /// ```
 /// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
@@ -66,7 +66,7 @@ impl fmt::Debug for AuthorizationUrl {
     }
 }
 
-/// An authorization code that came back to the browser, the integration and the callback URL that it was asked for.
+/// An authorization code that came to the same browser, integration and callback URL that the login was started for.
 ///
 /// Only the check of a callback makes one, and exchanging it consumes it:
 ///
@@ -94,7 +94,7 @@ impl VerifiedGrant {
         self.binding.integration()
     }
 
-    /// Whose tokens the exchange will give.
+    /// The integration and the base URL that the tokens will be bound to.
     ///
     /// # Errors
     ///

@@ -2,9 +2,9 @@ use std::fmt;
 
 use crate::error::{AccountError, ConfigError};
 
-/// A group of people at a code host, and the least role that counts: a group of GitLab, a workspace of Bitbucket.
+/// A group of GitLab or a workspace of Bitbucket, and the lowest role that counts as a membership.
 ///
-/// A path can be renamed, and then taken by somebody else; an id cannot. Prefer the id.
+/// Prefer the id to the path: when a group is renamed, another user can create a group with the old path.
 ///
 /// ```
 /// use codehost_oauth::Group;
@@ -26,11 +26,11 @@ pub struct Group {
 
 impl Group {
     /// The group at a path: GitLab's full path with every parent, Bitbucket's workspace ID. White space and slashes
-    /// around it are cut.
+    /// around it are removed.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Group`] for what no platform has as a path.
+    /// [`ConfigError::Group`] if this cannot be a path on any platform.
     pub fn path(path: &str) -> Result<Self, ConfigError> {
         let path = path.trim().trim_matches('/');
         let valid = |segment: &str| {
@@ -47,7 +47,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Group`] for what no platform has as an id.
+    /// [`ConfigError::Group`] if this cannot be an id on any platform.
     pub fn id(id: &str) -> Result<Self, ConfigError> {
         let id = id.trim();
         let inner = id.strip_prefix('{').and_then(|id| id.strip_suffix('}')).unwrap_or(id);
@@ -58,7 +58,7 @@ impl Group {
         Ok(Self { name: id.into(), is_id: true, least_role: None })
     }
 
-    /// Counts only members with this role or a higher one, in the platform's words: `developer` at GitLab, `owner` at
+    /// Counts only members with this role or a higher one, as the platform calls it: `developer` at GitLab, `owner` at
     /// Bitbucket. Every member counts unless set.
     #[must_use]
     pub fn at_least(self, role: &str) -> Self {
@@ -75,7 +75,7 @@ impl Group {
         self.is_id
     }
 
-    /// The least role that counts, if not every member does.
+    /// The lowest role that counts. `None` if every member counts.
     pub fn least_role(&self) -> Option<&str> {
         self.least_role.as_deref()
     }
@@ -98,21 +98,21 @@ impl fmt::Display for Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Membership {
-    /// They are, with this role or a higher one.
+    /// The user is a member, with this role or a higher one.
     Member {
-        /// The lowest role that they are known to have, as the platform calls it.
+        /// The lowest role that the user is known to have, as the platform calls it.
         role: String,
     },
-    /// They are not, or have a lower role than the group asks for, or there is no such group.
+    /// The user is no member or has a lower role than the lowest that counts, or the group does not exist.
     NotMember,
 }
 
 impl Membership {
-    /// Lets only members through.
+    /// Returns an error unless the user is a member.
     ///
     /// # Errors
     ///
-    /// [`AccountError::NotAMember`].
+    /// [`AccountError::NotAMember`] if the user is not a member.
     pub fn require(&self) -> Result<(), AccountError> {
         match self {
             Self::Member { .. } => Ok(()),
@@ -121,4 +121,5 @@ impl Membership {
     }
 }
 
+/// The longest path or id, in bytes.
 const MAX_LENGTH: usize = 1024;

@@ -1,7 +1,7 @@
 use super::oauth_provider::OAuthProvider;
 use crate::values::scope::{Scope, ScopeDescription, Scopes};
 
-/// The required scopes that were not granted, neither by name nor by one that covers them.
+/// The required scopes that were neither granted nor covered by a granted scope.
 pub(crate) fn missing_scopes(
     provider: &dyn OAuthProvider,
     required: &Scopes,

@@ -1,5 +1,5 @@
-//! The parts of an [`OAuthProvider`](crate::OAuthProvider), for those who write one. The repository's
-//! `examples/custom_provider.rs` is a whole provider, for Forgejo; `testing::conformance` checks yours.
+//! The parts of an [`OAuthProvider`](crate::OAuthProvider), for writing your own. The repository's
+//! `examples/custom_provider.rs` is a complete provider, for Forgejo; `testing::conformance` checks yours.
 
 pub(crate) mod check;
 mod forward;

@@ -21,15 +21,15 @@ use crate::values::user::User;
 /// One platform at one base URL: everything that differs between code hosts, and nothing else.
 ///
 /// A provider knows links, labels, scopes, endpoints and wire formats. It holds no credentials and opens no connection
-/// by itself, so it exists while the administrator is still filling in the form. Most apps hold it as
+/// by itself, so it can be used while the administrator is still filling in the form. Most apps hold it as
 /// `Arc<dyn OAuthProvider>`, from [`Platform::provider`], and call it through [`Integration`](crate::Integration).
 ///
 /// # Contract
 ///
-/// - Everything is built from [`base_url`](Self::base_url); no other host gets a secret.
-/// - Secrets are taken out by `secret_for` and `expose_for`, which refuse those of another base URL.
+/// - Every endpoint is below [`base_url`](Self::base_url) or [`api_url`](Self::api_url); no other server gets a secret.
+/// - Secrets are read with `secret_for` and `expose_for`, which refuse those of another base URL.
 /// - Each method sends the requests that it documents, once: no retries, no probing.
-/// - Answers become typed values or an [`Error`]; no text of a peer gets into an error's `Display` or `Debug`.
+/// - Responses become typed values or an [`Error`]; an error's `Display` and `Debug` contain no text from a server.
 ///
 /// `Arc<T>` and `Box<T>` are providers too. To change a method of another provider, see
 /// [`ProviderWrapper`](crate::provider::ProviderWrapper).
@@ -38,16 +38,16 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// Which platform this is.
     fn platform(&self) -> Platform;
 
-    /// Where it is.
+    /// The base URL of the code host.
     fn base_url(&self) -> &BaseUrl;
 
-    /// Where its API is: the base URL, unless the platform has another server for it, as Bitbucket Cloud does. Call the API
-    /// there with the access token; [`AccessToken::expose_for`] wants the base URL, which the token belongs to.
+    /// The base URL of the API: the same, unless the platform has another server for it, as Bitbucket Cloud does. Call the API
+    /// at this URL; but [`AccessToken::expose_for`] needs [`base_url`](Self::base_url), which the token is bound to.
     fn api_url(&self) -> &BaseUrl {
         self.base_url()
     }
 
-    /// Where an administrator creates the OAuth application, best first.
+    /// The pages at which an administrator creates the OAuth application, the best first.
     fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink>;
 
     /// The scopes of an access level, in the order of the platform's form.
@@ -56,8 +56,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// What the platform's form says about a scope.
     fn describe_scope(&self, scope: &Scope) -> ScopeDescription;
 
-    /// The scopes that a token with `scope` does not need any more, since it may do what they allow: those that come with
-    /// the scope's check box, unless the platform knows of more.
+    /// The scopes that `scope` includes, so that a token with `scope` does not need them. The default returns those that the
+    /// platform's form ticks together with `scope`.
     fn covered_scopes(&self, scope: &Scope) -> Scopes {
         self.describe_scope(scope).implies
     }
@@ -65,12 +65,12 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// Everything that an administrator must see and copy to create the OAuth application.
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide;
 
-    /// Who sends the browser back, where the platform says so (RFC 9207): the base URL, unless set otherwise.
+    /// The issuer that a callback may name (RFC 9207). The default returns the base URL.
     fn issuer(&self) -> &str {
         self.base_url().as_str()
     }
 
-    /// Where the browser goes to log in (RFC 6749 section 4.1.1). The integration appends `state` and `code_challenge`.
+    /// The URL to which the browser is sent to log in (RFC 6749 section 4.1.1). The integration appends `state` and `code_challenge`.
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
 
     /// Exchanges a code for tokens: one request (RFC 6749 section 4.1.3).
@@ -80,7 +80,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Token`] if the platform refuses, [`Error::Config`] if the secrets belong elsewhere.
+    /// [`Error::Token`] if the platform refuses, [`Error::Config`] if the secrets are bound to another base URL.
     async fn exchange_code(
         &self,
         http: &dyn Transport,
@@ -88,8 +88,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error>;
 
-    /// Renews tokens: one request (RFC 6749 section 6). Both old tokens may be dead afterwards, whatever comes back, so
-    /// store the new ones before they are used.
+    /// Renews tokens: one request (RFC 6749 section 6). Afterwards both old tokens may be invalid, even after an error. Store
+    /// the new ones before they are used.
     ///
     /// Signature: `async fn refresh(&self, http: &dyn Transport, client: &ClientCredentials, token: &RefreshToken)
     /// -> Result<TokenSet, Error>`
@@ -104,7 +104,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         token: &RefreshToken,
     ) -> Result<TokenSet, Error>;
 
-    /// Ends the user's grant at the platform, as far as the platform lets an app do it: one request, or none.
+    /// Revokes the user's grant at the platform, as far as the platform allows this to an app: one request, or none.
     ///
     /// Signature: `async fn revoke(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
     /// -> Result<Revocation, Error>`
@@ -122,8 +122,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
     }
 
-    /// Ends these tokens and no others of the same user: one request, or none. A keeper calls it for a pair that a new
-    /// login has replaced, so a platform that can only end all of a user's tokens at once must not do it here.
+    /// Revokes these tokens and no others of the same user: one request, or none. A `TokenKeeper` calls it for tokens that a new
+    /// login has replaced, so a provider whose platform can only revoke all tokens of a user at once must not do it here.
     ///
     /// Signature: `async fn revoke_pair(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
     /// -> Result<Revocation, Error>`
@@ -142,24 +142,24 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     }
 
     /// Whether a refusal of [`refresh`](Self::refresh) that says
-    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected) can also be about the client: some platforms answer
-    /// a dead refresh token in the words of a wrong client secret. Then [`accepts_client`](Self::accepts_client) is
-    /// asked before anybody has to log in again. Sends nothing.
+    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected) can also be about the client: some platforms have
+    /// the same error for an invalid refresh token and for a wrong client secret. Then
+    /// [`accepts_client`](Self::accepts_client) is called before a user has to log in again. Sends nothing.
     fn can_mean_client(&self, refusal: &Error) -> bool {
         let _ = refusal;
         false
     }
 
-    /// Whether the platform accepts the client id and secret, found out by a code that was made up: one request. `false`
-    /// if that cannot be told, as for every provider that does not bring this.
+    /// Whether the platform accepts the client id and secret. Sends a made-up code: one request. `false` if the response does
+    /// not show it. The default returns `false`.
     ///
     /// Signature: `async fn accepts_client(&self, http: &dyn Transport, client: &ClientCredentials,
     /// callback_url: &CallbackUrl) -> Result<bool, Error>`
     ///
     /// # Errors
     ///
-    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; others if the
-    /// question got no response that says so or the opposite.
+    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; other errors
+    /// if no response shows whether it accepts them.
     async fn accepts_client(
         &self,
         http: &dyn Transport,
@@ -170,7 +170,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
-    /// Looks up whose token this is, in one round trip.
+    /// Looks up the user whose token this is, in one round trip.
     ///
     /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
     ///
@@ -179,20 +179,19 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// [`Error::Api`] if the token is not accepted, [`Error::Account`] if the platform refuses the user.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>;
 
-    /// Whether [`membership`](Self::membership) can be asked for this group by tokens with these scopes. Sends nothing.
+    /// Checks whether tokens with these scopes can look up the [`membership`](Self::membership) in this group. Sends nothing.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Group`] or [`ConfigError::Role`] for what the platform cannot have, [`ConfigError::GroupScope`] for
-    /// a scope that is missing; [`ConfigError::NoGroups`] unless the provider has this method and
-    /// [`membership`](Self::membership).
+    /// [`ConfigError::Group`] or [`ConfigError::Role`] for a group or role that the platform cannot have,
+    /// [`ConfigError::GroupScope`] for a missing scope; [`ConfigError::NoGroups`] unless the provider implements this method
+    /// and [`membership`](Self::membership).
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         let (_, _) = (group, scopes);
         Err(ConfigError::NoGroups)
     }
 
-    /// Looks up whether the user is in a group, without having to know who they are. A response that is not clear is an
-    /// error, never a membership.
+    /// Looks up whether the token's user is in a group. An unclear response is an error, never a membership.
     ///
     /// Signature: `async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group)
     /// -> Result<Membership, Error>`
@@ -201,15 +200,14 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// [`Error::Api`] if the token is not accepted; [`Error::Account`] if the platform refuses the user, or if the token lacks
     /// the scope; [`Error::Config`] for a group or role that the platform cannot have, and [`ConfigError::NoGroups`] unless
-    /// the provider has this method; [`Error::Transport`] and [`Error::Response`] if the code host does not answer.
+    /// the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
     async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         let (_, _, _) = (http, token, group);
         Err(ConfigError::NoGroups.into())
     }
 
-    /// Finds out what can be known about base URL, credentials and scopes without a user; see [`check`](crate::check).
-    /// It takes no longer than the request's deadline. A provider that does not bring this reports that it could not
-    /// tell.
+    /// Checks base URL, credentials and scopes, as far as possible without a user; see [`check`](crate::check). It takes no
+    /// longer than the request's deadline. The default reports that nothing was checked.
     ///
     /// Signature: `async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest)
     /// -> CheckReport`
@@ -217,7 +215,10 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         let (_, _, _) = (http, client, request);
         let platform = self.platform();
         let mut report = CheckReport::new(platform.id(), platform.name(), self.base_url());
-        report.push_not_checked("everything", "There is no check for this platform; only a login shows what is wrong.");
+        report.push_not_checked(
+            "everything",
+            "There is no check for this platform. Log in to find out whether everything is correct.",
+        );
         report
     }
 }

@@ -25,11 +25,11 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// A platform. `id` stands in callback URLs and account keys for ever.
+    /// A platform. `id` is a part of callback URLs and account keys, so it must never change.
     ///
     /// # Panics
     ///
-    /// When the constant is compiled, if `id` is not lower-case letters, digits and hyphens.
+    /// In a constant at compile time, if `id` is empty or has characters other than lower-case letters, digits and hyphens.
     #[allow(
         clippy::panic,
         clippy::indexing_slicing,
@@ -52,12 +52,12 @@ impl Platform {
         Self { id, name, provider }
     }
 
-    /// The id.
+    /// The stable id.
     pub fn id(&self) -> &'static str {
         self.id
     }
 
-    /// The name to show.
+    /// The display name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -66,7 +66,7 @@ impl Platform {
     ///
     /// # Errors
     ///
-    /// [`BaseUrlError::OtherPlatform`] if the URL cannot be one of this platform's.
+    /// [`BaseUrlError::OtherPlatform`] if the URL cannot belong to this platform.
     pub fn provider(&self, base_url: BaseUrl) -> Result<Arc<dyn OAuthProvider>, BaseUrlError> {
         (self.provider)(base_url)
     }

@@ -6,7 +6,7 @@ use crate::transport::{ApiRequest, ApiResponse, MAX_TOKEN_BODY, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::token::{ClientCredentials, TokenSet};
 
-/// What became of tokens that were to be revoked (RFC 7009).
+/// The result of a request to revoke tokens (RFC 7009).
 ///
 /// ```
 /// # async fn example(integration: codehost_oauth::Integration, tokens: codehost_oauth::TokenSet)
@@ -24,23 +24,23 @@ use crate::values::token::{ClientCredentials, TokenSet};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// The code host has taken the request: the tokens are dead, unless they were unknown to it before.
+    /// The code host accepted the request: the tokens are invalid now, or it did not know them.
     Revoked,
-    /// The platform has no way for an app to do it. Nothing was sent; the tokens live on until they expire or the user
-    /// ends them.
+    /// An app cannot revoke tokens on this platform. Nothing was sent; the tokens stay valid until they expire or the user
+    /// revokes them.
     NotSupported {
-        /// The page at which the user does it.
+        /// The page on which the user can revoke them.
         where_to: Option<Url>,
-        /// What they do there, in a sentence.
+        /// What the user must do there, in one sentence.
         how: &'static str,
     },
 }
 
-/// Revokes the refresh token, or the access token if there is no other: one request, with the client's secret in the
-/// form, and the user's grant ends with either.
+/// Revokes the refresh token, or the access token if there is no refresh token: one request, with the client secret in the
+/// form. With either of them, the user's grant ends.
 ///
-/// The refresh token comes first since an expired access token can be a handle to nothing, and a server says 200 to that
-/// too (RFC 7009 section 2.2). The hint is sent in either case: a server may look among that kind only.
+/// The refresh token is preferred because the server may no longer know an expired access token, and also responds with 200 then
+/// (RFC 7009 section 2.2). The hint is always sent: a server may search only tokens of that kind.
 pub(crate) async fn revoke(
     http: &dyn Transport,
     client: &ClientCredentials,
@@ -58,7 +58,7 @@ pub(crate) async fn revoke(
     match ApiRequest::post(uri).form(&pairs).max_body(MAX_TOKEN_BODY).send(http).await {
         Ok(response) if response.status().is_success() => Ok(None),
         Ok(refusal) => Ok(Some(refusal)),
-        // The standard asks for nothing but the status.
+        // RFC 7009 requires only the status.
         Err(Error::Response { cause: ResponseError::NotJson, response }) if response.status().is_success() => Ok(None),
         Err(error) => Err(error),
     }

@@ -57,20 +57,20 @@ pub struct TokenEndpoint<'a> {
 
 type Refused = fn(&BaseUrl, &TokenRefusal<'_>) -> Error;
 
-/// Which grant was refused: the same code can mean different things.
+/// The grant that was refused: the same error code can have another meaning for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Grant {
-    /// A code was to be exchanged.
+    /// The exchange of an authorization code.
     AuthorizationCode,
-    /// Tokens were to be renewed.
+    /// The renewal of tokens.
     RefreshToken,
 }
 
 /// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
 #[non_exhaustive]
 pub struct TokenRefusal<'a> {
-    /// Which grant was refused.
+    /// The grant that was refused.
     pub grant: Grant,
     /// `error`, empty if there was none.
     pub error: &'a str,
@@ -83,14 +83,18 @@ pub struct TokenRefusal<'a> {
 }
 
 impl TokenRefusal<'_> {
-    /// The response with what it said, to put into an error.
+    /// The response with `error` and `error_description`, to put into an error.
     pub fn summary(&self) -> Box<ResponseSummary> {
-        let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-        Box::new(self.response.summary().with_error(said(self.error).as_deref(), said(self.description).as_deref()))
+        let non_empty = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+        Box::new(
+            self.response
+                .summary()
+                .with_error(non_empty(self.error).as_deref(), non_empty(self.description).as_deref()),
+        )
     }
 }
 
-/// The grant and the status: the code host wrote the rest.
+/// Only the grant and the status: the rest is text from the code host.
 impl fmt::Debug for TokenRefusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenRefusal")
@@ -129,7 +133,7 @@ impl<'a> TokenEndpoint<'a> {
     ///
     /// # Errors
     ///
-    /// What `refused` makes of a refusal; [`Error::Transport`] and [`Error::Response`] as for every call.
+    /// The error that `refused` returns for a refusal; [`Error::Transport`] and [`Error::Response`] as for every call.
     pub async fn exchange(
         self,
         http: &dyn Transport,
@@ -140,16 +144,16 @@ impl<'a> TokenEndpoint<'a> {
         let callback_url = grant.callback_url.as_str();
         let request = self.exchange_request(client, grant.code.expose(), grant.verifier.expose(), callback_url)?;
         let response = request.send(http).await?;
-        let reading = self.reading(Grant::AuthorizationCode);
-        let tokens = reading.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
-        // Whoever wants another scheme than Bearer (RFC 6750) cannot be asked about the user.
+        let reader = self.reader(Grant::AuthorizationCode);
+        let tokens = reader.read(&response, Some(callback_url), |members| tokens(members, &binding))?;
+        // The API is called with a Bearer token (RFC 6750), so the user could not be looked up with another type.
         if tokens.notes.contains(&TokenNote::NotBearer) { Err(response.malformed("token_type")) } else { Ok(tokens) }
     }
 
-    /// Renews tokens. A platform that does not rotate its refresh tokens leaves the old one in place.
+    /// Renews tokens. If the response has no refresh token, because the platform does not rotate them, the old one is kept.
     ///
-    /// The old tokens are used up by now, so a response with an access token is good, whatever else is odd about it:
-    /// [`TokenSet::notes`] tells.
+    /// The old tokens may not work any more, so every response with an access token is accepted. [`TokenSet::notes`] says what
+    /// is wrong with the rest of it.
     ///
     /// # Errors
     ///
@@ -164,8 +168,8 @@ impl<'a> TokenEndpoint<'a> {
         fields.extend(self.refresh_callback.map(|callback_url| ("redirect_uri", callback_url.as_str())));
         let request = self.request(client, &fields)?;
         let response = request.send(http).await?;
-        let reading = self.reading(Grant::RefreshToken);
-        let mut tokens = reading.read(&response, None, |members| tokens(members, token.binding()))?;
+        let reader = self.reader(Grant::RefreshToken);
+        let mut tokens = reader.read(&response, None, |members| tokens(members, token.binding()))?;
         if tokens.refresh_token.is_none() {
             tokens.refresh_token = Some(token.duplicate());
         }
@@ -189,7 +193,7 @@ impl<'a> TokenEndpoint<'a> {
         let callback_url = callback_url.as_str();
         let request = self.exchange_request(client, code.expose(), verifier.expose(), callback_url)?;
         let response = request.send(http).await?;
-        self.reading(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
+        self.reader(Grant::AuthorizationCode).read(&response, Some(callback_url), |_| Ok(()))
     }
 
     fn exchange_request(
@@ -221,20 +225,20 @@ impl<'a> TokenEndpoint<'a> {
         Ok(headers.fold(request, |request, (name, value)| request.header(name, value)))
     }
 
-    fn reading(&self, grant: Grant) -> Reading<'_> {
-        Reading { base_url: self.base_url, refused: self.refused, grant }
+    fn reader(&self, grant: Grant) -> ResponseReader<'_> {
+        ResponseReader { base_url: self.base_url, refused: self.refused, grant }
     }
 }
 
-/// What it takes to read a response of the token endpoint.
-struct Reading<'a> {
+/// Reads a response of the token endpoint.
+struct ResponseReader<'a> {
     base_url: &'a BaseUrl,
     refused: Refused,
     grant: Grant,
 }
 
-impl Reading<'_> {
-    /// Takes what `take` finds in a good response. It names the member that is wrong.
+impl ResponseReader<'_> {
+    /// Returns what `take` reads from a successful response. The error of `take` is the name of the wrong member.
     fn read<T>(
         self,
         response: &ApiResponse,
@@ -270,7 +274,7 @@ impl fmt::Debug for TokenEndpoint<'_> {
     }
 }
 
-/// An authorization URL with what is new at each login: the state, and the challenge of PKCE by S256 (RFC 7636 section 4.3).
+/// Appends what is new at each login: the state, and the PKCE challenge with S256 (RFC 7636 section 4.3).
 pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret) -> AuthorizationUrl {
     url.query_pairs_mut()
         .append_pair("state", state.expose())
@@ -284,55 +288,55 @@ pub(crate) fn challenge(verifier: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
-/// Ten years: no platform means more, and every sum of it and a time of today exists.
+/// Ten years. No platform needs more, and the sum with the current time cannot overflow.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be right:
-/// what cannot be read of the rest is left out.
+/// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be
+/// valid: other members that cannot be read are left out.
 fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'static str> {
     let access_token = members.text("access_token").and_then(|text| AccessToken::new(text, binding));
     let mut tokens = TokenSet::new(access_token.ok_or("access_token")?);
     tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, binding));
     tokens.expires_in = lifetime(members, "expires_in");
     tokens.refresh_expires_in = lifetime(members, "refresh_token_expires_in");
-    let is_whole;
-    (tokens.scopes, is_whole) = scopes(members);
+    let are_scopes_complete;
+    (tokens.scopes, are_scopes_complete) = scopes(members);
     let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
-    for (is_odd, note) in [
+    for (applies, note) in [
         (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
         (members.says("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
-        (!is_whole, TokenNote::Scopes),
+        (!are_scopes_complete, TokenNote::Scopes),
         (members.says("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
     ] {
-        if is_odd {
+        if applies {
             tokens.notes.push(note);
         }
     }
     Ok(tokens)
 }
 
-/// The scopes that were granted, and whether all that the response says of them could be read. GitLab says `scope`,
-/// Bitbucket `scopes` or `scope`; a list is what some servers send.
+/// The granted scopes, and whether all of them could be read. GitLab sends `scope`, Bitbucket `scopes` or `scope`. Some servers
+/// send a list instead of a text.
 fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
-    let mut is_whole = true;
+    let mut is_complete = true;
     for name in ["scope", "scopes"] {
         let text = members
             .text(name)
             .or_else(|| members.texts(name).filter(|names| !names.is_empty()).map(|names| names.join(" ")));
         if let Some(text) = text {
             let (scopes, all) = Scopes::readable(&text);
-            // Nothing at all is a statement, but not where there was something that could not be read.
+            // An empty text means that no scopes were granted. A text in which no scope could be read does not.
             if all || !scopes.is_empty() {
-                return (Some(scopes), is_whole && all);
+                return (Some(scopes), is_complete && all);
             }
         }
-        is_whole &= !members.says(name);
+        is_complete &= !members.says(name);
     }
-    (None, is_whole)
+    (None, is_complete)
 }
 
-/// How long a token lives: a number of seconds, also as a text, up to ten years. Anything else is
-/// unknown, and then the token is used until the API refuses it.
+/// The lifetime of a token: a number of seconds, which may be a text, and at most ten years. With any other value it is
+/// unknown, and an access token is used until the API refuses it.
 fn lifetime(members: &Members<'_>, name: &'static str) -> Option<Duration> {
     let digits = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
     let as_text = || members.text(name).map(|text| text.trim().to_owned()).filter(digits)?.parse().ok();

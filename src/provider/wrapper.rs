@@ -114,7 +114,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::exchange_code`].
     async fn exchange_code(
         &self,
         http: &dyn Transport,
@@ -128,7 +128,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::refresh`].
     async fn refresh(
         &self,
         http: &dyn Transport,
@@ -142,7 +142,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::revoke`].
     async fn revoke(
         &self,
         http: &dyn Transport,
@@ -156,7 +156,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::revoke_pair`].
     async fn revoke_pair(
         &self,
         http: &dyn Transport,
@@ -175,7 +175,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::accepts_client`].
     async fn accepts_client(
         &self,
         http: &dyn Transport,
@@ -189,7 +189,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::user`].
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         self.inner().user(http, token).await
     }
@@ -198,7 +198,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::ensure_group`].
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
         self.inner().ensure_group(group, scopes)
     }
@@ -207,7 +207,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`OAuthProvider::membership`].
     async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.inner().membership(http, token, group).await
     }
@@ -217,7 +217,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().check(http, client, request).await
     }
 
-    /// The provider that this makes of the one inside.
+    /// Turns this wrapper into a provider.
     fn into_provider(self) -> Arc<dyn OAuthProvider>
     where
         Self: Sized + 'static,
@@ -226,7 +226,7 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     }
 }
 
-/// It implements one of the two traits only, so that no call is ambiguous.
+/// It implements `OAuthProvider` but not `ProviderWrapper`, so that no call is ambiguous.
 #[derive(Debug)]
 pub(super) struct Wrapped<W>(W);
 

@@ -12,7 +12,7 @@ pub struct FakeApplication {
     pub client_id: String,
     /// The secret that the token endpoint checks.
     pub client_secret: String,
-    /// The registered callback URLs. Empty if the administrator left out the field.
+    /// The registered callback URLs. Empty if the administrator left the field empty.
     pub redirect_uris: Vec<String>,
     /// The scopes whose check boxes are ticked.
     pub scopes: Vec<String>,
@@ -46,7 +46,7 @@ impl FakeApplication {
     }
 }
 
-/// Everything but the secret.
+/// Shows everything except the secret.
 impl fmt::Debug for FakeApplication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FakeApplication")
@@ -67,7 +67,7 @@ pub enum FakeError {
     #[error("the authorization page shows: {0}")]
     Page(String),
     /// The URL is not that of the fake's authorization page.
-    #[error("not an authorization URL of this fake")]
+    #[error("the URL is not that of this fake's authorization page")]
     Url,
     /// The fake has no user with this user name.
     #[error("the fake has no user called {0}")]

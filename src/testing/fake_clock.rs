@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::keeper::Clock;
 
-/// The system's clock, which a test can set forward or back: tokens expire without waiting. Clones share the setting, so give
-/// one to [`TokenKeeperBuilder::clock`](crate::keeper::TokenKeeperBuilder::clock) and keep the other.
+/// A clock that a test can set forward or back, so that tokens expire without waiting. It begins with the system's
+/// time. Clones share the setting: give one to [`TokenKeeperBuilder::clock`](crate::keeper::TokenKeeperBuilder::clock)
+/// and keep the other.
 ///
-/// Pauses between attempts are measured by tokio's clock, so a new attempt within such a pause needs
-/// `tokio::time::advance` or a new keeper. The fakes have a clock of their own: see
-/// [`FakeGitLab::advance`](super::FakeGitLab::advance).
+/// Pauses between attempts are measured by tokio's clock: to end one, use `tokio::time::advance` or a new keeper. The
+/// fakes have their own clocks: see [`FakeGitLab::advance`](super::FakeGitLab::advance).
 ///
 /// A token expires, the code host refuses the refresh, and the user must log in again:
 ///
@@ -63,25 +63,25 @@ use crate::keeper::Clock;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FakeClock {
-    /// Milliseconds that it is ahead of the system's clock.
-    ahead: Arc<AtomicI64>,
+    /// Its difference to the system's clock.
+    ahead_millis: Arc<AtomicI64>,
 }
 
 impl FakeClock {
     /// Sets the clock forward, to the millisecond.
     pub fn advance(&self, by: Duration) {
-        self.ahead.fetch_add(millis(by), Ordering::SeqCst);
+        self.ahead_millis.fetch_add(millis(by), Ordering::SeqCst);
     }
 
     /// Sets the clock back, to the millisecond, as an operator or a time server does.
     pub fn set_back(&self, by: Duration) {
-        self.ahead.fetch_sub(millis(by), Ordering::SeqCst);
+        self.ahead_millis.fetch_sub(millis(by), Ordering::SeqCst);
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> SystemTime {
-        let ahead = self.ahead.load(Ordering::SeqCst);
+        let ahead = self.ahead_millis.load(Ordering::SeqCst);
         let by = Duration::from_millis(ahead.unsigned_abs());
         let now = SystemTime::now();
         // If the time is out of range, this is the system's time.

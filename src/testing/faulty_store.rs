@@ -1,5 +1,3 @@
-//! A token store whose calls fail as a test defines.
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +9,7 @@ use crate::error::UntrustedText;
 use crate::keeper::StoreError;
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
-/// Passes calls on to another store. A test chooses which of them fail.
+/// A token store that passes calls on to another one. The test chooses which calls fail.
 ///
 /// ```
 /// use codehost_oauth::keeper::{MemoryStore, TokenStore};
@@ -39,15 +37,15 @@ pub struct FaultyStore {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It fails, and nothing is done.
+    /// The call fails and has no effect.
     Error,
-    /// It is done, but its result gets lost.
+    /// The call takes effect, but its result is lost.
     LostResponse,
-    /// It is done after a while.
+    /// The call is delayed.
     Delay(Duration),
-    /// This runs first, for example to kill the process.
+    /// This function runs before the call, for example to kill the process.
     Before(Arc<dyn Fn() + Send + Sync>),
-    /// It is done, and this runs before the call returns.
+    /// This function runs after the call, before its result is returned.
     After(Arc<dyn Fn() + Send + Sync>),
 }
 
@@ -68,7 +66,7 @@ impl FaultyStore {
         self.lock().faults.insert(call, fault);
     }
 
-    /// How many calls came.
+    /// The number of calls so far.
     pub fn calls(&self) -> usize {
         self.lock().calls
     }
@@ -82,10 +80,10 @@ impl FaultyStore {
         };
         match fault {
             None => call.await,
-            Some(Fault::Error) => Err(lost()),
+            Some(Fault::Error) => Err(unreachable()),
             Some(Fault::LostResponse) => {
                 let _ = call.await;
-                Err(lost())
+                Err(unreachable())
             }
             Some(Fault::Delay(delay)) => {
                 tokio::time::sleep(delay).await;
@@ -159,6 +157,6 @@ impl fmt::Debug for Fault {
     }
 }
 
-fn lost() -> StoreError {
-    StoreError::Unreachable { detail: UntrustedText::new("a test's fault") }
+fn unreachable() -> StoreError {
+    StoreError::Unreachable { detail: UntrustedText::new("a fault that the test has planned") }
 }

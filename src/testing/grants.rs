@@ -22,7 +22,7 @@ pub(super) struct Token {
     pub(super) scopes: String,
     pub(super) created: Duration,
     pub(super) lifetime: Option<Duration>,
-    /// Whether the test made it expire.
+    /// Whether the test has made it expire.
     pub(super) expired_early: bool,
     pub(super) access_revoked: bool,
     pub(super) refresh_revoked: bool,
@@ -39,7 +39,7 @@ impl Token {
     }
 }
 
-/// The codes and tokens of a fake. Times are since 1970, by a clock that a test can move.
+/// Times are durations since 1970, by a clock that a test can set forward.
 #[derive(Default)]
 pub(super) struct Grants {
     codes: HashMap<String, Code>,
@@ -67,7 +67,7 @@ impl Grants {
         self.codes.get(text).filter(|code| code.expires > self.now()).cloned()
     }
 
-    pub(super) fn spend(&mut self, code: &str) {
+    pub(super) fn use_up(&mut self, code: &str) {
         self.codes.remove(code);
     }
 
@@ -97,8 +97,8 @@ impl Grants {
         &self.tokens
     }
 
-    /// Makes a refresh token useless. Its access token stays valid.
-    pub(super) fn spend_refresh(&mut self, refresh: &str) {
+    /// Invalidates a refresh token. Its access token stays valid.
+    pub(super) fn use_up_refresh(&mut self, refresh: &str) {
         if let Some(token) = self.by_refresh.get(refresh).and_then(|index| self.tokens.get_mut(*index)) {
             token.refresh_revoked = true;
         }

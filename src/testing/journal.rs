@@ -1,4 +1,4 @@
-//! The requests that came over the sockets, and the responses that a test defines.
+//! The requests that a fake has received, and the responses that a test defines.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,18 +14,18 @@ use super::wire::{FakeRequest, FakeResponse, Params};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RecordedRequest {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its target: the path, and the query if there is one.
+    /// The path, and the query if there is one.
     pub path: String,
-    /// Its headers. `Host` shows which of two listeners it came to.
+    /// The headers. If the fake has two listeners, `Host` names the one that received the request.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: String,
 }
 
 impl RecordedRequest {
-    /// A header's value, if it is there once and visible ASCII.
+    /// The value of a header, if there is exactly one and it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -34,7 +34,7 @@ impl RecordedRequest {
         value.to_str().ok()
     }
 
-    /// A parameter of the body, if that is a form.
+    /// The value of a parameter, if the body is a form.
     pub fn form(&self, name: &str) -> Option<String> {
         Params::parse(self.body.as_bytes()).get(name).map(str::to_owned)
     }
@@ -45,7 +45,7 @@ impl RecordedRequest {
     }
 }
 
-/// Method and path only: the rest contains secrets.
+/// Shows the method and path only: the rest contains secrets.
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RecordedRequest({} {})", self.method, self.path_only())
@@ -63,11 +63,11 @@ struct Entries {
     script: VecDeque<(String, Scripted)>,
 }
 
-/// What a test wants instead of the usual response.
+/// What happens instead of the usual response.
 pub(super) enum Scripted {
-    /// This response. The request changes nothing.
+    /// This response is sent. The request changes nothing.
     Response(FakeResponse),
-    /// No response: the request is carried out, and the connection closed.
+    /// The request is carried out, and the connection is closed without a response.
     Lost,
 }
 
@@ -92,7 +92,7 @@ impl Journal {
         self.lock().script.push_back((path_suffix.to_owned(), what));
     }
 
-    /// The first scripted response for the path.
+    /// Takes the first scripted response for the path.
     pub(super) fn scripted(&self, path: &str) -> Option<Scripted> {
         let mut entries = self.lock();
         let index = entries.script.iter().position(|(suffix, _)| path.ends_with(suffix))?;
@@ -128,25 +128,25 @@ impl Journal {
     }
 }
 
-/// The methods that every fake has; its field `journal` is an `Arc<Journal>`.
+/// The methods of every fake. The fake needs a field `journal: Arc<Journal>`.
 macro_rules! journal_methods {
     () => {
-        /// The requests that came over the socket, in their order.
+        /// The requests received so far, in order.
         pub fn requests(&self) -> Vec<crate::testing::RecordedRequest> {
             self.journal.requests()
         }
 
-        /// How many requests came for a path with this end. Queries do not count.
+        /// The number of requests whose path, without the query, ends with this text.
         pub fn count(&self, path_suffix: &str) -> usize {
             self.journal.count(path_suffix)
         }
 
-        /// Forgets the requests so far.
+        /// Deletes the recorded requests.
         pub fn clear_requests(&self) {
             self.journal.clear();
         }
 
-        /// How many connections were opened.
+        /// The number of connections that were opened.
         pub fn connections(&self) -> usize {
             self.journal.connections()
         }
@@ -156,14 +156,15 @@ macro_rules! journal_methods {
             self.journal.set_latency(latency);
         }
 
-        /// Responds to the next request for a path with this end like this, and does nothing else with it. May be called
-        /// several times: the responses are given in this order.
+        /// Gives this response to the next request whose path ends with `path_suffix`, and does nothing else with it.
+        /// After several calls, the responses are given in the order of the calls.
         pub fn respond_next(&self, path_suffix: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) {
             let response = crate::testing::wire::respond(status, headers, body);
             self.journal.script(path_suffix, crate::testing::journal::Scripted::Response(response));
         }
 
-        /// Carries out the next request for a path with this end, then closes the connection without a response.
+        /// Carries out the next request whose path ends with `path_suffix`, then closes the connection without a
+        /// response.
         pub fn lose_next_response(&self, path_suffix: &str) {
             self.journal.script(path_suffix, crate::testing::journal::Scripted::Lost);
         }

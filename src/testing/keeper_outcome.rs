@@ -3,11 +3,12 @@ use crate::keeper::{ConnectionId, KeeperError, TokenKeeper};
 pub use crate::keeper::outcome::Outcome;
 
 impl TokenKeeper {
-    /// [`access_token`](Self::access_token), which also tells a test how the token came about.
+    /// Like [`access_token`](Self::access_token), but also says where the token comes from.
     ///
     /// # Errors
     ///
-    /// As there, but [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are no errors here.
+    /// Those of [`access_token`](Self::access_token). [`Outcome::NeedsLogin`] and [`Outcome::Retry`] are not errors
+    /// here.
     pub async fn ask(&self, connection: &ConnectionId) -> Result<Outcome, KeeperError> {
         self.outcome(connection).await
     }

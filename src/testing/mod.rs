@@ -1,9 +1,9 @@
-//! Fakes of both platforms in the test's process, on real sockets.
+//! Fakes of both platforms, which run in the test's process and listen on real sockets.
 //!
-//! Each fake is as strict as the platform, and stricter where a mistake would stay hidden: it verifies PKCE, accepts a code
-//! once, rotates refresh tokens, takes a token from the `Authorization` header only, and compares redirect URIs byte for
-//! byte. Its responses have the form of recorded ones. It has an authorization page for a browser, and one call does what a
-//! user does there:
+//! Each fake is at least as strict as the platform, and stricter where the platform would not reveal a mistake: it
+//! verifies PKCE, accepts a code once, rotates refresh tokens, accepts access tokens in the `Authorization` header
+//! only, and compares redirect URIs byte for byte. Its responses have the form of recorded ones. It has an
+//! authorization page for a browser. In a test, one call replaces the user's actions on that page:
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,18 +23,20 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
-//! Two tools need no socket: [`ScriptedTransport`] gives the responses that a test defines, and [`conformance`] checks what
-//! every [`OAuthProvider`](crate::OAuthProvider) must do.
+//! Two tools need no socket: [`ScriptedTransport`] gives the responses that a test defines, and [`conformance`] checks
+//! an implementation of [`OAuthProvider`](crate::OAuthProvider).
 //!
-//! Nothing here is for production: anybody who reaches a fake can log in as anybody.
+//! Do not use a fake in production: it has no passwords, so any visitor can log in as any user.
 
 mod application;
 pub mod bitbucket;
+pub mod bitbucket_data_center;
 pub mod conformance;
 #[cfg(feature = "seal")]
 mod fake_clock;
 #[cfg(feature = "seal")]
 mod faulty_store;
+pub mod github;
 pub mod gitlab;
 mod grants;
 mod journal;
@@ -52,10 +54,12 @@ mod wire;
 
 pub use application::{FakeApplication, FakeError};
 pub use bitbucket::fake::FakeBitbucket;
+pub use bitbucket_data_center::fake::FakeBitbucketDataCenter;
 #[cfg(feature = "seal")]
 pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
 pub use faulty_store::{Fault, FaultyStore};
+pub use github::fake::FakeGitHub;
 pub use gitlab::fake::FakeGitLab;
 pub use journal::RecordedRequest;
 #[cfg(feature = "seal")]

@@ -3,18 +3,18 @@
 use super::wire::{FakeResponse, respond};
 use crate::util::html::escape;
 
-/// Asks whether to authorize an application, and as which user.
+/// The page on which the user selects an account and authorizes the application, or denies it.
 pub(super) struct ConsentPage<'a> {
     pub(super) platform: &'a str,
     pub(super) application: &'a str,
     pub(super) scopes: &'a str,
-    /// User names, which are sent, and display names.
+    /// Pairs of user name and display name. The user name is sent.
     pub(super) users: Vec<(&'a str, &'a str)>,
-    /// Where both buttons post to.
+    /// The URL to which both buttons send the form.
     pub(super) action: &'a str,
-    /// The request's own parameters, which are posted again.
+    /// The parameters of the authorization request, which are sent again.
     pub(super) params: Vec<(&'a str, &'a str)>,
-    /// What the button "Deny" sends besides them.
+    /// The additional parameter of the button "Deny".
     pub(super) deny: (&'a str, &'a str),
 }
 
@@ -46,7 +46,7 @@ impl ConsentPage<'_> {
     }
 }
 
-/// A page with status 200: the browser is never sent back.
+/// A page that shows an error and does not redirect to the callback URL.
 pub(super) fn error_page(platform: &str, status: u16, title: &str, text: &str) -> FakeResponse {
     let body = format!("<h1>{}</h1>\n<p>{}</p>", escape(title), escape(text));
     respond(status, &[("Content-Type", "text/html; charset=utf-8")], layout(platform, &body))
@@ -63,7 +63,7 @@ fn layout(platform: &str, body: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Fake {platform}</title>\n<style>{CSS}</style>\n</head>\n\
          <body>\n<header>Fake {platform}</header>\n<main>\n{body}\n</main>\n\
-         <footer>A test double. Anybody can log in as anybody here.</footer>\n</body>\n</html>\n"
+         <footer>This is a fake for tests. It has no passwords.</footer>\n</body>\n</html>\n"
     )
 }
 

@@ -14,9 +14,9 @@ use crate::transport::Transport;
 
 /// A [`Transport`] without connections: it gives the responses that a test defines, and records the requests.
 ///
-/// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A path
-/// with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if there is none.
-/// The limit of a body's size applies as for every transport. Clones share everything.
+/// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A
+/// path with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if
+/// there is none. The limit of a body's size applies as for every transport. Clones share everything.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,7 +68,7 @@ impl ScriptedTransport {
         self
     }
 
-    /// The requests so far, in their order.
+    /// The requests so far, in order.
     pub fn requests(&self) -> Vec<SentRequest> {
         self.lock().requests.clone()
     }
@@ -83,7 +83,7 @@ impl ScriptedTransport {
     }
 }
 
-/// The number of requests, and of responses that are left.
+/// Shows the number of requests and of remaining responses.
 impl fmt::Debug for ScriptedTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let script = self.lock();
@@ -110,7 +110,7 @@ impl Transport for ScriptedTransport {
     }
 }
 
-/// A request that a [`ScriptedTransport`] got.
+/// A request that was sent through a [`ScriptedTransport`].
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -131,18 +131,18 @@ impl Transport for ScriptedTransport {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SentRequest {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its whole URL.
+    /// The complete URL.
     pub url: Url,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl SentRequest {
-    /// A header's value, if it is there once and visible ASCII.
+    /// The value of a header, if there is exactly one and it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -164,7 +164,7 @@ impl SentRequest {
         Ok(Self { method: parts.method, url, headers: parts.headers, body })
     }
 
-    /// In the form that fakes record.
+    /// Converts it to the type that fakes record.
     fn recorded(&self) -> RecordedRequest {
         RecordedRequest {
             method: self.method.clone(),
@@ -175,7 +175,7 @@ impl SentRequest {
     }
 }
 
-/// Method and path only: the rest contains secrets.
+/// Shows the method and path only: the rest contains secrets.
 impl fmt::Debug for SentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SentRequest({} {})", self.method, self.url.path())

@@ -2,8 +2,8 @@ use std::marker::PhantomData;
 
 use crate::util::random::seeded;
 
-/// Makes the crate's random numbers predictable on this thread until it is dropped, for tests that must run twice in the same
-/// way. Everything that is made meanwhile can be guessed, so use it only in tests.
+/// Makes the crate's random numbers on this thread depend on a seed until it is dropped, for tests that must be
+/// repeatable. All values that are made with it can be guessed, so use it only in tests.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;
@@ -18,23 +18,23 @@ use crate::util::random::seeded;
 /// assert_ne!(IntegrationId::random().unwrap(), IntegrationId::random().unwrap());
 /// ```
 #[derive(Debug)]
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the seed has no effect after this is dropped"]
 pub struct SeededRandom {
-    before: Option<u64>,
+    previous: Option<u64>,
     /// It must be dropped on the thread that it was made on.
     _not_send: PhantomData<*const ()>,
 }
 
 impl SeededRandom {
-    /// Begins with this seed.
+    /// Uses this seed from now on.
     pub fn on_this_thread(seed: u64) -> Self {
-        Self { before: seeded::replace(Some(seed)), _not_send: PhantomData }
+        Self { previous: seeded::replace(Some(seed)), _not_send: PhantomData }
     }
 }
 
 impl Drop for SeededRandom {
     fn drop(&mut self) {
-        seeded::replace(self.before);
+        seeded::replace(self.previous);
     }
 }
 
@@ -44,10 +44,10 @@ mod tests {
     use crate::IntegrationId;
 
     #[test]
-    fn other_threads_have_the_systems_random_numbers() {
+    fn other_threads_use_the_systems_random_numbers() {
         let _seeded = SeededRandom::on_this_thread(7);
-        let elsewhere = || std::thread::spawn(|| IntegrationId::random().unwrap()).join().unwrap();
-        let [one, other] = [elsewhere(), elsewhere()];
+        let on_other_thread = || std::thread::spawn(|| IntegrationId::random().unwrap()).join().unwrap();
+        let [one, other] = [on_other_thread(), on_other_thread()];
         assert_ne!(one, other);
         assert_ne!(IntegrationId::random().unwrap(), one);
     }

@@ -19,10 +19,10 @@ use super::journal::{Journal, Scripted};
 use super::traffic::shown_response;
 use super::wire::{FakeRequest, FakeResponse, respond};
 
-/// A fake as its server sees it: a function from a request to a response.
+/// Makes the response to a request.
 pub(super) type Handler = dyn Fn(&FakeRequest) -> FakeResponse + Send + Sync;
 
-/// A port that is bound but not served yet, so that a fake knows its own URL first.
+/// A bound port on which no request is accepted yet, so that a fake can know its URL before it starts.
 pub(super) struct Listener {
     socket: TcpListener,
     pub(super) address: SocketAddr,
@@ -36,21 +36,21 @@ impl Listener {
     }
 
     pub(super) fn serve(self, journal: Arc<Journal>, handler: Arc<Handler>) -> Server {
-        let (alive, stop) = watch::channel(());
-        Server { alive, task: tokio::spawn(accept(self.socket, journal, handler, stop)) }
+        let (stop_on_drop, stop) = watch::channel(());
+        Server { stop_on_drop, task: tokio::spawn(accept(self.socket, journal, handler, stop)) }
     }
 }
 
-/// Serves until it is dropped. Requests that have begun still get a response.
+/// Runs until it is dropped. Requests that have started still get a response.
 pub(super) struct Server {
-    alive: watch::Sender<()>,
+    stop_on_drop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Returns when the port is free again.
+    /// Stops, and returns when the port is free again.
     pub(super) async fn stop(self) {
-        drop(self.alive);
+        drop(self.stop_on_drop);
         let _ = self.task.await;
     }
 }
@@ -73,7 +73,7 @@ async fn accept(socket: TcpListener, journal: Arc<Journal>, handler: Arc<Handler
 }
 
 async fn serve(socket: TcpStream, journal: Arc<Journal>, handler: Arc<Handler>, mut stop: watch::Receiver<()>) {
-    // Responses are small: waiting to fill a packet would only delay them.
+    // Without TCP_NODELAY the small responses would be delayed.
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request| {
         let (journal, handler) = (Arc::clone(&journal), Arc::clone(&handler));
@@ -94,7 +94,7 @@ async fn respond_to(
 ) -> Result<hyper::Response<Full<Bytes>>, Lost> {
     let (head, body) = request.into_parts();
     #[allow(clippy::disallowed_methods, reason = "within the limit")]
-    let response = match Limited::new(body, MAX_BODY).collect().await {
+    let response = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Err(_) => respond(413, &[("Content-Type", "text/plain")], "Payload Too Large"),
         Ok(body) => {
             let request = FakeRequest::from_parts(head, body.to_bytes().into());
@@ -117,8 +117,8 @@ async fn respond_to(
     Ok(response.map(|body| Full::new(Bytes::from(body))))
 }
 
-const MAX_BODY: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the response gets lost")]
+#[error("the test discards this response")]
 struct Lost;

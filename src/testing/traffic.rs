@@ -1,4 +1,4 @@
-//! Shows a test everything that passes through the fakes, so that it can search logs for secrets.
+//! Passes all requests and responses of the fakes to a test, so that it can search logs for secrets.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -6,11 +6,11 @@ use std::sync::{PoisonError, RwLock};
 use super::journal::RecordedRequest;
 use super::wire::FakeResponse;
 
-/// What passes through a fake. Every secret that is sent is in one of these.
+/// A message that passes through a fake. Every secret that is sent is in one of these.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Traffic<'a> {
-    /// A request that a fake has received, or a [`ScriptedTransport`](super::ScriptedTransport).
+    /// A request that a fake or a [`ScriptedTransport`](super::ScriptedTransport) has received.
     Request(&'a RecordedRequest),
     /// A response that is about to be sent.
     Response(&'a http::Response<Vec<u8>>),
@@ -18,9 +18,10 @@ pub enum Traffic<'a> {
     Callback(&'a str),
 }
 
-/// Calls `listener` for everything that passes through the fakes and scripted transports of this process from now on.
+/// From now on, calls `listener` for each message of all fakes and scripted transports of this process.
 ///
-/// For tests of a whole app: collect the codes, tokens and secrets that were sent, and assert that no log holds one.
+/// For tests of a whole app: collect the codes, tokens and secrets that were sent, and assert that the logs contain
+/// none.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,7 +64,7 @@ pub(super) fn shown_response(response: FakeResponse) -> FakeResponse {
     response
 }
 
-/// The variant only: its content has secrets.
+/// Shows the variant only: its content has secrets.
 impl fmt::Debug for Traffic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -74,6 +75,6 @@ impl fmt::Debug for Traffic<'_> {
     }
 }
 
-static LISTENERS: RwLock<Vec<Box<Witness>>> = RwLock::new(Vec::new());
+static LISTENERS: RwLock<Vec<Box<Listener>>> = RwLock::new(Vec::new());
 
-type Witness = dyn Fn(Traffic<'_>) + Send + Sync;
+type Listener = dyn Fn(Traffic<'_>) + Send + Sync;

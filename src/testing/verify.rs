@@ -5,8 +5,8 @@ use crate::integration::Integration;
 use crate::login::{Callback, PendingLogin, Purpose};
 use crate::provider::grant::VerifiedGrant;
 
-/// Checks a callback as [`Integration::finish_login`] does before it sends anything, at a time that the test chooses. A test of
-/// [`OAuthProvider::exchange_code`](crate::OAuthProvider::exchange_code) needs the grant.
+/// Does the checks of [`Integration::finish_login`] before its first request, with `now` as the current time. The
+/// result is needed to test [`OAuthProvider::exchange_code`](crate::OAuthProvider::exchange_code).
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -25,7 +25,7 @@ pub(super) fn add_header(response: &mut FakeResponse, name: &str, value: &str) {
     }
 }
 
-/// The parameters of a query or a form. An empty one counts as missing, as at both platforms.
+/// The parameters of a query or a form. An empty parameter counts as missing, as on both platforms.
 #[derive(Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
@@ -66,7 +66,7 @@ pub(super) struct Credentials {
     pub(super) secret: Option<String>,
 }
 
-/// HTTP Basic credentials, not form-decoded.
+/// The HTTP Basic credentials, not form-decoded.
 pub(super) fn basic(request: &FakeRequest) -> Option<Credentials> {
     let (id, secret) = basic_header(request.headers())?;
     Some(Credentials { id, secret: Some(secret) })
@@ -98,12 +98,12 @@ pub(super) fn json_string(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Whether `verifier` belongs to the S256 `challenge` (RFC 7636).
-pub(super) fn verifies(verifier: &str, challenge: &str) -> bool {
+/// Whether `verifier` matches the S256 `challenge` (RFC 7636 section 4.6).
+pub(super) fn verifier_matches(verifier: &str, challenge: &str) -> bool {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == challenge
 }
 
-/// Random bytes; all zero if the system has none: a fake protects nothing.
+/// Random bytes; zeros if the system provides none, since a fake has nothing to protect.
 pub(super) fn random(count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     let _ = getrandom::fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! Keeps one code host's trouble from everybody else's logins.
+//! Limits the requests of each integration, so that a code host that fails does not slow down the logins at other code hosts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use http::Uri;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Transport;
-use super::limits::{Learnt, Limits, RequestLimits};
+use super::limits::{Limits, Recorded, RequestLimits};
 use crate::error::TransportError;
 use crate::values::token::TokenBinding;
 
-/// The transport of one integration: a bounded number of requests at once, and none for a while to a code host that
-/// does not answer. Both are kept by the integration's id in the shared client, so that a tenant that saves its settings
-/// again gets no more of them, and one that names somebody else's code host as its own can use up no slots but its own.
+/// The transport of one integration: a limited number of requests at the same time, and a circuit breaker, which sends none
+/// for a while to a code host that does not respond. Both are stored under the integration's id in the shared client. So a
+/// tenant that saves its settings again gets no additional slots, and a tenant that enters the code host of another tenant
+/// can use up only its own slots.
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
     inner: Arc<dyn Transport>,
@@ -24,18 +25,18 @@ pub(crate) struct Bulkhead {
 }
 
 impl Bulkhead {
-    /// A transport that shares no limits gets some for this integration alone.
+    /// If `inner` has no shared limits, this value gets its own.
     pub(crate) fn new(inner: Arc<dyn Transport>, binding: TokenBinding, max_in_flight: usize) -> Self {
         let limits = inner.limits().cloned().unwrap_or_default();
         Self { inner, limits, binding, max_in_flight: max_in_flight.clamp(1, Semaphore::MAX_PERMITS) }
     }
 
-    /// The same without the breaker's word: whoever asks for a check wants to know how things are now.
-    pub(crate) fn checking(&self) -> impl Transport + '_ {
-        Checking(self)
+    /// The same transport without the circuit breaker: a check must report the current state.
+    pub(crate) fn without_breaker(&self) -> impl Transport + '_ {
+        WithoutBreaker(self)
     }
 
-    /// Sends a request when there is room for it.
+    /// Waits for a slot, sends a request, and records its outcome.
     async fn attempt(
         &self,
         limits: &Limits,
@@ -46,18 +47,18 @@ impl Bulkhead {
         let is_repeatable = is_repeatable(request.method());
         let response = (*self.inner).send(request, max_body).await;
         let base_url = self.binding.base_url();
-        let learnt = limits.breaker().learn(base_url, response.as_ref().err(), is_repeatable);
-        if let (Learnt::Doubtful, Err(error)) = (learnt, &response) {
-            // Somebody who has no account can have codes sent that nobody gave, and a firewall in front of the code host may
-            // cut such requests off. What is sent now holds nothing of theirs.
-            let alive = tokio::time::timeout(MAX_WAIT, (*self.inner).send(self.is_anybody_there(), MAX_PROBE)).await;
-            let dead = alive.map_or(true, |alive| alive.is_err_and(|error| error.advice().is_transient));
-            limits.breaker().decide(base_url, error, dead);
+        let recorded = limits.breaker().record(base_url, response.as_ref().err(), is_repeatable);
+        if let (Recorded::ProbeNeeded, Err(error)) = (recorded, &response) {
+            // Without an account, a stranger can make this app send invalid codes, and a firewall in front of the code host
+            // may drop these requests. The probe contains nothing that a stranger chose.
+            let probe = tokio::time::timeout(MAX_WAIT, (*self.inner).send(self.probe_request(), MAX_PROBE_BODY)).await;
+            let is_down = probe.map_or(true, |probe| probe.is_err_and(|error| error.advice().is_transient));
+            limits.breaker().record_probe(base_url, error, is_down);
         }
         response
     }
 
-    fn is_anybody_there(&self) -> http::Request<Vec<u8>> {
+    fn probe_request(&self) -> http::Request<Vec<u8>> {
         let mut request = http::Request::new(Vec::new());
         *request.method_mut() = http::Method::HEAD;
         *request.uri_mut() = self.binding.base_url().endpoint(&[]);
@@ -82,18 +83,18 @@ impl Transport for Bulkhead {
     }
 
     fn preconnect(&self, uri: &Uri, requests: usize) {
-        let is_resting = self.limits().breaker().is_open(self.binding.base_url());
-        if !is_resting {
+        let is_open = self.limits().breaker().is_open(self.binding.base_url());
+        if !is_open {
             (*self.inner).preconnect(uri, requests);
         }
     }
 }
 
 #[derive(Debug)]
-struct Checking<'a>(&'a Bulkhead);
+struct WithoutBreaker<'a>(&'a Bulkhead);
 
 #[async_trait]
-impl Transport for Checking<'_> {
+impl Transport for WithoutBreaker<'_> {
     async fn send(
         &self,
         request: http::Request<Vec<u8>>,
@@ -103,7 +104,7 @@ impl Transport for Checking<'_> {
     }
 }
 
-/// Waits a little for a free slot. A timer is made only if there is none.
+/// Waits up to [`MAX_WAIT`] for a free slot. A timer is made only if no slot is free now.
 pub(super) async fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, TransportError> {
     if let Ok(slot) = slots.try_acquire() {
         return Ok(slot);
@@ -114,12 +115,13 @@ pub(super) async fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, Trans
     }
 }
 
-/// Whether a request may be sent again if nothing came back: it changes nothing at the server.
+/// Whether a request may be sent again if no response came: its method changes nothing at the server.
 pub(super) fn is_repeatable(method: &http::Method) -> bool {
     method == http::Method::GET || method == http::Method::HEAD
 }
 
-/// Requests of one integration at once, unless it is built otherwise.
+/// How many requests of one integration may be under way at the same time, unless set.
 pub(crate) const MAX_IN_FLIGHT: usize = 32;
 const MAX_WAIT: Duration = Duration::from_secs(5);
-const MAX_PROBE: usize = 64 * 1024;
+/// The largest response to a probe, in bytes.
+const MAX_PROBE_BODY: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! The HTTP client: hyper's, with what this crate owes about time, size and addresses.
+//! The HTTP client: hyper, with limits on time and size and with checks of addresses.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::bulkhead::{self, is_repeatable};
 use super::connect::Connector;
-use super::place::Place;
+use super::origin::Origin;
 use super::pool::{Connection, Outgoing, Pool};
 use super::resolve::{Lookups, Resolve, System};
 use super::request::DEFAULT_USER_AGENT;
@@ -23,21 +23,21 @@ use super::{RequestLimits, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::values::network::Network;
 
-/// The hardened HTTP client, one for all integrations of a host. Cloning it is cheap and shares its connections.
+/// The hardened HTTP client, one for all integrations of an app. Cloning it is cheap and shares its connections.
 ///
 /// HTTPS only unless the [`Network`] says otherwise; no redirects, proxies from the environment, cookies, `Referer` or
-/// decompression; HTTP/1.1. Names are resolved once, every address is checked against the network policy, and the checked
-/// addresses are the ones dialled.
+/// decompression; HTTP/1.1. A name is resolved once, every address is checked against the network policy, and only the checked
+/// addresses are connected to.
 ///
-/// A `GET` is sent a second time, on a new connection, if a connection that was kept for it is closed without a byte. A `POST`
-/// is sent once, on a connection that is new or was used a moment ago.
+/// A `GET` is sent a second time, on a new connection, if the server closes a reused connection before a byte of the response
+/// has come. A `POST` is sent once, on a connection that is new or was used a moment ago.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network};
 /// use std::time::Duration;
 ///
 /// let http = HttpClient::builder(Network::public_only()).build()?;
-/// let patient = http.with_timeout(Some(Duration::from_secs(60)));
+/// let slow_host = http.with_timeout(Some(Duration::from_secs(60)));
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -47,14 +47,14 @@ pub struct HttpClient {
     timeout: Option<Duration>,
 }
 
-/// What clients with other time-outs have in common.
+/// Shared by all clones, also those with another time-out.
 struct Connections {
     pool: Arc<Pool>,
-    /// What is trusted besides the system's authorities.
+    /// PEM texts that are trusted in addition to the system's certificate authorities.
     certificates: Vec<Vec<u8>>,
 }
 
-/// What clients with other certificates have in common too.
+/// Also shared by clients with other certificates.
 struct Shared {
     network: Network,
     connect_timeout: Duration,
@@ -78,7 +78,7 @@ impl HttpClient {
         }
     }
 
-    /// Where this client connects: the policy to read base URLs with.
+    /// The network policy of this client. Parse base URLs with it.
     ///
     /// ```
     /// use codehost_oauth::BaseUrl;
@@ -93,8 +93,9 @@ impl HttpClient {
         &self.shared.network
     }
 
-    /// The same client with another time for a whole request, from look-up to the last byte: for one integration, whose
-    /// administrator may choose it. It is a minute at most, or what this client has if that is more; `None` is the most.
+    /// The same client with another time limit for a whole request, from the name look-up to the last byte: for one
+    /// integration, whose administrator may choose it. The limit is at most 60 seconds, or this client's own limit if that is
+    /// longer; `None` sets this maximum.
     ///
     /// ```
     /// use codehost_oauth::transport::{HttpClient, Network};
@@ -111,14 +112,14 @@ impl HttpClient {
         Self { timeout: Some(timeout.map_or(most, |timeout| timeout.min(most))), ..self.clone() }
     }
 
-    /// A client that also trusts the certificates in `pem`, besides those that this one trusts, for one integration: it
-    /// has its own connections, so an authority that one tenant brings vouches for nobody else's code host. The
-    /// certificates are those of authorities, or one that the code host made and signed itself, which is then trusted
-    /// for its own names and dates.
+    /// A client that trusts the certificates in `pem` in addition to those that this client trusts. Use it for one
+    /// integration: it has its own connections, so a certificate authority of one tenant is not trusted for the code host of
+    /// another. `pem` contains certificates of authorities, or a self-signed certificate of the code host, which is then
+    /// trusted for the names and dates in it.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` holds no certificate, or something else.
+    /// [`ConfigError::Certificates`] if `pem` contains no certificate, or an invalid one.
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
         let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
         let connections = Arc::new(Connections::new(&self.shared, certificates)?);
@@ -130,46 +131,46 @@ impl HttpClient {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let place = Place::of(request.uri())?;
-        let mut request = self.outgoing(&place, request)?;
+        let origin = Origin::of(request.uri())?;
+        let mut request = self.outgoing(&origin, request)?;
         let _slot = bulkhead::slot(&self.shared.in_flight).await?;
         let pool = &self.connections.pool;
-        let mut connection = pool.connection(&place, request.method()).await?;
+        let mut connection = pool.connection(&origin, request.method()).await?;
         loop {
-            // A connection that was kept may have been closed meanwhile.
-            let again = (connection.is_kept() && is_repeatable(request.method())).then(|| request.clone());
+            // The server may have closed an idle connection meanwhile.
+            let again = (connection.was_idle() && is_repeatable(request.method())).then(|| request.clone());
             let response = match connection.send(request, max_body).await {
                 Ok(response) => response,
                 Err(mut error) => match (error.take_message(), again) {
-                    (Some(unsent), _) if connection.is_kept() => {
-                        pool.closes_early(&place);
+                    (Some(unsent), _) if connection.was_idle() => {
+                        pool.note_early_close(&origin);
                         request = unsent;
-                        connection = pool.connection(&place, request.method()).await?;
+                        connection = pool.connection(&origin, request.method()).await?;
                         continue;
                     }
-                    (None, Some(again)) if !connection.has_answered() => {
-                        pool.closes_early(&place);
+                    (None, Some(again)) if !connection.has_response() => {
+                        pool.note_early_close(&origin);
                         request = again;
-                        connection = pool.connect(&place).await?;
+                        connection = pool.connect(&origin).await?;
                         continue;
                     }
                     _ => return Err(cause(error.error(), &connection, max_body)),
                 },
             };
-            let response = whole(response, &connection, max_body).await?;
-            pool.keep(&place, connection);
+            let response = read_to_end(response, &connection, max_body).await?;
+            pool.add(&origin, connection);
             return Ok(response);
         }
     }
 
-    /// The request as hyper takes it.
-    fn outgoing(&self, place: &Place, request: http::Request<Vec<u8>>) -> Result<Outgoing, TransportError> {
+    /// The request in the form that hyper sends.
+    fn outgoing(&self, origin: &Origin, request: http::Request<Vec<u8>>) -> Result<Outgoing, TransportError> {
         let mut outgoing = request.map(|body| Full::new(body.into()));
-        // On a connection of its own a request has no more than path and query (RFC 9112 section 3.2.1).
+        // The target of a request to a server, not to a proxy, is path and query only (RFC 9112 section 3.2.1).
         let target = outgoing.uri().path_and_query().cloned().ok_or(TransportError::Protocol)?;
         *outgoing.uri_mut() = Uri::from(target);
         let headers = outgoing.headers_mut();
-        headers.insert(HOST, place.host_header()?);
+        headers.insert(HOST, origin.host_header()?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if headers.get(USER_AGENT).is_none_or(|named| named == DEFAULT_USER_AGENT) {
             headers.insert(USER_AGENT, self.shared.user_agent.clone());
@@ -193,8 +194,8 @@ impl Transport for HttpClient {
     }
 
     fn preconnect(&self, uri: &Uri, requests: usize) {
-        if let Ok(place) = Place::of(uri) {
-            self.connections.pool.preconnect(&place, requests.min(MAX_PRECONNECTED));
+        if let Ok(origin) = Origin::of(uri) {
+            self.connections.pool.preconnect(&origin, requests.min(MAX_PRECONNECTED));
         }
     }
 
@@ -219,7 +220,7 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Makes an [`HttpClient`].
+/// Builds an [`HttpClient`].
 #[derive(Debug)]
 pub struct HttpClientBuilder {
     network: Network,
@@ -232,29 +233,29 @@ pub struct HttpClientBuilder {
 }
 
 impl HttpClientBuilder {
-    /// How long a whole request may take, from look-up to the last byte: 15 seconds unless set; `None` is no
-    /// limit, which is not for what tenants choose: see [`HttpClient::with_timeout`].
+    /// How long a whole request may take, from the name look-up to the last byte: 15 seconds unless set. `None` means no
+    /// limit. For a time that a tenant chooses, use [`HttpClient::with_timeout`].
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long connecting may take, look-up and TLS included: 5 seconds unless set.
+    /// How long connecting may take, including the name look-up and TLS: 5 seconds unless set.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The `User-Agent`, so that an administrator of a code host knows whose requests these are.
+    /// The `User-Agent`. It shows the administrators of a code host which app sends the requests.
     #[must_use]
     pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
         self.user_agent = user_agent;
         self
     }
 
-    /// Also trusts the authorities in `pem`, for every integration that uses this client. For one integration see
+    /// Also trusts the certificate authorities in `pem`, for every integration that uses this client. For one integration see
     /// [`HttpClient::with_root_certificates`].
     #[must_use]
     pub fn root_certificates(mut self, pem: &str) -> Self {
@@ -262,7 +263,7 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Looks up names with `resolver` instead of the operating system's. Its answers are checked in the same way.
+    /// Looks up names with `resolver` instead of the operating system's. Its addresses are checked in the same way.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.resolver = Arc::new(resolver);
@@ -270,8 +271,8 @@ impl HttpClientBuilder {
     }
 
     /// How many requests may be under way at once, over all integrations: 512 unless set. One integration has at most
-    /// [32 of them](crate::IntegrationBuilder::max_in_flight), so this is room for sixteen code hosts that stall at
-    /// the same time. A request that finds no room within five seconds ends with [`TransportError::Busy`].
+    /// [32 of them](crate::IntegrationBuilder::max_in_flight), so only sixteen code hosts that stall at the same time can use
+    /// up all. A request that cannot start within five seconds fails with [`TransportError::Busy`].
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
         self.max_in_flight = limit;
@@ -283,8 +284,8 @@ impl HttpClientBuilder {
     /// # Errors
     ///
     /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text holds no certificate, or something else; [`ConfigError::CryptoProvider`], with the feature `rustls-no-provider`
-    /// only, if the host has not installed one.
+    /// text contains no certificate, or an invalid one; [`ConfigError::CryptoProvider`], with the feature
+    /// `rustls-no-provider` only, if the app has not installed one.
     pub fn build(self) -> Result<HttpClient, ConfigError> {
         let shared = Shared {
             network: self.network,
@@ -299,14 +300,14 @@ impl HttpClientBuilder {
     }
 }
 
-/// Whether a `Content-Encoding` says that nothing was encoded. Some proxies spell that out (RFC 9110 section 8.4).
+/// Whether a `Content-Encoding` means no encoding. Some proxies send `identity`, which RFC 9110 section 8.4 advises against.
 fn is_identity(encoding: &HeaderValue) -> bool {
     let mut parts = encoding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Reads a response to its end.
-async fn whole(
+async fn read_to_end(
     response: http::Response<Incoming>,
     connection: &Connection,
     max_body: usize,
@@ -320,8 +321,8 @@ async fn whole(
         Some(length) => usize::try_from(length).ok().filter(|length| *length <= max_body).ok_or(too_large.clone())?,
         None => 0,
     };
-    // Room for what is announced, up to a size that costs nothing if it never comes.
-    let mut body = Vec::with_capacity(announced.min(MAX_ROOM));
+    // The announced length may be false, so only a part of it is allocated in advance.
+    let mut body = Vec::with_capacity(announced.min(MAX_CAPACITY));
     while let Some(frame) = incoming.frame().await {
         // Skip trailers.
         let Ok(chunk) = frame.map_err(|error| cause(&error, connection, max_body))?.into_data() else { continue };
@@ -330,13 +331,13 @@ async fn whole(
         }
         body.extend_from_slice(&chunk);
     }
-    let mut whole = http::Response::new(body);
-    *whole.status_mut() = head.status;
-    *whole.headers_mut() = head.headers;
-    Ok(whole)
+    let mut complete = http::Response::new(body);
+    *complete.status_mut() = head.status;
+    *complete.headers_mut() = head.headers;
+    Ok(complete)
 }
 
-/// Why there is no complete response; nothing of the text, which may hold a URL.
+/// Why there is no complete response. The error's text is not used: it may contain a URL.
 fn cause(error: &(dyn StdError + 'static), connection: &Connection, max_body: usize) -> TransportError {
     if connection.is_exceeded() {
         return TransportError::TooLarge { limit: max_body };
@@ -358,7 +359,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest that an administrator can choose.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
-const MAX_ROOM: usize = 16 * 1024;
-/// Connections that are opened in advance.
+/// Bytes that are allocated for a body before it comes.
+const MAX_CAPACITY: usize = 16 * 1024;
+/// How many connections one call opens in advance.
 const MAX_PRECONNECTED: usize = 8;
 const MAX_IN_FLIGHT: usize = 512;

@@ -1,4 +1,4 @@
-//! New connections: who is dialled, what is checked before a byte is sent, and what it means if there is none.
+//! Opens new connections: which addresses are tried, what is checked before a byte is sent, and what an error means.
 
 use std::error::Error as StdError;
 use std::future::{self, Future};
@@ -17,13 +17,13 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::meter::{Meter, Metered};
-use super::place::{Place, Target};
+use super::origin::{Origin, Target};
 use super::resolve::Lookups;
 use super::tls::{self, Tls};
 use crate::error::{ConfigError, TransportError};
 use crate::values::network::Network;
 
-/// Opens connections where the network policy allows, within a time.
+/// Opens connections that the network policy allows, within a time limit.
 pub(super) struct Connector {
     network: Network,
     lookups: Lookups,
@@ -31,7 +31,7 @@ pub(super) struct Connector {
     timeout: Duration,
 }
 
-/// A new connection with the counters of what comes: above TLS, and below it.
+/// A new connection, with the counters of the bytes that the server sends: `http` above TLS, `wire` below it.
 pub(super) struct Stream {
     pub(super) io: Metered<<Tls<Tcp> as Service<Uri>>::Response>,
     pub(super) http: Meter,
@@ -50,64 +50,64 @@ impl Connector {
         Ok(Self { network: network.clone(), lookups: lookups.clone(), tls, timeout })
     }
 
-    /// Connects where a request leads, if the policy allows: the one place at which it is asked.
-    pub(super) async fn connect(&self, place: &Place) -> Result<Stream, TransportError> {
-        let target = place.check(&self.network)?;
+    /// Connects to an origin, if the network policy allows it. Every connection of the client is opened here.
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, TransportError> {
+        let target = origin.check(&self.network)?;
         let now = Instant::now();
         let until = now.checked_add(self.timeout).unwrap_or(now);
         let addresses = match target {
             Target::Name(name) => {
                 timeout_at(until, self.addresses(&name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
             }
-            // No resolver sees it.
+            // An address in the URI is not resolved.
             Target::Address(_) => Vec::new(),
         };
         let wire = Meter::default();
         wire.allow(MAX_HANDSHAKE);
         let tcp = Tcp::new(addresses, &self.network, self.timeout, wire.clone());
-        // All of the layers are ready at any time.
-        let connecting = self.tls.over(tcp).call(place.uri()?);
+        // `poll_ready` is not needed: all layers are always ready.
+        let connecting = self.tls.over(tcp).call(origin.uri()?);
         let connected = timeout_at(until, connecting).await.map_err(|_| TransportError::TimedOut)?;
         let http = Meter::default();
-        Ok(Stream { io: Metered::new(connected.map_err(no_tls)?, http.clone()), http, wire })
+        Ok(Stream { io: Metered::new(connected.map_err(tls_error)?, http.clone()), http, wire })
     }
 
-    /// Resolves a name once and lets nothing through that the policy refuses.
+    /// Resolves a name once. If the policy refuses one of its addresses, all of them are refused.
     async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, TransportError> {
-        // With a dot at its end it is the same name.
+        // With a trailing dot it is the same name.
         let name = name.strip_suffix('.').unwrap_or(name);
         let addresses = self.lookups.lookup(name).await?;
         if let Some(refused) = first_refused(&self.network, name, &addresses) {
             return Err(TransportError::AddressRefused(self.network.refused(refused)));
         }
-        Ok(addresses.into_iter().take(MAX_DIALLED).map(|ip| SocketAddr::new(ip, 0)).collect())
+        Ok(addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, 0)).collect())
     }
 }
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, TransportError>> + Send>>;
 
-/// Connections without TLS, or below it, to addresses that were looked up already.
+/// Opens TCP connections to addresses that are already resolved. TLS, if there is any, is a layer above.
 #[derive(Clone)]
 pub(super) struct Tcp {
-    dial: HttpConnector<Addresses>,
+    connector: HttpConnector<Addresses>,
     network: Network,
     wire: Meter,
 }
 
 impl Tcp {
     fn new(addresses: Vec<SocketAddr>, network: &Network, timeout: Duration, wire: Meter) -> Self {
-        let mut dial = HttpConnector::new_with_resolver(Addresses(addresses));
-        // `https` is for the layer above.
-        dial.enforce_http(false);
-        dial.set_nodelay(true);
-        // Shared by a name's addresses, so that one that is silent leaves time for the next.
-        dial.set_connect_timeout(Some(timeout));
-        dial.set_keepalive(Some(KEEPALIVE));
-        dial.set_keepalive_interval(Some(KEEPALIVE));
-        dial.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        let mut connector = HttpConnector::new_with_resolver(Addresses(addresses));
+        // The TLS layer above handles `https`.
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        // It is divided among the addresses of a name, so that one that does not respond leaves time for the next.
+        connector.set_connect_timeout(Some(timeout));
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        dial.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self { dial, network: network.clone(), wire }
+        connector.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+        Self { connector, network: network.clone(), wire }
     }
 }
 
@@ -121,10 +121,10 @@ impl Service<Uri> for Tcp {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (dialling, network, wire) = (self.dial.call(uri), self.network.clone(), self.wire.clone());
+        let (connecting, network, wire) = (self.connector.call(uri), self.network.clone(), self.wire.clone());
         Box::pin(async move {
-            let connection = dialling.await.map_err(|error| no_connection(&error))?;
-            // Defence in depth: the names' and the literal addresses were checked before.
+            let connection = connecting.await.map_err(|error| tcp_error(&error))?;
+            // Defence in depth: the address was checked before connecting.
             match connection.inner().peer_addr().map(|peer| peer.ip()) {
                 Ok(address) if network.permits(address) => Ok(Metered::new(connection, wire)),
                 Ok(address) => Err(TransportError::AddressRefused(network.refused(address))),
@@ -134,7 +134,7 @@ impl Service<Uri> for Tcp {
     }
 }
 
-/// What a name was resolved to.
+/// A resolver for one name whose addresses are already known.
 #[derive(Clone)]
 struct Addresses(Vec<SocketAddr>);
 
@@ -152,19 +152,19 @@ impl Service<Name> for Addresses {
     }
 }
 
-/// The first address that refuses all: whoever answers with a mix is trying something. And `localhost`, to which plain HTTP
-/// may be spoken, is no other machine, whatever a name server says (RFC 6761 section 6.3).
+/// The first refused address. One is enough to refuse the name: a mix of allowed and refused addresses is probably an attack.
+/// `localhost` must be this machine (RFC 6761 section 6.3), whatever a name server says, because plain HTTP to it is allowed.
 fn first_refused(network: &Network, name: &str, addresses: &[IpAddr]) -> Option<IpAddr> {
     let local = crate::values::network::is_localhost(name);
     addresses.iter().copied().find(|ip| !network.permits(*ip) || (local && !ip.is_loopback()))
 }
 
-/// Why nobody could be dialled.
-fn no_connection(error: &(dyn StdError + 'static)) -> TransportError {
+/// Why there is no TCP connection.
+fn tcp_error(error: &(dyn StdError + 'static)) -> TransportError {
     let mut cause = Some(error);
     while let Some(current) = cause {
-        if let Some(guard) = current.downcast_ref::<TransportError>() {
-            return guard.clone();
+        if let Some(known) = current.downcast_ref::<TransportError>() {
+            return known.clone();
         }
         if current.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
             return TransportError::TimedOut;
@@ -174,34 +174,37 @@ fn no_connection(error: &(dyn StdError + 'static)) -> TransportError {
     TransportError::Refused
 }
 
-/// Why there is no TLS over a connection, unless it is that there is none. Nothing of the text, which may hold a URL.
-fn no_tls(error: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
+/// Why there is no connection with TLS: an error of TLS, or of the TCP connection below it. The error's text is not used: it
+/// may contain a URL.
+fn tls_error(error: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
     let error = error.into();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(current) = cause {
-        if let Some(known) = current.downcast_ref::<TransportError>().cloned().or_else(|| tls::verdict(current)) {
+        if let Some(known) = current.downcast_ref::<TransportError>().cloned().or_else(|| tls::classify(current)) {
             return known;
         }
         cause = match current.downcast_ref::<io::Error>() {
-            // Its `source` is that of the error inside, which is often an I/O error again.
+            // `source` would skip the inner error, which is often an I/O error again.
             Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
             None => current.source(),
         };
     }
-    // Something that is not TLS answered the handshake, or ended it.
+    // The server does not use TLS, or it ended the handshake.
     TransportError::Tls
 }
 
-/// Bytes that a server may send before the first request: its certificates and little else.
+/// Bytes that a server may send before the first request: mostly its certificates.
 const MAX_HANDSHAKE: usize = 256 * 1024;
-/// Of the addresses of a name. They are dialled until one answers, and a name server may name thousands of strangers.
-const MAX_DIALLED: usize = 8;
-/// An idle connection is asked about after so long, and given up after so many questions.
+/// How many addresses of a name are tried, until one accepts the connection. A name server could send thousands, and so make
+/// this app connect to servers of strangers.
+const MAX_ADDRESSES: usize = 8;
+/// TCP keep-alive: the idle time before the first probe, and the time between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// TCP keep-alive: after this number of probes without a response, the connection is closed.
 const KEEPALIVE_RETRIES: u32 = 3;
-/// How long what was sent may lack the other side's word that it came, where the system can be told.
+/// How long sent data may remain without an acknowledgement, on systems that have this option.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -209,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows S3 of the threat model, and what no test can make the system's resolver answer.
+    /// Row S3 of the threat model. Tests cannot make the system's resolver return these addresses.
     #[test]
     fn one_refused_address_refuses_the_name() {
         let public = Network::public_only();
@@ -231,16 +234,17 @@ mod tests {
         }
     }
 
-    /// Row S3 again: defence in depth, behind the check of what a name resolves to.
+    /// Row S3 again, defence in depth: the peer's address is checked after the addresses of the name.
     #[tokio::test]
-    async fn a_peer_that_is_not_allowed_is_left_before_a_byte_is_sent() {
+    async fn no_byte_is_sent_to_a_peer_that_is_not_allowed() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let uri: Uri = format!("https://localhost:{}/", address.port()).parse().unwrap();
         let tcp = |network| Tcp::new(vec![address], &network, Duration::from_secs(1), unlimited());
 
         assert!(tcp(Network::any()).call(uri.clone()).await.is_ok());
-        let refused = tls::Layer::new(&[]).unwrap().over(tcp(Network::public_only())).call(uri).await.map_err(no_tls);
+        let refused =
+            tls::Layer::new(&[]).unwrap().over(tcp(Network::public_only())).call(uri).await.map_err(tls_error);
         assert_eq!(refused.err().map(|error| error.code()), Some("address_not_allowed"));
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -256,9 +260,9 @@ mod tests {
         meter
     }
 
-    /// A look-up that takes all of the time is not a server that is silent.
+    /// A look-up that uses up the connect time-out is not reported as a server that does not respond.
     #[tokio::test(start_paused = true)]
-    async fn a_lookup_without_end_is_its_own_cause() {
+    async fn a_lookup_that_times_out_has_its_own_error() {
         #[derive(Debug)]
         struct Stuck;
         #[async_trait::async_trait]
@@ -270,7 +274,7 @@ mod tests {
         for timeout in [1, 5, 60].map(Duration::from_secs) {
             let connector = Connector::new(&Network::any(), &Lookups::new(Arc::new(Stuck)), timeout, &[]).unwrap();
             let error =
-                connector.connect(&Place::of(&"https://git.example.com/".parse().unwrap()).unwrap()).await.err();
+                connector.connect(&Origin::of(&"https://git.example.com/".parse().unwrap()).unwrap()).await.err();
             assert_eq!(error, Some(TransportError::NameLookupTimedOut));
         }
     }

@@ -1,4 +1,4 @@
-//! What is remembered of each integration between its requests.
+//! The slots and the circuit breaker of each integration.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,11 @@ use crate::values::integration_id::IntegrationId;
 /// The slots and the circuit breakers of integrations, by id: how many requests of one integration are under way, and whether
 /// its code host has failed five times in a row.
 ///
-/// [`HttpClient`](super::HttpClient) has one for all integrations that use it or a clone of it, so what an integration uses
-/// up is counted together also if it is built anew. A [`Transport`](super::Transport) of your own keeps one and returns it by
-/// [`Transport::limits`](super::Transport::limits); without, each `Integration` value counts for itself.
+/// An [`HttpClient`](super::HttpClient) and its clones share one value, so the requests of an integration are counted together
+/// even if it is built again. A [`Transport`](super::Transport) of your own can store one and return it in
+/// [`Transport::limits`](super::Transport::limits). Without it, each `Integration` value counts only its own requests.
 ///
-/// What is kept is little, and only for integrations that have requests under way or whose last requests failed.
+/// It stores little, and only for integrations that have requests under way or whose last requests failed.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network, Transport};
@@ -28,36 +28,36 @@ use crate::values::integration_id::IntegrationId;
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct RequestLimits(Arc<Mutex<Known>>);
+pub struct RequestLimits(Arc<Mutex<Entries>>);
 
 impl RequestLimits {
-    /// Those of one integration, which may have so many requests under way.
+    /// The limits of one integration, which may have `max_in_flight` requests under way.
     pub(super) fn of(&self, id: &IntegrationId, max_in_flight: usize) -> Arc<Limits> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = known.by_id.get_mut(id) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.by_id.get_mut(id) {
             entry.resize(max_in_flight);
             return Arc::clone(&entry.limits);
         }
-        if known.by_id.len() >= known.sweep_at {
-            known.by_id.retain(|_, entry| entry.is_needed());
-            known.sweep_at = known.by_id.len().saturating_mul(2).max(MIN_SWEEP);
+        if entries.by_id.len() >= entries.cleanup_length {
+            entries.by_id.retain(|_, entry| entry.is_needed());
+            entries.cleanup_length = entries.by_id.len().saturating_mul(2).max(MIN_CLEANUP_LENGTH);
         }
         let limits = Arc::new(Limits { slots: Semaphore::new(max_in_flight), breaker: Mutex::default() });
-        known.by_id.insert(id.clone(), Entry { limits: Arc::clone(&limits), max_in_flight });
+        entries.by_id.insert(id.clone(), Entry { limits: Arc::clone(&limits), max_in_flight });
         limits
     }
 }
 
 #[derive(Debug)]
-struct Known {
+struct Entries {
     by_id: HashMap<IntegrationId, Entry>,
-    /// At how many entries those that nobody needs are forgotten.
-    sweep_at: usize,
+    /// The number of entries at which unused ones are removed.
+    cleanup_length: usize,
 }
 
-impl Default for Known {
+impl Default for Entries {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), sweep_at: MIN_SWEEP }
+        Self { by_id: HashMap::new(), cleanup_length: MIN_CLEANUP_LENGTH }
     }
 }
 
@@ -68,7 +68,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Follows a changed setting; what is taken away is what is free, and the rest when it is asked for again.
+    /// Applies a changed setting. To reduce the number it removes free slots now, and the others in later calls.
     fn resize(&mut self, max_in_flight: usize) {
         let slots = &self.limits.slots;
         if max_in_flight > self.max_in_flight {
@@ -85,7 +85,7 @@ impl Entry {
     }
 }
 
-/// Those of one integration.
+/// The slots and the circuit breaker of one integration.
 #[derive(Debug)]
 pub(super) struct Limits {
     slots: Semaphore,
@@ -102,31 +102,31 @@ impl Limits {
     }
 }
 
-/// After [`MAX_FAILURES`] transient failures in a row the last one is given again at once, without a request, for
-/// [`PAUSE`]. Then one request finds out whether the code host is back.
+/// A circuit breaker. After [`MAX_FAILURES`] transient failures in a row it is open for [`PAUSE`]: requests fail at once with
+/// the last error, and nothing is sent. Then one request is sent to find out whether the code host responds again.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
-    /// Whether one of them cannot have been caused by what a stranger had us send.
+    /// Whether at least one of the failures cannot have been caused by a request that a stranger chose.
     is_certain: bool,
-    /// Where, and when last: another base URL is another code host.
+    /// The base URL and the time of the last failure. Another base URL is another code host.
     last: Option<(BaseUrl, Instant)>,
-    /// What is repeated until when, once there were too many failures.
+    /// If it is open: the error that requests get, and until when.
     open: Option<(TransportError, Instant)>,
 }
 
-/// What came of a request.
+/// What is left to do when an outcome was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Learnt {
-    /// It is noted.
-    Noted,
-    /// There were too many failures, and all may have been caused by what was sent: see [`Breaker::decide`].
-    Doubtful,
+pub(super) enum Recorded {
+    Done,
+    /// There were too many failures, and all may have been caused by what was sent. Send a probe, and call
+    /// [`Breaker::record_probe`].
+    ProbeNeeded,
 }
 
 impl Breaker {
     pub(super) fn admit(&mut self, base_url: &BaseUrl) -> Result<(), TransportError> {
-        if !self.is_about(base_url) {
+        if !self.is_for(base_url) {
             return Ok(());
         }
         let Some((error, until)) = &mut self.open else { return Ok(()) };
@@ -134,33 +134,39 @@ impl Breaker {
         if now < *until {
             return Err(error.clone());
         }
-        // This request is the one that finds out; the others wait for another pause, whatever becomes of it.
+        // This request is sent to find out. The others fail for another pause, whatever its outcome is.
         *until = now.checked_add(PAUSE).unwrap_or(now);
         self.is_certain = false;
         Ok(())
     }
 
     pub(super) fn is_open(&self, base_url: &BaseUrl) -> bool {
-        self.is_about(base_url) && self.open.is_some()
+        self.is_for(base_url) && self.open.is_some()
     }
 
-    /// `is_repeatable`: the request held nothing that a stranger chose, as the code of a callback is.
-    pub(super) fn learn(&mut self, base_url: &BaseUrl, error: Option<&TransportError>, is_repeatable: bool) -> Learnt {
+    /// Records the outcome of a request. `is_repeatable`: the request contained nothing that a stranger chose, such as the code
+    /// of a callback.
+    pub(super) fn record(
+        &mut self,
+        base_url: &BaseUrl,
+        error: Option<&TransportError>,
+        is_repeatable: bool,
+    ) -> Recorded {
         match error {
-            // That was this app's own doing.
-            Some(TransportError::Busy) => Learnt::Noted,
+            // The app's own limit says nothing about the code host.
+            Some(TransportError::Busy) => Recorded::Done,
             Some(error) if error.advice().is_transient => self.fail(base_url, error, is_repeatable),
-            // Whatever it said, somebody is there.
+            // Every other outcome is no outage.
             Some(_) | None => {
                 *self = Self::default();
-                Learnt::Noted
+                Recorded::Done
             }
         }
     }
 
-    /// After [`Learnt::Doubtful`]: whether the code host is dead for other requests as well.
-    pub(super) fn decide(&mut self, base_url: &BaseUrl, error: &TransportError, is_dead: bool) {
-        if is_dead {
+    /// Records whether the code host was down for the probe too.
+    pub(super) fn record_probe(&mut self, base_url: &BaseUrl, error: &TransportError, is_down: bool) {
+        if is_down {
             self.is_certain = true;
             self.open(base_url, error);
         } else {
@@ -168,25 +174,25 @@ impl Breaker {
         }
     }
 
-    fn fail(&mut self, base_url: &BaseUrl, error: &TransportError, is_repeatable: bool) -> Learnt {
-        if !self.is_about(base_url) {
+    fn fail(&mut self, base_url: &BaseUrl, error: &TransportError, is_repeatable: bool) -> Recorded {
+        if !self.is_for(base_url) {
             *self = Self::default();
         }
         self.last = Some((base_url.clone(), Instant::now()));
         self.failures = self.failures.saturating_add(1);
-        // Without a connection nothing of the request was seen.
+        // Without a connection, the code host received nothing of the request.
         let is_sent = matches!(error, TransportError::TimedOut | TransportError::Interrupted);
         self.is_certain |= is_repeatable || !is_sent;
         if self.failures < MAX_FAILURES {
-            return Learnt::Noted;
+            return Recorded::Done;
         }
         if self.is_certain {
             self.open(base_url, error);
-            return Learnt::Noted;
+            return Recorded::Done;
         }
-        // Whoever else fails meanwhile does not have to look too.
+        // So that requests that fail during the probe do not send one too.
         self.failures = 0;
-        Learnt::Doubtful
+        Recorded::ProbeNeeded
     }
 
     fn open(&mut self, base_url: &BaseUrl, error: &TransportError) {
@@ -196,20 +202,20 @@ impl Breaker {
         self.open = Some((error.clone(), now.checked_add(PAUSE).unwrap_or(now)));
     }
 
-    fn is_about(&self, base_url: &BaseUrl) -> bool {
+    fn is_for(&self, base_url: &BaseUrl) -> bool {
         self.last.as_ref().is_some_and(|(last, _)| last == base_url)
     }
 
     fn is_recent(&self) -> bool {
-        self.last.as_ref().is_some_and(|(_, at)| at.elapsed() < REMEMBERED)
+        self.last.as_ref().is_some_and(|(_, at)| at.elapsed() < FAILURE_TTL)
     }
 }
 
 const MAX_FAILURES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long failures are remembered of an integration that nobody uses.
-const REMEMBERED: Duration = Duration::from_secs(10 * 60);
-const MIN_SWEEP: usize = 256;
+/// How long the failures of an unused integration are kept.
+const FAILURE_TTL: Duration = Duration::from_secs(10 * 60);
+const MIN_CLEANUP_LENGTH: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -224,19 +230,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_needs_is_forgotten() {
+    async fn unused_entries_are_removed() {
         let limits = RequestLimits::default();
-        let known = || limits.0.lock().unwrap().by_id.len();
+        let length = || limits.0.lock().unwrap().by_id.len();
         let held = limits.of(&id(0), 1);
-        limits.of(&id(1), 1).breaker().learn(&base_url(), Some(&TransportError::Refused), true);
+        limits.of(&id(1), 1).breaker().record(&base_url(), Some(&TransportError::Refused), true);
         for count in 2..10_000 {
             drop(limits.of(&id(count), 1));
         }
-        assert!(known() <= MIN_SWEEP, "{}", known());
+        assert!(length() <= MIN_CLEANUP_LENGTH, "{}", length());
         assert!(Arc::ptr_eq(&held, &limits.of(&id(0), 1)));
         assert_eq!(limits.of(&id(1), 1).breaker().failures, 1);
 
-        tokio::time::advance(REMEMBERED).await;
+        tokio::time::advance(FAILURE_TTL).await;
         for count in 2..1000 {
             drop(limits.of(&id(count), 1));
         }
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_number_of_slots_counts_at_once() {
+    async fn a_changed_number_of_slots_applies_at_once() {
         let limits = RequestLimits::default();
         let one = limits.of(&id(0), 1);
         let under_way = one.slots().try_acquire().unwrap();
@@ -254,7 +260,7 @@ mod tests {
         drop(under_way);
         assert_eq!(limits.of(&id(0), 1).slots().available_permits(), 1);
         let _under_way = [one.slots().try_acquire().unwrap()];
-        // What is under way is let end.
+        // Requests under way are not cancelled.
         assert_eq!(limits.of(&id(0), 1).slots().available_permits(), 0);
     }
 }

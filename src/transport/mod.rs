@@ -1,4 +1,4 @@
-//! Bytes in, bytes out: how requests leave the host, and where they may go.
+//! The HTTP client, the trait that replaces it, and the policy for the addresses that requests may go to.
 
 mod bulkhead;
 #[cfg(feature = "http-client")]
@@ -9,7 +9,7 @@ mod limits;
 #[cfg(feature = "http-client")]
 mod meter;
 #[cfg(feature = "http-client")]
-mod place;
+mod origin;
 #[cfg(feature = "http-client")]
 mod pool;
 #[cfg(feature = "http-client")]
@@ -39,17 +39,17 @@ pub(crate) use self::request::ApiRequest;
 pub(crate) use self::response::{ApiResponse, MAX_TOKEN_BODY};
 pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 
-/// Sends one request and brings back one response.
+/// Sends one request and returns one response.
 ///
-/// [`HttpClient`] is the one to use. Bring another to record requests in a test, or to send them through a stack that
-/// the host already has; it then owes what `HttpClient` gives:
+/// Apps use [`HttpClient`]. Write another transport to record requests in a test, or to use an HTTP client that the app
+/// already has. It must do what `HttpClient` does:
 ///
 /// # Contract
 ///
-/// - It follows no redirect and decompresses nothing, and it sends a `POST` once: codes and refresh tokens work once.
-/// - It ends within a time of its own, and reads no more than `max_body` bytes of the body.
-/// - It connects only where the host's policy allows, checked for the address that is really dialled.
-/// - It logs neither headers nor bodies: they hold secrets.
+/// - It follows no redirects and does not decompress. It sends a `POST` only once: codes and refresh tokens work only once.
+/// - It has a time limit of its own, and reads at most `max_body` bytes of the body.
+/// - It connects only to addresses that the app's network policy allows. It checks the address that it connects to.
+/// - It logs neither headers nor bodies: they contain secrets.
 ///
 /// ```
 /// use codehost_oauth::{error::TransportError, transport::Transport};
@@ -73,15 +73,15 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`TransportError`] if there is no complete answer. A response of any status is `Ok`.
+    /// [`TransportError`] if there is no complete response. A response of any status is `Ok`.
     async fn send(
         &self,
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError>;
 
-    /// Opens connections for so many requests that follow at once, as soon as something else is known. It sends nothing on
-    /// them, and closes those that nobody uses. The default does nothing.
+    /// Opens connections in advance, for a number of requests that will soon be sent to this URI at the same time. It sends
+    /// nothing on them, and closes those that are not used. The default does nothing.
     ///
     /// ```
     /// use codehost_oauth::testing::ScriptedTransport;
@@ -94,9 +94,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// ```
     fn preconnect(&self, _uri: &Uri, _requests: usize) {}
 
-    /// What the integrations that use this transport have in common: how many requests of each are under way. With the
-    /// default, `None`, each [`Integration`](crate::Integration) value counts for itself, and a tenant that saves its
-    /// settings again gets new slots.
+    /// The limits that the integrations with this transport share: how many requests of each are under way. With the
+    /// default, `None`, each [`Integration`](crate::Integration) value has its own limits, so a tenant that saves its settings
+    /// again gets new slots.
     ///
     /// ```
     /// use codehost_oauth::{error::TransportError, transport::{RequestLimits, Transport}};

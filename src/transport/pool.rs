@@ -1,4 +1,4 @@
-//! Open connections: which request is sent on which, and for how long one waits for the next.
+//! The pool of open connections: which connection a request is sent on, and how long a connection stays idle.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,277 +17,288 @@ use tokio::time::Instant;
 use super::bulkhead::is_repeatable;
 use super::connect::{Connector, Stream};
 use super::meter::Meter;
-use super::place::Place;
+use super::origin::Origin;
 use crate::error::TransportError;
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
 
-/// The connections that wait for use, by scheme and authority.
+/// The idle connections, by origin.
 ///
-/// A server may close a connection that waits at any time, also while a request is on its way to it. So none waits for longer
-/// than common servers keep one, and a `POST`, whose code or refresh token works once, is sent only on one that has just been
-/// used, or on a new one where the server was seen to close early.
+/// A server may close an idle connection at any time, even while a request is on its way. So a connection is idle for a shorter
+/// time than common servers allow. A `POST`, whose code or refresh token works only once, is sent on a connection that was used
+/// a moment ago, or on a new one. If the server is known to close connections early, a `POST` always gets a new one.
 pub(super) struct Pool {
     connector: Connector,
-    origins: Mutex<Origins>,
+    state: Mutex<State>,
 }
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, origins: Mutex::default() }
+        Self { connector, state: Mutex::default() }
     }
 
-    /// A connection for a request with `method`: one that waits, one that another request is done with meanwhile, or a new one.
+    /// A connection for a request with `method`: an idle one, one that another request returns meanwhile, or a new one.
     pub(super) async fn connection(
         self: &Arc<Self>,
-        place: &Place,
+        origin: &Origin,
         method: &Method,
     ) -> Result<Connection, TransportError> {
-        let waiting = loop {
-            let mut kept = match self.take(place, method) {
-                Taken::Kept(kept) => kept,
-                Taken::Waiting(waiting) => break Some(waiting),
-                Taken::Nothing => break None,
+        let (returned, is_opening) = loop {
+            let mut idle = match self.take(origin, method) {
+                Taken::Idle(idle) => idle,
+                Taken::Queued { returned, is_opening } => break (returned, is_opening),
+                Taken::MustConnect => return self.connect(origin).await,
             };
             // It is ready once its task has noticed the end of the last response.
-            if kept.sender.ready().await.is_ok() {
-                return Ok(kept);
+            if idle.sender.ready().await.is_ok() {
+                return Ok(idle);
             }
-            if kept.since.elapsed() <= KEPT_FOR_POST {
-                self.closes_early(place);
+            if idle.idle_since.elapsed() <= MAX_IDLE_FOR_POST {
+                self.note_early_close(origin);
             }
         };
-        match waiting {
-            None => self.connect(place).await,
-            Some((returned, true)) => match returned.await {
+        if is_opening {
+            return match returned.await {
                 Ok(connection) => Ok(connection),
-                // The one that was being opened for it could not be.
-                Err(_) => self.connect(place).await,
-            },
-            Some((returned, false)) => {
-                let (pool, target) = (Arc::clone(self), place.clone());
-                let connecting = Box::pin(async move { pool.connect(&target).await });
-                match future::select(returned, connecting).await {
-                    Either::Left((Ok(connection), connecting)) => {
-                        self.keep_when_open(place, connecting);
-                        Ok(connection)
-                    }
-                    Either::Left((Err(_), connecting)) => connecting.await,
-                    Either::Right((connected, _)) => connected,
-                }
+                // The connection that was being opened for this request has failed.
+                Err(_) => self.connect(origin).await,
+            };
+        }
+        let (pool, target) = (Arc::clone(self), origin.clone());
+        let connecting = Box::pin(async move { pool.connect(&target).await });
+        match future::select(returned, connecting).await {
+            Either::Left((Ok(connection), connecting)) => {
+                self.add_when_open(origin, connecting);
+                Ok(connection)
             }
+            Either::Left((Err(_), connecting)) => connecting.await,
+            Either::Right((connected, _)) => connected,
         }
     }
 
-    /// A new connection.
-    pub(super) async fn connect(&self, place: &Place) -> Result<Connection, TransportError> {
-        Connection::over(self.connector.connect(place).await?).await
+    /// Opens a new connection.
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, TransportError> {
+        Connection::handshake(self.connector.connect(origin).await?).await
     }
 
-    /// Opens connections, so that `count` of them wait or are about to.
-    pub(super) fn preconnect(self: &Arc<Self>, place: &Place, count: usize) {
+    /// Opens connections in advance, until `count` of them are idle or are being opened.
+    pub(super) fn preconnect(self: &Arc<Self>, origin: &Origin, count: usize) {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
         let missing = {
-            let mut origins = self.lock();
-            let origin = origins.of(place);
-            origin.waiting.retain(Connection::is_fit_for_get);
-            let missing = count.saturating_sub(origin.waiting.len().saturating_add(origin.opening));
-            origin.opening = origin.opening.saturating_add(missing);
+            let mut state = self.lock();
+            let connections = state.of(origin);
+            connections.idle.retain(Connection::is_usable_for_get);
+            let missing = count.saturating_sub(connections.idle.len().saturating_add(connections.opening));
+            connections.opening = connections.opening.saturating_add(missing);
             missing
         };
         for _ in 0..missing {
-            let (pool, target) = (Arc::clone(self), place.clone());
+            let (pool, target) = (Arc::clone(self), origin.clone());
             tokio::spawn(async move {
-                let opening = Opening(&pool, &target);
+                let guard = OpeningGuard(&pool, &target);
                 if let Ok(connection) = pool.connect(&target).await {
-                    pool.keep(&target, connection);
+                    pool.add(&target, connection);
                 }
-                drop(opening);
+                drop(guard);
             });
         }
     }
 
-    /// Takes back a connection whose response is read to its end.
-    pub(super) fn keep(self: &Arc<Self>, place: &Place, mut connection: Connection) {
-        connection.since = Instant::now();
-        connection.is_kept = true;
-        let mut origins = self.lock();
-        let origin = origins.of(place);
-        while let Some(waiter) = origin.waiters.pop_front() {
+    /// Adds a connection that no request uses: gives it to the first request that waits for one, or keeps it as idle. The
+    /// last response on it must be read to its end.
+    pub(super) fn add(self: &Arc<Self>, origin: &Origin, mut connection: Connection) {
+        connection.idle_since = Instant::now();
+        connection.was_idle = true;
+        let mut state = self.lock();
+        let connections = state.of(origin);
+        while let Some(waiter) = connections.waiters.pop_front() {
             match waiter.send(connection) {
                 Ok(()) => return,
-                // Whoever waited has given up.
+                // The request that waited has ended.
                 Err(unwanted) => connection = unwanted,
             }
         }
-        origin.waiting.push(connection);
-        if !origins.is_swept {
-            origins.is_swept = true;
-            tokio::spawn(Sweeper(Arc::downgrade(self)).run());
+        connections.idle.push(connection);
+        if !state.has_cleanup_task {
+            state.has_cleanup_task = true;
+            tokio::spawn(CleanupTask(Arc::downgrade(self)).run());
         }
     }
 
-    /// Notes that the server closes connections soon after a response: `POST`s are sent on new ones for a while.
-    pub(super) fn closes_early(&self, place: &Place) {
-        self.lock().of(place).closes_early = Some(Instant::now());
+    /// Notes that the server closes connections soon after a response. For some time, each `POST` gets a new one.
+    pub(super) fn note_early_close(&self, origin: &Origin) {
+        self.lock().of(origin).early_close = Some(Instant::now());
     }
 
-    fn take(&self, place: &Place, method: &Method) -> Taken {
-        let mut origins = self.lock();
-        let origin = origins.of(place);
+    fn take(&self, origin: &Origin, method: &Method) -> Taken {
+        let mut state = self.lock();
+        let connections = state.of(origin);
         let is_post = !is_repeatable(method);
-        if is_post && origin.closes_early() {
-            return Taken::Nothing;
+        if is_post && connections.closes_early() {
+            return Taken::MustConnect;
         }
-        // The one that was used last is the last.
-        let is_young = |connection: &Connection| connection.since.elapsed() <= KEPT_FOR_POST;
-        while origin.waiting.last().is_some_and(|last| !is_post || is_young(last)) {
-            let Some(connection) = origin.waiting.pop() else { break };
-            if connection.sender.is_closed() && is_young(&connection) {
-                origin.closes_early = Some(Instant::now());
+        let is_recent = |connection: &Connection| connection.idle_since.elapsed() <= MAX_IDLE_FOR_POST;
+        // The last one in the list is the one that was used last.
+        while connections.idle.last().is_some_and(|last| !is_post || is_recent(last)) {
+            let Some(connection) = connections.idle.pop() else { break };
+            if connection.sender.is_closed() && is_recent(&connection) {
+                connections.early_close = Some(Instant::now());
                 if is_post {
-                    return Taken::Nothing;
+                    return Taken::MustConnect;
                 }
             }
-            if connection.is_fit_for_get() {
-                return Taken::Kept(connection);
+            if connection.is_usable_for_get() {
+                return Taken::Idle(connection);
             }
         }
-        let (sender, receiver) = oneshot::channel();
-        origin.waiters.retain(|waiter| !waiter.is_closed());
+        let (sender, returned) = oneshot::channel();
+        connections.waiters.retain(|waiter| !waiter.is_closed());
         // Each connection that is being opened in advance is for one request.
-        let is_opening = origin.opening > origin.waiters.len();
-        origin.waiters.push_back(sender);
-        Taken::Waiting((receiver, is_opening))
+        let is_opening = connections.opening > connections.waiters.len();
+        connections.waiters.push_back(sender);
+        Taken::Queued { returned, is_opening }
     }
 
-    fn keep_when_open(
+    /// Finishes connecting in the background, and adds the connection for another request.
+    fn add_when_open(
         self: &Arc<Self>,
-        place: &Place,
+        origin: &Origin,
         connecting: impl Future<Output = Result<Connection, TransportError>> + Send + 'static,
     ) {
-        let (pool, target) = (Arc::clone(self), place.clone());
+        let (pool, target) = (Arc::clone(self), origin.clone());
         tokio::spawn(async move {
             if let Ok(connection) = connecting.await {
-                pool.keep(&target, connection);
+                pool.add(&target, connection);
             }
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Origins> {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What the pool has for a request.
 enum Taken {
-    Kept(Connection),
-    /// What another request gives back, and whether one is being opened in advance for this request.
-    Waiting((oneshot::Receiver<Connection>, bool)),
-    Nothing,
+    Idle(Connection),
+    /// The request waits for a connection.
+    Queued {
+        /// Receives a connection that another request returns, or that was opened in advance.
+        returned: oneshot::Receiver<Connection>,
+        /// Whether a connection is being opened in advance for this request.
+        is_opening: bool,
+    },
+    /// The request needs a new connection.
+    MustConnect,
 }
 
 #[derive(Default)]
-struct Origins {
-    by_place: HashMap<Place, Origin>,
-    is_swept: bool,
+struct State {
+    by_origin: HashMap<Origin, Connections>,
+    has_cleanup_task: bool,
 }
 
+/// The connections to one origin.
 #[derive(Default)]
-struct Origin {
-    waiting: Vec<Connection>,
+struct Connections {
+    idle: Vec<Connection>,
+    /// The requests that wait for a connection.
     waiters: VecDeque<oneshot::Sender<Connection>>,
-    /// Connections that are being opened in advance.
+    /// How many connections are being opened in advance.
     opening: usize,
-    closes_early: Option<Instant>,
+    /// When the server was last seen to close a connection early.
+    early_close: Option<Instant>,
 }
 
-impl Origins {
-    fn of(&mut self, place: &Place) -> &mut Origin {
-        self.by_place.entry(place.clone()).or_default()
+impl State {
+    fn of(&mut self, origin: &Origin) -> &mut Connections {
+        self.by_origin.entry(origin.clone()).or_default()
     }
 
-    /// Closes what has waited for too long, and forgets origins of which nothing is left. Whether anything waits still.
-    fn sweep(&mut self) -> bool {
-        self.by_place.retain(|_, origin| {
-            origin.waiting.retain(Connection::is_fit_for_get);
+    /// Closes connections that were idle for too long, and removes empty entries. Returns whether any connection is idle.
+    fn clean_up(&mut self) -> bool {
+        self.by_origin.retain(|_, origin| {
+            origin.idle.retain(Connection::is_usable_for_get);
             origin.waiters.retain(|waiter| !waiter.is_closed());
-            !origin.waiting.is_empty() || !origin.waiters.is_empty() || origin.opening > 0 || origin.closes_early()
+            !origin.idle.is_empty() || !origin.waiters.is_empty() || origin.opening > 0 || origin.closes_early()
         });
-        self.is_swept = self.by_place.values().any(|origin| !origin.waiting.is_empty());
-        self.is_swept
+        self.has_cleanup_task = self.by_origin.values().any(|origin| !origin.idle.is_empty());
+        self.has_cleanup_task
     }
 }
 
-impl Origin {
+impl Connections {
     fn closes_early(&self) -> bool {
-        self.closes_early.is_some_and(|noted| noted.elapsed() < EARLY)
+        self.early_close.is_some_and(|noted| noted.elapsed() < EARLY_CLOSE_TTL)
     }
 }
 
-/// Counts a connection that is being opened, until it is there or cannot be.
-struct Opening<'a>(&'a Pool, &'a Place);
+/// Counts a connection that is being opened in advance, until it is open or has failed.
+struct OpeningGuard<'a>(&'a Pool, &'a Origin);
 
-impl Drop for Opening<'_> {
+impl Drop for OpeningGuard<'_> {
     fn drop(&mut self) {
-        let mut origins = self.0.lock();
-        let origin = origins.of(self.1);
-        origin.opening = origin.opening.saturating_sub(1);
-        // Whoever waits for more than is being opened must connect.
-        while origin.waiters.len() > origin.opening {
-            origin.waiters.pop_back();
+        let mut state = self.0.lock();
+        let connections = state.of(self.1);
+        connections.opening = connections.opening.saturating_sub(1);
+        // Dropping a waiter makes its request connect by itself.
+        while connections.waiters.len() > connections.opening {
+            connections.waiters.pop_back();
         }
     }
 }
 
-/// Closes connections in time, for as long as there are any.
-struct Sweeper(Weak<Pool>);
+/// Closes idle connections in time. It ends when there are none.
+struct CleanupTask(Weak<Pool>);
 
-impl Sweeper {
+impl CleanupTask {
     async fn run(self) {
         loop {
-            tokio::time::sleep(SWEEP).await;
+            tokio::time::sleep(CLEANUP_INTERVAL).await;
             let Some(pool) = self.0.upgrade() else { return };
-            if !pool.lock().sweep() {
+            if !pool.lock().clean_up() {
                 return;
             }
         }
     }
 }
 
-/// Its runtime may end before it does.
-impl Drop for Sweeper {
+/// The task can also end because its runtime ends.
+impl Drop for CleanupTask {
     fn drop(&mut self) {
         if let Some(pool) = self.0.upgrade() {
-            pool.lock().is_swept = false;
+            pool.lock().has_cleanup_task = false;
         }
     }
 }
 
-/// An open connection, which is closed when this is dropped.
+/// An open connection. Dropping it closes it.
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
+    /// Counts the bytes above TLS.
     http: Meter,
+    /// Counts the bytes below TLS.
     wire: Meter,
     task: AbortHandle,
-    /// When it was opened or used last.
-    since: Instant,
-    is_kept: bool,
+    /// When it was opened or last used.
+    idle_since: Instant,
+    was_idle: bool,
 }
 
 impl Connection {
-    async fn over(stream: Stream) -> Result<Self, TransportError> {
+    async fn handshake(stream: Stream) -> Result<Self, TransportError> {
         let Stream { io, http, wire } = stream;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(MAX_HEAD);
         let (sender, connection) = builder.handshake(io).await.map_err(|_| TransportError::Interrupted)?;
-        // What went wrong is told to the request.
+        // The request gets the error too.
         let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Self { sender, http, wire, task, since: Instant::now(), is_kept: false })
+        Ok(Self { sender, http, wire, task, idle_since: Instant::now(), was_idle: false })
     }
 
-    /// Sends a request whose response may have `max_body` bytes and a head.
+    /// Sends a request. The response may have a body of `max_body` bytes and a head.
     #[allow(clippy::result_large_err, reason = "the request, which is sent on another connection")]
     pub(super) async fn send(
         &mut self,
@@ -296,28 +307,28 @@ impl Connection {
     ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
         let limit = max_body.saturating_add(MAX_HEAD);
         self.http.allow(limit);
-        // Small records take some more.
+        // TLS adds some bytes to each record.
         self.wire.allow(limit.saturating_add(limit / 4));
         self.sender.try_send_request(request).await
     }
 
-    /// Whether it has waited for use, so that the server may have closed it.
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
+    /// Whether it has been in the pool, so that the server may have closed it.
+    pub(super) fn was_idle(&self) -> bool {
+        self.was_idle
     }
 
     /// Whether a byte of a response has come.
-    pub(super) fn has_answered(&self) -> bool {
+    pub(super) fn has_response(&self) -> bool {
         self.http.has_any()
     }
 
-    /// Whether the response is longer than it may be.
+    /// Whether the response is longer than allowed.
     pub(super) fn is_exceeded(&self) -> bool {
         self.http.is_exceeded() || self.wire.is_exceeded()
     }
 
-    fn is_fit_for_get(&self) -> bool {
-        !self.sender.is_closed() && self.since.elapsed() <= KEPT
+    fn is_usable_for_get(&self) -> bool {
+        !self.sender.is_closed() && self.idle_since.elapsed() <= MAX_IDLE
     }
 }
 
@@ -327,12 +338,12 @@ impl Drop for Connection {
     }
 }
 
-/// How long a connection waits for its next use. Common servers keep one for five seconds at least.
-const KEPT: Duration = Duration::from_secs(4);
-/// The same for a `POST`.
-const KEPT_FOR_POST: Duration = Duration::from_secs(1);
-const SWEEP: Duration = Duration::from_secs(2);
-/// How long it is remembered that a server closes early.
-const EARLY: Duration = Duration::from_secs(10 * 60);
-/// The longest head of a response, in bytes; interim responses, chunk heads and trailers come out of it too.
+/// How long a connection may be idle. Common servers close an idle connection after five seconds or more.
+const MAX_IDLE: Duration = Duration::from_secs(4);
+/// How long a connection may be idle before a `POST`.
+const MAX_IDLE_FOR_POST: Duration = Duration::from_secs(1);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the pool remembers that a server closes connections early.
+const EARLY_CLOSE_TTL: Duration = Duration::from_secs(10 * 60);
+/// The longest head of a response, in bytes. Interim responses, chunk heads and trailers count against it too.
 const MAX_HEAD: usize = 64 * 1024;

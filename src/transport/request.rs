@@ -115,13 +115,13 @@ impl ApiRequest {
         Self { max_body: bytes, ..self }
     }
 
-    /// Sends the request, and sorts out what means the same at every code host; see [`ApiResponse`].
+    /// Sends the request and checks the response; see [`ApiResponse`].
     ///
     /// # Errors
     ///
-    /// [`Error::Transport`] if there is no response, [`Error::Response`] if it is not one of the platform.
+    /// [`Error::Transport`] if there is no response, [`Error::Response`] if it does not pass the checks.
     pub async fn send(self, http: &dyn Transport) -> Result<ApiResponse, Error> {
-        ApiResponse::sorted(http.send(self.request, self.max_body).await?)
+        ApiResponse::check(http.send(self.request, self.max_body).await?)
     }
 }
 

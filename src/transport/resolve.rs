@@ -12,12 +12,12 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::TransportError;
 
-/// Looks up the addresses of a name, for a host that has a resolver of its own and for tests.
+/// Looks up the addresses of a name, for an app that has its own resolver and for tests.
 ///
 /// [`HttpClient`](super::HttpClient) uses the operating system's unless
-/// [`HttpClientBuilder::resolver`](super::HttpClientBuilder::resolver) is called. Whatever answers, every address is checked
-/// against the network policy, the checked addresses are the ones that are dialled, and time and number of look-ups are
-/// bounded. Literal addresses never get here.
+/// [`HttpClientBuilder::resolver`](super::HttpClientBuilder::resolver) is called. With every resolver, each address is
+/// checked against the network policy, only the checked addresses are connected to, and the time and the number of look-ups
+/// are limited. An address in a URL is not looked up.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network, Resolve};
@@ -41,16 +41,16 @@ use crate::error::TransportError;
 /// ```
 #[async_trait]
 pub trait Resolve: fmt::Debug + Send + Sync {
-    /// The addresses of `name`, which has no dot at its end. None, or an error, is "not found".
+    /// The addresses of `name`, which has no trailing dot. An empty list or an error means "not found".
     ///
-    /// It may take as long as it likes: the request gives up after five seconds, and the look-up keeps its place among
-    /// the bounded number of them until it ends.
+    /// It may take any time: the request fails after five seconds, and the look-up counts against the limit of look-ups
+    /// until it ends.
     ///
     /// Signature: `async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>`
     ///
     /// # Errors
     ///
-    /// Any I/O error; which one makes no difference.
+    /// Any I/O error. All of them are treated in the same way.
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -66,72 +66,72 @@ impl Resolve for System {
     }
 }
 
-/// A resolver with a bounded number of look-ups, of which one site can have a few only.
+/// Limits the number of look-ups at the same time, over all names and for each domain.
 ///
-/// The system's resolver blocks a thread for each look-up and cannot be cancelled, so a look-up keeps its place until it
-/// really ends, even if nobody waits for it any more. Otherwise a tenant whose name server never answers would take the
-/// threads of all others.
+/// The system's resolver blocks a thread for each look-up and cannot be cancelled, so a look-up keeps its permits until it
+/// really ends, even if no request waits for it any more. Otherwise a tenant whose name server never responds could use up
+/// all threads.
 ///
-/// Those who ask for one name while it is looked up get the same response. Nothing is kept beyond that: whoever asks later
-/// asks anew.
+/// Requests that need the same name at the same time share one look-up. Nothing is cached: a later request starts a new one.
 #[derive(Clone)]
 pub(super) struct Lookups {
     resolver: Arc<dyn Resolve>,
     all: Arc<Semaphore>,
-    sites: WeakMap<Semaphore>,
+    domains: WeakMap<Semaphore>,
     names: WeakMap<OnceCell<Option<Vec<IpAddr>>>>,
 }
 
 impl Lookups {
     pub(super) fn new(resolver: Arc<dyn Resolve>) -> Self {
         let all = Arc::new(Semaphore::new(MAX_LOOKUPS));
-        Self { resolver, all, sites: WeakMap::default(), names: WeakMap::default() }
+        Self { resolver, all, domains: WeakMap::default(), names: WeakMap::default() }
     }
 
     pub(super) async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, TransportError> {
-        let response = self.names.get(name, OnceCell::new);
-        // If who began gives up, the next one begins.
-        match tokio::time::timeout(LOOKUP_TIMEOUT, response.get_or_init(|| self.ask(name))).await {
+        let shared = self.names.get(name, OnceCell::new);
+        // If the request that started the look-up ends, the next one starts it again.
+        match tokio::time::timeout(LOOKUP_TIMEOUT, shared.get_or_init(|| self.resolve(name))).await {
             Ok(Some(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
             Ok(_) => Err(TransportError::NameNotFound),
             Err(_) => Err(TransportError::NameLookupTimedOut),
         }
     }
 
-    async fn ask(&self, name: &str) -> Option<Vec<IpAddr>> {
-        let places = self.places(name).await?;
+    async fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let permits = self.permits(name).await?;
         let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
         let lookup = tokio::spawn(async move {
             let found = resolver.lookup(&name).await;
-            drop(places);
+            drop(permits);
             found
         });
-        // A resolver that panics has found nothing.
+        // If the resolver panics, the name counts as not found.
         lookup.await.ok()?.ok()
     }
 
-    /// One place of the site, then one of all: who waits for the first keeps none of the second.
-    async fn places(&self, name: &str) -> Option<[OwnedSemaphorePermit; 2]> {
-        let of_site = self.sites.get(site(name), || Semaphore::new(MAX_LOOKUPS_OF_SITE)).acquire_owned().await.ok()?;
+    /// One permit of the domain, then one of all. In this order, a look-up that waits for its domain holds no permit of all.
+    async fn permits(&self, name: &str) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_domain =
+            self.domains.get(domain(name), || Semaphore::new(MAX_LOOKUPS_OF_DOMAIN)).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some([of_site, of_all])
+        Some([of_domain, of_all])
     }
 }
 
-/// Values by name, each for as long as somebody has it.
+/// Values by name. A value is dropped when its last user drops it.
 struct WeakMap<T>(Arc<Mutex<HashMap<Box<str>, Weak<T>>>>);
 
 impl<T> WeakMap<T> {
     fn get(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = held.get(name).and_then(Weak::upgrade) {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = values.get(name).and_then(Weak::upgrade) {
             return value;
         }
-        if held.len() >= MAX_FORGOTTEN {
-            held.retain(|_, value| value.strong_count() > 0);
+        if values.len() >= CLEANUP_LENGTH {
+            values.retain(|_, value| value.strong_count() > 0);
         }
         let value = Arc::new(make());
-        held.insert(name.into(), Arc::downgrade(&value));
+        values.insert(name.into(), Arc::downgrade(&value));
         value
     }
 }
@@ -148,10 +148,10 @@ impl<T> Default for WeakMap<T> {
     }
 }
 
-/// What most likely has one owner: the last two labels of a name, or three behind a suffix like `co.uk`. The name
-/// servers of those below are the owner's choice, so they share their places. Where this takes the names of many owners
-/// for one owner's they share places needlessly, which is the safe side.
-fn site(name: &str) -> &str {
+/// The domain that most likely has one owner: the last two labels of a name, or three with a suffix like `co.uk`. The owner
+/// chooses the name servers of all names below it, so these names share a limit. If names of several owners are taken for
+/// one domain, they share a limit without need, which is safe.
+fn domain(name: &str) -> &str {
     let name = name.trim_end_matches('.');
     let mut labels = name.rsplit('.');
     let (country, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
@@ -161,10 +161,12 @@ fn site(name: &str) -> &str {
 }
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many look-ups may run at the same time.
 const MAX_LOOKUPS: usize = 64;
-const MAX_LOOKUPS_OF_SITE: usize = 4;
-const MAX_FORGOTTEN: usize = 256;
-/// Labels below which registries of countries sell names, as in `.com.au`.
+const MAX_LOOKUPS_OF_DOMAIN: usize = 4;
+/// A map with this number of entries removes those whose value was dropped.
+const CLEANUP_LENGTH: usize = 256;
+/// Labels under which the registries of countries register names, as in `.com.au`.
 const SECOND_LEVEL: [&str; 14] =
     ["ac", "co", "com", "edu", "go", "gob", "gov", "ltd", "mil", "ne", "net", "or", "org", "plc"];
 
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_site_is_what_one_owner_has() {
+    fn a_domain_has_one_owner() {
         for (name, expected) in [
             ("localhost", "localhost"),
             ("example.com", "example.com"),
@@ -193,36 +195,36 @@ mod tests {
             (".", ""),
             ("..", ""),
         ] {
-            assert_eq!(site(name), expected, "{name}");
+            assert_eq!(domain(name), expected, "{name}");
         }
     }
 
     #[tokio::test]
-    async fn the_system_knows_this_machine() {
+    async fn the_system_resolves_localhost() {
         let found = System.lookup("localhost").await.unwrap();
         assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
     }
 
     #[tokio::test]
-    async fn sites_that_nobody_asks_about_are_forgotten() {
+    async fn unused_domains_are_removed() {
         let lookups = Lookups::new(Arc::new(System));
-        let held = lookups.places("held.example").await.unwrap();
+        let held = lookups.permits("held.example").await.unwrap();
         for count in 0..10_000 {
-            drop(lookups.places(&format!("git.example{count}.test")).await.unwrap());
+            drop(lookups.permits(&format!("git.example{count}.test")).await.unwrap());
         }
-        let sites = &lookups.sites.0;
-        assert!(sites.lock().unwrap().len() <= MAX_FORGOTTEN);
-        assert!(sites.lock().unwrap().get("held.example").is_some_and(|places| places.strong_count() > 0));
+        let domains = &lookups.domains.0;
+        assert!(domains.lock().unwrap().len() <= CLEANUP_LENGTH);
+        assert!(domains.lock().unwrap().get("held.example").is_some_and(|permits| permits.strong_count() > 0));
         drop(held);
 
-        // Many at once are kept, and forgotten when they are over.
-        let places_of = |site: &str| lookups.sites.get(site, || Semaphore::new(MAX_LOOKUPS_OF_SITE));
-        let held: Vec<_> = (0..1000).map(|count| places_of(&format!("example{count}.test"))).collect();
-        assert!(sites.lock().unwrap().len() >= held.len());
-        assert!(Arc::ptr_eq(&held[7], &places_of("example7.test")));
+        // Domains in use are kept, also above that length, and removed later.
+        let limit_of = |domain: &str| lookups.domains.get(domain, || Semaphore::new(MAX_LOOKUPS_OF_DOMAIN));
+        let held: Vec<_> = (0..1000).map(|count| limit_of(&format!("example{count}.test"))).collect();
+        assert!(domains.lock().unwrap().len() >= held.len());
+        assert!(Arc::ptr_eq(&held[7], &limit_of("example7.test")));
         drop(held);
-        places_of("example.test");
-        assert_eq!(sites.lock().unwrap().len(), 1);
+        limit_of("example.test");
+        assert_eq!(domains.lock().unwrap().len(), 1);
     }
 
     #[derive(Debug, Default)]
@@ -239,11 +241,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_ask_at_once_share_an_answer_and_nobody_later_does() {
+    async fn lookups_of_a_name_at_the_same_time_share_a_response() {
         let lookups = Lookups::new(Arc::new(Counting::default()));
         for round in 0..3 {
-            let asked = (0..100).map(|_| lookups.lookup("git.example.com"));
-            let responses = futures_util::future::join_all(asked).await;
+            let requests = (0..100).map(|_| lookups.lookup("git.example.com"));
+            let responses = futures_util::future::join_all(requests).await;
             assert!(
                 responses.iter().all(|response| response == &Ok(vec![IpAddr::from([10, 0, 0, round])])),
                 "{responses:?}"
@@ -252,14 +254,14 @@ mod tests {
         assert_ne!(lookups.lookup("a.example.com").await, lookups.lookup("b.example.com").await);
     }
 
-    /// Whoever waits behind a look-up that never ends waits no longer than five seconds, and the next one asks anew.
+    /// A request that waits for a look-up without end fails after five seconds, and the next request starts a new look-up.
     #[tokio::test(start_paused = true)]
-    async fn a_stuck_lookup_keeps_nobody_for_longer() {
+    async fn a_stuck_lookup_ends_after_five_seconds() {
         let lookups = Lookups::new(Arc::new(Counting::default()));
         for _ in 0..3 {
             let begun = tokio::time::Instant::now();
-            let asked = (0..10).map(|_| lookups.lookup("stuck"));
-            let responses = futures_util::future::join_all(asked).await;
+            let requests = (0..10).map(|_| lookups.lookup("stuck"));
+            let responses = futures_util::future::join_all(requests).await;
             assert!(
                 responses.iter().all(|response| response == &Err(TransportError::NameLookupTimedOut)),
                 "{responses:?}"

@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 use crate::error::{Error, MAX_RETRY_AFTER, ResponseError, ResponseSummary};
 use crate::util::json;
 
-/// A response that is the platform's to read, from [`ApiRequest::send`](super::ApiRequest::send). Redirects, web pages, rate
-/// limits and outages are errors already, since they mean the same at every code host. The body of a success is JSON, whatever
-/// its media type, or empty.
+/// A response that has passed the checks that are the same for every code host, from
+/// [`ApiRequest::send`](super::ApiRequest::send): it is not a redirect, a web page, a rate limit or an outage, and the body of a
+/// success is JSON, whatever its media type is, or empty. The provider reads the rest.
 pub struct ApiResponse {
     parts: http::response::Parts,
-    /// Wiped when the response is dropped: it may hold tokens.
+    /// Zeroized when the response is dropped: it may contain tokens.
     text: Zeroizing<String>,
 }
 
 impl ApiResponse {
-    /// A header's value, if it is there once and visible ASCII.
+    /// A header's value, if the response has it exactly once and it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.parts.headers.get_all(name).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -39,43 +39,43 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ResponseError::Malformed`], which names `body`, if it is no `T`: serde's own text would quote what came.
+    /// [`ResponseError::Malformed`] for `body` if it cannot be read as a `T`. Serde's own message would quote the response.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_str(&self.text).map_err(|_| self.malformed("body"))
     }
 
-    /// Reads the body of a refusal as far as it can be read: an unreadable one is as good as none.
+    /// Reads the body of a refusal. If it cannot be read, the result is the default value.
     pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// The body. That of a refusal is empty if it is no text.
+    /// The body. For a refusal it is empty if the body is not UTF-8.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The body, when everything else is read.
+    /// The body, when nothing else of the response is needed.
     pub(crate) fn into_text(mut self) -> Box<str> {
         std::mem::take(&mut *self.text).into_boxed_str()
     }
 
-    /// The error of a response whose member `field` is missing or wrong.
+    /// The error for a response whose member `field` is missing or wrong.
     pub fn malformed(&self, field: &'static str) -> Error {
         self.unusable(ResponseError::Malformed { field })
     }
 
-    /// The error of a response that the platform does not send.
+    /// The error for a response that cannot be used.
     pub fn unusable(&self, cause: ResponseError) -> Error {
         Error::Response { cause, response: Box::new(self.summary()) }
     }
 
-    /// The head of the response, to put into an error.
+    /// The status and some headers, to put into an error.
     pub fn summary(&self) -> ResponseSummary {
         ResponseSummary::new(&self.parts)
     }
 
-    /// Returns a response that is the platform's to read.
-    pub(super) fn sorted(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
+    /// Checks a response.
+    pub(super) fn check(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
         let (status, is_empty) = (parts.status, body.is_empty());
         let (text, is_text) = match status.is_success() {
@@ -84,8 +84,8 @@ impl ApiResponse {
         };
         let response = Self { parts, text };
         let media = response.media_type();
-        // A text that asks for another login than ours, most likely that of a proxy: it says nothing about the token.
-        let is_other_login = status == StatusCode::UNAUTHORIZED && !is_empty;
+        // If it is not JSON, it is most likely from a proxy with a login of its own, and says nothing about the token.
+        let is_401_with_body = status == StatusCode::UNAUTHORIZED && !is_empty;
         let cause = if status.is_redirection() {
             ResponseError::Redirect { to: response.redirect_origin() }
         } else if media != Media::Json && response.is_bot_challenge(media) {
@@ -94,10 +94,10 @@ impl ApiResponse {
             ResponseError::RateLimited { retry_after: response.retry_after() }
         } else if status.is_server_error() {
             ResponseError::Unavailable { retry_after: response.retry_after() }
-        } else if media == Media::Html && !response.is_good_json() && !(is_empty && status != StatusCode::OK) {
+        } else if media == Media::Html && !response.is_json_success() && !(is_empty && status != StatusCode::OK) {
             ResponseError::Html
         } else if media != Media::Json
-            && (status.is_success() && !is_empty || is_other_login) && !json::is_json(&response.text) {
+            && (status.is_success() && !is_empty || is_401_with_body) && !json::is_json(&response.text) {
             ResponseError::NotJson
         } else if !is_text && !json::is_json(&response.text) {
             ResponseError::Malformed { field: "body" }
@@ -107,12 +107,12 @@ impl ApiResponse {
         Err(response.unusable(cause))
     }
 
-    /// Many servers call everything HTML. Tokens must not get lost over that; a refusal can be asked for again.
-    fn is_good_json(&self) -> bool {
+    /// Many servers label everything as HTML. Tokens must not be lost because of that; a refusal can be requested again.
+    fn is_json_success(&self) -> bool {
         self.parts.status.is_success() && json::is_json(&self.text)
     }
 
-    /// HTML if it is called that anywhere.
+    /// HTML if any value of `Content-Type` says so, JSON if all of them do.
     fn media_type(&self) -> Media {
         let values = self.parts.headers.get_all(CONTENT_TYPE).iter();
         let mut found = None;
@@ -127,7 +127,7 @@ impl ApiResponse {
         found.unwrap_or(Media::Other)
     }
 
-    /// A bot protection says so in a header, or its page, which comes with 403 or 503, has one of the usual marks.
+    /// Whether a bot protection responded: it sends a header, or a page with 403 or 503 that contains one of the usual marks.
     fn is_bot_challenge(&self, media: Media) -> bool {
         if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
             return true;
@@ -140,14 +140,14 @@ impl ApiResponse {
         CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
     }
 
-    /// Scheme, host and port only: path and query may repeat what was sent.
+    /// Scheme, host and port only: path and query may repeat secrets of the request.
     fn redirect_origin(&self) -> Option<String> {
         let target = Url::parse(self.parts.headers.get(LOCATION)?.to_str().ok()?).ok()?;
         let origin = target.origin().ascii_serialization();
         (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
     }
 
-    /// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own clock where it tells it.
+    /// `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's `Date` if there is one.
     fn retry_after(&self) -> Option<Duration> {
         let header = |name: HeaderName| self.parts.headers.get(name)?.to_str().ok().map(str::trim);
         let text = header(RETRY_AFTER)?;
@@ -175,8 +175,8 @@ pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 
-/// What stands in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard,
-/// Sucuri, Anubis, and widgets that each of them may use.
+/// Texts in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard, Sucuri,
+/// Anubis, and the captchas that any of them may use.
 const CHALLENGE_MARKS: [&str; 20] = [
     "/cdn-cgi/challenge-platform/",
     "cf-chl-",

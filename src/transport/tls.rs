@@ -1,9 +1,9 @@
-//! TLS by the library that the features choose, as a layer over plain connections. Where both are on it is the operating
-//! system's: rustls is the default, so it is the other one that somebody asked for.
+//! TLS with the library that the Cargo features select, as a layer over plain connections. If both are enabled, it is the
+//! operating system's: rustls is the default, so the other one was enabled on purpose.
 
-pub(super) use self::library::{Layer, Tls, verdict};
+pub(super) use self::library::{Layer, Tls, classify};
 
-/// Whether `https` can be spoken.
+/// Whether this build supports `https`.
 pub(super) const HAS_TLS: bool = cfg!(any(feature = "rustls-no-provider", feature = "native-tls"));
 
 #[cfg(feature = "native-tls")]
@@ -36,9 +36,9 @@ mod library {
         }
     }
 
-    /// What `error` means if it is TLS's. The systems' libraries have no common type for the cause; they all name the
-    /// certificate where it is to blame. In an alert it is one of ours, which we have not got.
-    pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
+    /// The meaning of `error`, if it is an error of TLS. The systems' libraries have no common type for the cause, but if it is
+    /// the server's certificate, the text of each of them says so. In an alert, "certificate" means a client certificate.
+    pub(in super::super) fn classify(error: &(dyn StdError + 'static)) -> Option<TransportError> {
         let text = error.downcast_ref::<native_tls::Error>()?.to_string().to_ascii_lowercase();
         if text.contains("alert") {
             return Some(TransportError::Tls);
@@ -47,7 +47,7 @@ mod library {
         Some(named.map_or(TransportError::Tls, |(_, cause)| cause.clone()))
     }
 
-    /// OpenSSL's words come first; the last ones are those of any library.
+    /// Texts of OpenSSL, and last a word in the texts of every library.
     const CAUSES: [(&str, TransportError); 9] = [
         ("certificate has expired", TransportError::TlsExpired),
         ("certificate is not yet valid", TransportError::TlsNotYetValid),
@@ -85,14 +85,14 @@ mod library {
 
     impl Layer {
         pub(in super::super) fn new(bundles: &[Vec<u8>]) -> Result<Self, ConfigError> {
-            let (provider, own) = (provider()?, authorities(bundles)?);
-            let verifier = verifier(own.clone(), Arc::clone(&provider))?;
+            let (provider, added) = (provider()?, authorities(bundles)?);
+            let verifier = verifier(added.clone(), Arc::clone(&provider))?;
             let mut config = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .map_err(|_| ConfigError::HttpClient)?
-                // Nothing is left out: this is how a verifier is given that also knows certificates of our own.
+                // No check is left out. A verifier that trusts additional certificates can only be set in this way.
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(OwnOrTrusted { verifier, own }))
+                .with_custom_certificate_verifier(Arc::new(SystemOrAdded { verifier, added }))
                 .with_no_client_auth();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Ok(Self(Arc::new(config)))
@@ -103,7 +103,7 @@ mod library {
         }
     }
 
-    /// The host's, or else ours.
+    /// The crypto provider that the app installed, or else the one of the feature `rustls`.
     fn provider() -> Result<Arc<CryptoProvider>, ConfigError> {
         match CryptoProvider::get_default() {
             Some(provider) => Ok(Arc::clone(provider)),
@@ -119,25 +119,26 @@ mod library {
         provider: Arc<CryptoProvider>,
     ) -> Result<Verifier, ConfigError> {
         if authorities.is_empty() {
-            // It is the system's store that cannot be read.
+            // It fails if the system's certificate store cannot be read.
             return Verifier::new(provider).map_err(|_| ConfigError::HttpClient);
         }
         #[cfg(not(target_os = "android"))]
         return Verifier::new_with_extra_roots(authorities, provider).map_err(|_| ConfigError::Certificates);
-        // There the system verifies, and takes no others.
+        // On Android the system verifies, and accepts no additional certificates.
         #[cfg(target_os = "android")]
         Err(ConfigError::Certificates)
     }
 
-    /// The platform's verifier, which takes no certificate of an authority for that of a server. `openssl req -x509` makes
-    /// certificates that are both, and one that was given as our own is trusted for its names and dates.
+    /// The operating system's verifier, and the self-signed certificates in `added`. The verifier does not accept a certificate
+    /// of an authority as that of a server, but `openssl req -x509` makes certificates that are both. If one of them
+    /// was added, it is trusted for its names and dates.
     #[derive(Debug)]
-    struct OwnOrTrusted {
+    struct SystemOrAdded {
         verifier: Verifier,
-        own: Vec<CertificateDer<'static>>,
+        added: Vec<CertificateDer<'static>>,
     }
 
-    impl ServerCertVerifier for OwnOrTrusted {
+    impl ServerCertVerifier for SystemOrAdded {
         fn verify_server_cert(
             &self,
             end_entity: &CertificateDer<'_>,
@@ -148,20 +149,20 @@ mod library {
         ) -> Result<ServerCertVerified, rustls::Error> {
             let verified = self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
             let Err(rustls::Error::InvalidCertificate(cause)) = &verified else { return verified };
-            let is_self_made = |certificate: &EndEntityCert<'_>| certificate.issuer() == certificate.subject();
+            let is_self_issued = |certificate: &EndEntityCert<'_>| certificate.issuer() == certificate.subject();
             let certificate = EndEntityCert::try_from(end_entity).map_err(|_| Cause::BadEncoding)?;
             match cause {
-                // The dates are right: they are looked at first.
-                Cause::Other(other) if is_authority(other) && self.own.contains(end_entity) => {
-                    if !is_self_made(&certificate) {
+                // The dates are valid: the verifier checks them first.
+                Cause::Other(other) if is_authority(other) && self.added.contains(end_entity) => {
+                    if !is_self_issued(&certificate) {
                         return verified;
                     }
                     let parsed = rustls::server::ParsedCertificate::try_from(end_entity)?;
                     rustls::client::verify_server_name(&parsed, name)?;
                     Ok(ServerCertVerified::assertion())
                 }
-                Cause::UnknownIssuer if intermediates.is_empty() && !is_self_made(&certificate) => {
-                    Err(Cause::Other(OtherError(Arc::new(OnlyTheLast))).into())
+                Cause::UnknownIssuer if intermediates.is_empty() && !is_self_issued(&certificate) => {
+                    Err(Cause::Other(OtherError(Arc::new(IntermediateMissing))).into())
                 }
                 _ => verified,
             }
@@ -194,13 +195,13 @@ mod library {
         error.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
     }
 
-    /// The server sent its own certificate, which an authority signed, and none that leads to an authority.
+    /// The server sent only its own certificate, which an unknown authority signed: the intermediate certificates are missing.
     #[derive(Debug, thiserror::Error)]
-    #[error("the issuer of the only certificate is not known")]
-    struct OnlyTheLast;
+    #[error("the server sent no intermediate certificate")]
+    struct IntermediateMissing;
 
-    /// What `error` means if it is TLS's.
-    pub(in super::super) fn verdict(error: &(dyn StdError + 'static)) -> Option<TransportError> {
+    /// The meaning of `error`, if it is an error of TLS.
+    pub(in super::super) fn classify(error: &(dyn StdError + 'static)) -> Option<TransportError> {
         if error.is::<InvalidDnsNameError>() {
             return Some(TransportError::NameNotFound);
         }
@@ -213,7 +214,7 @@ mod library {
             }
             Cause::NotValidForName | Cause::NotValidForNameContext { .. } => TransportError::TlsWrongName,
             Cause::UnknownIssuer => TransportError::TlsUntrusted,
-            Cause::Other(other) if other.0.is::<OnlyTheLast>() => TransportError::TlsMissingIntermediate,
+            Cause::Other(other) if other.0.is::<IntermediateMissing>() => TransportError::TlsMissingIntermediate,
             Cause::Other(other) if is_authority(other) => TransportError::TlsUntrusted,
             _ => TransportError::TlsCertificate,
         })
@@ -228,7 +229,7 @@ mod library {
 
     pub(in super::super) type Tls<T> = T;
 
-    /// Nothing is laid over, and there is nobody to trust an authority.
+    /// There is no TLS in this build, so no certificates can be added.
     #[derive(Clone)]
     pub(in super::super) struct Layer;
 
@@ -242,12 +243,12 @@ mod library {
         }
     }
 
-    pub(in super::super) fn verdict(_: &(dyn StdError + 'static)) -> Option<TransportError> {
+    pub(in super::super) fn classify(_: &(dyn StdError + 'static)) -> Option<TransportError> {
         None
     }
 }
 
-/// The certificates of PEM texts, each of which must have one.
+/// The certificates in PEM texts. Each text must contain at least one.
 #[cfg(any(feature = "rustls-no-provider", feature = "native-tls"))]
 fn authorities(
     bundles: &[Vec<u8>],

@@ -10,9 +10,9 @@ use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in this process, until it ends: for tests, and for apps whose people may log in again after a restart.
+/// Keeps tokens in the memory of this process: for tests, and for apps whose users can log in again after a restart.
 ///
-/// Never with two processes: each would refresh with the other's spent tokens.
+/// Do not use it with two processes: each would use refresh tokens that the other has used up.
 ///
 /// ```
 /// use codehost_oauth::keeper::{MemoryStore, TokenStore};
@@ -93,7 +93,7 @@ impl TokenStore for MemoryStore {
     }
 }
 
-/// How many.
+/// Shows the number of connections only.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MemoryStore({} connections)", self.lock().len())

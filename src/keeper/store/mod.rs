@@ -30,19 +30,20 @@ use super::connection::ConnectionId;
 use crate::error::SealError;
 use crate::keeper::error::StoreError;
 
-/// Keeps sealed tokens, one value for each connection, for all nodes of an app.
+/// Stores sealed tokens, one value for each connection, for all nodes of an app.
 ///
-/// Implement it for another database; `testing::store_conformance` tells whether it is right.
+/// Implement it for another database, and check the implementation with `testing::store_conformance`.
 ///
 /// # Contract
 ///
-/// - Every method is one atomic step, seen by all nodes in one order. A store that answers reads from a replica is none.
-/// - What was written is there after a crash of the store, as far as the app wants to rely on it: what the store forgets
-///   are logins.
-/// - A lease is a row or key with an end. It holds no connection and no transaction: an HTTP call is made under it.
-/// - An error means "perhaps": the step may have been done. The keeper asks again. So may the store itself, on another
-///   connection: a `compare_and_swap` that was done by its first try may then say `false`.
-/// - The bytes are opaque, at most about 64 KiB.
+/// - Every method is one atomic operation, and all nodes see the operations in the same order. A store that reads from
+///   a replica does not fulfil this.
+/// - A write survives a crash of the store, as far as the app needs it: if a write is lost, the user must log in again.
+/// - A lease is a row or key with an expiry time. It holds no connection and no transaction, since HTTP requests are
+///   made while it is held.
+/// - After an error the operation may have been done or not. The keeper then calls again. The store itself may retry on
+///   another connection: if the first attempt of a `compare_and_swap` was done, the second one may return `false`.
+/// - The bytes are opaque, at most about 64 KiB long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +56,7 @@ use crate::keeper::error::StoreError;
 ///
 /// assert!(store.compare_and_swap(&connection, None, &first).await?);
 /// assert!(store.compare_and_swap(&connection, Some(first.revision), &second).await?);
-/// // Somebody who still believes in the first one writes nothing.
+/// // A write that expects an old revision changes nothing.
 /// assert!(!store.compare_and_swap(&connection, Some(first.revision), &first).await?);
 ///
 /// let [us, them] = [LeaseOwner::random()?, LeaseOwner::random()?];
@@ -76,8 +77,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError>;
 
-    /// Writes `new` if the stored revision is `expected`, `None` for a connection that is not stored. `false`: it was
-    /// not, and nothing was written. A lease stays as it is.
+    /// Writes `new` if the stored revision is `expected`; `None` stands for a connection that is not stored. Returns
+    /// `false` if it is not, and writes nothing. Does not change a lease.
     ///
     /// Signature: `async fn compare_and_swap(&self, connection: &ConnectionId, expected: Option<Revision>,
     /// new: &StoredTokens) -> Result<bool, StoreError>`
@@ -92,8 +93,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
         new: &StoredTokens,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease of a stored connection for `duration` (at most ten minutes), by the store's clock. `false`:
-    /// another owner has it, or the connection is not stored. The owner that has it already gets it for longer.
+    /// Takes the lease of a stored connection for `duration` (at most ten minutes), by the store's clock. If `owner`
+    /// already has the lease, extends it. Returns `false` if another owner has it, or the connection is not stored.
     ///
     /// Signature: `async fn lease(&self, connection: &ConnectionId, owner: &LeaseOwner, duration: Duration)
     /// -> Result<bool, StoreError>`
@@ -108,7 +109,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
         duration: Duration,
     ) -> Result<bool, StoreError>;
 
-    /// Gives the lease back, if `owner` still has it.
+    /// Ends the lease if `owner` still has it.
     ///
     /// Signature: `async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError>`
     ///
@@ -117,7 +118,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError>;
 
-    /// Deletes a connection with its lease, whoever has it. `false`: it was not stored.
+    /// Deletes a connection and its lease, regardless of the owner. Returns `false` if it was not stored.
     ///
     /// Signature: `async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError>`
     ///
@@ -127,32 +128,32 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError>;
 }
 
-/// Sealed tokens, and which writing of them this is.
+/// Sealed tokens and their revision.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredTokens {
-    /// Which writing.
+    /// Identifies this write.
     pub revision: Revision,
-    /// The bytes to keep.
+    /// The bytes to store.
     pub sealed: Vec<u8>,
 }
 
 impl StoredTokens {
-    /// What a store has read.
+    /// Made by a store from what it has read.
     pub fn new(revision: Revision, sealed: Vec<u8>) -> Self {
         Self { revision, sealed }
     }
 }
 
-/// The length of what is sealed, and not its bytes.
+/// Shows the length of the sealed bytes only.
 impl fmt::Debug for StoredTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoredTokens({:?}, {} bytes sealed)", self.revision, self.sealed.len())
     }
 }
 
-/// Marks one writing. It is random, not counted: it never comes again, not even after the connection was deleted, so
-/// whoever has read it can tell whether anything at all has happened since.
+/// Identifies one write of a connection. It is a random number and not a counter, so that it is not used again after
+/// the connection was deleted: as long as the revision is the same, there was no write.
 ///
 /// ```
 /// use codehost_oauth::keeper::Revision;
@@ -163,12 +164,12 @@ impl fmt::Debug for StoredTokens {
 pub struct Revision(i64);
 
 impl Revision {
-    /// What a store has read.
+    /// Made by a store from the number that it has read.
     pub fn from_i64(number: i64) -> Self {
         Self(number)
     }
 
-    /// What a store keeps: any number, with its sign.
+    /// The number to store. It can be negative.
     pub fn to_i64(self) -> i64 {
         self.0
     }
@@ -179,13 +180,13 @@ impl Revision {
         Ok(Self(i64::from_le_bytes(bytes)))
     }
 
-    /// A number from 0 to 1 that every node computes alike.
+    /// A number from 0 to 1, the same on every node.
     pub(super) fn fraction(self) -> f64 {
         f64::from(self.0.rem_euclid(1000) as u16) / 1000.0
     }
 }
 
-/// Who holds a lease: one refresh in one process, never used again.
+/// The owner of a lease: one refresh in one process. It is not used again.
 ///
 /// ```
 /// use codehost_oauth::keeper::LeaseOwner;
@@ -197,7 +198,7 @@ impl Revision {
 pub struct LeaseOwner(Box<str>);
 
 impl LeaseOwner {
-    /// An owner like no other.
+    /// A new, unique owner.
     ///
     /// # Errors
     ///
@@ -247,5 +248,5 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
     }
 }
 
-/// No lease is longer: a clock that was set back must not keep one for a day.
+/// The longest lease. After a clock was set back, a lease that seems to be longer does not count.
 const MAX_LEASE: Duration = Duration::from_secs(600);

@@ -8,20 +8,20 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::Query;
 
-use super::sql::{self, SCHEMA, failed, known, millis, stored};
+use super::sql::{self, SCHEMA_VERSION, check_schema_version, failed, millis, stored};
 use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
 use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in PostgreSQL, for any number of nodes. It must be the primary: a replica's reads are too old.
+/// Keeps tokens in PostgreSQL, for any number of nodes. The server must be the primary: a replica returns old data.
 ///
-/// After a fail-over the address must lead to the new primary; sessions with a server that shuts down, or has become a replica,
-/// are ended by themselves.
+/// After a fail-over the address must lead to the new primary. Sessions with a server that shuts down, or has become a
+/// replica, are closed automatically.
 ///
-/// A pool of at most eight connections, none of which is held while the code host is called. Every statement is prepared,
-/// so a pooler in front of the server must support that (PgBouncer from 1.21 on). The tables are those of
-/// `docs/stores.md`.
+/// It uses a pool of at most eight connections, and holds none of them during requests to the code host. It uses
+/// prepared statements, so a pooler in front of the server must support them (PgBouncer 1.21 or later). The tables are
+/// those of `docs/stores.md`.
 ///
 /// ```no_run
 /// use codehost_oauth::keeper::{PostgresStore, TokenStore};
@@ -35,46 +35,47 @@ use crate::keeper::error::StoreError;
 /// ```
 pub struct PostgresStore {
     pool: PgPool,
-    left: Left,
+    cutoff: SessionCutoff,
 }
 
-/// When a session was found to be with a server that stops, or is not the primary. Those of the same age or older are not
-/// used again.
+/// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least
+/// as old are closed.
 #[derive(Clone, Default)]
-struct Left(Arc<Mutex<Option<Instant>>>);
+struct SessionCutoff(Arc<Mutex<Option<Instant>>>);
 
-impl Left {
-    fn now(&self) {
+impl SessionCutoff {
+    fn set_to_now(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long ago.
+    /// The time since then.
     fn elapsed(&self) -> Option<Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 }
 
 impl PostgresStore {
-    /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in libpq.
+    /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in
+    /// libpq.
     ///
     /// # Errors
     ///
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let left = Left::default();
-        let seen = left.clone();
+        let cutoff = SessionCutoff::default();
+        let shared = cutoff.clone();
         let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4)).before_acquire(
             move |_, session| {
-                let is_younger = seen.elapsed().is_none_or(|ago| session.age < ago);
+                let is_younger = shared.elapsed().is_none_or(|ago| session.age < ago);
                 Box::pin(async move { Ok(is_younger) })
             },
         );
-        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, left })
+        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, cutoff })
     }
 
-    /// Creates the tables if they are missing. An app that migrates by itself runs the SQL of `docs/stores.md` instead and
-    /// may still call this: it then only checks the version.
+    /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL
+    /// of `docs/stores.md` instead; this method then only checks the version.
     ///
     /// # Errors
     ///
@@ -84,42 +85,43 @@ impl PostgresStore {
         let exists: bool = sqlx::query_scalar(EXISTS).fetch_one(&self.pool).await.map_err(failed)?;
         if !exists {
             let mut transaction = self.pool.begin().await.map_err(failed)?;
-            // Two nodes that create a table at once disturb each other, even with IF NOT EXISTS.
+            // The lock is needed: even with IF NOT EXISTS, two nodes that create a table at the same time can get an
+            // error.
             for statement in CREATE {
                 sqlx::query(statement).execute(&mut *transaction).await.map_err(failed)?;
             }
             let insert = "INSERT INTO codehost_oauth_schema (id, version) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-            sqlx::query(insert).bind(SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
+            sqlx::query(insert).bind(SCHEMA_VERSION).execute(&mut *transaction).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)?;
         }
         let version = sqlx::query_scalar("SELECT version FROM codehost_oauth_schema WHERE id = 1");
-        known(version.fetch_one(&self.pool).await.map_err(failed)?)
+        check_schema_version(version.fetch_one(&self.pool).await.map_err(failed)?)
     }
 }
 
 impl PostgresStore {
-    /// Runs a statement that gives at most one row; and once more in a new session, where the old one is of no more use: after
-    /// a fail-over the address leads to the new primary. A statement that may have been done is done again only if
-    /// `repeat`: doing it again must then give the same.
+    /// Runs a statement that gives at most one row. If its session is lost, runs it once more in a new session: after a
+    /// fail-over the address leads to the new primary. A statement that may have been executed is run again only if
+    /// `repeat`, which is for statements that give the same result when executed twice.
     async fn row<'q>(
         &self,
         repeat: bool,
         query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
     ) -> Result<Option<PgRow>, StoreError> {
-        match self.once(query()).await {
-            Err(error) if sql::is_undone(&error) || (repeat && sql::is_over(&error)) => {
-                self.once(query()).await.map_err(failed)
+        match self.run_once(query()).await {
+            Err(error) if sql::was_not_executed(&error) || (repeat && sql::is_session_lost(&error)) => {
+                self.run_once(query()).await.map_err(failed)
             }
             done => done.map_err(failed),
         }
     }
 
-    async fn once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, sqlx::Error> {
+    async fn run_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, sqlx::Error> {
         let mut session = self.pool.acquire().await?;
         let done = query.fetch_optional(&mut *session).await;
-        if done.as_ref().is_err_and(sql::is_over) {
+        if done.as_ref().is_err_and(sql::is_session_lost) {
             drop(session.detach());
-            self.left.now();
+            self.cutoff.set_to_now();
         }
         done
     }
@@ -127,8 +129,9 @@ impl PostgresStore {
 
 #[async_trait]
 impl TokenStore for PostgresStore {
-    /// A server that has become a replica, or was made read-only, would answer too, with what it was told so far. So it says
-    /// what it is. One that takes no writes although it is the primary, by the word of a new session, is believed.
+    /// A server that has become a replica, or read-only, would respond with old data. So the query also reads whether
+    /// it is a replica or read-only, and if so, it is run again in a new session. If that session reports a primary
+    /// that is read-only, the row is used.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let query = || {
             sqlx::query(
@@ -143,10 +146,10 @@ impl TokenStore for PostgresStore {
             let row = row.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("no row") })?;
             let is_replica = row.try_get::<bool, _>(2).map_err(failed)?;
             let is_read_only = row.try_get::<bool, _>(3).map_err(failed)?;
-            // Not for each read of a primary in maintenance.
-            let is_doubtful = is_read_only && self.left.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
+            // At most once in a second, since a primary can be read-only for maintenance.
+            let is_doubtful = is_read_only && self.cutoff.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
             if is_first && (is_replica || is_doubtful) {
-                self.left.now();
+                self.cutoff.set_to_now();
                 is_first = false;
             } else if is_replica {
                 return Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") });
@@ -180,7 +183,8 @@ impl TokenStore for PostgresStore {
             .bind(new.revision.to_i64())
             .bind(new.sealed.as_slice()),
         };
-        // Done twice it says that it was not done, as the contract lets it: the keeper then finds its own revision.
+        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own
+        // revision.
         Ok(self.row(true, query).await?.is_some())
     }
 
@@ -190,7 +194,7 @@ impl TokenStore for PostgresStore {
         owner: &LeaseOwner,
         duration: Duration,
     ) -> Result<bool, StoreError> {
-        // An end that is too far away is from a clock that has since been set back.
+        // A lease that ends too far in the future was set before the clock was set back.
         let query = || {
             sqlx::query(
                 "UPDATE codehost_oauth_tokens \
@@ -225,14 +229,14 @@ impl TokenStore for PostgresStore {
     }
 }
 
-/// Without the address.
+/// Without the address, which can contain a password.
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PostgresStore")
     }
 }
 
-/// An address can hold a password, so nothing is said about it.
+/// Without the driver's message: the address can contain a password.
 fn bad_address(_: sqlx::Error) -> StoreError {
     StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
 }

@@ -11,14 +11,14 @@ use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in Redis or Valkey, for any number of nodes. What the server forgets are logins: it needs
-/// `appendonly yes` with `appendfsync always` (or `everysec`, if a second of refreshes may be lost in a power cut), and
-/// `maxmemory-policy noeviction`. A fail-over to a replica loses what was not copied yet.
+/// Keeps tokens in Redis or Valkey, for any number of nodes. If the server loses data, users must log in again, so it
+/// needs `appendonly yes` with `appendfsync always` (or `everysec`, if the refreshes of one second may be lost in a
+/// power cut), and `maxmemory-policy noeviction`. A fail-over loses the writes that were not yet copied to the replica.
 ///
-/// One connection that is shared by all tasks and comes back by itself, also where the server has become a replica: the
-/// address must then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or
-/// a crypto provider that the app has installed. Both keys of a connection have one hash tag, so a cluster's proxy
-/// finds them on one node.
+/// All tasks share one connection. It reconnects by itself, also if the server has become a replica; the address must
+/// then lead to the new primary. `rediss://` is TLS and needs the feature `rustls`, or a crypto provider that the app
+/// has installed. Both keys of a connection have the same hash tag, so a proxy of a cluster finds them on the same
+/// node.
 ///
 /// ```no_run
 /// use codehost_oauth::keeper::{RedisStore, TokenStore};
@@ -35,13 +35,13 @@ pub struct RedisStore {
     scripts: Scripts,
 }
 
-/// The connection, and which one since the start it is.
+/// The current connection, with a number that increases with each reconnect.
 struct Current {
     number: u64,
     redis: ConnectionManager,
 }
 
-/// Each script is one atomic step.
+/// Each script is one atomic operation.
 struct Scripts {
     load: Script,
     compare_and_swap: Script,
@@ -57,7 +57,7 @@ impl RedisStore {
     ///
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        // An address can hold a password, so nothing is said about it.
+        // Without the driver's message: the address can contain a password.
         let client =
             Client::open(url).map_err(|_| StoreError::Address { detail: UntrustedText::new("it cannot be parsed") })?;
         let redis = connect(&client).await?;
@@ -71,9 +71,9 @@ impl RedisStore {
         Ok(Self { client, current: Mutex::new(Current { number: 0, redis }), scripts })
     }
 
-    /// Makes a call; and once more on a new connection, where the server is not the primary any more, since an address leads
-    /// to the new one after a fail-over. A call whose response got lost with its connection is made once more if `repeat`:
-    /// it may have been done, and doing it again must give the same.
+    /// Makes a call. If the server is no longer the primary, reconnects (after a fail-over the address leads to the new
+    /// primary) and calls once more. If the response was lost with the connection, calls once more if `repeat`: the
+    /// call may have been done, so this is only for calls that give the same result when done twice.
     async fn call<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, repeat: bool) -> Result<T, StoreError> {
         let (number, mut redis) = {
             let current = self.current.lock().await;
@@ -88,7 +88,7 @@ impl RedisStore {
         call.invoke_async(&mut redis).await.map_err(failed)
     }
 
-    /// Another connection than that of this number. Of many who ask for one at once, one makes it.
+    /// Replaces the connection with this number, unless another task has done so already.
     async fn reconnect(&self, number: u64) -> Result<ConnectionManager, StoreError> {
         let mut current = self.current.lock().await;
         if current.number == number {
@@ -116,7 +116,8 @@ impl TokenStore for RedisStore {
             return Ok(None);
         };
         let revision = std::str::from_utf8(&revision).ok().and_then(|text| text.parse().ok());
-        let revision = revision.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("a foreign value") })?;
+        let revision = revision
+            .ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("the stored revision is not a number") })?;
         Ok(Some(StoredTokens::new(Revision::from_i64(revision), sealed)))
     }
 
@@ -129,7 +130,8 @@ impl TokenStore for RedisStore {
         let expected = expected.map(|revision| revision.to_i64().to_string()).unwrap_or_default();
         let mut call = self.scripts.compare_and_swap.key(tokens_key(connection));
         call.arg(expected).arg(new.revision.to_i64().to_string()).arg(new.sealed.as_slice());
-        // Done twice it says that it was not done, as the contract lets it: the keeper then finds its own revision.
+        // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own
+        // revision.
         self.call(&call, true).await
     }
 
@@ -158,7 +160,7 @@ impl TokenStore for RedisStore {
     }
 }
 
-/// Without the address.
+/// Without the address, which can contain a password.
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedisStore")
@@ -188,13 +190,13 @@ fn failed(error: RedisError) -> StoreError {
     }
 }
 
-/// No answer, or none of the server's to the question, since the connection broke. Not one that took too long.
+/// Whether the connection broke before the response. A time-out does not count.
 fn is_lost(error: &RedisError) -> bool {
     !error.is_timeout() && (error.is_io_error() || error.is_connection_dropped())
 }
 
-/// The server does not take writes, or nothing at all, at the moment, and has done nothing. Old servers put the code of a
-/// command in a script into the text.
+/// Whether the server refused the call, without any effect, because it accepts no writes or no commands at the moment.
+/// Old servers put the error code of a command in a script into the message.
 fn is_not_primary(error: &RedisError) -> bool {
     const CODES: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
     let detail = error.detail().unwrap_or_default();
@@ -202,8 +204,8 @@ fn is_not_primary(error: &RedisError) -> bool {
     CODES.iter().any(|code| error.code() == Some(code) || in_script(code))
 }
 
-/// A replica answers reads, from what it was told so far, so a write that changes nothing comes first. What else stands in
-/// its way, such as a full disk, does not stand in that of a read.
+/// Begins with a write that changes nothing: a replica refuses it, and would otherwise respond to the read with old
+/// data. Other errors of that write, for example because of a full disk, do not prevent the read.
 const LOAD: &str = "\
 local write = redis.pcall('PERSIST', KEYS[1])
 if type(write) == 'table' and write.err and string.find(write.err, 'READONLY', 1, true) then return write end

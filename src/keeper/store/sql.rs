@@ -1,13 +1,13 @@
-//! What the stores in SQL share.
+//! Shared by the SQL stores.
 
 use super::{Revision, StoredTokens};
 use crate::error::UntrustedText;
 use crate::keeper::error::StoreError;
 
 /// The version of the tables.
-pub(super) const SCHEMA: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 1;
 
-/// A row of `revision, sealed`.
+/// Reads a row with the columns `revision, sealed`.
 pub(super) fn stored<'r, R>(row: &'r R) -> Result<StoredTokens, StoreError>
 where
     R: sqlx::Row,
@@ -20,12 +20,12 @@ where
     Ok(StoredTokens::new(Revision::from_i64(revision), sealed))
 }
 
-/// The driver's texts name no values of ours but sealed ones.
+/// The driver's messages are safe to keep: the only values of the app in them are sealed.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
     let detail = UntrustedText::new(&error.to_string());
-    match state(&error).as_deref() {
+    match sql_state(&error).as_deref() {
         Some(NOT_PRIMARY | STARTING) => return StoreError::NotPrimary { detail },
-        Some(code) if is_end(code) => return StoreError::Unreachable { detail },
+        Some(code) if is_connection_error(code) => return StoreError::Unreachable { detail },
         _ => {}
     }
     match error {
@@ -38,20 +38,20 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether the session is of no more use, since its server is shutting down, has been cut off or has become a replica.
+/// Whether the session cannot be used again: its server shuts down, cannot be reached, or has become a replica.
 #[cfg(feature = "postgres")]
-pub(super) fn is_over(error: &sqlx::Error) -> bool {
+pub(super) fn is_session_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
-        || state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING || is_end(&code))
+        || sql_state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING || is_connection_error(&code))
 }
 
-/// Whether a statement was surely not done.
+/// Whether the statement was certainly not executed.
 #[cfg(feature = "postgres")]
-pub(super) fn is_undone(error: &sqlx::Error) -> bool {
-    state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING)
+pub(super) fn was_not_executed(error: &sqlx::Error) -> bool {
+    sql_state(error).is_some_and(|code| code == NOT_PRIMARY || code == STARTING)
 }
 
-fn state(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+fn sql_state(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
     error.as_database_error().and_then(|error| error.code())
 }
 
@@ -60,13 +60,13 @@ const NOT_PRIMARY: &str = "25006";
 const STARTING: &str = "57P03";
 
 /// `admin_shutdown`, `crash_shutdown`, and the class "connection exception".
-fn is_end(code: &str) -> bool {
+fn is_connection_error(code: &str) -> bool {
     matches!(code, "57P01" | "57P02") || (code.len() == 5 && code.starts_with("08"))
 }
 
-/// Refuses tables that this version does not know.
-pub(super) fn known(found: i64) -> Result<(), StoreError> {
-    if found == SCHEMA { Ok(()) } else { Err(StoreError::Schema { found }) }
+/// Refuses tables of another version.
+pub(super) fn check_schema_version(found: i64) -> Result<(), StoreError> {
+    if found == SCHEMA_VERSION { Ok(()) } else { Err(StoreError::Schema { found }) }
 }
 
 pub(super) fn millis(duration: std::time::Duration) -> i64 {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use super::sql::{self, SCHEMA, known, millis, stored};
+use super::sql::{self, SCHEMA_VERSION, check_schema_version, millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
 
-/// Keeps tokens in a file, for all processes of one machine. Not on a network file system: SQLite's locks do not work
-/// there.
+/// Keeps tokens in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not
+/// work there.
 ///
-/// The file is in WAL mode with `synchronous = FULL`: what was written survives a power cut. The tables are those of
+/// The file is in WAL mode with `synchronous = FULL`, so writes survive a power cut. The tables are those of
 /// `docs/stores.md`.
 ///
 /// ```
@@ -45,16 +45,16 @@ impl SqliteStore {
             .filename(path)
             .create_if_missing(true)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+            .busy_timeout(MAX_WAIT);
+        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(MAX_WAIT);
         let store = Self { pool: pool.connect_with(options).await.map_err(failed)? };
-        store.write_ahead().await?;
-        store.create().await?;
+        store.enable_wal().await?;
+        store.create_tables().await?;
         Ok(store)
     }
 
-    /// The file remembers its journal. To change it SQLite wants to be alone, and does not wait for that by itself.
-    async fn write_ahead(&self) -> Result<(), StoreError> {
+    /// Sets the file to WAL mode. SQLite needs exclusive access for that, and does not wait for it by itself.
+    async fn enable_wal(&self) -> Result<(), StoreError> {
         let changed = async {
             loop {
                 match sqlx::query("PRAGMA journal_mode = WAL").execute(&self.pool).await {
@@ -63,18 +63,18 @@ impl SqliteStore {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, changed).await.unwrap_or(Err(StoreError::TimedOut))
+        tokio::time::timeout(MAX_WAIT, changed).await.unwrap_or(Err(StoreError::TimedOut))
     }
 
-    /// Creates the tables, each step harmless if another process is first.
-    async fn create(&self) -> Result<(), StoreError> {
+    /// Creates the tables. Each statement does nothing if another process was first.
+    async fn create_tables(&self) -> Result<(), StoreError> {
         for statement in CREATE {
             sqlx::query(statement).execute(&self.pool).await.map_err(failed)?;
         }
         let insert = "INSERT INTO codehost_oauth_schema (id, version) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING";
-        sqlx::query(insert).bind(SCHEMA).execute(&self.pool).await.map_err(failed)?;
+        sqlx::query(insert).bind(SCHEMA_VERSION).execute(&self.pool).await.map_err(failed)?;
         let version = sqlx::query_scalar("SELECT version FROM codehost_oauth_schema WHERE id = 1");
-        known(version.fetch_one(&self.pool).await.map_err(failed)?)
+        check_schema_version(version.fetch_one(&self.pool).await.map_err(failed)?)
     }
 }
 
@@ -117,7 +117,7 @@ impl TokenStore for SqliteStore {
         owner: &LeaseOwner,
         duration: Duration,
     ) -> Result<bool, StoreError> {
-        // An end that is too far away is from a clock that has since been set back.
+        // A lease that ends too far in the future was set before the clock was set back.
         let query = sqlx::query(
             "UPDATE codehost_oauth_tokens \
              SET lease_owner = ?2, lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?3 \
@@ -151,13 +151,13 @@ impl fmt::Debug for SqliteStore {
 }
 
 /// How long a call waits for other writers.
-const PATIENCE: Duration = Duration::from_secs(4);
+const MAX_WAIT: Duration = Duration::from_secs(4);
 
 fn failed(error: sqlx::Error) -> StoreError {
     if is_locked(&error) { StoreError::TimedOut } else { sql::failed(error) }
 }
 
-/// `SQLITE_BUSY`, of which the extended codes keep the lowest byte.
+/// `SQLITE_BUSY`, also as the lowest byte of an extended code.
 fn is_locked(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)

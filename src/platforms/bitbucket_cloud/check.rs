@@ -2,7 +2,7 @@ use futures_util::future;
 
 use super::{BitbucketCloud, PLATFORM};
 use crate::error::Error;
-use crate::provider::check::{CheckReport, CheckRequest, Finding, credentials};
+use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
 use crate::transport::{ApiResponse, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
@@ -41,7 +41,7 @@ pub(super) async fn check(
             report.push(finding.with_message(message).network());
         }
     }
-    credentials(response, true, REJECTED).into_iter().for_each(|finding| report.push(finding));
+    credential_findings(response, true, REJECTED).into_iter().for_each(|finding| report.push(finding));
     report.push_not_checked(
         "callback_url",
         format!("The callback URL {}: Bitbucket compares it only when somebody logs in.", request.callback_url),
@@ -53,12 +53,12 @@ pub(super) async fn check(
     report
 }
 
-/// Whether the API responds. Without a token it refuses, which is enough.
+/// Checks that the API responds. It refuses a request without a token, and that is enough.
 async fn api(api_url: &BaseUrl, http: &dyn Transport) -> Result<(), Error> {
     let response = ApiRequest::get(&api_url.endpoint(&["2.0", "user"])).send(http).await?;
     if matches!(response.status().as_u16(), 401 | 403) { Ok(()) } else { Err(super::refusal::api(api_url, &response)) }
 }
 
-/// Bitbucket has the same error for both causes.
+/// Bitbucket sends the same error for both causes.
 const REJECTED: &str = "Bitbucket does not accept the Client ID (Key) and the Secret: one of them is wrong, or Bitbucket \
                         refuses this client for some minutes after too many requests.";

@@ -7,7 +7,7 @@ use crate::values::base_url::BaseUrl;
 use crate::values::scope::{Scope, Scopes};
 use crate::values::token::AccessToken;
 
-/// Asks for the user's own permission in a workspace: one request, which needs no administrator.
+/// Looks up the user's own permission in a workspace: one request. The user need not be an administrator.
 ///
 /// Source: developer.atlassian.com, "Bitbucket Cloud REST API" (workspaces), CHANGE-3022.
 pub(super) async fn membership(
@@ -17,7 +17,7 @@ pub(super) async fn membership(
     token: &AccessToken,
     group: &Group,
 ) -> Result<Membership, Error> {
-    let least = least(group)?;
+    let least = least_rank(group)?;
     let workspace = identifier(group)?;
     let uri = api_url.endpoint(&["2.0", "user", "workspaces", &workspace, "permission"]);
     let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
@@ -26,7 +26,7 @@ pub(super) async fn membership(
             Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
                 Err(AccountError::MembershipScope { scope: ACCOUNT.to_owned() }.into())
             }
-            Error::Api { cause: ApiError::Forbidden, .. } if refusal::is_no_access(&response) => {
+            Error::Api { cause: ApiError::Forbidden, .. } if refusal::means_not_a_member(&response) => {
                 Ok(Membership::NotMember)
             }
             // There is no such workspace.
@@ -51,7 +51,7 @@ fn read(group: &Group, identifier: &str, response: &ApiResponse) -> Result<Strin
 
 /// Checks the form of workspace and role, and that tokens with these scopes may look up the membership.
 pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
-    least(group)?;
+    least_rank(group)?;
     identifier(group)?;
     let account = Scope::known(ACCOUNT);
     let enough = scopes.iter().any(|scope| *scope == account || scopes::describe(scope).implies.contains(&account));
@@ -64,7 +64,7 @@ const ACCOUNT: &str = "account";
 /// permission counts as none.
 const ROLES: [&str; 3] = ["member", "create-project", "owner"];
 
-fn least(group: &Group) -> Result<usize, ConfigError> {
+fn least_rank(group: &Group) -> Result<usize, ConfigError> {
     group.least_role().map_or(Some(0), rank).ok_or(ConfigError::Role)
 }
 

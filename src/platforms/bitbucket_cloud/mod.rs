@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
-use crate::provider::check::{CheckReport, CheckRequest, acceptance};
+use crate::provider::check::{CheckReport, CheckRequest, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
@@ -87,8 +87,8 @@ impl BitbucketCloud {
         CLOUD.clone()
     }
 
-    /// Bitbucket Cloud at the base URL that an administrator typed, or a fake of it on a loopback address, which then
-    /// serves the API too.
+    /// Bitbucket Cloud at the base URL that an administrator typed. A loopback address is accepted for tests with a fake, which
+    /// must serve the API too.
     ///
     /// # Errors
     ///
@@ -240,7 +240,7 @@ impl OAuthProvider for BitbucketCloud {
         self.token_endpoint().refresh(http, client, token).await
     }
 
-    /// Sends nothing: Bitbucket has no endpoint for it.
+    /// Sends nothing: Bitbucket has no endpoint to revoke tokens.
     ///
     /// Source: <https://support.atlassian.com/bitbucket-cloud/kb/revoke-app-authorization-from-a-bitbucket-account/>.
     async fn revoke(&self, _: &dyn Transport, _: &ClientCredentials, _: &TokenSet) -> Result<Revocation, Error> {
@@ -260,11 +260,11 @@ impl OAuthProvider for BitbucketCloud {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<bool, Error> {
-        acceptance(self.token_endpoint().probe(http, client, callback_url).await, true)
+        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, true)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let until = Instant::now().checked_add(EMAILS_PATIENCE).unwrap_or_else(Instant::now);
+        let until = Instant::now().checked_add(EMAILS_TIMEOUT).unwrap_or_else(Instant::now);
         let emails = tokio::time::timeout_at(until, self.emails(http, token));
         let (user, mut emails) = future::join(self.account(http, token), emails).await;
         // Errors about the token or the user come from the account.
@@ -320,6 +320,7 @@ fn next_page(text: &str, first: &Uri) -> Option<Uri> {
 const API: &str = "https://api.bitbucket.org";
 /// Ten pages with the first one.
 const MAX_LATER_PAGES: usize = 9;
+/// The longest URL of a page, in bytes.
 const MAX_URL: usize = 2048;
-/// A login works without the addresses, so it does not wait longer for them.
-const EMAILS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a login waits for the addresses. It works without them.
+const EMAILS_TIMEOUT: Duration = Duration::from_secs(10);

@@ -30,7 +30,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_client", Grant::RefreshToken) => TokenError::ClientRejected { setup_link: setup_link() },
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error, so it is not about the token, and nobody has to log in again because of it.
+        // Not an OAuth error, so it is not about the token, and users need not log in again because of it.
         ("", _) => {
             return match api(base_url, refusal.response) {
                 Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRejected, .. } => {
@@ -80,42 +80,52 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
     }
 }
 
-/// Whether a 403 says that the user is not in the workspace, rather than that the workspace has a condition, such as two-step
-/// verification or an allowed network. A 403 without text means the first, as in the API's description.
-pub(super) fn is_no_access(response: &ApiResponse) -> bool {
+/// Whether a 403 means that the user is not in the workspace. It can also mean that the workspace has a condition that this
+/// login does not meet, such as two-step verification or an allowed network; that does not show whether the user is a
+/// member. By the API's description, a 403 without text means that the user is not in the workspace.
+pub(super) fn means_not_a_member(response: &ApiResponse) -> bool {
     let error = response.refusal::<Refusal>().error.unwrap_or_default();
-    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    let said = format!("{} {}", text(error.message), text(error.detail));
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let is_condition = says(&[
-        "two-step",
-        "two step",
-        "two-factor",
-        "two factor",
-        "2fa",
-        "2sv",
-        "verification",
-        "ip address",
-        " ip",
-        "[ip]",
-        "allowlist",
-        "allow list",
-        "whitelist",
-        "network",
-        "restrict",
-        "policy",
-        "single sign",
-        "sso",
-        "saml",
-        "suspended",
-        "because",
-    ]);
-    said.trim().is_empty()
-        || (says(&["no access", "not have access", "not a member", "access denied", "not have permission"])
-            && !is_condition)
+    let lower_case =
+        |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    let text = format!("{} {}", lower_case(error.message), lower_case(error.detail));
+    let has_any = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    text.trim().is_empty() || (has_any(&NO_ACCESS) && !has_any(&CONDITIONS))
 }
 
-/// The list of the user's workspaces: it is not known here which one owns the OAuth client.
+/// Parts of texts that deny access, in lower case. The texts of this endpoint are not documented, so these are several wordings.
+/// A text with none of them is an error, never a result.
+const NO_ACCESS: [&str; 5] = ["no access", "not have access", "not a member", "access denied", "not have permission"];
+
+/// Parts of texts about a condition of the workspace, in lower case: two-step verification, allowed IP addresses, single sign-on,
+/// a suspended workspace, and other words for them. If one matches by mistake, the result is an error, never a membership.
+///
+/// Source: support.atlassian.com, "Error 403 when performing Git operations", for texts such as "an admin must whitelist your
+/// IP" and "enable two-step authentication". The other words are a precaution.
+const CONDITIONS: [&str; 21] = [
+    "two-step",
+    "two step",
+    "two-factor",
+    "two factor",
+    "2fa",
+    "2sv",
+    "verification",
+    "ip address",
+    " ip",
+    "[ip]",
+    "allowlist",
+    "allow list",
+    "whitelist",
+    "network",
+    "restrict",
+    "policy",
+    "single sign",
+    "sso",
+    "saml",
+    "suspended",
+    "because",
+];
+
+/// The page with the user's workspaces, because it is not known which of them owns the OAuth client.
 fn setup_link(base_url: &BaseUrl) -> Box<Url> {
     Box::new(base_url.page(&["account", "workspaces", ""]))
 }
@@ -141,7 +151,7 @@ fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
 /// may name the granular scopes of API tokens.
 const ACCOUNT: &str = "Account: Read";
 
-/// The check boxes of the scopes that are required and not granted. Unknown scopes are left out: the list is a server's text.
+/// The check boxes of the scopes that are required and not granted. Unknown scopes are left out: the server wrote the list.
 fn missing(detail: &Value) -> Vec<String> {
     let list = |member: &str| -> Vec<&str> {
         let values = detail.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

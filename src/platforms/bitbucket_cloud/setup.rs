@@ -7,8 +7,8 @@ use crate::values::callback_url::CallbackUrl;
 
 /// The pages at which to create the application. Its owner is always a workspace.
 ///
-/// Bitbucket replaced "OAuth consumers" by "OAuth clients" during 2026, so both pages are named. The list of workspaces is for
-/// administrators who do not know the ID of theirs.
+/// Bitbucket replaced "OAuth consumers" by "OAuth clients" during 2026, so the guide has both pages. The list of workspaces is
+/// for administrators who do not know the ID of theirs.
 ///
 /// Source: <https://support.atlassian.com/bitbucket-cloud/docs/use-oauth-on-bitbucket-cloud/>.
 pub(crate) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
@@ -73,7 +73,8 @@ fn steps() -> Vec<String> {
         "Leave the form of this integration open, and do not save it yet.",
         "Open the first page and choose \"Create OAuth client\". If that page does not exist, open the second one, the \
          form of an OAuth consumer.",
-        "Fill in the form: copy each value from below.",
+        "Fill in the form: copy each value from below. The list has the fields of both forms; skip those that yours does not \
+         have.",
         "Tick the scopes below, except those that the form ticks together with another one.",
         "Save. The secret of an OAuth client is shown at once. On the older page, click the name of the new consumer to see it.",
         "Paste Client ID and Secret (Key and Secret on the older page) into the form of this integration and save it.",
@@ -83,6 +84,8 @@ fn steps() -> Vec<String> {
     .to_vec()
 }
 
+/// The fields of both forms in one list: the dialog of an OAuth client, and the older form of an OAuth consumer. The note of a
+/// field says if only one of them has it.
 fn fields(callback: &CallbackUrl, request: &SetupRequest) -> Vec<SetupField> {
     let optional = |label| SetupField::set(label, "leave empty, or fill in as you like");
     vec![
@@ -90,15 +93,15 @@ fn fields(callback: &CallbackUrl, request: &SetupRequest) -> Vec<SetupField> {
             .note("Users see it when Bitbucket asks them to grant access. It must be unique in the workspace."),
         optional("Description"),
         SetupField::copy("Callback URL", callback.as_str())
-            .note("The newer dialog shows this field when \"Authorization code\" is ticked."),
+            .note("The newer dialog shows this field only when \"Authorization code\" is ticked."),
         SetupField::copy("URL", request.public_url.as_str()).note("\"Learn more URL\" in the newer dialog. Optional."),
         optional("Privacy policy URL"),
         optional("End user license agreement URL"),
-        SetupField::set("Authorization code", "on").note("Newer dialog, among the supported grant types."),
+        SetupField::set("Authorization code", "on").note("Only in the newer dialog, under the supported grant types."),
         SetupField::set("Refresh token", "on")
-            .note("Newer dialog. It is ticked together with \"Authorization code\": leave it ticked."),
-        SetupField::set("Client credentials", "off").note("Newer dialog."),
-        SetupField::set("This is a private consumer", "off").note("Older form."),
+            .note("Only in the newer dialog. It is ticked together with \"Authorization code\": leave it ticked."),
+        SetupField::set("Client credentials", "off").note("Only in the newer dialog."),
+        SetupField::set("This is a private consumer", "off").note("Only in the older form."),
     ]
 }
 
@@ -140,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_workspace_is_a_placeholder_and_no_link() -> Result<(), crate::error::BaseUrlError> {
+    fn an_unknown_workspace_is_a_placeholder_and_not_a_link() -> Result<(), crate::error::BaseUrlError> {
         let expected = [
             ("https://bitbucket.org/<WORKSPACE_NAME>/workspace/settings/oauth-clients".to_owned(), false),
             ("https://bitbucket.org/<WORKSPACE_NAME>/workspace/settings/oauth-consumers/new".to_owned(), false),
             ("https://bitbucket.org/account/workspaces/".to_owned(), true),
         ];
-        let nobody = ["", "  ", "..", "<WORKSPACE_NAME>"].map(|name| AppOwner::Group(name.to_owned()));
-        for owner in nobody.into_iter().chain([AppOwner::User, AppOwner::Instance]) {
+        let unknown = ["", "  ", "..", "<WORKSPACE_NAME>"].map(|name| AppOwner::Group(name.to_owned()));
+        for owner in unknown.into_iter().chain([AppOwner::User, AppOwner::Instance]) {
             assert_eq!(addresses(owner)?, expected);
         }
         Ok(())

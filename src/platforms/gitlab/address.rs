@@ -2,7 +2,7 @@ use super::user::GITLAB_COM;
 use crate::error::BaseUrlError;
 use crate::values::base_url::BaseUrl;
 
-/// The base URL for the address that an administrator pasted: the address of one of GitLab's own pages is cut to it.
+/// The base URL of the GitLab whose address an administrator pasted. If it is one of GitLab's own pages, the page is removed.
 ///
 /// Any other path counts as the sub-path that GitLab is installed under. It cannot be told apart from the page of a group,
 /// unless it contains `/-/`.
@@ -50,8 +50,8 @@ const PAGES: [&str; 8] = [
 /// The position of `page` in `path`, as whole segments.
 fn find_segments(path: &str, page: &str) -> Option<usize> {
     path.match_indices(page).map(|(at, _)| at).find(|at| {
-        let behind = path.get(at.saturating_add(page.len())..).unwrap_or_default();
-        behind.is_empty() || behind.starts_with('/')
+        let rest = path.get(at.saturating_add(page.len())..).unwrap_or_default();
+        rest.is_empty() || rest.starts_with('/')
     })
 }
 

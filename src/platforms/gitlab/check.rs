@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{GitLab, PLATFORM};
 use crate::error::{Audience, Error, ResponseError, TransportError};
-use crate::provider::check::{CheckReport, CheckRequest, Finding, credentials};
+use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
 use crate::transport::{ApiResponse, Network, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::Scopes;
@@ -39,7 +39,7 @@ pub(super) async fn check(
                 }
             }
             let response = gitlab.token_endpoint().probe(&http, client, &request.callback_url).await;
-            credentials(response, false, REJECTED).into_iter().for_each(|finding| report.push(finding));
+            credential_findings(response, false, REJECTED).into_iter().for_each(|finding| report.push(finding));
         }
         Err(finding) => {
             report.push(finding.network());
@@ -66,18 +66,18 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
     let first = match ApiRequest::get(&discovery(api_url)).send(http).await {
         Ok(response) => match Discovery::of_gitlab(&response) {
             Some(discovery) => return Ok(Some(discovery)),
-            None => seen(&response),
+            None => describe(&response),
         },
-        Err(error) => other(api_url, http, error).await?,
+        Err(error) => describe_error(api_url, http, error).await?,
     };
     // The document can be blocked or switched off. The API's refusal also identifies a GitLab.
     let second = match ApiRequest::get(&api_url.endpoint(&["api", "v4", "version"])).send(http).await {
         Ok(response) if is_gitlab_api(&response) => return Ok(None),
         Ok(_) => None,
-        Err(error) => Some(other(api_url, http, error).await?),
+        Err(error) => Some(describe_error(api_url, http, error).await?),
     };
-    if speaks_tls(api_url, http).await {
-        return Err(tls_port(api_url));
+    if uses_tls(api_url, http).await {
+        return Err(http_on_tls_port(api_url));
     }
     for candidate in candidates(api_url) {
         let response = ApiRequest::get(&discovery(&candidate)).send(http).await;
@@ -96,11 +96,11 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
     ))
 }
 
-/// A few words about a response that is not GitLab's, or a finding if no further request is needed.
-async fn other(api_url: &BaseUrl, http: &dyn Transport, error: Error) -> Result<String, Finding> {
+/// Describes a failed request in a few words, or returns a finding if no further request is needed.
+async fn describe_error(api_url: &BaseUrl, http: &dyn Transport, error: Error) -> Result<String, Finding> {
     match &error {
-        Error::Transport(TransportError::Protocol | TransportError::Interrupted) if speaks_tls(api_url, http).await => {
-            Err(tls_port(api_url))
+        Error::Transport(TransportError::Protocol | TransportError::Interrupted) if uses_tls(api_url, http).await => {
+            Err(http_on_tls_port(api_url))
         }
         Error::Response { cause: ResponseError::Redirect { to }, .. } => match to {
             Some(to) if *to != origin(api_url) => Err(redirect(api_url, to)),
@@ -118,7 +118,7 @@ async fn other(api_url: &BaseUrl, http: &dyn Transport, error: Error) -> Result<
     }
 }
 
-fn seen(response: &ApiResponse) -> String {
+fn describe(response: &ApiResponse) -> String {
     match response.status().as_u16() {
         200 => "JSON of another kind of server".to_owned(),
         status => format!("a response with status {status}"),
@@ -131,21 +131,21 @@ fn redirect(api_url: &BaseUrl, to: &str) -> Finding {
          server."
     );
     let fix = format!(
-        "Ask whoever runs GitLab for its address. If it is {to}{}, enter that as the base URL.",
+        "Ask the operator of GitLab for its address. If it is {to}{}, enter that as the base URL.",
         api_url.path()
     );
     Finding::problem("redirect", message).fix(Audience::Administrator, fix)
 }
 
-fn tls_port(api_url: &BaseUrl) -> Finding {
+fn http_on_tls_port(api_url: &BaseUrl) -> Finding {
     let https = api_url.as_str().replacen("http://", "https://", 1);
-    Finding::problem("http_on_tls_port", format!("{api_url} begins with http://, but this port speaks TLS."))
+    Finding::problem("http_on_tls_port", format!("{api_url} begins with http://, but this port uses TLS."))
         .fix(Audience::Administrator, format!("Enter {https} as the base URL."))
 }
 
-/// Whether the port of a base URL with `http://` speaks TLS: it does if any response comes over TLS, or if only its
+/// Whether the port of a base URL with `http://` uses TLS: it does if any response comes over TLS, or if only its
 /// certificate is not trusted.
-async fn speaks_tls(api_url: &BaseUrl, http: &dyn Transport) -> bool {
+async fn uses_tls(api_url: &BaseUrl, http: &dyn Transport) -> bool {
     let mut url = api_url.page(&DISCOVERY);
     let port = url.port_or_known_default();
     if url.scheme() != "http" || url.set_scheme("https").is_err() || url.set_port(port).is_err() {
@@ -221,7 +221,7 @@ fn issuer(base_url: &BaseUrl, issuer: Option<&str>) -> Finding {
         .fix(
             Audience::Administrator,
             format!(
-                "Ask whoever runs GitLab for its address. If it is {own}, enter that as the base URL, unless this app \
+                "Ask the operator of GitLab for its address. If it is {own}, enter that as the base URL, unless this app \
                  can reach it only by another name."
             ),
         )
@@ -255,13 +255,14 @@ fn scopes(report: &mut CheckReport, wanted: &Scopes, supported: &[String]) {
     };
     let unknown: Scopes = wanted.iter().filter(|scope| !known(scope.as_str())).cloned().collect();
     report.push(if unknown.is_empty() {
-        Finding::ok("scopes", format!("It knows every scope that logins ask for: {wanted}."))
+        Finding::ok("scopes", format!("GitLab knows every scope that logins ask for: {wanted}."))
     } else {
-        Finding::problem("scopes", format!("It does not know the scopes {unknown}."))
+        Finding::problem("scopes", format!("This GitLab does not know the scopes {unknown}."))
             .fix(Audience::Administrator, "Choose another access level, or update GitLab.")
     });
 }
 
+/// The longest URL that is shown, in bytes.
 const MAX_URL: usize = 512;
 
 const REJECTED: &str = "The Application ID or the Secret is wrong. GitLab does not say which of them.";

@@ -18,9 +18,9 @@ pub(super) async fn membership(
     token: &AccessToken,
     group: &Group,
 ) -> Result<Membership, Error> {
-    let (_, least) = least(group)?;
-    let wanted = wanted(group)?;
-    ask(http, base_url, api_url, token, wanted, least).await.map_err(|error| match error {
+    let (_, least_level) = least_role(group)?;
+    let group = path_segment(group)?;
+    look_up(http, base_url, api_url, token, group, least_level).await.map_err(|error| match error {
         Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
             AccountError::MembershipScope { scope: READ_API.to_owned() }.into()
         }
@@ -28,13 +28,13 @@ pub(super) async fn membership(
     })
 }
 
-async fn ask(
+async fn look_up(
     http: &dyn Transport,
     base_url: &BaseUrl,
     api_url: &BaseUrl,
     token: &AccessToken,
     group: &str,
-    least: u64,
+    least_level: u64,
 ) -> Result<Membership, Error> {
     let response = ApiRequest::get(&api_url.endpoint(&["api", "v4", "user"])).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
@@ -44,7 +44,7 @@ async fn ask(
     let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
     let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
-        // `message` is for a group that the user cannot see or is not in. For an unknown endpoint the member is `error`.
+        // `message` means that the user cannot see the group or is not in it. For an unknown endpoint GitLab sends `error`.
         let no_such_member = response.status() == http::StatusCode::NOT_FOUND
             && Members::parse(response.text()).is_some_and(|members| members.says("message"));
         return if no_such_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
@@ -59,15 +59,15 @@ async fn ask(
     let is_active = members.text("membership_state").is_none_or(|state| state == "active");
     let role = ROLES.iter().rev().find(|(_, known)| *known <= level);
     Ok(match role {
-        Some((role, _)) if level >= least && is_active => Membership::Member { role: (*role).to_owned() },
+        Some((role, _)) if level >= least_level && is_active => Membership::Member { role: (*role).to_owned() },
         _ => Membership::NotMember,
     })
 }
 
 /// Checks the form of group and role, and that tokens with these scopes may look up members.
 pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
-    least(group)?;
-    wanted(group)?;
+    least_role(group)?;
+    path_segment(group)?;
     let enough = ["api", READ_API].into_iter().any(|name| scopes.contains(&Scope::known(name)));
     if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: READ_API.to_owned() }) }
 }
@@ -80,14 +80,14 @@ const ROLES: [(&str, u64); 6] =
     [("guest", 10), ("planner", 15), ("reporter", 20), ("developer", 30), ("maintainer", 40), ("owner", 50)];
 
 /// The required role, and its access level.
-fn least(group: &Group) -> Result<(&'static str, u64), ConfigError> {
+fn least_role(group: &Group) -> Result<(&'static str, u64), ConfigError> {
     let least = group.least_role().unwrap_or("guest");
     let is_least = |(role, level): &(&str, u64)| least.eq_ignore_ascii_case(role) || least.parse() == Ok(*level);
     ROLES.into_iter().find(is_least).ok_or(ConfigError::Role)
 }
 
 /// The path segment: an id or a full path. A path of digits is refused: GitLab would take it for the id of another group.
-fn wanted(group: &Group) -> Result<&str, ConfigError> {
+fn path_segment(group: &Group) -> Result<&str, ConfigError> {
     let is_number = group.as_str().parse::<u64>().is_ok();
     if group.is_id() == is_number { Ok(group.as_str()) } else { Err(ConfigError::Group) }
 }

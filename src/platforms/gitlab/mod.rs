@@ -15,7 +15,7 @@ use http::Uri;
 use url::Url;
 
 use crate::error::{BaseUrlError, ConfigError, Error};
-use crate::provider::check::{CheckReport, CheckRequest, acceptance};
+use crate::provider::check::{CheckReport, CheckRequest, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
@@ -68,7 +68,7 @@ struct Endpoints {
 }
 
 impl GitLab {
-    /// The GitLab at a base URL. The address of one of its own pages is cut to the base URL.
+    /// The GitLab at a base URL. If it is the address of one of its own pages, the page is removed.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl GitLab {
         TokenEndpoint {
             base_url: &self.base_url,
             uri: &self.endpoints().token,
-            // Since Doorkeeper 5.9.5 only one of the two is allowed, and it does not form-decode Basic.
+            // Doorkeeper, GitLab's OAuth library, accepts only one of the two since 5.9.5, and does not form-decode Basic.
             authentication: ClientAuthentication::Body,
             refused: refusal::token,
         }
@@ -215,7 +215,7 @@ impl OAuthProvider for GitLab {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<bool, Error> {
-        acceptance(self.token_endpoint().probe(http, client, callback_url).await, false)
+        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, false)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

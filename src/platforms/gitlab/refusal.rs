@@ -17,7 +17,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unauthorized_client" | "unsupported_grant_type", _) => TokenError::GrantNotAllowed,
         // Not an OAuth error: maintenance mode, a wrong path, or a proxy in front of GitLab. It is not about the token, so
-        // nobody has to log in again because of it.
+        // users need not log in again because of it.
         ("", _) => {
             return match api(base_url, refusal.response) {
                 Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
@@ -53,8 +53,8 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
     let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
     let error = refusal.error.as_ref().and_then(|error| error.as_str()).unwrap_or_default();
     let description = refusal.error_description.as_ref().and_then(|text| text.as_str()).unwrap_or_default();
-    let said = if error.is_empty() { message } else { error };
-    let summary = || Box::new(response.summary().with_error(Some(said), Some(description)));
+    let code = if error.is_empty() { message } else { error };
+    let summary = || Box::new(response.summary().with_error(Some(code), Some(description)));
     let api = |cause| Error::Api { cause, response: summary() };
     match response.status().as_u16() {
         401 if error == "invalid_token" && description.contains("expired") => api(ApiError::TokenExpired),
@@ -83,12 +83,12 @@ struct Refusal {
     scope: Option<serde_json::Value>,
 }
 
-/// The page at which the application most likely is.
+/// The page on which the application most likely is.
 fn setup_link(base_url: &BaseUrl) -> Option<Box<Url>> {
     setup::links(base_url, &AppOwner::User).into_iter().find_map(|link| link.url().cloned().map(Box::new))
 }
 
-/// The scopes of which one is enough. Unknown names are left out: the list is a server's text.
+/// Names the scopes that GitLab listed. Each of them would be enough. Unknown names are left out: the server wrote the list.
 fn sufficient(scopes: &str) -> String {
     let known = ["read_user", "read_api", "api"];
     let listed: Vec<&str> = known.into_iter().filter(|name| scopes.split(' ').any(|scope| scope == *name)).collect();

@@ -8,7 +8,7 @@ use crate::values::callback_url::CallbackUrl;
 /// The pages at which to create the application.
 ///
 /// The page of a user's own applications moved in GitLab 16.7; the old address redirects for now. An administrator can
-/// switch that page off, so those of the other owners follow.
+/// disable that page, so the pages of groups and of the instance follow.
 ///
 /// Source: <https://docs.gitlab.com/integration/oauth_provider/>.
 pub(crate) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
@@ -86,8 +86,7 @@ fn steps(owner: &AppOwner) -> Vec<String> {
     let open = match owner {
         AppOwner::Group(_) => "Open the group's page, and choose \"Add new application\".",
         AppOwner::Instance | AppOwner::User => {
-            "Open the first page that your account may open, and choose \"Add new application\" if there is such a \
-             button."
+            "Open the first page that your account may open. If it has a button \"Add new application\", choose it."
         }
     };
     [
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_s_own_page_comes_first_and_the_others_follow() -> Result {
+    fn the_user_s_own_page_comes_first() -> Result {
         let expected = [
             "https://git.example.com:8443/gitlab/-/user_settings/applications",
             "https://git.example.com:8443/gitlab/-/profile/applications",
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_instance_of_one_s_own_has_an_admin_area() -> Result {
+    fn gitlab_com_has_no_admin_area() -> Result {
         let own = addresses("https://git.example.com", &AppOwner::Instance)?;
         assert_eq!(own, ["https://git.example.com/admin/applications/new"]);
         let shared = [
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_no_link() -> Result {
+    fn an_address_with_a_placeholder_is_not_a_link() -> Result {
         let base = BaseUrl::parse("https://git.example.com", &Network::public_only())?;
         for link in links(&base, &AppOwner::User) {
             assert_eq!(link.url().is_none(), link.address.as_str().contains('<'));

@@ -6,7 +6,7 @@ use crate::error::{Audience, Error, ResponseSummary, TokenError};
 ///
 /// `other_errors_prove`: whether every other OAuth error proves that the credentials were accepted, because the platform
 /// has an error of its own for wrong ones. `rejected`: the message for that error.
-pub(crate) fn credentials(
+pub(crate) fn credential_findings(
     response: Result<(), Error>,
     other_errors_prove: bool,
     rejected: &'static str,
@@ -41,9 +41,9 @@ pub(crate) fn credentials(
 }
 
 /// Whether the response to a made-up code proves that the platform accepts the client: the result of
-/// [`accepts_client`](crate::OAuthProvider::accepts_client). `other_errors_prove` is as for [`credentials`], but only errors
+/// [`accepts_client`](crate::OAuthProvider::accepts_client). `other_errors_prove` is as for [`credential_findings`], but only errors
 /// about the request count, because users may be logged out after this result.
-pub(crate) fn acceptance(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
+pub(crate) fn accepts_client(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
     match response {
         // No code host gives tokens for a made-up code, so another server has responded.
         Ok(()) => Ok(false),
@@ -60,19 +60,20 @@ pub(crate) fn acceptance(response: Result<(), Error>, other_errors_prove: bool) 
 /// Any OAuth error except those for a request that was not processed (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
 fn is_processed(error: &Error) -> bool {
     const NOT_PROCESSED: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
-    is_error(error, |code| !NOT_PROCESSED.contains(&code))
+    has_code(error, |code| !NOT_PROCESSED.contains(&code))
 }
 
 /// An OAuth error about the request itself (RFC 6749 section 5.2). No other error may log a user out.
 fn is_about_the_request(error: &Error) -> bool {
-    const ABOUT: [&str; 4] = ["invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type"];
-    is_error(error, |code| ABOUT.contains(&code))
+    const ABOUT_THE_REQUEST: [&str; 4] =
+        ["invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type"];
+    has_code(error, |code| ABOUT_THE_REQUEST.contains(&code))
 }
 
-fn is_error(error: &Error, is_one: impl Fn(&str) -> bool) -> bool {
+fn has_code(error: &Error, is_wanted: impl Fn(&str) -> bool) -> bool {
     match error {
         Error::Token { response, .. } => {
-            is_refusal(response) && is_one(response.error().map(|error| error.sanitized()).unwrap_or_default())
+            is_refusal(response) && is_wanted(response.error().map(|error| error.sanitized()).unwrap_or_default())
         }
         _ => false,
     }

@@ -13,14 +13,14 @@ pub struct Finding {
     pub level: Level,
     /// The result, in a sentence.
     pub message: Cow<'static, str>,
-    /// Who must act, if anybody must.
+    /// Who must act. `None` if no action is needed.
     pub audience: Option<Audience>,
     /// What to do.
     pub fix: Option<Cow<'static, str>>,
     /// Whether the finding is about the app's network.
     #[serde(skip)]
     network: bool,
-    /// Message and fix for everybody but the operator, if the full ones repeat text from a server.
+    /// Message and fix for readers other than the operator, if the full ones repeat text from a server.
     #[serde(skip)]
     public: Option<Box<[Cow<'static, str>; 2]>>,
 }
@@ -32,9 +32,9 @@ pub struct Finding {
 pub enum Level {
     /// Correct.
     Ok,
-    /// Information. Nobody has to act.
+    /// Information. No action is needed.
     Note,
-    /// Logins work, but somebody should act.
+    /// Logins work, but an action is recommended.
     Warning,
     /// Logins would fail.
     Problem,
@@ -81,11 +81,14 @@ impl Finding {
     pub fn from_error(error: &Error) -> Self {
         let mut message = sentence(&error.to_string(), error.summary());
         if let Some(note) = error.operator_note() {
-            // Such a finding is about the network, and only the full report shows its message.
+            // This finding is about the network, and only the full report shows its message.
             message = format!("{message} {note}.");
         }
-        let finding =
-            if may_pass(error) { Self::unknown(error.code(), message) } else { Self::problem(error.code(), message) };
+        let finding = if may_succeed_later(error) {
+            Self::unknown(error.code(), message)
+        } else {
+            Self::problem(error.code(), message)
+        };
         let finding = finding.fix(error.advice().audience, error.advice().hint);
         if matches!(error, Error::Transport(_) | Error::Response { .. }) { finding.network() } else { finding }
     }
@@ -128,7 +131,7 @@ impl Finding {
         Self { public: Some(Box::new([message.into(), fix.into()])), ..self }
     }
 
-    /// The finding for everybody but the operator.
+    /// The finding for readers other than the operator.
     pub(super) fn to_public(&self) -> Self {
         match &self.public {
             _ if self.network => Self::unreachable(),
@@ -164,7 +167,7 @@ impl fmt::Debug for Finding {
 }
 
 /// Whether the same check may succeed later without a change.
-fn may_pass(error: &Error) -> bool {
+fn may_succeed_later(error: &Error) -> bool {
     match error {
         Error::Transport(cause) => {
             use TransportError::{Busy, Interrupted, NameLookupTimedOut, TimedOut};

@@ -3,7 +3,7 @@ mod finding;
 mod render;
 mod request;
 
-pub(crate) use self::credentials::{acceptance, credentials};
+pub(crate) use self::credentials::{accepts_client, credential_findings};
 pub use self::finding::{Finding, Level};
 pub use self::request::CheckRequest;
 
@@ -55,7 +55,7 @@ pub enum Verdict {
     CouldNotTell,
 }
 
-/// Something that cannot be checked, and why. Every report names these, so that nobody relies on a check that was not made.
+/// Something that cannot be checked, and why. Every report lists these, so that readers do not take them for checked.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct NotChecked {
@@ -110,7 +110,7 @@ impl CheckReport {
     }
 
     /// The report for somebody who must not learn about the app's network, such as a tenant who typed in the base URL. All
-    /// findings about the network read the same: refused, timed out, not found, not trusted, another kind of server. It
+    /// findings about the network have the same text: refused, timed out, not found, not trusted, another kind of server. It
     /// contains no text from a server. The full report is for the operator.
     ///
     /// The time that a check takes still tells something about the network. If that matters, respond after a fixed time.

@@ -1,4 +1,4 @@
-//! The API calls of a login.
+//! The API calls that a login makes.
 
 use http::Method;
 
@@ -42,13 +42,13 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
 
 const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
 
-/// The user of the token, and its scopes, if one of those is in `sufficient`.
+/// The user and the scopes of the token, if it has one of the `sufficient` scopes.
 fn owner<'a>(
     state: &'a State,
     request: &FakeRequest,
     sufficient: &[&str],
 ) -> Result<(&'a FakeUser, &'a str), Box<FakeResponse>> {
-    // Bitbucket ignores tokens in a query or body since 2026.
+    // Since 2026, Bitbucket ignores tokens in a query or body.
     let token = bearer(request).and_then(|token| state.grants.by_access(token)).filter(|token| !token.access_revoked);
     let user = token.and_then(|token| state.users.iter().find(|user| user.uuid == token.user));
     let (Some(token), Some(user)) = (token, user) else {

@@ -12,47 +12,47 @@ const CODE_LIFETIME: Duration = Duration::from_secs(600);
 const MISCONFIGURED: &str =
     "Invalid redirect_uri. This integration is misconfigured. Contact the vendor for assistance.";
 
-/// "Grant access" was pressed.
+/// The user clicked "Grant access".
 pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Result<String, FakeError> {
-    let asked = Asked::check(state, params).map_err(FakeError::Page)?;
-    if !asked.application.has_scopes(&asked.scopes) {
+    let checked = CheckedRequest::check(state, params).map_err(FakeError::Page)?;
+    if !checked.application.has_scopes(&checked.scopes) {
         let text = "The requested scope is invalid, unknown, or malformed.";
-        return Ok(asked.callback(params, &[("error", "invalid_scope"), ("error_description", text)]));
+        return Ok(checked.callback(params, &[("error", "invalid_scope"), ("error_description", text)]));
     }
     let user = state.users.iter().find(|user| user.username == username);
     let user = user.ok_or_else(|| FakeError::UnknownUser(username.to_owned()))?;
     let text = random_hex(9);
     let code = Code {
-        client_id: asked.application.client_id.clone(),
+        client_id: checked.application.client_id.clone(),
         user: user.uuid.clone(),
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
-        scopes: asked.scopes.clone(),
+        scopes: checked.scopes.clone(),
         challenge: params.get("code_challenge").map(str::to_owned),
         expires: state.grants.now().saturating_add(CODE_LIFETIME),
     };
-    let callback = asked.callback(params, &[("code", &text)]);
+    let callback = checked.callback(params, &[("code", &text)]);
     state.grants.add_code(text, code);
     Ok(callback)
 }
 
-/// "Cancel" was pressed.
+/// The user clicked "Cancel".
 pub(super) fn denied(state: &State, params: &Params) -> Result<String, FakeError> {
-    let asked = Asked::check(state, params).map_err(FakeError::Page)?;
+    let checked = CheckedRequest::check(state, params).map_err(FakeError::Page)?;
     let text = "The user denied access.";
-    Ok(asked.callback(params, &[("error", "access_denied"), ("error_description", text)]))
+    Ok(checked.callback(params, &[("error", "access_denied"), ("error_description", text)]))
 }
 
 /// `GET /site/oauth2/authorize`.
 pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_query(request);
-    let asked = match Asked::check(state, &params) {
-        Ok(asked) => asked,
-        Err(text) => return refused(&text),
+    let checked = match CheckedRequest::check(state, &params) {
+        Ok(checked) => checked,
+        Err(text) => return error_response(&text),
     };
     let page = ConsentPage {
         platform: "Bitbucket",
-        application: &asked.application.name,
-        scopes: &asked.scopes,
+        application: &checked.application.name,
+        scopes: &checked.scopes,
         users: state.users.iter().map(|user| (user.username.as_str(), user.display_name.as_str())).collect(),
         action: &format!("{}/site/oauth2/authorize", state.base_url),
         params: params.iter().collect(),
@@ -62,7 +62,7 @@ pub(super) fn page(state: &State, request: &FakeRequest) -> FakeResponse {
 }
 
 /// `POST /site/oauth2/authorize`: either button.
-pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse {
+pub(super) fn submitted(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_form(request).unwrap_or_default();
     let callback = match params.get("action") {
         Some("cancel") => denied(state, &params),
@@ -70,22 +70,22 @@ pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse 
     };
     match callback {
         Ok(url) => respond(302, &[("Location", &url), HTML], Vec::new()),
-        Err(FakeError::Page(text)) => refused(&text),
-        Err(error) => refused(&error.to_string()),
+        Err(FakeError::Page(text)) => error_response(&text),
+        Err(error) => error_response(&error.to_string()),
     }
 }
 
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
 /// A request whose result may be sent to the callback URL.
-struct Asked<'a> {
+struct CheckedRequest<'a> {
     application: &'a FakeApplication,
     redirect_uri: String,
     scopes: String,
 }
 
-impl<'a> Asked<'a> {
-    /// The error is the text of the page: Bitbucket never sends these errors to the callback URL.
+impl<'a> CheckedRequest<'a> {
+    /// The error is the text of an error page: Bitbucket never sends these errors to the callback URL.
     fn check(state: &'a State, params: &Params) -> Result<Self, String> {
         let application = params.get("client_id").and_then(|id| state.application(id)).ok_or("Invalid client_id.")?;
         let registered = application.redirect_uris.first();
@@ -101,7 +101,7 @@ impl<'a> Asked<'a> {
         if params.get("code_challenge").is_some() && params.get("code_challenge_method") != Some("S256") {
             return Err("Unsupported code_challenge_method.".to_owned());
         }
-        // Without a scope the token gets all that the client has.
+        // Without the parameter, the token gets all scopes of the client.
         let scopes = params.get("scope").map_or_else(|| application.scopes.join(" "), str::to_owned);
         Ok(Self { application, redirect_uri: redirect_uri.to_owned(), scopes })
     }
@@ -113,6 +113,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn refused(text: &str) -> FakeResponse {
+fn error_response(text: &str) -> FakeResponse {
     error_page("Bitbucket", 200, "Something went wrong", text)
 }

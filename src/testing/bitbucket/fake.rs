@@ -28,7 +28,7 @@ pub struct FakeBitbucket {
 }
 
 impl FakeBitbucket {
-    /// A Bitbucket on a free port that serves both the site and the API, rotates refresh tokens, and has all the preset
+    /// A Bitbucket on a free port that serves both the site and the API, rotates refresh tokens, and has all preset
     /// users and no application.
     pub fn builder() -> FakeBitbucketBuilder {
         FakeBitbucketBuilder {
@@ -89,7 +89,7 @@ impl FakeBitbucket {
         self.lock().grants.expire_all();
     }
 
-    /// Moves this Bitbucket's clock: codes live 600 s, access tokens 7,200 s unless built otherwise.
+    /// Sets this Bitbucket's clock forward. Codes are valid for 600 s, and access tokens for 7,200 s by default.
     pub fn advance(&self, by: Duration) {
         self.lock().grants.advance(by);
     }
@@ -149,13 +149,13 @@ pub struct FakeBitbucketBuilder {
 }
 
 impl FakeBitbucketBuilder {
-    /// The address to listen at; port 0 takes a free one.
+    /// The address to listen on. Port 0 selects a free port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// Serves the API on its own port, as the real one has its own host name. Neither port serves the other's calls.
+    /// Serves the API on its own port, like the real API with its own host name. Each port serves its own paths only.
     pub fn split_api_host(mut self) -> Self {
         self.split = true;
         self
@@ -179,7 +179,7 @@ impl FakeBitbucketBuilder {
         self
     }
 
-    /// How long access tokens live. `None`: they do not expire, and responses have no `expires_in`.
+    /// How long access tokens are valid. `None`: they do not expire, and responses have no `expires_in`.
     pub fn token_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         self.state.token_lifetime = lifetime;
         self
@@ -191,7 +191,7 @@ impl FakeBitbucketBuilder {
         self
     }
 
-    /// Starts to listen.
+    /// Starts the server.
     ///
     /// # Errors
     ///
@@ -234,7 +234,7 @@ fn handler(state: &Arc<Mutex<State>>, site: bool, api: bool) -> Arc<Handler> {
         match path.strip_prefix("/2.0") {
             Some(call) if api => api::call(&lock(&state), request, call),
             None if site => site_call(&mut lock(&state), request, path),
-            _ => nothing_here(),
+            _ => not_found(),
         }
     })
 }
@@ -242,13 +242,13 @@ fn handler(state: &Arc<Mutex<State>>, site: bool, api: bool) -> Arc<Handler> {
 fn site_call(state: &mut State, request: &FakeRequest, path: &str) -> FakeResponse {
     match (request.method(), path) {
         (&Method::GET, "/site/oauth2/authorize") => authorize::page(state, request),
-        (&Method::POST, "/site/oauth2/authorize") => authorize::pressed(state, request),
+        (&Method::POST, "/site/oauth2/authorize") => authorize::submitted(state, request),
         (&Method::POST, "/site/oauth2/access_token") => token::token(state, request),
-        _ => nothing_here(),
+        _ => not_found(),
     }
 }
 
-fn nothing_here() -> FakeResponse {
+fn not_found() -> FakeResponse {
     respond(404, &[("Content-Type", "text/html; charset=utf-8")], "<!DOCTYPE html>\n<title>Not found</title>\n")
 }
 

@@ -8,8 +8,8 @@ use crate::testing::grants::Grants;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshRotation {
-    /// The back end of 2026: tokens of more than 2,000 characters, the member `scope`, and a new refresh token with each
-    /// refresh. A used refresh token is no longer accepted.
+    /// The back end of 2026: tokens of more than 2,000 characters, the member `scope`, and a new refresh token with
+    /// each refresh. A used refresh token is no longer accepted.
     Rotating,
     /// The older back end: short tokens, the members `scopes` and `state`, and always the same refresh token.
     Old,

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::state::{RefreshRotation, State};
 use crate::testing::grants::Token;
 use crate::testing::wire::{
-    Credentials, FakeRequest, FakeResponse, Params, basic, form_decode, json_string, random, respond, verifies,
+    Credentials, FakeRequest, FakeResponse, Params, basic, form_decode, json_string, random, respond, verifier_matches,
 };
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
-    match granted(state, request) {
+    match issue(state, request) {
         Ok(body) => respond(200, &[JSON, NO_STORE, PRAGMA], body),
         Err((code, text)) => {
             let body = format!("{{\"error_description\": {}, \"error\": \"{code}\"}}", json_string(&text));
@@ -25,10 +25,10 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const PRAGMA: (&str, &str) = ("Pragma", "no-cache");
 
-/// Its code and its description.
+/// The code and the description.
 type OAuthError = (&'static str, String);
 
-fn granted(state: &mut State, request: &FakeRequest) -> Result<String, OAuthError> {
+fn issue(state: &mut State, request: &FakeRequest) -> Result<String, OAuthError> {
     // A body that is not a form has no grant type.
     let params = Params::of_form(request).unwrap_or_default();
     let grant_type = params.get("grant_type").unwrap_or("None");
@@ -64,14 +64,14 @@ fn by_code(state: &mut State, params: &Params, client_id: &str) -> Result<String
         return Err(invalid_grant("The redirect_uri does not match."));
     }
     let verified = match (&code.challenge, params.get("code_verifier")) {
-        (Some(challenge), Some(verifier)) => verifies(verifier, challenge),
+        (Some(challenge), Some(verifier)) => verifier_matches(verifier, challenge),
         (None, None) => true,
         _ => false,
     };
     if !verified {
         return Err(invalid_grant("The code_verifier does not match."));
     }
-    state.grants.spend(text);
+    state.grants.use_up(text);
     let token = Token {
         access: new_token(state.rotation),
         refresh: new_token(state.rotation),
@@ -84,14 +84,14 @@ fn by_code(state: &mut State, params: &Params, client_id: &str) -> Result<String
         access_revoked: false,
         refresh_revoked: false,
     };
-    Ok(given(state, token, "authorization_code"))
+    Ok(store_token(state, token, "authorization_code"))
 }
 
 fn by_refresh_token(state: &mut State, params: &Params, client_id: &str) -> Result<String, OAuthError> {
     let text = params.get("refresh_token").unwrap_or_default();
     let old = state.grants.by_refresh(text).filter(|old| !old.refresh_revoked && old.client_id == client_id);
     let Some(old) = old.cloned() else {
-        // The new back end has the error of a wrong secret.
+        // The new back end sends the same error as for a wrong client secret.
         return Err(match state.rotation {
             RefreshRotation::Rotating => invalid_credentials(),
             RefreshRotation::Old => ("invalid_request", "Invalid refresh_token".to_owned()),
@@ -103,15 +103,15 @@ fn by_refresh_token(state: &mut State, params: &Params, client_id: &str) -> Resu
     };
     // The old access token stays valid until it expires.
     if refresh != old.refresh {
-        state.grants.spend_refresh(&old.refresh);
+        state.grants.use_up_refresh(&old.refresh);
     }
     let created = state.grants.now();
     let token = Token { access: new_token(state.rotation), refresh, created, expired_early: false, ..old };
-    Ok(given(state, token, "refresh_token"))
+    Ok(store_token(state, token, "refresh_token"))
 }
 
-/// Stores the token and writes the response.
-fn given(state: &mut State, token: Token, grant: &str) -> String {
+/// Stores the token and returns the response body.
+fn store_token(state: &mut State, token: Token, grant: &str) -> String {
     let Token { access, refresh, scopes, .. } = &token;
     let seconds = token.lifetime.as_ref().map(Duration::as_secs);
     let expires_in = seconds.map(|seconds| format!("\"expires_in\": {seconds}, ")).unwrap_or_default();
@@ -129,7 +129,7 @@ fn given(state: &mut State, token: Token, grant: &str) -> String {
     body
 }
 
-/// The new ones look like JSON Web Tokens.
+/// Tokens of the new back end look like JSON Web Tokens.
 fn new_token(rotation: RefreshRotation) -> String {
     match rotation {
         RefreshRotation::Old => format!("{}=", URL_SAFE_NO_PAD.encode(random(62))),

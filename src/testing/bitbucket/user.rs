@@ -17,13 +17,13 @@ pub struct FakeUser {
     pub kind: String,
     /// `active`, which is the only documented value.
     pub account_status: String,
-    /// Whether the user has two-factor authentication; `None` if Bitbucket does not say.
+    /// Whether the user has two-factor authentication; `None` if Bitbucket does not report it.
     pub has_2fa_enabled: Option<bool>,
     /// The e-mail addresses.
     pub emails: Vec<FakeEmail>,
     /// The number of addresses on one page of the response.
     pub emails_per_page: usize,
-    /// The workspaces that the user can reach.
+    /// The workspaces that the user can access.
     pub workspaces: Vec<FakeWorkspace>,
 }
 
@@ -63,7 +63,7 @@ impl FakeUser {
         }
     }
 
-    /// `jane`: active, with a confirmed primary address; Bitbucket does not say whether she has two-factor
+    /// `jane`: active, with a confirmed primary address; Bitbucket does not report whether she has two-factor
     /// authentication.
     pub fn jane() -> Self {
         let emails = vec![FakeEmail::new("jane@example.com", true, true)];
@@ -86,14 +86,14 @@ impl FakeUser {
         }
     }
 
-    /// `una`: her primary address was never confirmed; another one was.
+    /// `una`: her primary address is not confirmed, another address is.
     pub fn unconfirmed() -> Self {
         let emails =
             vec![FakeEmail::new("una@example.com", true, false), FakeEmail::new("una.other@example.com", false, true)];
         Self::new("33333333-2222-3333-4444-555555555555", "una", "Una Confirmed", emails)
     }
 
-    /// `nomail`: has no address at all.
+    /// `nomail`: has no address.
     pub fn no_emails() -> Self {
         Self::new("44444444-2222-3333-4444-555555555555", "nomail", "No Mail", Vec::new())
     }
@@ -107,7 +107,7 @@ impl FakeUser {
         }
     }
 
-    /// `app`: an app rather than a user.
+    /// `app`: an app, not a user.
     pub fn app_user() -> Self {
         Self {
             kind: "app_user".to_owned(),

@@ -3,7 +3,7 @@
 use super::user::FakeUser;
 use crate::testing::wire::json_string;
 
-/// A workspace that a [`FakeUser`] can reach.
+/// A workspace that a [`FakeUser`] can access.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FakeWorkspace {
@@ -22,7 +22,7 @@ impl FakeWorkspace {
     }
 }
 
-/// The user's permission in the workspace that the path names by its ID or its UUID; `None` if there is none.
+/// The response with the user's permission in the workspace with this ID or UUID; `None` if the user cannot access it.
 pub(super) fn permission(user: &FakeUser, identifier: &str) -> Option<String> {
     let identifier = identifier.replace("%7B", "{").replace("%7D", "}");
     let is_named = |text: &str| text.eq_ignore_ascii_case(&identifier);

@@ -1,7 +1,7 @@
 //! Checks for your own [`OAuthProvider`].
 //!
-//! Nothing is sent over the network: the checks have their own transport, clients, codes and tokens. Each of these contains a
-//! mark, which must not be in URLs and errors afterwards. See [`Conformance`].
+//! Nothing is sent over the network: the checks have their own transport, client, code and tokens. Their values begin
+//! with `mark`, and the checks search URLs and errors for them. See [`Conformance`].
 
 mod requests;
 mod responses;
@@ -26,8 +26,8 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBi
 
 /// A provider, its platform's responses to a successful login, and the checks that the provider must pass.
 ///
-/// The checks do not know the wire format of a platform: assert the exact requests, and the meaning of each refusal, in your
-/// own tests with a [`ScriptedTransport`].
+/// The checks do not know the wire format of a platform: assert the exact requests, and the meaning of each refusal, in
+/// your own tests with a [`ScriptedTransport`].
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -70,15 +70,15 @@ impl<'a> Conformance<'a> {
         }
     }
 
-    /// Adds a response that the look-up of a user needs: JSON, at this path. Each is given once: a look-up that requests one
-    /// path several times needs as many.
+    /// Adds a response for the look-up of a user: JSON, at this path. Each response is given once. If the look-up
+    /// requests a path several times, add a response for each request.
     #[must_use]
     pub fn api(mut self, path: &str, response: &str) -> Self {
         self.api.push((path.to_owned(), response.to_owned()));
         self
     }
 
-    /// Adds an origin, such as `https://api.example.com`, to which requests may go besides the base URL's.
+    /// Allows requests to this origin, for example `https://api.example.com`, besides the origin of the base URL.
     #[must_use]
     pub fn api_origin(mut self, origin: &str) -> Self {
         self.origins.push(origin.to_owned());
@@ -107,12 +107,12 @@ impl<'a> Conformance<'a> {
         CHECKS.iter().map(|(check, _)| *check)
     }
 
-    /// The token endpoint's response, with marks as tokens; without a refresh token if `refresh` is `None`.
+    /// The token endpoint's response with these tokens; without a refresh token if `refresh` is `None`.
     fn tokens(&self, access: &str, refresh: Option<&str>) -> Result<String, String> {
         let response: serde_json::Value = serde_json::from_str(&self.token_response)
-            .map_err(|_| "the given token response is not JSON".to_owned())?;
+            .map_err(|_| "the given token response is not JSON: pass a JSON object to Conformance::new".to_owned())?;
         let serde_json::Value::Object(mut response) = response else {
-            return Err("the given token response is not an object".to_owned());
+            return Err("the given token response is not a JSON object: pass one to Conformance::new".to_owned());
         };
         response.insert("access_token".to_owned(), access.into());
         match refresh {
@@ -143,7 +143,7 @@ impl<'a> Conformance<'a> {
 pub struct Violation {
     /// The check; see [`Conformance::checks`].
     pub check: &'static str,
-    /// What was expected and what was found. It may contain marks, which are no secrets.
+    /// What is wrong, and what is expected. It may contain the values of the checks, which are not secret.
     pub what: String,
 }
 
@@ -174,7 +174,7 @@ const CHECKS: [(&str, Check); 13] = [
     ("refusals", |suite| Box::pin(responses::refusals(suite))),
 ];
 
-/// Marks: texts that must not be where no secret may be.
+/// The values of the checks, which must not be in places where secrets are not allowed.
 const CLIENT_ID: &str = "mark-client-id";
 const SECRET: &str = "mark:client%secret+1";
 const CODE: &str = "mark-code/2";
@@ -197,11 +197,11 @@ struct Flow {
 
 impl Flow {
     fn new(provider: &dyn OAuthProvider) -> Result<Self, String> {
-        Self::at(provider, provider.base_url())
+        Self::with_base_url(provider, provider.base_url())
     }
 
-    /// The same, for credentials and tokens of another base URL.
-    fn at(provider: &dyn OAuthProvider, base_url: &BaseUrl) -> Result<Self, String> {
+    /// The same, with credentials and tokens of this base URL.
+    fn with_base_url(provider: &dyn OAuthProvider, base_url: &BaseUrl) -> Result<Self, String> {
         let public_url: PublicUrl = "https://app.example.com/path".parse().map_err(text_of)?;
         let id: IntegrationId = "conformance".parse().map_err(text_of)?;
         let callback_url = CallbackUrl::new(&public_url, provider.platform().id(), &id);
@@ -237,11 +237,13 @@ impl Flow {
     }
 
     fn access_token(&self) -> Result<AccessToken, String> {
-        AccessToken::new(OLD_ACCESS.to_owned(), &self.binding).ok_or("no access token".to_owned())
+        AccessToken::new(OLD_ACCESS.to_owned(), &self.binding)
+            .ok_or("the access token of the checks is not valid".to_owned())
     }
 
     fn refresh_token(&self) -> Result<RefreshToken, String> {
-        RefreshToken::new(OLD_REFRESH.to_owned(), &self.binding).ok_or("no refresh token".to_owned())
+        RefreshToken::new(OLD_REFRESH.to_owned(), &self.binding)
+            .ok_or("the refresh token of the checks is not valid".to_owned())
     }
 }
 
@@ -261,7 +263,7 @@ fn ensure(condition: bool, what: impl FnOnce() -> String) -> Outcome {
     if condition { Ok(()) } else { Err(what()) }
 }
 
-/// Everything of an error that can get into a log or a page.
+/// All texts of an error that can get into a log or a page.
 fn all_texts(error: &Error) -> String {
     let mut text = format!(
         "{error} {error:?} {error:#?} {} {} {}",

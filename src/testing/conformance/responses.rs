@@ -1,15 +1,14 @@
-//! Checks how a provider handles invalid responses, and that its errors repeat no text of theirs.
+//! Checks how a provider handles invalid responses, and that its errors contain no text of them.
 
 use std::time::Duration;
 
-use super::requests::holds;
+use super::requests::has_tokens;
 use super::{
     CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, SERVER_TEXT, all_texts,
     ensure, text_of,
 };
 use crate::error::{Error, TransportError};
 use crate::testing::ScriptedTransport;
-use crate::values::token::TokenSet;
 use crate::values::user::EmailList;
 
 pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
@@ -27,16 +26,16 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
         ("a redirect by 301", 301, location, String::new(), "redirect"),
         ("a redirect by 302", 302, location, "{}".to_owned(), "redirect"),
         ("a redirect by 307", 307, location, String::new(), "redirect"),
-        ("a redirect by 308 to nowhere", 308, &[], String::new(), "redirect"),
-        ("nothing at all", 200, &[], String::new(), "not_json"),
-        ("an empty body", 200, json, String::new(), "malformed"),
+        ("a redirect by 308 without a Location header", 308, &[], String::new(), "redirect"),
+        ("an empty body without a content type", 200, &[], String::new(), "not_json"),
+        ("an empty JSON body", 200, json, String::new(), "malformed"),
         ("a JSON object without members", 200, json, "{}".to_owned(), "malformed"),
-        ("a JSON text", 200, json, format!("{SERVER_TEXT:?}"), "malformed"),
+        ("a JSON string", 200, json, format!("{SERVER_TEXT:?}"), "malformed"),
         ("a JSON array", 200, json, format!("[{SERVER_TEXT:?}]"), "malformed"),
-        ("JSON's null", 200, json, "null".to_owned(), "malformed"),
+        ("the JSON value null", 200, json, "null".to_owned(), "malformed"),
         ("bytes that are not JSON", 200, json, SERVER_TEXT.to_owned(), "malformed"),
         ("a byte order mark", 200, json, "\u{FEFF}{}".to_owned(), "malformed"),
-        ("nesting without end", 200, json, deep, "malformed"),
+        ("100,000 nested arrays", 200, json, deep, "malformed"),
         ("plain text", 200, text, SERVER_TEXT.to_owned(), "not_json"),
         (
             "an object without tokens as application/jsonp",
@@ -46,7 +45,7 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
             "malformed",
         ),
         (
-            "two content types of which one is a web page",
+            "two content types, one of them text/html",
             200,
             &[("content-type", "application/json"), ("content-type", "text/html")],
             "<html></html>".to_owned(),
@@ -62,17 +61,20 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
         ("status 502 with a web page", 502, html, page.clone(), "code_host_down"),
         ("status 503 in JSON", 503, json, format!(r#"{{"error":{SERVER_TEXT:?}}}"#), "code_host_down"),
         ("status 504 without a content type", 504, &[], String::new(), "code_host_down"),
-        ("a response without end", 200, json, " ".repeat(16 * 1024 * 1024), "too_large"),
+        ("a response of 16 MiB", 200, json, " ".repeat(16 * 1024 * 1024), "too_large"),
     ];
     for (what, status, headers, body, expected) in rows {
         let http = ScriptedTransport::new();
         http.otherwise(status, headers, body);
         for (call, error) in errors(suite, &http).await? {
             ensure(expected.split('|').any(|expected| error.code() == expected), || {
-                format!("{call}, {what}: expected {expected}, found {}", error.code())
+                let expected = expected.replace('|', " or ");
+                format!("{call}, {what}: the error code must be {expected}, found {}", error.code())
             })?;
             ensure(!error.advice().needs_login, || {
-                format!("{call}, {what}: a response that is not the platform's ends a login")
+                format!(
+                    "{call}, {what}: the error must not require a new login, since the response is not the platform's"
+                )
             })?;
         }
     }
@@ -80,7 +82,9 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
     http.otherwise(429, &[("content-type", "text/plain"), ("retry-after", "7")], "Retry later");
     for (call, error) in errors(suite, &http).await? {
         let wait = error.advice().retry_after;
-        ensure(wait == Some(Duration::from_secs(7)), || format!("{call}: Retry-After is read as {wait:?}"))?;
+        ensure(wait == Some(Duration::from_secs(7)), || {
+            format!("{call}: advice().retry_after must be the 7 s of the header Retry-After, found {wait:?}")
+        })?;
     }
     Ok(())
 }
@@ -88,8 +92,8 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
 /// Description, status, headers, body, and the error codes that are allowed, separated by `|`.
 type Junk<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], String, &'a str);
 
-/// An unexpected member that is not about the access token must not be an error: after a refresh the new tokens would be
-/// lost, and the old ones are used up.
+/// An unexpected member that does not concern the access token must not be an error: after a refresh the new tokens
+/// would be lost, and the old refresh token is used up.
 pub(super) async fn odd_tokens(suite: &Conformance<'_>) -> Outcome {
     let whole = suite.tokens(NEW_ACCESS, Some(NEW_REFRESH))?;
     let with = |name: &str, value: &str| -> Result<String, String> {
@@ -110,37 +114,40 @@ pub(super) async fn odd_tokens(suite: &Conformance<'_>) -> Outcome {
     ] {
         for value in values {
             let what = format!("a response with {name}: {value}");
-            holds(suite, &renewed(suite, &what, 200, JSON, &with(name, value)?).await?, NEW_ACCESS, Some(NEW_REFRESH))?;
+            refresh_gives(suite, &what, 200, JSON, &with(name, value)?, NEW_REFRESH).await?;
         }
     }
     for value in ["null", "\"\"", "7", "\"a b\""] {
         let what = format!("a response with refresh_token: {value}");
-        let tokens = renewed(suite, &what, 200, JSON, &with("refresh_token", value)?).await?;
-        holds(suite, &tokens, NEW_ACCESS, Some(OLD_REFRESH))?;
+        refresh_gives(suite, &what, 200, JSON, &with("refresh_token", value)?, OLD_REFRESH).await?;
     }
     for (status, media) in [(201, JSON), (202, JSON), (200, "text/plain"), (200, "application/vnd.api+json"), (200, "")]
     {
         let what = format!("tokens with status {status} and the media type {media:?}");
-        holds(suite, &renewed(suite, &what, status, media, &whole).await?, NEW_ACCESS, Some(NEW_REFRESH))?;
+        refresh_gives(suite, &what, status, media, &whole, NEW_REFRESH).await?;
     }
     Ok(())
 }
 
 const JSON: &str = "application/json";
 
-async fn renewed(
+/// Checks that a refresh accepts this response, and returns its access token and the refresh token `refresh`.
+async fn refresh_gives(
     suite: &Conformance<'_>,
     what: &str,
     status: u16,
     media: &str,
     body: &str,
-) -> Result<TokenSet, String> {
+    refresh: &str,
+) -> Outcome {
     let flow = Flow::new(suite.provider)?;
     let http = ScriptedTransport::new();
     let headers = [("content-type", media)];
     http.respond(&suite.token_path, status, if media.is_empty() { &[] } else { &headers }, body);
-    let renewed = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
-    renewed.map_err(|error| format!("refresh, {what}: {}", error.code()))
+    let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
+    let tokens =
+        tokens.map_err(|error| format!("refresh, {what}: must be accepted, found the error {}", error.code()))?;
+    has_tokens(suite, &tokens, NEW_ACCESS, Some(refresh)).map_err(|text| format!("refresh, {what}: {text}"))
 }
 
 /// A response that was cut off at any byte must be an error.
@@ -151,8 +158,9 @@ pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
         let http = suite.with_tokens(cut);
         let (token, client) = (flow.refresh_token()?, flow.client);
         let error = suite.provider.refresh(&http, &client, &token).await.err();
-        let error = error.ok_or_else(|| format!("refresh: accepted the first {} bytes of a response", cut.len()))?;
-        silent("refresh", &error, &[])?;
+        let error =
+            error.ok_or_else(|| format!("refresh: a response that ends after {} bytes must be an error", cut.len()))?;
+        has_no_secret("refresh", &error, &[])?;
     }
     for (index, (path, response)) in suite.api.iter().enumerate() {
         for cut in prefixes(response.trim_end()) {
@@ -163,10 +171,10 @@ pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
             }
             let token = Flow::new(suite.provider)?.access_token()?;
             match suite.provider.user(&http, &token).await {
-                Err(error) => silent("user", &error, &[])?,
+                Err(error) => has_no_secret("user", &error, &[])?,
                 // The user's identity does not depend on the e-mail addresses.
                 Ok(user) => ensure(index > 0 && user.email_list != EmailList::Complete, || {
-                    format!("user: accepted the first {} bytes of {path}", cut.len())
+                    format!("user: a response of {path} that ends after {} bytes must be an error", cut.len())
                 })?,
             }
         }
@@ -188,16 +196,22 @@ pub(super) async fn lost(suite: &Conformance<'_>) -> Outcome {
         http.otherwise_fail(failure.clone());
         for (call, error) in errors(suite, &http).await? {
             let same = matches!(&error, Error::Transport(found) if *found == failure);
-            ensure(same, || format!("{call}: {failure:?} became {error:?}"))?;
+            ensure(same, || {
+                format!("{call}: the TransportError {failure:?} must be returned as it is, found {error:?}")
+            })?;
         }
         let requests = http.requests();
         let tokens = requests.iter().filter(|request| request.url.path() == suite.token_path).count();
-        ensure(tokens == 2, || format!("{failure:?}: {tokens} requests for one exchange and one refresh"))?;
+        ensure(tokens == 2, || {
+            format!(
+                "after {failure:?}, one exchange and one refresh must send one token request each, found {tokens} in total"
+            )
+        })?;
         let mut urls: Vec<_> = requests.iter().filter(|request| request.method == http::Method::GET).collect();
         let all = urls.len();
         urls.sort_by_key(|request| request.url.clone());
         urls.dedup_by_key(|request| request.url.clone());
-        ensure(urls.len() == all, || format!("{failure:?}: the look-up of a user was repeated"))?;
+        ensure(urls.len() == all, || format!("after {failure:?}, the look-up of a user must not repeat a request"))?;
     }
     Ok(())
 }
@@ -214,13 +228,15 @@ pub(super) async fn refusals(suite: &Conformance<'_>) -> Outcome {
                     continue;
                 }
                 let refused = matches!(error, Error::Token { .. });
-                ensure(refused, || format!("{call}, {status} {code}: expected Error::Token, found {error:?}"))?;
-                let dead = call == "refresh" && code == "invalid_grant";
-                ensure(!dead || error.advice().needs_login, || {
-                    format!("{call}, {status} {code}: does not end the login")
+                ensure(refused, || format!("{call}, {status} {code}: must be Error::Token, found {error:?}"))?;
+                let must_end = call == "refresh" && code == "invalid_grant";
+                ensure(!must_end || error.advice().needs_login, || {
+                    format!("{call}, {status} {code}: the error must require a new login")
                 })?;
-                let alive = call == "refresh" && code == "some_new_error";
-                ensure(!alive || !error.advice().needs_login, || format!("{call}, {status} {code}: ends the login"))?;
+                let must_not_end = call == "refresh" && code == "some_new_error";
+                ensure(!must_not_end || !error.advice().needs_login, || {
+                    format!("{call}, {status} {code}: the error must not require a new login")
+                })?;
             }
         }
     }
@@ -230,19 +246,21 @@ pub(super) async fn refusals(suite: &Conformance<'_>) -> Outcome {
         http.otherwise(status, json, body);
         for (call, error) in errors(suite, &http).await? {
             let ends = error.advice().needs_login && call != "user";
-            ensure(!ends, || format!("{call}, {status} without an error code: ends the login"))?;
+            ensure(!ends, || {
+                format!("{call}, {status} without an error code: the error must not require a new login")
+            })?;
         }
     }
     let http = ScriptedTransport::new();
     http.otherwise(401, json, "");
     let token = Flow::new(suite.provider)?.access_token()?;
     let error = suite.provider.user(&http, &token).await.err();
-    ensure(matches!(error, Some(Error::Api { .. })), || format!("user, 401: expected Error::Api, found {error:?}"))
+    ensure(matches!(error, Some(Error::Api { .. })), || format!("user, 401: must be Error::Api, found {error:?}"))
 }
 
-/// The errors of all three calls. None of them may show a secret or a text of the server.
+/// The errors of all three calls. Checks that none of them contains a secret or a text of the server.
 async fn errors(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<[(&'static str, Error); 3], String> {
-    let unexpected = |call: &str| format!("{call}: accepted a response that is not the platform's");
+    let unexpected = |call: &str| format!("{call}: a response that is not the platform's must be an error");
     let provider = suite.provider;
     let flow = Flow::new(provider)?;
     let (access, refresh) = (flow.access_token()?, flow.refresh_token()?);
@@ -253,16 +271,16 @@ async fn errors(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<[(&
     let user = provider.user(http, &access).await.err().ok_or_else(|| unexpected("user"))?;
     let errors = [("exchange", exchange), ("refresh", refresh), ("user", user)];
     for (call, error) in &errors {
-        silent(call, error, &[&state, &verifier])?;
+        has_no_secret(call, error, &[&state, &verifier])?;
     }
     Ok(errors)
 }
 
-fn silent(call: &str, error: &Error, secrets: &[&str]) -> Outcome {
+fn has_no_secret(call: &str, error: &Error, secrets: &[&str]) -> Outcome {
     let texts = all_texts(error);
     let marks = [SECRET, CODE, OLD_ACCESS, OLD_REFRESH, NEW_ACCESS, NEW_REFRESH, SERVER_TEXT];
     let found = marks.iter().chain(secrets).find(|mark| texts.contains(**mark));
-    ensure(found.is_none(), || format!("{call}: the error {} shows {found:?}", error.code()))
+    ensure(found.is_none(), || format!("{call}: the error {} must not contain {found:?}", error.code()))
 }
 
 fn prefixes(text: &str) -> impl Iterator<Item = &str> {

@@ -1,4 +1,4 @@
-//! The API calls of a login, and the discovery document.
+//! The API calls that a login makes, and the discovery document.
 
 use http::Method;
 
@@ -32,17 +32,17 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
     api(200, None, body)
 }
 
-/// The user of the token. Expiry is checked before revocation, and the user before the scope.
+/// The user of the token. GitLab checks expiry before revocation, and the user before the scope.
 fn owner<'a>(state: &'a State, request: &FakeRequest, sufficient: &[&str]) -> Result<&'a FakeUser, Box<FakeResponse>> {
     let query = Params::of_query(request);
     let form = Params::of_form(request).unwrap_or_default();
-    let parameter = ["access_token", "private_token", "bearer_token"]
+    let has_token_parameter = ["access_token", "private_token", "bearer_token"]
         .iter()
         .any(|name| query.get(name).is_some() || form.get(name).is_some());
     let token = match bearer(request) {
-        Some(_) if parameter => return Err(Box::new(two_tokens())),
+        Some(_) if has_token_parameter => return Err(Box::new(two_tokens())),
         Some(token) => token,
-        // A real GitLab accepts the parameter, so that the token gets into its logs.
+        // A real GitLab accepts the token as a parameter, which puts it into its logs.
         None => return Err(Box::new(api_message(401, "401 Unauthorized"))),
     };
     let now = state.grants.now();
@@ -80,15 +80,16 @@ fn invalid_token(text: &str) -> Box<FakeResponse> {
     Box::new(api(401, Some(&challenge), error_json("invalid_token", text)))
 }
 
-/// An instance at a plain HTTP URL also names HTTPS endpoints.
+/// As in a real GitLab, the endpoints are HTTPS URLs even if the issuer is an HTTP URL.
 pub(super) fn discovery(state: &State) -> FakeResponse {
     let issuer = state.issuer.as_deref().unwrap_or(&state.base_url);
     let endpoints = match issuer.strip_prefix("http://") {
         Some(rest) => format!("https://{rest}"),
         None => issuer.to_owned(),
     };
-    let named = |(member, path): (&str, &str)| format!(",\"{member}\":{}", rails_json(&format!("{endpoints}{path}")));
-    let endpoints: String = ENDPOINTS.into_iter().map(named).collect();
+    let member_json =
+        |(member, path): (&str, &str)| format!(",\"{member}\":{}", rails_json(&format!("{endpoints}{path}")));
+    let endpoints: String = ENDPOINTS.into_iter().map(member_json).collect();
     respond(200, &[JSON, VARY, PRIVATE], format!("{{\"issuer\":{}{endpoints},{CAPABILITIES}}}", rails_json(issuer)))
 }
 

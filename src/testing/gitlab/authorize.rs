@@ -13,7 +13,7 @@ use crate::util::html::escape;
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 const COOKIE: &str = "_fake_gitlab_user";
 
-/// Checks a request. The error is the text of the page: GitLab never sends these errors to the callback URL.
+/// Checks a request. The error is the text of an error page: GitLab never sends these errors to the callback URL.
 pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
     let Some(client_id) = params.get("client_id") else {
         return Err(missing_parameter("client_id"));
@@ -37,7 +37,7 @@ pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
     Ok(())
 }
 
-/// "Authorize" was pressed for a request that passed [`check`].
+/// The user clicked "Authorize", for a request that passed [`check`].
 pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Result<String, FakeError> {
     let user = state.user_named(username).ok_or_else(|| FakeError::UnknownUser(username.to_owned()))?;
     let code = random_hex(32);
@@ -53,7 +53,7 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
     Ok(callback(params, &[("code", &code)]))
 }
 
-/// "Deny" was pressed.
+/// The user clicked "Deny".
 pub(super) fn denied(params: &Params) -> String {
     let text = "The resource owner or authorization server denied the request.";
     callback(params, &[("error", "access_denied"), ("error_description", text)])
@@ -63,7 +63,7 @@ pub(super) fn denied(params: &Params) -> String {
 pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_query(request);
     if let Err(text) = check(state, &params) {
-        return refused(&text);
+        return error_response(&text);
     }
     if let Some(username) = cookie(request, COOKIE).filter(|username| has_consented(state, &params, username)) {
         if let Ok(url) = grant(state, &params, username) {
@@ -84,15 +84,15 @@ pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
 }
 
 /// `POST /oauth/authorize`: either button.
-pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse {
+pub(super) fn submitted(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let params = Params::of_form(request).unwrap_or_default();
     match check(state, &params) {
-        // The only error that a POST sends to the callback URL.
+        // This is the only error of a POST that GitLab sends to the callback URL.
         Err(text) if text == INVALID_SCOPE => {
             let url = callback(&params, &[("error", "invalid_scope"), ("error_description", INVALID_SCOPE)]);
             return found(&url, None);
         }
-        Err(text) => return refused(&text),
+        Err(text) => return error_response(&text),
         Ok(()) => {}
     }
     if params.get("_method") == Some("delete") {
@@ -101,13 +101,13 @@ pub(super) fn pressed(state: &mut State, request: &FakeRequest) -> FakeResponse 
     let username = params.get("user").unwrap_or_default();
     match grant(state, &params, username) {
         Ok(url) => found(&url, Some(&format!("{COOKIE}={username}; Path=/; HttpOnly; SameSite=Lax"))),
-        Err(error) => refused(&error.to_string()),
+        Err(error) => error_response(&error.to_string()),
     }
 }
 
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
-/// Without a scope GitLab asks for full access.
+/// Without the parameter, GitLab uses the scope `api`.
 fn scopes(params: &Params) -> &str {
     params.get("scope").unwrap_or("api")
 }
@@ -124,7 +124,7 @@ fn found(url: &str, set_cookie: Option<&str>) -> FakeResponse {
     respond(302, &headers, Vec::new())
 }
 
-fn refused(text: &str) -> FakeResponse {
+fn error_response(text: &str) -> FakeResponse {
     error_page("GitLab", 200, "An error has occurred", text)
 }
 
@@ -135,7 +135,7 @@ fn has_consented(state: &State, params: &Params, username: &str) -> bool {
     let client_id = params.get("client_id").unwrap_or_default();
     state.remember_consent
         && state.grants.tokens().iter().any(|token| {
-            // Expired tokens count, too.
+            // Expired tokens count too.
             !token.access_revoked
                 && token.client_id == client_id
                 && token.user == user

@@ -26,7 +26,7 @@ pub struct FakeGitLab {
 }
 
 impl FakeGitLab {
-    /// A GitLab below `/gitlab`, on a free port, with all the preset users and no application.
+    /// A GitLab with the path `/gitlab`, on a free port, with all preset users and no application.
     pub fn builder() -> FakeGitLabBuilder {
         FakeGitLabBuilder {
             sub_path: "/gitlab".to_owned(),
@@ -51,7 +51,7 @@ impl FakeGitLab {
         self.lock().add_user(user);
     }
 
-    /// Signs in with this user name at an authorization URL and presses "Authorize". Returns the callback URL.
+    /// Signs in with this user name at an authorization URL and clicks "Authorize". Returns the callback URL.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl FakeGitLab {
         shown_callback(authorize::grant(&mut state, &params, user))
     }
 
-    /// Presses "Deny" at an authorization URL. Returns the callback URL.
+    /// Clicks "Deny" at an authorization URL. Returns the callback URL.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl FakeGitLab {
         self.lock().grants.expire_all();
     }
 
-    /// Moves this GitLab's clock: codes live 600 s, access tokens 7,200 s unless built otherwise.
+    /// Sets this GitLab's clock forward. Codes are valid for 600 s, and access tokens for 7,200 s by default.
     pub fn advance(&self, by: Duration) {
         self.lock().grants.advance(by);
     }
@@ -144,13 +144,13 @@ pub struct FakeGitLabBuilder {
 }
 
 impl FakeGitLabBuilder {
-    /// The relative URL root, for example `/gitlab`, or an empty text for none.
+    /// The relative URL root, for example `/gitlab`, or an empty string for none.
     pub fn sub_path(mut self, path: &str) -> Self {
         path.trim_end_matches('/').clone_into(&mut self.sub_path);
         self
     }
 
-    /// The address to listen at; port 0 takes a free one.
+    /// The address to listen on. Port 0 selects a free port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
@@ -174,26 +174,27 @@ impl FakeGitLabBuilder {
         self
     }
 
-    /// How long access tokens live. `None`: they do not expire, and responses have no `expires_in`, as before GitLab 15.
+    /// How long access tokens are valid. `None`: they do not expire, and responses have no `expires_in`, as before
+    /// GitLab 15.
     pub fn token_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         self.state.token_lifetime = lifetime;
         self
     }
 
-    /// Skips the authorization page if the browser's user has an unrevoked token for the same application and scopes, as
-    /// GitLab does. Off by default, so that each login offers all users.
+    /// Skips the authorization page if the browser's user has an unrevoked token for the same application and scopes,
+    /// as GitLab does. Off by default, so that each login offers all users.
     pub fn remember_consent(mut self, remember: bool) -> Self {
         self.state.remember_consent = remember;
         self
     }
 
-    /// Sets the issuer of the discovery document, if it is not the base URL.
+    /// Sets the issuer of the discovery document. It is the base URL by default.
     pub fn issuer(mut self, url: &str) -> Self {
         self.state.issuer = Some(url.to_owned());
         self
     }
 
-    /// Starts to listen.
+    /// Starts the server.
     ///
     /// # Errors
     ///
@@ -226,11 +227,11 @@ impl fmt::Debug for FakeGitLabBuilder {
 
 fn route(state: &mut State, root: &str, request: &FakeRequest) -> FakeResponse {
     let Some(path) = request.uri().path().strip_prefix(root) else {
-        return wire::nothing_here();
+        return wire::not_found();
     };
     let mut response = match (request.method(), path) {
         (&Method::GET, "/oauth/authorize") => authorize::page(state, request),
-        (&Method::POST, "/oauth/authorize") => authorize::pressed(state, request),
+        (&Method::POST, "/oauth/authorize") => authorize::submitted(state, request),
         (&Method::POST, "/oauth/token") => token::token(state, request),
         (&Method::POST, "/oauth/revoke") => token::revoke(state, request),
         (&Method::GET, "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
@@ -238,7 +239,7 @@ fn route(state: &mut State, root: &str, request: &FakeRequest) -> FakeResponse {
         }
         (method, path) => match path.strip_prefix("/api/v4/") {
             Some(call) => api::call(state, request, method, call),
-            None => wire::nothing_here(),
+            None => wire::not_found(),
         },
     };
     wire::add_request_id(&mut response);

@@ -11,7 +11,7 @@ use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, form_d
 pub struct FakeGroup {
     /// The id, which never changes.
     pub id: u64,
-    /// The path with those of all parent groups.
+    /// The path, including the paths of all parent groups.
     pub full_path: String,
     /// The user's access level there: 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner.
     pub access_level: u8,
@@ -37,15 +37,17 @@ impl FakeGroup {
     }
 }
 
-/// One page of a user's groups by `min_access_level`. Without that, a real GitLab also lists every visible group.
+/// One page of a user's groups with at least `min_access_level`. Without that parameter, a real GitLab also lists all
+/// visible groups.
 pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> FakeResponse {
     let query = Params::of_query(request);
     let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let least = number("min_access_level", 0);
+    let min_access_level = number("min_access_level", 0);
     let per_page = number("per_page", 20).clamp(1, 100);
     let page = number("page", 1).max(1);
     let start = page.saturating_sub(1).saturating_mul(per_page);
-    let groups: Vec<_> = user.groups.iter().filter(|group| usize::from(group.access_level) >= least).collect();
+    let groups: Vec<_> =
+        user.groups.iter().filter(|group| usize::from(group.access_level) >= min_access_level).collect();
     let shown: Vec<_> = groups.iter().skip(start).take(per_page).map(|group| group.json(base_url)).collect();
     let mut response = api(200, None, format!("[{}]", shown.join(",")));
     let more = start.saturating_add(per_page) < groups.len();
@@ -61,7 +63,7 @@ pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> Fa
     response
 }
 
-/// `GET /api/v4/groups/{group}/members/all/{user}`, where a group is visible to its members only. `call` is the path after
+/// `GET /api/v4/groups/{group}/members/all/{user}`, for groups that only their members can see. `call` is the path after
 /// `/api/v4/`.
 pub(super) fn member(state: &State, user: &FakeUser, call: &str) -> FakeResponse {
     let parts: Vec<&str> = call.split('/').collect();
@@ -69,7 +71,7 @@ pub(super) fn member(state: &State, user: &FakeUser, call: &str) -> FakeResponse
         return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned());
     };
     let group = form_decode(group);
-    // A path of digits counts as an id.
+    // A path that consists of digits is read as an id.
     let is_named = |known: &&FakeGroup| match group.parse::<u64>() {
         Ok(id) => known.id == id,
         Err(_) => known.full_path.eq_ignore_ascii_case(&group),

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::state::State;
 use super::wire::{JSON, NO_CACHE, NO_STORE, OAuthError, PRAGMA, PRIVATE, VARY, error_json};
 use crate::testing::grants::Token;
-use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, random_hex, respond, verifies};
+use crate::testing::wire::{
+    Credentials, FakeRequest, FakeResponse, Params, basic, random_hex, respond, verifier_matches,
+};
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
-    match granted(state, request) {
+    match issue(state, request) {
         Ok(token) => {
             let body = token_json(&token);
             state.grants.add_token(token);
@@ -32,7 +34,7 @@ pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
         if token.client_id != client {
             return revocation_refused();
         }
-        // The grant can no longer be found by an expired access token, but by its refresh token.
+        // An expired access token can no longer revoke the grant, but its refresh token can.
         let access = token.access.clone();
         if token.refresh == text || !token.is_expired(now) {
             state.grants.revoke(&access);
@@ -41,8 +43,8 @@ pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
     respond(200, &[JSON, VARY, PRIVATE], "{}")
 }
 
-/// The checks are in Doorkeeper's order.
-fn granted(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> {
+/// The order of the checks is Doorkeeper's.
+fn issue(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> {
     let params = Params::of_form(request).ok_or_else(|| OAuthError::malformed().early())?;
     let Some(grant_type) = params.get("grant_type") else {
         return Err(OAuthError::missing("grant_type").early());
@@ -69,23 +71,23 @@ fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>)
         credentials.and_then(|credentials| state.client(&credentials)).ok_or_else(OAuthError::invalid_client)?;
     let code = code.as_ref().ok_or_else(OAuthError::invalid_grant)?;
     let verified = match (challenge, verifier) {
-        (Some(challenge), Some(verifier)) => verifies(verifier, challenge),
+        (Some(challenge), Some(verifier)) => verifier_matches(verifier, challenge),
         (None, None) => true,
         _ => false,
     };
     if code.client_id != client.client_id || code.redirect_uri.as_deref() != Some(redirect_uri) || !verified {
         return Err(OAuthError::invalid_grant());
     }
-    state.grants.spend(text);
+    state.grants.use_up(text);
     Ok(new_token(state, &code.client_id, &code.user, &code.scopes, state.token_lifetime))
 }
 
-/// The refresh token is checked before the client.
+/// Doorkeeper checks the refresh token before the client.
 fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
     let text = params.get("refresh_token").ok_or_else(|| OAuthError::missing("refresh_token"))?;
     let old = state.grants.by_refresh(text).filter(|token| !token.refresh_revoked);
     let old = old.cloned().ok_or_else(OAuthError::invalid_grant)?;
-    // Without credentials the error is that of another client's token, not that of a failed client.
+    // Without credentials the error is `invalid_grant`, as for another client's token, and not `invalid_client`.
     let credentials = credentials.ok_or_else(OAuthError::invalid_grant)?;
     let client = state.client(&credentials).ok_or_else(OAuthError::invalid_client)?;
     if client.client_id != old.client_id {
@@ -115,7 +117,7 @@ fn new_token(state: &State, client_id: &str, user: &str, scopes: &str, lifetime:
     }
 }
 
-/// Blank members are left out, as Doorkeeper does.
+/// Doorkeeper leaves out empty members.
 fn token_json(token: &Token) -> String {
     let expires_in =
         token.lifetime.map(|lifetime| format!("\"expires_in\":{},", lifetime.as_secs())).unwrap_or_default();

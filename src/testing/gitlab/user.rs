@@ -13,7 +13,7 @@ pub struct FakeUser {
     pub name: String,
     /// The primary e-mail address.
     pub email: String,
-    /// When it was confirmed, if it was.
+    /// When the primary e-mail address was confirmed; `None` if it was not.
     pub confirmed_at: Option<String>,
     /// The public e-mail address; a real GitLab sends both `""` and `null`.
     pub public_email: Option<String>,
@@ -25,19 +25,19 @@ pub struct FakeUser {
     pub website_url: String,
     /// `active`. The API refuses most users with another state: see [`Refusal`].
     pub state: String,
-    /// Locked after failed sign-ins.
+    /// Whether the account is locked after failed sign-ins.
     pub locked: bool,
     /// Whether it is a bot or service account.
     pub bot: bool,
-    /// Whether the user is an administrator. Their response has more members.
+    /// Whether the user is an administrator. The response for an administrator has more members.
     pub admin: bool,
     /// Whether the user has two-factor authentication.
     pub two_factor: bool,
-    /// Why the API refuses the user's tokens, if it does.
+    /// Why the API refuses the user's tokens; `None` if it accepts them.
     pub refusal: Option<Refusal>,
     /// When the user last signed in.
     pub last_sign_in_at: String,
-    /// The user's groups, including those below another group.
+    /// The user's groups, including subgroups.
     pub groups: Vec<FakeGroup>,
 }
 
@@ -158,7 +158,7 @@ impl FakeUser {
     /// The response to `GET /user`, its members in GitLab's order.
     pub(super) fn json(&self, base_url: &str) -> String {
         let text = |text: &str| rails_json(&text.replace("$BASE", base_url));
-        let maybe = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
+        let text_or_null = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
         let last_activity_on = self.last_sign_in_at.split('T').next().unwrap_or_default();
         let admin = if self.admin { ADMIN_MEMBERS } else { "" };
         format!(
@@ -174,16 +174,16 @@ impl FakeUser {
              \"private_profile\":false,\"commit_email\":{email},\"preferred_language\":\"en\"{admin}}}",
             id = self.id,
             username = text(&self.username),
-            public_email = maybe(&self.public_email),
+            public_email = text_or_null(&self.public_email),
             name = text(&self.name),
             state = text(&self.state),
             locked = self.locked,
-            avatar_url = maybe(&self.avatar_url),
+            avatar_url = text_or_null(&self.avatar_url),
             web_url = text(&format!("$BASE/{}", self.username)),
             website_url = text(&self.website_url),
             bot = self.bot,
             signed_in = text(&self.last_sign_in_at),
-            confirmed_at = maybe(&self.confirmed_at),
+            confirmed_at = text_or_null(&self.confirmed_at),
             active_on = text(last_activity_on),
             email = text(&self.email),
             two_factor = self.two_factor,
@@ -232,7 +232,7 @@ fn gravatar(hash: &str) -> Option<String> {
     Some(format!("https://www.gravatar.com/avatar/{hash}?s=80&d=identicon"))
 }
 
-/// JSON as Rails writes it, with the characters of HTML escaped.
+/// A JSON string with `&`, `<` and `>` escaped, as Rails writes it.
 pub(super) fn rails_json(text: &str) -> String {
     json_string(text).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }

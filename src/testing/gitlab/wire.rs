@@ -106,18 +106,18 @@ pub(super) fn api_message(status: u16, message: &str) -> FakeResponse {
     api(status, None, format!("{{\"message\":{}}}", rails_json(message)))
 }
 
-/// The refusal of a token that was given twice. It comes from a layer before the API.
+/// The error for a token in the header and as a parameter. In a real GitLab it comes from a layer before the API.
 pub(super) fn two_tokens() -> FakeResponse {
     let body = error_json("invalid_request", "Both Authorization header and payload includes access token.");
     respond(400, &[API_JSON, NO_CACHE], body)
 }
 
-/// Rails' response to a path or method without a route.
-pub(super) fn nothing_here() -> FakeResponse {
+/// Rails' response if there is no route for the path and method.
+pub(super) fn not_found() -> FakeResponse {
     respond(404, &[("Content-Type", "text/html; charset=UTF-8")], Vec::new())
 }
 
-/// The same id in both headers, where there are two.
+/// If the response has `X-Gitlab-Meta`, the id is the one in that header.
 pub(super) fn add_request_id(response: &mut FakeResponse) {
     let meta = response.headers().get("X-Gitlab-Meta").and_then(|value| value.to_str().ok());
     let id = meta.and_then(|meta| meta.split('"').nth(3)).map_or_else(correlation_id, str::to_owned);

@@ -241,7 +241,7 @@ async fn a_server_that_is_not_gitlab_gets_no_secret() {
                 assert_eq!(
                     finding.fix.as_deref(),
                     Some(
-                        "Ask whoever runs GitLab for its address. If it is https://code.example.com/gitlab, enter that \
+                        "Ask the operator of GitLab for its address. If it is https://code.example.com/gitlab, enter that \
                          as the base URL."
                     )
                 );

@@ -1,6 +1,8 @@
 //! The fakes against recorded responses, with an independent HTTP client. All other tests rely on the fakes.
 
 mod bitbucket;
+mod bitbucket_data_center;
+mod github;
 mod gitlab;
 mod sockets;
 

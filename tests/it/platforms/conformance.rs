@@ -96,7 +96,12 @@ async fn a_wrong_setup_of_the_suite_is_reported() {
         .api("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}"}"#)
         .api("/2.0/user/emails", BITBUCKET_EMAILS);
     let found: Vec<_> = suite.run().await.into_iter().map(|violation| violation.to_string()).collect();
-    assert_eq!(found, ["user: SentRequest(GET /2.0/user) went to https://api.bitbucket.org"]);
+    assert_eq!(
+        found,
+        [
+            "user: SentRequest(GET /2.0/user) went to https://api.bitbucket.org: allow that with Conformance::api_origin, or use the base URL"
+        ]
+    );
 }
 
 /// The check for a mistake finds it.

@@ -80,7 +80,7 @@ fn end(out: &mut String, note: Option<&str>) {
 fn prose(text: &str) -> String {
     let text = one_line(text);
     let words = text.trim().split(' ').map(|word| match name_in(word) {
-        Some((name, behind)) => (code(name), behind),
+        Some((name, rest)) => (code(name), rest),
         None => (String::new(), word),
     });
     let mut out = String::with_capacity(text.len());
@@ -106,7 +106,7 @@ fn name_in(word: &str) -> Option<(&str, &str)> {
     (is_scope || is_placeholder).then(|| word.split_at_checked(name.len())).flatten()
 }
 
-/// Escapes a text: a backslash before every character that could begin a construct at its place.
+/// Escapes a text: a backslash before every character that could have a meaning in Markdown at its position.
 fn escape(text: &str) -> String {
     let text = one_line(text);
     let text = text.trim();

@@ -53,6 +53,7 @@ pub(crate) fn text(guide: &SetupGuide, out: &mut dyn Write) -> Result {
     Ok(())
 }
 
+/// Columns of a line.
 const WIDTH: usize = 80;
 
 fn heading(out: &mut dyn Write, text: &str, skip: bool) -> Result {
@@ -72,7 +73,7 @@ fn name_and_scope(label: &str, scope: &str) -> String {
     if label == scope { label.to_owned() } else { format!("{label} ({scope})") }
 }
 
-/// Breaks at spaces; a word that is too long stands on a line of its own.
+/// Breaks at spaces; a word that is too long gets a line of its own.
 fn wrap(out: &mut dyn Write, first: &str, indent: &str, text: &str) -> Result {
     let text = one_line(text);
     out.write_str(first)?;

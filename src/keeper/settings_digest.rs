@@ -1,4 +1,4 @@
-//! With whom a refresh talks, and as whom.
+//! Tells apart the settings that an integration had at different times.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,12 +7,13 @@ use sha2::{Digest as _, Sha256};
 use super::error::KeeperError;
 use crate::integration::Integration;
 
-/// An integration as it is set at the moment: id, base URL, client id and secret. What is known of one is not known of
-/// the other after somebody has changed the settings. A digest, so that no secret lies about in a map.
+/// A digest of an integration's platform, id, base URL, client ID and client secret: the key for what is known about
+/// the integration, which is no longer true after a change of these. Not the values themselves, so that no secret is in
+/// a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Binding([u8; 32]);
+pub(super) struct SettingsDigest([u8; 32]);
 
-impl Binding {
+impl SettingsDigest {
     pub(super) fn of(integration: &Integration) -> Result<Self, KeeperError> {
         let (base_url, client) = (integration.provider().base_url(), integration.client());
         let parts = [
@@ -26,19 +27,19 @@ impl Binding {
     }
 
     #[cfg(test)]
-    pub(super) const fn test(number: u8) -> Self {
+    pub(super) const fn of_number(number: u8) -> Self {
         Self([number; 32])
     }
 }
 
-/// Stands for a client id in what is stored.
-pub(super) fn client_mark(client_id: &str) -> String {
+/// Identifies a client ID in a stored record.
+pub(super) fn client_id_digest(client_id: &str) -> String {
     let mut text = URL_SAFE_NO_PAD.encode(digest(&[client_id]));
     text.truncate(22);
     text
 }
 
-/// Of the parts with their lengths, so that none can be moved into its neighbour.
+/// Includes the length of each part, so that `["ab", "c"]` and `["a", "bc"]` have different digests.
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {

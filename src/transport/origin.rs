@@ -1,4 +1,4 @@
-//! Where a connection leads.
+//! The origin of a request: scheme, host and port (RFC 6454).
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -10,30 +10,30 @@ use super::tls::HAS_TLS;
 use crate::error::TransportError;
 use crate::values::network::Network;
 
-/// Scheme and authority of a request, read from its URI once.
+/// Scheme and authority of a request's URI.
 #[derive(Clone, Debug, Eq)]
-pub(super) struct Place {
+pub(super) struct Origin {
     scheme: Scheme,
     authority: Authority,
 }
 
-/// Compared as it is written: the names in base URLs are in lower case. (`Authority` compares and hashes letter by letter.)
-impl PartialEq for Place {
+/// Compared as text, because base URLs have lower-case names. `Authority` ignores case, letter by letter, which is slower.
+impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.authority.as_str() == other.authority.as_str()
     }
 }
 
-impl Hash for Place {
+impl Hash for Origin {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.authority.as_str().hash(state);
     }
 }
 
-impl Place {
+impl Origin {
     pub(super) fn of(uri: &Uri) -> Result<Self, TransportError> {
         match (uri.scheme(), uri.authority()) {
-            // A user name or password would be in the `Host` header.
+            // The `Host` header would contain the user name and password.
             (Some(scheme), Some(authority)) if !authority.as_str().contains('@') => {
                 Ok(Self { scheme: scheme.clone(), authority: authority.clone() })
             }
@@ -41,8 +41,8 @@ impl Place {
         }
     }
 
-    /// Whether the policy allows to connect there. An address in the URI is judged here, since it never reaches a resolver; a
-    /// name is judged again by what it resolves to.
+    /// What to connect to, if the network policy allows it. An address in the URI is checked here, because it is not resolved;
+    /// a name is checked again when its addresses are known.
     pub(super) fn check(&self, network: &Network) -> Result<Target, TransportError> {
         let text = self.authority.host();
         let host = url::Host::parse(text).map_err(|_| TransportError::Protocol)?;
@@ -58,7 +58,7 @@ impl Place {
             Target::Name(name) if !network.permits_name(name) => return Err(TransportError::AddressNotAllowed),
             _ => {}
         }
-        // Another spelling of an address (`127.1`, `0x7f.1`) would be judged as one thing and dialled as another.
+        // Other spellings of an address (`127.1`, `0x7f.1`) could be checked as one host and connected to as another.
         if !host.to_string().eq_ignore_ascii_case(text) {
             return Err(TransportError::Protocol);
         }
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// The same place as a URI, for the layers that connect.
+    /// The origin as a URI, for the layers that connect.
     pub(super) fn uri(&self) -> Result<Uri, TransportError> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
@@ -84,9 +84,9 @@ impl Place {
     }
 }
 
-/// Who is to be dialled.
+/// What to connect to.
 pub(super) enum Target {
-    /// A name, which has to be resolved.
+    /// A name, which must be resolved first.
     Name(String),
     /// An address that the policy allows.
     Address(IpAddr),
