@@ -8,7 +8,7 @@ use super::scopes;
 use super::state::State;
 use crate::testing::grants::Token;
 use crate::testing::wire::{
-    Credentials, FakeRequest, FakeResponse, Params, json_string, random, random_hex, respond, verifies,
+    Credentials, FakeRequest, FakeResponse, Params, json_string, random, random_hex, respond, verifier_matches,
 };
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
@@ -55,13 +55,13 @@ fn by_code(state: &mut State, request: &FakeRequest, params: &Params) -> Result<
         return Err(dead());
     }
     let verified = match (&code.challenge, params.get("code_verifier")) {
-        (Some(challenge), Some(verifier)) => verifies(verifier, challenge),
+        (Some(challenge), Some(verifier)) => verifier_matches(verifier, challenge),
         (None, None) => true,
         _ => false,
     };
     let matches = code.redirect_uri.as_deref() == Some(redirect_uri);
     if matches && verified || state.options.failed_exchange_spends_code {
-        state.grants.spend(text);
+        state.grants.use_up(text);
     }
     if !matches {
         return Err(OAuthError::new(400, "invalid_grant", "The redirect URL is not that of the request."));

@@ -2,7 +2,7 @@
 //! endpoints, and the API calls of a login, of a membership check and of a revocation.
 //!
 //! Where versions differ and nothing is chosen, it does what github.com does at the end of 2026. It is stricter than a real
-//! one: it verifies PKCE on every kind of server, compares redirect URIs byte for byte, takes credentials from the body or
+//! one: it verifier_matches PKCE on every kind of server, compares redirect URIs byte for byte, takes credentials from the body or
 //! HTTP Basic but never from the URL, takes tokens from `Authorization: Bearer` only, and uses up a code even if the exchange
 //! fails. Device flow, manifests, installation tokens and the discovery documents are missing.
 

@@ -9,7 +9,7 @@ use super::grants::{REFRESH_LIFETIME, Token};
 use super::state::{Registered, State};
 use super::token_format::{access_token, refresh_token};
 use super::wire::{JSON, slow_down};
-use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, json_string, respond, verifies};
+use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, json_string, respond, verifier_matches};
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let now = state.grants.now();
@@ -177,7 +177,7 @@ fn by_code(state: &mut State, params: &Params, app: &Registered) -> Result<Token
     }
     let verified = match (&code.challenge, params.get("code_verifier")) {
         _ if !state.options.pkce => true,
-        (Some(challenge), Some(verifier)) => verifies(verifier, challenge),
+        (Some(challenge), Some(verifier)) => verifier_matches(verifier, challenge),
         (None, None) => true,
         _ => false,
     };
