@@ -14,16 +14,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use codehost_oauth::error::{AccountError, ApiError, BaseUrlError, Error, ResponseError, TokenError};
-use codehost_oauth::provider::{ApiResponse, ClientAuthentication, Grant, TokenEndpoint, TokenRefusal};
+use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal};
 use codehost_oauth::setup::{
-    AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
+    LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
 use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
-    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, ClientCredentials, Email, EmailAuthority,
-    EmailEvidence, Integration, IntegrationConfig, OAuthProvider, PendingLogins, Platform, RefreshToken, Scope,
-    ScopeDescription, Scopes, TokenSet, User, UserState, VerifiedGrant,
+    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, CallbackUrl, ClientCredentials, Email,
+    EmailAuthority, EmailEvidence, Integration, IntegrationConfig, OAuthProvider, PendingLogins, Platform,
+    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, UserState, VerifiedGrant,
 };
 use http::Uri;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -53,12 +53,7 @@ impl Forgejo {
     }
 
     fn tokens(&self) -> TokenEndpoint<'_> {
-        TokenEndpoint {
-            base_url: &self.base_url,
-            uri: &self.token,
-            authentication: ClientAuthentication::Body,
-            refused,
-        }
+        TokenEndpoint::new(&self.base_url, &self.token, refused)
     }
 }
 
@@ -72,7 +67,7 @@ impl OAuthProvider for Forgejo {
         &self.base_url
     }
 
-    fn setup_links(&self, _: &AppOwner) -> Vec<SetupLink> {
+    fn setup_links(&self, _: &SetupRequest) -> Vec<SetupLink> {
         let page = LinkAddress::Url(self.base_url.page(&["user", "settings", "applications"]));
         vec![SetupLink::new(page, "Your applications", "every user of Forgejo")]
     }
@@ -88,17 +83,13 @@ impl OAuthProvider for Forgejo {
     }
 
     fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
-        ScopeDescription::new(
-            scope.clone(),
-            scope.to_string(),
-            "Requested at the login. The form of the application has no check box for it.",
-        )
+        ScopeDescription::new(scope.clone(), scope.to_string(), "Lets the app do what it is for.")
     }
 
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         let callback = request.callback_url(FORGEJO.id());
         let mut guide = SetupGuide::new(FORGEJO.id(), FORGEJO.name(), self.base_url.clone(), callback);
-        guide.links = self.setup_links(&request.owner);
+        guide.links = self.setup_links(request);
         guide.steps = vec![
             "Create an OAuth2 application with these values, then copy its client ID and client secret.".to_owned(),
         ];
@@ -108,6 +99,7 @@ impl OAuthProvider for Forgejo {
             SetupField::set("Confidential Client", "on"),
         ];
         guide.scopes = SetupScope::list(&self.required_scopes(&request.access), |scope| self.describe_scope(scope));
+        guide.has_scope_boxes = false;
         guide.credentials = vec![SetupCredentials::new("Client ID", "Client secret", "The secret is shown only once.")];
         guide
     }
@@ -130,6 +122,7 @@ impl OAuthProvider for Forgejo {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        _: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
         self.tokens().refresh(http, client, token).await
     }

@@ -147,5 +147,7 @@ pub mod check {
     //! No request is repeated, and one deadline holds for all of them. The client secret is sent only to a server that is known
     //! to be a code host of the platform.
 
-    pub use crate::provider::check::{CheckReport, CheckRequest, Finding, Level, NotChecked, Verdict};
+    pub use crate::provider::check::{
+        CheckReport, CheckRequest, Finding, Level, NotChecked, Verdict, accepts_client, credential_findings,
+    };
 }

@@ -253,8 +253,17 @@ pub enum ConfigError {
     #[error("the group's path or ID is not valid on this platform")]
     Group,
     /// A role that the platform does not have.
-    #[error("this platform has no such role")]
-    Role,
+    #[error("the role must be one of {known}")]
+    Role {
+        /// The roles that there are, lowest first.
+        known: String,
+    },
+    /// A scope that the platform does not know.
+    #[error("this platform does not know the scope {scope}")]
+    UnknownScope {
+        /// The scope.
+        scope: String,
+    },
     /// A group is required, but the access level lacks the scope to look up its members.
     #[error("the access level lacks the scope {scope}, which the required group needs")]
     GroupScope {
@@ -330,10 +339,13 @@ impl ConfigError {
             Self::Group => {
                 Advice::administrator("group", "Enter the group's full path or its ID, as the code host shows it.")
             }
-            Self::Role => Advice::administrator("role", "Choose one of the platform's roles."),
+            Self::Role { known } => Advice::administrator("role", format!("Choose one of {known}, or no role.")),
+            Self::UnknownScope { .. } => {
+                Advice::operator("unknown_scope", "Correct the name of the scope, or remove it.")
+            }
             Self::GroupScope { .. } => Advice::operator(
                 "group_scope",
-                "Choose an access level that includes the scope, such as `Access::Read`, or remove the required group.",
+                "Choose the access level read or write (`Access::Read`), or remove the required group.",
             ),
             Self::NoGroups => Advice::operator("no_groups", "Remove the required group from this integration."),
             Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),

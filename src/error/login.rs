@@ -94,6 +94,12 @@ pub enum VerifyError {
     /// The OAuth application lacks a scope that was asked for.
     #[error("the OAuth application does not have every scope that was asked for")]
     ScopeNotEnabled,
+    /// The code host does not accept the callback URL.
+    #[error("the callback URL is not that of the OAuth application")]
+    CallbackUrlRejected,
+    /// The code host has suspended the OAuth application.
+    #[error("the code host has suspended the OAuth application")]
+    ApplicationSuspended,
     /// The authorization endpoint reported a temporary failure.
     #[error("the code host could not complete the authorization")]
     Unavailable,
@@ -154,6 +160,14 @@ impl VerifyError {
             Self::ScopeNotEnabled => Advice::administrator(
                 "scope_not_enabled",
                 "Tick every scope of the setup guide in the OAuth application.",
+            ),
+            Self::CallbackUrlRejected => Advice::administrator(
+                "callback_url_rejected",
+                "Copy the callback URL of the setup guide into the OAuth application.",
+            ),
+            Self::ApplicationSuspended => Advice::administrator(
+                "application_suspended",
+                "Ask the code host's support why the OAuth application is suspended.",
             ),
             Self::Unavailable => Advice::code_host("authorization_unavailable", "Try again in a moment.").transient(),
             Self::Refused { .. } => Advice::administrator(

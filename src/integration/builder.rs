@@ -202,6 +202,7 @@ impl IntegrationBuilder {
         if scopes.is_empty() {
             return Err(ConfigError::NoScopes);
         }
+        self.provider.ensure_scopes(&scopes)?;
         if let Some(group) = &self.required_group {
             self.provider.ensure_group(group, &scopes)?;
         }

@@ -7,7 +7,7 @@ use futures_util::future;
 use tokio::time::Instant;
 
 use super::{Integration, LoginStart};
-use crate::error::{AccountError, ConfigError, Error, TransportError};
+use crate::error::{AccountError, ConfigError, Error, TransportError, VerifyError};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::provider::grant::AuthorizationRequest;
 use crate::provider::missing_scopes;
@@ -30,7 +30,7 @@ impl Integration {
 
     /// What a callback must match.
     pub(crate) fn expected(&self, purpose: Purpose) -> Expected<'_> {
-        Expected { binding: &self.binding, callback_url: &self.callback_url, issuer: self.provider.issuer(), purpose }
+        Expected { binding: &self.binding, callback_url: &self.callback_url, issuers: self.provider.issuers(), purpose }
     }
 
     pub(super) async fn finish(
@@ -51,14 +51,23 @@ impl Integration {
         callback: Callback,
     ) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
-        let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
         let (provider, http) = (&*self.provider, &self.http);
+        let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now());
+        let grant = grant.map_err(|error| match &error {
+            VerifyError::Refused { error: code, .. } => provider.callback_error(code.sanitized()).unwrap_or(error),
+            _ => error,
+        })?;
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
         let token = &tokens.access_token;
         let user = ask_again(deadline, || self.look_up(token));
         let (user, membership) = match &self.required_group {
+            Some(group) if provider.needs_user_for_membership(group) => {
+                let user = user.await?;
+                let membership = ask_again(deadline, || provider.membership(http, token, group, Some(&user))).await;
+                (user, Some(membership))
+            }
             Some(group) => {
-                let membership = ask_again(deadline, || provider.membership(http, token, group));
+                let membership = ask_again(deadline, || provider.membership(http, token, group, None));
                 let (user, membership) = future::join(user, membership).await;
                 (user?, Some(membership))
             }

@@ -179,7 +179,7 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
-        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token)).await
+        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
@@ -213,7 +213,20 @@ impl Integration {
     /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
-        self.observe("membership", (*self.provider).membership(&self.http, token, group)).await
+        let provider = &*self.provider;
+        match provider.ensure_group(group, &self.scopes) {
+            // The token may have more scopes than this integration asks for.
+            Ok(()) | Err(ConfigError::GroupScope { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ask = async {
+            let user = match provider.needs_user_for_membership(group) {
+                true => Some(self.look_up(token).await?),
+                false => None,
+            };
+            provider.membership(&self.http, token, group, user.as_ref()).await
+        };
+        self.observe("membership", ask).await
     }
 
     /// Ends the user's grant at the code host, as far as the platform lets an app do it; see

@@ -42,7 +42,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) binding: &'a TokenBinding,
     pub(crate) callback_url: &'a CallbackUrl,
     /// Who must have sent the browser, if the callback says so (RFC 9207).
-    pub(crate) issuer: &'a str,
+    pub(crate) issuers: Vec<&'a str>,
     pub(crate) purpose: Purpose,
 }
 
@@ -96,9 +96,11 @@ impl PendingLogin {
         if age >= LIFE {
             return Err(VerifyError::Expired);
         }
-        let issuer = |text: &str| text.trim_end_matches('/') == expected.issuer.trim_end_matches('/');
-        if callback.issuer.is_some_and(|given| !issuer(&given)) {
-            return Err(VerifyError::OtherIssuer { expected: expected.issuer.to_owned() });
+        let is_issuer = |text: &str| {
+            expected.issuers.iter().any(|issuer| issuer.trim_end_matches('/') == text.trim_end_matches('/'))
+        };
+        if callback.issuer.is_some_and(|given| !is_issuer(&given)) {
+            return Err(VerifyError::OtherIssuer { expected: expected.issuers.join(" or ") });
         }
         let code = match callback.outcome {
             Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,

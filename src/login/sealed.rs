@@ -124,7 +124,8 @@ mod tests {
         let host: PublicUrl = "https://packages.example.com".parse().unwrap();
         let callback = CallbackUrl::new(&host, "gitlab", binding.integration());
         let issuer = "https://git.example.com";
-        let expected = Expected { binding: &binding, callback_url: &callback, issuer, purpose: Purpose::LogIn };
+        let expected =
+            Expected { binding: &binding, callback_url: &callback, issuers: vec![issuer], purpose: Purpose::LogIn };
         PendingLogin::begin(&expected, Some(return_to.parse().unwrap()), SystemTime::now()).unwrap()
     }
 

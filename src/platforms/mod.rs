@@ -15,10 +15,10 @@ impl Platform {
     /// ```
     /// use codehost_oauth::Platform;
     ///
-    /// let ids: Vec<_> = Platform::built_in().iter().map(Platform::id).collect();
+    /// let ids: Vec<_> = Platform::all().iter().map(Platform::id).collect();
     /// assert_eq!(ids, ["bitbucket-cloud", "gitlab"]);
     /// ```
-    pub fn built_in() -> &'static [Self] {
+    pub fn all() -> &'static [Self] {
         &BUILT_IN
     }
 

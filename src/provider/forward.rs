@@ -8,12 +8,12 @@ use url::Url;
 use super::oauth_provider::OAuthProvider;
 use super::platform::Platform;
 use super::wrapper::{ProviderWrapper, Wrapped};
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
-use crate::provider::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::transport::Transport;
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -39,8 +39,8 @@ macro_rules! forward {
                 $bound::api_url(&**self)
             }
 
-            fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-                $bound::setup_links(&**self, owner)
+            fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+                $bound::setup_links(&**self, request)
             }
 
             fn required_scopes(&self, access: &Access) -> Scopes {
@@ -55,12 +55,20 @@ macro_rules! forward {
                 $bound::covered_scopes(&**self, scope)
             }
 
+            fn ensure_scopes(&self, scopes: &Scopes) -> Result<(), ConfigError> {
+                $bound::ensure_scopes(&**self, scopes)
+            }
+
             fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
                 $bound::setup_guide(&**self, request)
             }
 
-            fn issuer(&self) -> &str {
-                $bound::issuer(&**self)
+            fn issuers(&self) -> Vec<&str> {
+                $bound::issuers(&**self)
+            }
+
+            fn callback_error(&self, error: &str) -> Option<VerifyError> {
+                $bound::callback_error(&**self, error)
             }
 
             fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
@@ -81,8 +89,9 @@ macro_rules! forward {
                 http: &dyn Transport,
                 client: &ClientCredentials,
                 token: &RefreshToken,
+                callback_url: &CallbackUrl,
             ) -> Result<TokenSet, Error> {
-                $bound::refresh(&**self, http, client, token).await
+                $bound::refresh(&**self, http, client, token, callback_url).await
             }
 
             async fn revoke(
@@ -124,13 +133,18 @@ macro_rules! forward {
                 $bound::ensure_group(&**self, group, scopes)
             }
 
+            fn needs_user_for_membership(&self, group: &Group) -> bool {
+                $bound::needs_user_for_membership(&**self, group)
+            }
+
             async fn membership(
                 &self,
                 http: &dyn Transport,
                 token: &AccessToken,
                 group: &Group,
+                user: Option<&User>,
             ) -> Result<Membership, Error> {
-                $bound::membership(&**self, http, token, group).await
+                $bound::membership(&**self, http, token, group, user).await
             }
 
             async fn check(

@@ -18,7 +18,8 @@ pub(crate) fn missing_scopes(
         covered.extend(new);
         next = next.saturating_add(1);
     }
-    required.iter().filter(|scope| !covered.contains(scope)).map(|scope| provider.describe_scope(scope)).collect()
+    let missing = required.iter().filter(|scope| !covered.contains(scope));
+    missing.map(|scope| provider.describe_scope(scope)).filter(|description| !description.never_listed).collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::platform::Platform;
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
-use crate::provider::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::transport::Transport;
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -27,7 +27,7 @@ use crate::values::user::User;
 /// # Contract
 ///
 /// - Every endpoint is below [`base_url`](Self::base_url) or [`api_url`](Self::api_url); no other server gets a secret.
-/// - Secrets are read with `secret_for` and `expose_for`, which refuse those of another base URL.
+/// - Secrets are read with `secret_for` and `expose_for`, which refuse every other URL.
 /// - Each method sends the requests that it documents, once: no retries, no probing.
 /// - Responses become typed values or an [`Error`]; an error's `Display` and `Debug` contain no text from a server.
 ///
@@ -41,14 +41,16 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// The base URL of the code host.
     fn base_url(&self) -> &BaseUrl;
 
-    /// The base URL of the API: the same, unless the platform has another server for it, as Bitbucket Cloud does. Call the API
-    /// at this URL; but [`AccessToken::expose_for`] needs [`base_url`](Self::base_url), which the token is bound to.
+    /// The base URL of the API: the same, unless the platform has another server for it, as Bitbucket Cloud does. Access tokens
+    /// are sent there, and on some platforms the client secret, to revoke and to check. [`AccessToken::expose_for`] and
+    /// [`ClientCredentials::secret_for`] accept both URLs.
     fn api_url(&self) -> &BaseUrl {
         self.base_url()
     }
 
-    /// The pages at which an administrator creates the OAuth application, the best first.
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink>;
+    /// The pages at which an administrator creates the OAuth application, the best first. A platform whose form can be filled by
+    /// its URL fills it from the request.
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink>;
 
     /// The scopes of an access level, in the order of the platform's form.
     fn required_scopes(&self, access: &Access) -> Scopes;
@@ -62,12 +64,32 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         self.describe_scope(scope).implies
     }
 
+    /// Whether logins can ask for these scopes. A platform that would take an unknown scope for all of them must refuse it here.
+    /// Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnknownScope`].
+    fn ensure_scopes(&self, scopes: &Scopes) -> Result<(), ConfigError> {
+        let _ = scopes;
+        Ok(())
+    }
+
     /// Everything that an administrator must see and copy to create the OAuth application.
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide;
 
-    /// The issuer that a callback may name (RFC 9207). The default returns the base URL.
-    fn issuer(&self) -> &str {
-        self.base_url().as_str()
+    /// The issuers that a callback may name (RFC 9207): the base URL, unless set otherwise. A callback without an issuer is
+    /// accepted too, one that names another issuer is refused.
+    fn issuers(&self) -> Vec<&str> {
+        vec![self.base_url().as_str()]
+    }
+
+    /// What an error means that the authorization endpoint has sent to the callback (RFC 6749 section 4.1.2.1), where the
+    /// platform has errors of its own. `None` for all others: `access_denied`, `invalid_scope`, `server_error` and
+    /// `temporarily_unavailable` are known.
+    fn callback_error(&self, error: &str) -> Option<VerifyError> {
+        let _ = error;
+        None
     }
 
     /// The URL to which the browser is sent to log in (RFC 6749 section 4.1.1). The integration appends `state` and `code_challenge`.
@@ -91,8 +113,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// Renews tokens: one request (RFC 6749 section 6). Afterwards both old tokens may be invalid, even after an error. Store
     /// the new ones before they are used.
     ///
-    /// Signature: `async fn refresh(&self, http: &dyn Transport, client: &ClientCredentials, token: &RefreshToken)
-    /// -> Result<TokenSet, Error>`
+    /// Signature: `async fn refresh(&self, http: &dyn Transport, client: &ClientCredentials, token: &RefreshToken,
+    /// callback_url: &CallbackUrl) -> Result<TokenSet, Error>`
     ///
     /// # Errors
     ///
@@ -102,9 +124,11 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error>;
 
-    /// Revokes the user's grant at the platform, as far as the platform allows this to an app: one request, or none.
+    /// Revokes the user's grant at the platform, as far as the platform allows this to an app: no request, one, or two where
+    /// the platform wants a live access token for it.
     ///
     /// Signature: `async fn revoke(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
     /// -> Result<Revocation, Error>`
@@ -191,9 +215,17 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Err(ConfigError::NoGroups)
     }
 
-    /// Looks up whether the token's user is in a group. An unclear response is an error, never a membership.
+    /// Whether [`membership`](Self::membership) needs the user. Then it is called after [`user`](Self::user), which
+    /// costs a round trip; else both are called at once.
+    fn needs_user_for_membership(&self, group: &Group) -> bool {
+        let _ = group;
+        false
+    }
+
+    /// Looks up whether the token's user is in a group. An unclear response is an error, never a membership. `user` is the
+    /// user of the token if [`needs_user_for_membership`](Self::needs_user_for_membership) says so, else `None`.
     ///
-    /// Signature: `async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group)
+    /// Signature: `async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group, user: Option<&User>)
     /// -> Result<Membership, Error>`
     ///
     /// # Errors
@@ -201,8 +233,14 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// [`Error::Api`] if the token is not accepted; [`Error::Account`] if the platform refuses the user, or if the token lacks
     /// the scope; [`Error::Config`] for a group or role that the platform cannot have, and [`ConfigError::NoGroups`] unless
     /// the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
-    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
-        let (_, _, _) = (http, token, group);
+    async fn membership(
+        &self,
+        http: &dyn Transport,
+        token: &AccessToken,
+        group: &Group,
+        user: Option<&User>,
+    ) -> Result<Membership, Error> {
+        let (_, _, _, _) = (http, token, group, user);
         Err(ConfigError::NoGroups.into())
     }
 

@@ -7,12 +7,12 @@ use url::Url;
 
 use super::oauth_provider::OAuthProvider;
 use super::platform::Platform;
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
-use crate::provider::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::transport::Transport;
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -76,8 +76,8 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     }
 
     /// See [`OAuthProvider::setup_links`].
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        self.inner().setup_links(owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        self.inner().setup_links(request)
     }
 
     /// See [`OAuthProvider::required_scopes`].
@@ -95,14 +95,28 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().covered_scopes(scope)
     }
 
+    /// See [`OAuthProvider::ensure_scopes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`OAuthProvider::ensure_scopes`].
+    fn ensure_scopes(&self, scopes: &Scopes) -> Result<(), ConfigError> {
+        self.inner().ensure_scopes(scopes)
+    }
+
     /// See [`OAuthProvider::setup_guide`].
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         self.inner().setup_guide(request)
     }
 
-    /// See [`OAuthProvider::issuer`].
-    fn issuer(&self) -> &str {
-        self.inner().issuer()
+    /// See [`OAuthProvider::issuers`].
+    fn issuers(&self) -> Vec<&str> {
+        self.inner().issuers()
+    }
+
+    /// See [`OAuthProvider::callback_error`].
+    fn callback_error(&self, error: &str) -> Option<VerifyError> {
+        self.inner().callback_error(error)
     }
 
     /// See [`OAuthProvider::authorization_url`].
@@ -134,8 +148,9 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
-        self.inner().refresh(http, client, token).await
+        self.inner().refresh(http, client, token, callback_url).await
     }
 
     /// See [`OAuthProvider::revoke`].
@@ -203,13 +218,24 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().ensure_group(group, scopes)
     }
 
+    /// See [`OAuthProvider::needs_user_for_membership`].
+    fn needs_user_for_membership(&self, group: &Group) -> bool {
+        self.inner().needs_user_for_membership(group)
+    }
+
     /// See [`OAuthProvider::membership`].
     ///
     /// # Errors
     ///
     /// As [`OAuthProvider::membership`].
-    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
-        self.inner().membership(http, token, group).await
+    async fn membership(
+        &self,
+        http: &dyn Transport,
+        token: &AccessToken,
+        group: &Group,
+        user: Option<&User>,
+    ) -> Result<Membership, Error> {
+        self.inner().membership(http, token, group, user).await
     }
 
     /// See [`OAuthProvider::check`].

@@ -12,9 +12,9 @@ mod meter;
 mod origin;
 #[cfg(feature = "http-client")]
 mod pool;
+pub(crate) mod request;
 #[cfg(feature = "http-client")]
 mod resolve;
-pub(crate) mod request;
 pub(crate) mod response;
 #[cfg(feature = "http-client")]
 mod tls;
@@ -32,10 +32,10 @@ pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::client::{HttpClient, HttpClientBuilder};
 pub use self::limits::RequestLimits;
+pub(crate) use self::request::ApiRequest;
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
-pub(crate) use self::request::ApiRequest;
 pub(crate) use self::response::{ApiResponse, MAX_TOKEN_BODY};
 pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 

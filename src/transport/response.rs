@@ -97,7 +97,9 @@ impl ApiResponse {
         } else if media == Media::Html && !response.is_json_success() && !(is_empty && status != StatusCode::OK) {
             ResponseError::Html
         } else if media != Media::Json
-            && (status.is_success() && !is_empty || is_401_with_body) && !json::is_json(&response.text) {
+            && (status.is_success() && !is_empty || is_401_with_body)
+            && !json::is_json(&response.text)
+        {
             ResponseError::NotJson
         } else if !is_text && !json::is_json(&response.text) {
             ResponseError::Malformed { field: "body" }

@@ -181,12 +181,15 @@ pub struct ScopeDescription {
     pub reason: Cow<'static, str>,
     /// The scopes that come with it.
     pub implies: Scopes,
+    /// Whether a token response never names it, even if it was granted, such as `offline_access` at GitHub. Then it is never
+    /// missing.
+    pub never_listed: bool,
 }
 
 impl ScopeDescription {
     /// A description with no implied scopes.
     pub fn new(scope: Scope, label: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { scope, label: label.into(), reason: reason.into(), implies: Scopes::default() }
+        Self { scope, label: label.into(), reason: reason.into(), implies: Scopes::default(), never_listed: false }
     }
 }
 

@@ -109,7 +109,7 @@ pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
                             input #platform type="text" value=(platform_name(&typed.platform)) disabled;
                         } @else {
                             select #platform name="platform" required aria-describedby="platform-help" {
-                                @for platform in Platform::built_in() {
+                                @for platform in Platform::all() {
                                     option value=(platform.id()) selected[platform.id() == typed.platform] data-base-url=[default_base_url(form, platform.id())] { (platform.name()) }
                                 }
                             }

@@ -3,7 +3,7 @@ use futures_util::future;
 use super::{BitbucketCloud, PLATFORM};
 use crate::error::Error;
 use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
-use crate::transport::{ApiResponse, Transport};
+use crate::transport::{ApiRequest, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
 

@@ -1,7 +1,7 @@
 use super::{refusal, scopes};
 use crate::error::{AccountError, ApiError, ConfigError, Error};
 use crate::provider::membership::{Group, Membership};
-use crate::transport::{ApiResponse, Transport};
+use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::{Scope, Scopes};
@@ -65,7 +65,7 @@ const ACCOUNT: &str = "account";
 const ROLES: [&str; 3] = ["member", "create-project", "owner"];
 
 fn least_rank(group: &Group) -> Result<usize, ConfigError> {
-    group.least_role().map_or(Some(0), rank).ok_or(ConfigError::Role)
+    group.least_role().map_or(Some(0), rank).ok_or_else(|| ConfigError::Role { known: ROLES.join(", ") })
 }
 
 fn rank(role: &str) -> Option<usize> {

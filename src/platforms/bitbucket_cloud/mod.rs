@@ -24,9 +24,9 @@ use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::Platform;
 use crate::provider::revocation::Revocation;
-use crate::provider::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
-use crate::provider::token_endpoint::{ClientAuthentication, TokenEndpoint};
-use crate::transport::{ApiResponse, Transport};
+use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
+use crate::provider::token_endpoint::TokenEndpoint;
+use crate::transport::{ApiRequest, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -120,12 +120,7 @@ impl BitbucketCloud {
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
-        TokenEndpoint {
-            base_url: &self.base_url,
-            uri: &self.endpoints.token,
-            authentication: ClientAuthentication::Basic,
-            refused: refusal::token,
-        }
+        TokenEndpoint::new(&self.base_url, &self.endpoints.token, refusal::token).basic()
     }
 
     /// The e-mail addresses, and whether the list is complete. The user's identity does not depend on them, so only errors
@@ -199,8 +194,8 @@ impl OAuthProvider for BitbucketCloud {
         &self.api_url
     }
 
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        setup::links(&self.base_url, owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        setup::links(&self.base_url, &request.owner)
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
@@ -236,6 +231,7 @@ impl OAuthProvider for BitbucketCloud {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        _: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
         self.token_endpoint().refresh(http, client, token).await
     }
@@ -292,7 +288,13 @@ impl OAuthProvider for BitbucketCloud {
         membership::ensure(group, scopes)
     }
 
-    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
+    async fn membership(
+        &self,
+        http: &dyn Transport,
+        token: &AccessToken,
+        group: &Group,
+        _: Option<&User>,
+    ) -> Result<Membership, Error> {
         membership::membership(http, &self.base_url, &self.api_url, token, group).await
     }
 

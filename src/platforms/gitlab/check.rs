@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::{GitLab, PLATFORM};
 use crate::error::{Audience, Error, ResponseError, TransportError};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
-use crate::transport::{ApiResponse, Network, Transport};
+use crate::transport::{ApiRequest, ApiResponse, Network, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::Scopes;
 use crate::values::token::ClientCredentials;

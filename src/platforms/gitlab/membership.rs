@@ -1,26 +1,28 @@
-use super::{refusal, user};
+use super::{GitLab, refusal, user};
 use crate::error::{AccountError, ApiError, ConfigError, Error};
 use crate::provider::membership::{Group, Membership};
-use crate::transport::{ApiResponse, Transport};
+use crate::transport::{ApiRequest, Transport};
 use crate::util::json::Members;
-use crate::values::base_url::BaseUrl;
 use crate::values::scope::{Scope, Scopes};
 use crate::values::token::AccessToken;
+use crate::values::user::User;
 
-/// Looks up the user's own membership in the group, including inherited ones and those of invited groups. A first request
-/// finds the user's id. A group that the user, or an administrator, can only see is not a membership.
+/// Looks up the user's own membership in the group, including inherited ones and those of invited groups. A group that the user,
+/// or an administrator, can only see is not a membership.
 ///
 /// Source: docs.gitlab.com, "Group and project members API".
 pub(super) async fn membership(
+    gitlab: &GitLab,
     http: &dyn Transport,
-    base_url: &BaseUrl,
-    api_url: &BaseUrl,
     token: &AccessToken,
     group: &Group,
+    user: Option<&User>,
 ) -> Result<Membership, Error> {
     let (_, least_level) = least_role(group)?;
     let group = path_segment(group)?;
-    look_up(http, base_url, api_url, token, group, least_level).await.map_err(|error| match error {
+    // The user was read from a response of this GitLab, so the subject is a number.
+    let id = user.and_then(|user| user.key.subject().parse().ok()).ok_or(ConfigError::AccountKey)?;
+    look_up(gitlab, http, token, group, least_level, id).await.map_err(|error| match error {
         Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
             AccountError::MembershipScope { scope: READ_API.to_owned() }.into()
         }
@@ -29,18 +31,14 @@ pub(super) async fn membership(
 }
 
 async fn look_up(
+    gitlab: &GitLab,
     http: &dyn Transport,
-    base_url: &BaseUrl,
-    api_url: &BaseUrl,
     token: &AccessToken,
     group: &str,
     least_level: u64,
+    id: u64,
 ) -> Result<Membership, Error> {
-    let response = ApiRequest::get(&api_url.endpoint(&["api", "v4", "user"])).bearer(token, base_url)?.send(http).await?;
-    if !response.status().is_success() {
-        return Err(refusal::api(base_url, &response));
-    }
-    let id = user::parse_id(&response)?;
+    let GitLab { base_url, api_url, .. } = gitlab;
     let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
     let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
@@ -83,7 +81,7 @@ const ROLES: [(&str, u64); 6] =
 fn least_role(group: &Group) -> Result<(&'static str, u64), ConfigError> {
     let least = group.least_role().unwrap_or("guest");
     let is_least = |(role, level): &(&str, u64)| least.eq_ignore_ascii_case(role) || least.parse() == Ok(*level);
-    ROLES.into_iter().find(is_least).ok_or(ConfigError::Role)
+    ROLES.into_iter().find(is_least).ok_or_else(|| ConfigError::Role { known: ROLES.map(|(role, _)| role).join(", ") })
 }
 
 /// The path segment: an id or a full path. A path of digits is refused: GitLab would take it for the id of another group.

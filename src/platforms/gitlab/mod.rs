@@ -21,9 +21,9 @@ use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::Platform;
 use crate::provider::revocation::{self, Revocation};
-use crate::provider::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
-use crate::provider::token_endpoint::{ClientAuthentication, TokenEndpoint};
-use crate::transport::{ApiResponse, Transport};
+use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
+use crate::provider::token_endpoint::TokenEndpoint;
+use crate::transport::{ApiRequest, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -116,13 +116,8 @@ impl GitLab {
     }
 
     fn token_endpoint(&self) -> TokenEndpoint<'_> {
-        TokenEndpoint {
-            base_url: &self.base_url,
-            uri: &self.endpoints().token,
-            // Doorkeeper, GitLab's OAuth library, accepts only one of the two since 5.9.5, and does not form-decode Basic.
-            authentication: ClientAuthentication::Body,
-            refused: refusal::token,
-        }
+        // Credentials go into the form: Doorkeeper, GitLab's OAuth library, does not form-decode Basic.
+        TokenEndpoint::new(&self.base_url, &self.endpoints().token, refusal::token)
     }
 }
 
@@ -140,8 +135,8 @@ impl OAuthProvider for GitLab {
         &self.api_url
     }
 
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        setup::links(&self.base_url, owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        setup::links(&self.base_url, &request.owner)
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
@@ -160,8 +155,8 @@ impl OAuthProvider for GitLab {
         setup::guide(&self.base_url, &request.callback_url(PLATFORM.id()), request)
     }
 
-    fn issuer(&self) -> &str {
-        self.issuer.as_deref().unwrap_or(self.base_url.as_str())
+    fn issuers(&self) -> Vec<&str> {
+        vec![self.issuer.as_deref().unwrap_or(self.base_url.as_str())]
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
@@ -182,6 +177,7 @@ impl OAuthProvider for GitLab {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        _: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
         self.token_endpoint().refresh(http, client, token).await
     }
@@ -230,8 +226,18 @@ impl OAuthProvider for GitLab {
         membership::ensure(group, scopes)
     }
 
-    async fn membership(&self, http: &dyn Transport, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
-        membership::membership(http, &self.base_url, &self.api_url, token, group).await
+    fn needs_user_for_membership(&self, _: &Group) -> bool {
+        true
+    }
+
+    async fn membership(
+        &self,
+        http: &dyn Transport,
+        token: &AccessToken,
+        group: &Group,
+        user: Option<&User>,
+    ) -> Result<Membership, Error> {
+        membership::membership(self, http, token, group, user).await
     }
 
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {

@@ -103,14 +103,20 @@ fn steps(owner: &AppOwner) -> Vec<String> {
 }
 
 fn fields(callback: &CallbackUrl, request: &SetupRequest) -> Vec<SetupField> {
-    vec![
+    let mut fields = vec![
         SetupField::copy("Name", &request.name).note("Users see it when GitLab asks them to authorize."),
         SetupField::copy("Redirect URI", callback.as_str())
             .note("If you enter more than one, put each on its own line."),
+    ];
+    let more = request.callback_urls(PLATFORM.id()).into_iter().skip(1);
+    fields
+        .extend(more.map(|url| SetupField::copy("Redirect URI", url.as_str()).note("On the next line of that field.")));
+    fields.extend([
         SetupField::set("Trusted", "off").note("Only in the admin area."),
         SetupField::set("Confidential", "on"),
         SetupField::set("Device authorization grant", "off").note("Only in newer versions."),
-    ]
+    ]);
+    fields
 }
 
 fn warnings(guide: &SetupGuide, owner: &AppOwner) -> Vec<String> {

@@ -16,12 +16,6 @@ pub(super) fn parse(base_url: &BaseUrl, binding: &TokenBinding, response: ApiRes
     Ok(user)
 }
 
-/// Reads only the id in `GET /api/v4/user`.
-pub(super) fn parse_id(response: &ApiResponse) -> Result<u64, Error> {
-    let members = Members::parse(response.text()).ok_or_else(|| response.malformed("body"))?;
-    id(&members, "id").map_err(|member| response.malformed(member))
-}
-
 /// The id and the state of the account must be valid. The rest is for display: a value that cannot be read is left out.
 fn read(base_url: &BaseUrl, binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let malformed = |member| response.malformed(member);

@@ -6,7 +6,19 @@ use crate::error::{Audience, Error, ResponseSummary, TokenError};
 ///
 /// `other_errors_prove`: whether every other OAuth error proves that the credentials were accepted, because the platform
 /// has an error of its own for wrong ones. `rejected`: the message for that error.
-pub(crate) fn credential_findings(
+///
+/// ```
+/// # async fn example(provider: &dyn codehost_oauth::OAuthProvider) {
+/// use codehost_oauth::check::{Level, credential_findings};
+/// use codehost_oauth::error::{Error, TransportError};
+///
+/// // In `OAuthProvider::check`: let response = token_endpoint.probe(http, client, &request.callback_url).await;
+/// let response = Err(Error::from(TransportError::TimedOut));
+/// let findings = credential_findings(response, false, "The Client ID or the Secret is wrong.");
+/// assert_eq!(findings[0].code, "timed_out");
+/// # }
+/// ```
+pub fn credential_findings(
     response: Result<(), Error>,
     other_errors_prove: bool,
     rejected: &'static str,
@@ -43,7 +55,11 @@ pub(crate) fn credential_findings(
 /// Whether the response to a made-up code proves that the platform accepts the client: the result of
 /// [`accepts_client`](crate::OAuthProvider::accepts_client). `other_errors_prove` is as for [`credential_findings`], but only errors
 /// about the request count, because users may be logged out after this result.
-pub(crate) fn accepts_client(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
+///
+/// # Errors
+///
+/// [`TokenError::ClientRejected`] if the platform refuses the client, other errors if the response proves nothing.
+pub fn accepts_client(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
     match response {
         // No code host gives tokens for a made-up code, so another server has responded.
         Ok(()) => Ok(false),

@@ -46,8 +46,10 @@ pub struct SetupGuide {
     pub steps: Vec<String>,
     /// Every field of the platform's form, in its order.
     pub fields: Vec<SetupField>,
-    /// The check boxes of the scopes.
+    /// The scopes that logins ask for, and those that come with them.
     pub scopes: Vec<SetupScope>,
+    /// Whether the platform's form has a check box for each scope. If not, there is nothing to tick: logins ask for the scopes.
+    pub has_scope_boxes: bool,
     /// The labels of the client id and secret. More than one if the platform's pages use different labels.
     pub credentials: Vec<SetupCredentials>,
     /// Frequent mistakes, and what to decide before users log in.
@@ -74,6 +76,7 @@ impl SetupGuide {
             steps: Vec::new(),
             fields: Vec::new(),
             scopes: Vec::new(),
+            has_scope_boxes: true,
             credentials: Vec::new(),
             warnings: Vec::new(),
             callback_url,

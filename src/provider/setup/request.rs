@@ -53,6 +53,8 @@ pub struct SetupRequest {
     pub owner: AppOwner,
     /// The callback URL at a path of the app's choice.
     callback: Option<CallbackUrl>,
+    /// Other callback URLs of the same OAuth application.
+    more_callback_urls: Vec<CallbackUrl>,
 }
 
 impl SetupRequest {
@@ -68,7 +70,7 @@ impl SetupRequest {
         if matches!(&access, Access::Custom(scopes) if scopes.is_empty()) {
             return Err(ConfigError::NoScopes);
         }
-        Ok(Self { public_url, id, name, access, owner: AppOwner::User, callback: None })
+        Ok(Self { public_url, id, name, access, owner: AppOwner::User, callback: None, more_callback_urls: Vec::new() })
     }
 
     /// The same for another owner of the OAuth application.
@@ -103,6 +105,28 @@ impl SetupRequest {
     /// [`ConfigError::CallbackPath`] unless the path is as in [`CallbackUrl::at`].
     pub fn callback_path(self, path: &str) -> Result<Self, ConfigError> {
         Ok(Self { callback: Some(CallbackUrl::at(&self.public_url, path)?), ..self })
+    }
+
+    /// The same with another callback URL that the OAuth application is to have, for example that of a test system. Bitbucket
+    /// accepts only one: its guide says so.
+    ///
+    /// ```
+    /// # use codehost_oauth::{setup::SetupRequest, Access, CallbackUrl};
+    /// # let public_url = "https://packages.example.com".parse()?;
+    /// let test_system = CallbackUrl::at(&"https://test.example.com".parse()?, "/auth/demo")?;
+    /// let request = SetupRequest::new(public_url, "demo".parse()?, "Demo", Access::Read)?.more_callback_url(test_system);
+    /// assert_eq!(request.callback_urls("gitlab").len(), 2);
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn more_callback_url(mut self, callback_url: CallbackUrl) -> Self {
+        self.more_callback_urls.push(callback_url);
+        self
+    }
+
+    /// All callback URLs of the OAuth application, first [`callback_url`](Self::callback_url).
+    pub fn callback_urls(&self, platform_id: &str) -> Vec<CallbackUrl> {
+        [self.callback_url(platform_id)].into_iter().chain(self.more_callback_urls.iter().cloned()).collect()
     }
 
     /// The callback URL at the platform with this id. It does not depend on the credentials.

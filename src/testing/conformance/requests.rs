@@ -78,7 +78,7 @@ pub(super) async fn refresh(suite: &Conformance<'_>) -> Outcome {
     for (given, kept) in [(Some(NEW_REFRESH), NEW_REFRESH), (None, OLD_REFRESH)] {
         let flow = Flow::new(suite.provider)?;
         let http = suite.with_tokens(&suite.tokens(NEW_ACCESS, given)?);
-        let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
+        let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?, &flow.callback_url).await;
         let tokens = tokens.map_err(|error| format!("refresh must succeed, found the error: {error}"))?;
 
         let request = token_request(suite, &http)?;
@@ -124,6 +124,7 @@ pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
 pub(super) async fn other_instance(suite: &Conformance<'_>) -> Outcome {
     let provider = suite.provider;
     let (own, other) = (|| Flow::new(provider), || Flow::with_base_url(provider, &other_base_url()?));
+    let callback_url = own()?.callback_url;
     let http = ScriptedTransport::new();
     http.otherwise(200, &[("content-type", "application/json")], "{}");
 
@@ -141,9 +142,12 @@ pub(super) async fn other_instance(suite: &Conformance<'_>) -> Outcome {
     let (grant, _) = other()?.grant(provider)?;
     refused("a code", provider.exchange_code(&http, &own()?.client, grant).await.err())?;
     let token = own()?.refresh_token()?;
-    refused("a client secret at a refresh", provider.refresh(&http, &other()?.client, &token).await.err())?;
+    refused(
+        "a client secret at a refresh",
+        provider.refresh(&http, &other()?.client, &token, &callback_url).await.err(),
+    )?;
     let token = other()?.refresh_token()?;
-    refused("a refresh token", provider.refresh(&http, &own()?.client, &token).await.err())?;
+    refused("a refresh token", provider.refresh(&http, &own()?.client, &token, &callback_url).await.err())?;
     refused("an access token", provider.user(&http, &other()?.access_token()?).await.err())
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
         ("a redirect by 302", 302, location, "{}".to_owned(), "redirect"),
         ("a redirect by 307", 307, location, String::new(), "redirect"),
         ("a redirect by 308 without a Location header", 308, &[], String::new(), "redirect"),
-        ("an empty body without a content type", 200, &[], String::new(), "not_json"),
+        ("an empty body without a content type", 200, &[], String::new(), "malformed"),
         ("an empty JSON body", 200, json, String::new(), "malformed"),
         ("a JSON object without members", 200, json, "{}".to_owned(), "malformed"),
         ("a JSON string", 200, json, format!("{SERVER_TEXT:?}"), "malformed"),
@@ -53,7 +53,7 @@ pub(super) async fn junk(suite: &Conformance<'_>) -> Outcome {
         ),
         ("an object without tokens and without a content type", 200, &[], "{}".to_owned(), "malformed"),
         ("status 201 without tokens", 201, json, "{}".to_owned(), "malformed|unexpected_status"),
-        ("status 204", 204, &[], String::new(), "unexpected_status"),
+        ("status 204", 204, &[], String::new(), "malformed"),
         ("status 206 without tokens", 206, json, "{}".to_owned(), "malformed|unexpected_status"),
         ("a rate limit in plain text", 429, text, format!("Retry later {SERVER_TEXT}"), "rate_limited"),
         ("a rate limit in JSON", 429, json, format!(r#"{{"message":{{"error":{SERVER_TEXT:?}}}}}"#), "rate_limited"),
@@ -144,7 +144,7 @@ async fn refresh_gives(
     let http = ScriptedTransport::new();
     let headers = [("content-type", media)];
     http.respond(&suite.token_path, status, if media.is_empty() { &[] } else { &headers }, body);
-    let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?).await;
+    let tokens = suite.provider.refresh(&http, &flow.client, &flow.refresh_token()?, &flow.callback_url).await;
     let tokens =
         tokens.map_err(|error| format!("refresh, {what}: must be accepted, found the error {}", error.code()))?;
     has_tokens(suite, &tokens, NEW_ACCESS, Some(refresh)).map_err(|text| format!("refresh, {what}: {text}"))
@@ -156,8 +156,8 @@ pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
     for cut in prefixes(&tokens) {
         let flow = Flow::new(suite.provider)?;
         let http = suite.with_tokens(cut);
-        let (token, client) = (flow.refresh_token()?, flow.client);
-        let error = suite.provider.refresh(&http, &client, &token).await.err();
+        let token = flow.refresh_token()?;
+        let error = suite.provider.refresh(&http, &flow.client, &token, &flow.callback_url).await.err();
         let error =
             error.ok_or_else(|| format!("refresh: a response that ends after {} bytes must be an error", cut.len()))?;
         has_no_secret("refresh", &error, &[])?;
@@ -265,9 +265,11 @@ async fn errors(suite: &Conformance<'_>, http: &ScriptedTransport) -> Result<[(&
     let flow = Flow::new(provider)?;
     let (access, refresh) = (flow.access_token()?, flow.refresh_token()?);
     let (state, verifier) = (flow.state(), flow.verifier());
+    let callback_url = flow.callback_url.clone();
     let (grant, client) = flow.grant(provider)?;
     let exchange = provider.exchange_code(http, &client, grant).await.err().ok_or_else(|| unexpected("exchange"))?;
-    let refresh = provider.refresh(http, &client, &refresh).await.err().ok_or_else(|| unexpected("refresh"))?;
+    let refresh =
+        provider.refresh(http, &client, &refresh, &callback_url).await.err().ok_or_else(|| unexpected("refresh"))?;
     let user = provider.user(http, &access).await.err().ok_or_else(|| unexpected("user"))?;
     let errors = [("exchange", exchange), ("refresh", refresh), ("user", user)];
     for (call, error) in &errors {

@@ -15,7 +15,7 @@ pub(super) async fn platform(suite: &Conformance<'_>) -> Outcome {
     ensure(!platform.name().trim().is_empty(), || {
         "Platform::name is empty: return the name that users know".to_owned()
     })?;
-    ensure(!provider.issuer().is_empty(), || {
+    ensure(!provider.issuers().is_empty(), || {
         "OAuthProvider::issuer is empty: return the URL that identifies the authorization server".to_owned()
     })?;
     let rebuilt = platform
@@ -100,7 +100,7 @@ pub(super) async fn setup_guide(suite: &Conformance<'_>) -> Outcome {
             ensure(!guide.links.is_empty(), || {
                 "the guide has no link: add one to the page for new applications".to_owned()
             })?;
-            ensure(guide.links == provider.setup_links(&owner), || {
+            ensure(guide.links == provider.setup_links(&request), || {
                 "the guide's links must be those of setup_links".to_owned()
             })?;
         }

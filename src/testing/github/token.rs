@@ -9,7 +9,9 @@ use super::grants::{REFRESH_LIFETIME, Token};
 use super::state::{Registered, State};
 use super::token_format::{access_token, refresh_token};
 use super::wire::{JSON, slow_down};
-use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, json_string, respond, verifier_matches};
+use crate::testing::wire::{
+    Credentials, FakeRequest, FakeResponse, Params, basic, json_string, respond, verifier_matches,
+};
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let now = state.grants.now();

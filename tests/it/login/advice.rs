@@ -53,7 +53,8 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::Random => "random", Operator, false;
         ConfigError::UserId(TextFault::Empty) => "user_id", Operator, false;
         ConfigError::Group => "group", Administrator, false;
-        ConfigError::Role => "role", Administrator, false;
+        ConfigError::Role { known: "guest, owner".to_owned() } => "role", Administrator, false;
+        ConfigError::UnknownScope { scope: "x".to_owned() } => "unknown_scope", Operator, false;
         ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
         ConfigError::NoGroups => "no_groups", Operator, false;
         ConfigError::ReturnTo => "return_to", User, false;

@@ -94,7 +94,9 @@ fn exchange_and_refresh(scripted: &Scripted, id: &str, secret: &str, code: &str)
     assert_eq!(granted, theirs.scopes().unwrap().iter().map(|scope| scope.as_str()).collect::<Vec<_>>());
 
     // The refresh.
-    now(scripted.provider.refresh(&scripted.http, &client, refresh_token)).leak_checked().unwrap();
+    now(scripted.provider.refresh(&scripted.http, &client, refresh_token, integration.callback_url()))
+        .leak_checked()
+        .unwrap();
     let theirs = RefreshToken::new("canary-refresh".to_owned());
     other.client.exchange_refresh_token(&theirs).request(&|request| other.respond(request)).unwrap();
     assert_same_request(scripted.http.requests().last().unwrap(), &other.last());

@@ -66,7 +66,11 @@ async fn a_login_sends_exactly_these_requests() {
     assert_eq!(exchange.header("authorization"), Some(BASIC));
     assert_eq!(
         headers(exchange),
-        [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")]
+        [
+            ("accept", "application/json"),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("user-agent", "codehost-oauth")
+        ]
     );
     let mut sent = exchange.form();
     let verifier = sent.iter().position(|(name, _)| name == "code_verifier").map(|at| sent.remove(at).1).unwrap();
@@ -79,7 +83,7 @@ async fn a_login_sends_exactly_these_requests() {
     assert_eq!(urls, [USER_URL, &format!("{USER_URL}/emails?pagelen=100&page=1")]);
     for request in &requests[1..] {
         assert_eq!((&request.method, request.header("authorization")), (&Method::GET, Some("Bearer XXXXXX")));
-        assert_eq!(headers(request), [("accept", "application/json")]);
+        assert_eq!(headers(request), [("accept", "application/json"), ("user-agent", "codehost-oauth")]);
         assert!(request.body.is_empty());
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use codehost_oauth::error::{ApiError, Error, TokenError};
-use codehost_oauth::provider::ApiResponse;
-use codehost_oauth::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use codehost_oauth::provider::ApiRequest;
+use codehost_oauth::setup::{SetupGuide, SetupLink, SetupRequest};
 use codehost_oauth::testing::conformance::{Conformance, Violation};
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
-    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, ClientCredentials, OAuthProvider, Platform,
-    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant, bitbucket_cloud::BitbucketCloud,
-    gitlab::GitLab,
+    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider,
+    Platform, RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant,
+    bitbucket_cloud::BitbucketCloud, gitlab::GitLab,
 };
 use url::Url;
 
@@ -166,8 +166,8 @@ impl OAuthProvider for FaultyProvider {
         self.0.base_url()
     }
 
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        self.0.setup_links(owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        self.0.setup_links(request)
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
@@ -222,10 +222,11 @@ impl OAuthProvider for FaultyProvider {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
-        let mut outcome = self.0.refresh(http, client, token).await;
+        let mut outcome = self.0.refresh(http, client, token, callback_url).await;
         if self.makes(Mistake::RefreshesTwice) && matches!(&outcome, Err(Error::Transport(_)) | Ok(_)) {
-            let _ = self.0.refresh(http, client, token).await;
+            let _ = self.0.refresh(http, client, token, callback_url).await;
         }
         match &mut outcome {
             Ok(tokens) if self.makes(Mistake::LosesOldToken) => {

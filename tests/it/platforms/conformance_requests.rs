@@ -1,12 +1,12 @@
 //! Providers with one mistake in their requests each: the conformance suite finds it.
 
 use codehost_oauth::error::{Error, TransportError};
-use codehost_oauth::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use codehost_oauth::setup::{SetupGuide, SetupLink, SetupRequest};
 use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
-    Access, AccessToken, AuthorizationRequest, BaseUrl, ClientCredentials, OAuthProvider, Platform, RefreshToken,
-    Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant, gitlab::GitLab,
+    Access, AccessToken, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider, Platform,
+    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant, gitlab::GitLab,
 };
 use http::HeaderValue;
 use url::Url;
@@ -111,8 +111,8 @@ impl OAuthProvider for AlteredProvider {
     fn base_url(&self) -> &BaseUrl {
         self.gitlab.base_url()
     }
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        self.gitlab.setup_links(owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        self.gitlab.setup_links(request)
     }
     fn required_scopes(&self, access: &Access) -> Scopes {
         self.gitlab.required_scopes(access)
@@ -139,8 +139,9 @@ impl OAuthProvider for AlteredProvider {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
-        self.gitlab.refresh(&AlteringTransport(http, self), client, token).await
+        self.gitlab.refresh(&AlteringTransport(http, self), client, token, callback_url).await
     }
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         self.gitlab.user(&AlteringTransport(http, self), token).await

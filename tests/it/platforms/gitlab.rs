@@ -32,7 +32,11 @@ async fn a_login_sends_exactly_these_requests() {
         assert_eq!(exchange.url.as_str(), format!("https://git.example.com{port_and_path}/oauth/token"));
         assert_eq!(
             headers(exchange),
-            [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")]
+            [
+                ("accept", "application/json"),
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("user-agent", "codehost-oauth")
+            ]
         );
         assert_eq!(exchange.header("authorization"), None);
         let mut sent = exchange.form();
@@ -54,7 +58,7 @@ async fn a_login_sends_exactly_these_requests() {
         assert_eq!(user.method, Method::GET);
         assert_eq!(user.url.as_str(), format!("https://git.example.com{port_and_path}/api/v4/user"));
         assert_eq!(user.header("authorization"), Some("Bearer at"));
-        assert_eq!(headers(user), [("accept", "application/json")]);
+        assert_eq!(headers(user), [("accept", "application/json"), ("user-agent", "codehost-oauth")]);
         assert!(user.body.is_empty());
     }
 }

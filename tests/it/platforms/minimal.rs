@@ -5,11 +5,11 @@ use std::sync::Arc;
 use codehost_oauth::check::Verdict;
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::provider::ProviderWrapper;
-use codehost_oauth::setup::{AppOwner, SetupGuide, SetupLink, SetupRequest};
+use codehost_oauth::setup::{SetupGuide, SetupLink, SetupRequest};
 use codehost_oauth::testing::ScriptedTransport;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
-    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, ClientCredentials, Group, Integration,
+    Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, Group, Integration,
     IntegrationConfig, OAuthProvider, Platform, RefreshToken, Revocation, Scope, ScopeDescription, Scopes,
     TokenBinding, TokenSet, User, VerifiedGrant, gitlab::GitLab,
 };
@@ -32,8 +32,8 @@ impl OAuthProvider for Forge {
     fn base_url(&self) -> &BaseUrl {
         self.0.base_url()
     }
-    fn setup_links(&self, owner: &AppOwner) -> Vec<SetupLink> {
-        self.0.setup_links(owner)
+    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
+        self.0.setup_links(request)
     }
     fn required_scopes(&self, access: &Access) -> Scopes {
         self.0.required_scopes(access)
@@ -60,8 +60,9 @@ impl OAuthProvider for Forge {
         http: &dyn Transport,
         client: &ClientCredentials,
         token: &RefreshToken,
+        callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
-        self.0.refresh(http, client, token).await
+        self.0.refresh(http, client, token, callback_url).await
     }
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         self.0.user(http, token).await
@@ -88,7 +89,7 @@ fn builder(http: CannedHttp) -> codehost_oauth::IntegrationBuilder {
 async fn unsupported_operations_are_reported_and_send_nothing() {
     let http = CannedHttp::new(|_| Err(TransportError::Refused));
     let integration = builder(http.clone()).build().unwrap();
-    assert_eq!(integration.provider().issuer(), "https://forge.example.com");
+    assert_eq!(integration.provider().issuers(), ["https://forge.example.com"]);
     let revocation = integration.revoke(&canned_http::tokens(&integration, true)).await.leak_checked().unwrap();
     let Revocation::NotSupported { where_to: None, how, .. } = revocation else { panic!("{revocation:?}") };
     assert!(how.contains("settings at the code host"), "{how}");

@@ -11,7 +11,7 @@ use codehost_oauth::seal::{KeyRing, SealContext};
 use codehost_oauth::testing::{ScriptedTransport, verify};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{
-    Access, AccessToken, BaseUrl, Callback, ClientCredentials, EmailTrust, Integration, IntegrationConfig,
+    Access, AccessToken, BaseUrl, Callback, CallbackUrl, ClientCredentials, EmailTrust, Integration, IntegrationConfig,
     OAuthProvider, PendingLogins, RefreshToken, ReturnTo, TokenBinding, User,
 };
 
@@ -112,7 +112,7 @@ pub(crate) fn token_response(data: &[u8]) {
         let base = provider.base_url().clone();
         let client = ClientCredentials::new(&base, "id", "CLIENT-SECRET").expect("credentials");
         let token = RefreshToken::new("REFRESH-SECRET".to_owned(), &binding(&base)).expect("a token");
-        match block_on(provider.refresh(&http, &client, &token)) {
+        match block_on(provider.refresh(&http, &client, &token, &callback_url())) {
             Ok(tokens) => {
                 assert!(tokens.expires_in.is_none_or(|time| time <= Duration::from_secs(10 * 366 * 86_400)));
                 assert!(tokens.expires_in.is_none() || tokens.expires_at().is_some());
@@ -136,7 +136,7 @@ pub(crate) fn error_response(data: &[u8]) {
         let client = ClientCredentials::new(&base, "id", "CLIENT-SECRET").expect("credentials");
         let refresh = RefreshToken::new("REFRESH-SECRET".to_owned(), &binding(&base)).expect("a token");
         let access = AccessToken::new("ACCESS-SECRET".to_owned(), &binding(&base)).expect("a token");
-        let refreshed = block_on(provider.refresh(&http, &client, &refresh)).err();
+        let refreshed = block_on(provider.refresh(&http, &client, &refresh, &callback_url())).err();
         let looked_up = block_on(provider.user(&http, &access)).err();
         if !(200..300).contains(&status) {
             assert!(refreshed.is_some() && looked_up.is_some());
@@ -247,6 +247,10 @@ fn providers() -> [Arc<dyn OAuthProvider>; 2] {
 
 fn git() -> BaseUrl {
     BaseUrl::parse("https://git.example.com", &Network::public_only()).expect("a base URL")
+}
+
+fn callback_url() -> CallbackUrl {
+    CallbackUrl::at(&"https://packages.example.com".parse().expect("a URL"), "/callback").expect("a path")
 }
 
 fn binding(base: &BaseUrl) -> TokenBinding {

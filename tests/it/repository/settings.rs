@@ -101,8 +101,8 @@ async fn user_agent_and_connect_timeout_are_used() {
 async fn the_issuer_can_be_set() {
     let base_url = BaseUrl::parse("https://git.example.com", &Network::public_only()).unwrap();
     let provider = GitLab::new(base_url).unwrap();
-    assert_eq!(provider.issuer(), "https://git.example.com");
-    assert_eq!(provider.with_issuer("https://login.example.com").issuer(), "https://login.example.com");
+    assert_eq!(provider.issuers(), ["https://git.example.com"]);
+    assert_eq!(provider.with_issuer("https://login.example.com").issuers(), ["https://login.example.com"]);
 }
 
 #[tokio::test]

@@ -184,8 +184,10 @@ fn json_has_all_members() -> Result {
             {"label": "text", "value": "text", "note": null, "copy": false},
         ],
         "scopes": [
-            {"scope": "read", "label": "text", "reason": "text", "implies": [], "requested": true, "implied_by": null},
+            {"scope": "read", "label": "text", "reason": "text", "implies": [], "requested": true, "implied_by": null,
+             "never_listed": false},
         ],
+        "has_scope_boxes": true,
         "credentials": [{"id": "text", "secret": "text", "note": "text"}],
         "warnings": ["text"],
         "callback_url": "https://packages.example.com/oauth/callback/forgejo/demo",

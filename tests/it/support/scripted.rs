@@ -5,8 +5,9 @@ use std::sync::Arc;
 use codehost_oauth::testing::{ScriptedTransport, SentRequest};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{
-    Access, AccessToken, BaseUrl, Callback, ClientCredentials, Integration, IntegrationConfig, Login, OAuthProvider,
-    RefreshToken, TokenBinding, TokenSet, User, bitbucket_cloud::BitbucketCloud, error::Error, gitlab::GitLab,
+    Access, AccessToken, BaseUrl, Callback, CallbackUrl, ClientCredentials, Integration, IntegrationConfig, Login,
+    OAuthProvider, RefreshToken, TokenBinding, TokenSet, User, bitbucket_cloud::BitbucketCloud, error::Error,
+    gitlab::GitLab,
 };
 
 use crate::secrets::leak_check::{self, LeakChecked as _};
@@ -108,7 +109,9 @@ impl Scripted {
     pub(crate) async fn refresh(&self) -> Result<TokenSet, Error> {
         let client = ClientCredentials::new(self.provider.base_url(), CLIENT_ID, SECRET).unwrap();
         let token = RefreshToken::new("canary-old-refresh".to_owned(), &self.binding()).unwrap();
-        self.provider.refresh(&self.http, &client, &token).await.leak_checked()
+        let callback_url =
+            CallbackUrl::at(&CALLBACK.strip_suffix("/callback").unwrap().parse().unwrap(), "/callback").unwrap();
+        self.provider.refresh(&self.http, &client, &token, &callback_url).await.leak_checked()
     }
 
     pub(crate) async fn user(&self) -> Result<User, Error> {
@@ -152,6 +155,8 @@ pub(crate) fn headers(request: &SentRequest) -> Vec<(&str, &str)> {
         .iter()
         .filter(|(name, _)| *name != "authorization")
         .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        // The name, without the version.
+        .map(|(name, value)| (name, if name == "user-agent" { value.split('/').next().unwrap() } else { value }))
         .collect();
     headers.sort_unstable();
     headers

@@ -345,11 +345,11 @@ struct Number {
 
 /// Reads a response as a type and as any JSON, and asserts the time.
 async fn read(body: String, cap: usize) -> Result<Number, codehost_oauth::error::Error> {
-    use codehost_oauth::provider::ApiResponse;
+    use codehost_oauth::provider::ApiRequest;
     let server = RawServer::responding(with_head("", body.into_bytes())).await;
-    let request = http::Request::get(server.url()).body(Vec::new()).unwrap();
+    let request = ApiRequest::get(&server.url().parse().unwrap()).max_body(cap);
     let begun = Instant::now();
-    let response = ApiResponse::fetch(&http(), request, cap).await.unwrap();
+    let response = request.send(&http()).await.unwrap();
     let _ = response.json::<serde_json::Value>();
     let number = response.json::<Number>();
     // Quadratic time would be many minutes.

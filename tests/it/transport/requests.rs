@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codehost_oauth::error::{Error, TransportError};
-use codehost_oauth::provider::ApiResponse;
+use codehost_oauth::provider::ApiRequest;
 use codehost_oauth::transport::{HttpClient, Network, Resolve, Transport as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -785,9 +785,8 @@ async fn a_connection_cut_anywhere_gives_an_error() {
     for response in [with_length, chunked, until_close] {
         for at in 0..=response.len() {
             let server = RawServer::responding(&response.as_bytes()[..at]).await;
-            let request = http::Request::get(server.url()).body(Vec::new()).unwrap();
-            let read =
-                ApiResponse::fetch(&http, request, CAP).await.and_then(|response| response.json::<serde_json::Value>());
+            let request = ApiRequest::get(&server.url().parse().unwrap()).max_body(CAP);
+            let read = request.send(&http).await.and_then(|response| response.json::<serde_json::Value>());
             // A chunked body without its last line break is complete.
             let whole = at == response.len() || (response.contains("chunked") && at >= response.len() - 2);
             match read {

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{CREDENTIALS, FIELDS, LINKS, SCOPES, STEPS, WARNINGS, implied, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -31,14 +31,14 @@ pub(crate) fn html(guide: &SetupGuide) -> String {
         out.push_str("</dl>\n");
     }
 
-    list(&mut out, SCOPES, "ul", &guide.scopes, |scope| {
+    list(&mut out, scopes_heading(guide), "ul", &guide.scopes, |scope| {
         let description = &scope.description;
         let name = code(description.scope.as_str());
         let mut item = match description.label == description.scope.as_str() {
             true => name,
             false => format!("<strong>{}</strong> ({name})", escape(&description.label)),
         };
-        push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(scope).as_deref())));
+        push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(guide, scope).as_deref())));
         item
     });
     list(&mut out, CREDENTIALS, "ul", &guide.credentials, |names| {

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{CREDENTIALS, FIELDS, LINKS, SCOPES, STEPS, WARNINGS, implied, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -28,7 +28,7 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
         end(&mut out, field.note.as_deref());
     }
 
-    heading(&mut out, SCOPES, guide.scopes.is_empty());
+    heading(&mut out, scopes_heading(guide), guide.scopes.is_empty());
     for scope in &guide.scopes {
         let description = &scope.description;
         let name = code(description.scope.as_str());
@@ -40,7 +40,7 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
                 format_args!("- **{}** ({name}): {}", escape(&description.label), prose(&description.reason)),
             );
         }
-        end(&mut out, implied(scope).as_deref());
+        end(&mut out, implied(guide, scope).as_deref());
     }
 
     heading(&mut out, CREDENTIALS, guide.credentials.is_empty());

@@ -6,6 +6,7 @@ pub(super) use self::html::html;
 pub(super) use self::markdown::markdown;
 pub(super) use self::text::text;
 
+use super::guide::SetupGuide;
 use super::link::{LinkAddress, SetupLink};
 use super::scope::SetupScope;
 
@@ -13,7 +14,6 @@ use super::scope::SetupScope;
 const LINKS: &str = "Where to create it";
 const STEPS: &str = "Steps";
 const FIELDS: &str = "Fields of the form";
-const SCOPES: &str = "Scopes";
 const CREDENTIALS: &str = "What to copy back";
 const WARNINGS: &str = "Warnings";
 
@@ -25,10 +25,15 @@ fn web_link(link: &SetupLink) -> Option<&str> {
     }
 }
 
+fn scopes_heading(guide: &SetupGuide) -> &'static str {
+    if guide.has_scope_boxes { "Scopes" } else { "Scopes that logins ask for (the form has no boxes for them)" }
+}
+
 /// The note on a scope that another one includes.
-fn implied(scope: &SetupScope) -> Option<String> {
+fn implied(guide: &SetupGuide, scope: &SetupScope) -> Option<String> {
     let by = scope.implied_by.as_ref()?;
     Some(match scope.requested {
+        true if !guide.has_scope_boxes => format!("It comes with {by}."),
         true => format!("The form ticks it together with {by}."),
         false => format!("Logins do not ask for it, but {by} includes it."),
     })

@@ -1,6 +1,6 @@
 use std::fmt::{Result, Write};
 
-use super::{CREDENTIALS, FIELDS, LINKS, SCOPES, STEPS, WARNINGS, implied};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -32,12 +32,16 @@ pub(crate) fn text(guide: &SetupGuide, out: &mut dyn Write) -> Result {
         note(out, "    ", field.note.as_deref())?;
     }
 
-    heading(out, SCOPES, guide.scopes.is_empty())?;
+    heading(out, scopes_heading(guide), guide.scopes.is_empty())?;
     for scope in &guide.scopes {
-        let tick = if scope.must_tick() { "[x]" } else { "[-]" };
+        let tick = match scope.must_tick() {
+            _ if !guide.has_scope_boxes => "-",
+            true => "[x]",
+            false => "[-]",
+        };
         line(out, &format!("  {tick} {}", name_and_scope(&scope.description.label, scope.description.scope.as_str())))?;
         wrap(out, "      ", "      ", &scope.description.reason)?;
-        note(out, "      ", implied(scope).as_deref())?;
+        note(out, "      ", implied(guide, scope).as_deref())?;
     }
 
     heading(out, CREDENTIALS, guide.credentials.is_empty())?;
