@@ -35,7 +35,7 @@ pub(super) struct Inner {
 pub(super) enum WriteResult {
     Done,
     /// Another write came first. This is the record now; `None` if the connection was deleted.
-    Conflict(Option<Record>),
+    Conflict(Option<Box<Record>>),
     /// Another write came first, and its record cannot be opened: it has another base URL, or was sealed with another
     /// key.
     Unreadable(KeeperError),
@@ -119,7 +119,7 @@ impl Inner {
         Ok(match with_timeout(self.store.load(connection)).await? {
             Some(found) if found.revision == record.revision => WriteResult::Done,
             Some(found) => match self.open(&found, connection, integration) {
-                Ok(found) => WriteResult::Conflict(Some(found)),
+                Ok(found) => WriteResult::Conflict(Some(Box::new(found))),
                 Err(error) => WriteResult::Unreadable(error),
             },
             None => WriteResult::Conflict(None),

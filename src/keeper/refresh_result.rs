@@ -75,7 +75,7 @@ impl Refresh {
                 Ok(WriteResult::Conflict(Some(found))) if found.same_pair(&new) => break,
                 // The old tokens are still stored; only what is known about them has changed.
                 Ok(WriteResult::Conflict(Some(found))) if found.same_pair(&old) => {
-                    old = found;
+                    old = *found;
                     continue;
                 }
                 // A new login, or tokens of another node's refresh: not older than the new ones here.
