@@ -30,7 +30,7 @@ impl Integration {
 
     /// What a callback must match.
     pub(crate) fn expected(&self, purpose: Purpose) -> Expected<'_> {
-        Expected { binding: &self.binding, callback_url: &self.callback_url, issuers: self.provider.issuers(), purpose }
+        Expected { binding: &self.binding, callback_url: &self.callback_url, provider: &*self.provider, purpose }
     }
 
     pub(super) async fn finish(

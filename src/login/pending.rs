@@ -13,6 +13,7 @@ use super::purpose::Purpose;
 use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
 use crate::provider::grant::VerifiedGrant;
+use crate::provider::oauth_provider::OAuthProvider;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::integration_id::IntegrationId;
 use crate::values::secret::Secret;
@@ -41,8 +42,8 @@ pub(crate) struct Expected<'a> {
     /// Whose tokens the code will give.
     pub(crate) binding: &'a TokenBinding,
     pub(crate) callback_url: &'a CallbackUrl,
-    /// Who must have sent the browser, if the callback says so (RFC 9207).
-    pub(crate) issuers: Vec<&'a str>,
+    /// Knows the issuers that a callback may name (RFC 9207).
+    pub(crate) provider: &'a dyn OAuthProvider,
     pub(crate) purpose: Purpose,
 }
 
@@ -96,11 +97,11 @@ impl PendingLogin {
         if age >= LIFE {
             return Err(VerifyError::Expired);
         }
-        let is_issuer = |text: &str| {
-            expected.issuers.iter().any(|issuer| issuer.trim_end_matches('/') == text.trim_end_matches('/'))
-        };
-        if callback.issuer.is_some_and(|given| !is_issuer(&given)) {
-            return Err(VerifyError::OtherIssuer { expected: expected.issuers.join(" or ") });
+        if let Some(given) = &callback.issuer {
+            let issuers = expected.provider.issuers();
+            if !issuers.iter().any(|issuer| issuer.trim_end_matches('/') == given.trim_end_matches('/')) {
+                return Err(VerifyError::OtherIssuer { expected: issuers.join(" or ") });
+            }
         }
         let code = match callback.outcome {
             Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,

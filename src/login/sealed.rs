@@ -123,9 +123,9 @@ mod tests {
         let binding = TokenBinding::new("demo".parse().unwrap(), base);
         let host: PublicUrl = "https://packages.example.com".parse().unwrap();
         let callback = CallbackUrl::new(&host, "gitlab", binding.integration());
-        let issuer = "https://git.example.com";
+        let provider = crate::bitbucket_cloud::BitbucketCloud::new();
         let expected =
-            Expected { binding: &binding, callback_url: &callback, issuers: vec![issuer], purpose: Purpose::LogIn };
+            Expected { binding: &binding, callback_url: &callback, provider: &provider, purpose: Purpose::LogIn };
         PendingLogin::begin(&expected, Some(return_to.parse().unwrap()), SystemTime::now()).unwrap()
     }
 

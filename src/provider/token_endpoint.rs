@@ -177,8 +177,8 @@ impl<'a> TokenEndpoint<'a> {
     }
 
     /// Asks whether client id and secret are accepted, by a made-up code: the error says what the platform refuses. Tokens, if
-    /// there are any in the response, are dropped unread. [`credentials`](crate::check::credentials) turns the result into
-    /// findings.
+    /// there are any in the response, are dropped unread. [`credential_findings`](crate::check::credential_findings) turns the
+    /// result into findings.
     ///
     /// # Errors
     ///

@@ -58,7 +58,8 @@ struct Connections {
 struct Shared {
     network: Network,
     connect_timeout: Duration,
-    user_agent: HeaderValue,
+    /// `None`: the default, which each request of this crate has already.
+    user_agent: Option<HeaderValue>,
     lookups: Lookups,
     in_flight: Semaphore,
     limits: RequestLimits,
@@ -71,7 +72,7 @@ impl HttpClient {
             network,
             connect_timeout: CONNECT_TIMEOUT,
             timeout: Some(TOTAL_TIMEOUT),
-            user_agent: HeaderValue::from_static(DEFAULT_USER_AGENT),
+            user_agent: None,
             certificates: Vec::new(),
             resolver: Arc::new(System),
             max_in_flight: MAX_IN_FLIGHT,
@@ -172,8 +173,11 @@ impl HttpClient {
         let headers = outgoing.headers_mut();
         headers.insert(HOST, origin.host_header()?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if headers.get(USER_AGENT).is_none_or(|named| named == DEFAULT_USER_AGENT) {
-            headers.insert(USER_AGENT, self.shared.user_agent.clone());
+        match (headers.get(USER_AGENT), &self.shared.user_agent) {
+            (None, None) => _ = headers.insert(USER_AGENT, HeaderValue::from_static(DEFAULT_USER_AGENT)),
+            (None, Some(own)) => _ = headers.insert(USER_AGENT, own.clone()),
+            (Some(named), Some(own)) if named == DEFAULT_USER_AGENT => _ = headers.insert(USER_AGENT, own.clone()),
+            (Some(_), _) => {}
         }
         Ok(outgoing)
     }
@@ -226,7 +230,7 @@ pub struct HttpClientBuilder {
     network: Network,
     connect_timeout: Duration,
     timeout: Option<Duration>,
-    user_agent: HeaderValue,
+    user_agent: Option<HeaderValue>,
     certificates: Vec<Vec<u8>>,
     resolver: Arc<dyn Resolve>,
     max_in_flight: usize,
@@ -251,7 +255,7 @@ impl HttpClientBuilder {
     /// The `User-Agent`. It shows the administrators of a code host which app sends the requests.
     #[must_use]
     pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
-        self.user_agent = user_agent;
+        self.user_agent = Some(user_agent);
         self
     }
 

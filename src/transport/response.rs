@@ -204,8 +204,11 @@ const CHALLENGE_MARKS: [&str; 20] = [
 
 /// `application/json`, or a type of its own with the suffix `+json` (RFC 6839 section 3.1).
 fn is_json(essence: &[u8]) -> bool {
-    let essence = essence.to_ascii_lowercase();
-    essence == b"application/json" || essence.starts_with(b"application/") && essence.ends_with(b"+json")
+    let has_suffix = || {
+        let essence = essence.to_ascii_lowercase();
+        essence.starts_with(b"application/") && essence.ends_with(b"+json")
+    };
+    essence.eq_ignore_ascii_case(b"application/json") || has_suffix()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -208,8 +208,7 @@ impl Flow {
         let binding = TokenBinding::new(id.clone(), base_url.clone());
         let client = ClientCredentials::new(base_url, CLIENT_ID, SECRET).map_err(text_of)?;
         let purpose = Purpose::LogIn;
-        let expected =
-            Expected { binding: &binding, callback_url: &callback_url, issuers: provider.issuers(), purpose };
+        let expected = Expected { binding: &binding, callback_url: &callback_url, provider, purpose };
         let pending = PendingLogin::begin(&expected, None, SystemTime::now()).map_err(text_of)?;
         Ok(Self { public_url, id, callback_url, binding, client, pending })
     }
@@ -225,7 +224,7 @@ impl Flow {
     /// The verified code, with the credentials to exchange it.
     fn grant(self, provider: &dyn OAuthProvider) -> Result<(VerifiedGrant, ClientCredentials), String> {
         let (binding, callback_url) = (&self.binding, &self.callback_url);
-        let expected = Expected { binding, callback_url, issuers: provider.issuers(), purpose: Purpose::LogIn };
+        let expected = Expected { binding, callback_url, provider, purpose: Purpose::LogIn };
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("code", CODE)
             .append_pair("state", &self.state())
