@@ -6,4 +6,5 @@ mod conformance_requests;
 mod gitlab;
 mod membership;
 mod minimal;
+mod own_rules;
 mod revoke;
