@@ -89,7 +89,7 @@ impl Advice {
     }
 
     /// One text for every network cause: the cause would tell a stranger about the app's network.
-    pub(crate) fn unreachable(self) -> Self {
+    pub(crate) fn hide_cause(self) -> Self {
         self.public(UNREACHABLE)
     }
 

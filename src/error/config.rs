@@ -235,7 +235,7 @@ pub enum ConfigError {
     #[error("the network must be an IP address, or a range such as 10.0.0.0/8 with no bits set after the prefix")]
     Cidr,
     /// A text without a certificate in PEM format.
-    #[error("the text contains no certificate in PEM format")]
+    #[error("the text contains no valid certificate in PEM format")]
     Certificates,
     /// The HTTP client could not start.
     #[error("the HTTP client cannot be built, most likely because the system has no trusted certificates")]
@@ -308,7 +308,8 @@ impl ConfigError {
             ),
             Self::OtherInstance { .. } => Advice::administrator(
                 "other_instance",
-                "Enter the client ID and secret for this base URL, then ask users to log in again.",
+                "Use the tokens and credentials of this integration. If its base URL was changed, enter the client secret again, and ask \
+                 users to log in again.",
             ),
             Self::AccountKey => Advice::operator(
                 "account_key",

@@ -132,7 +132,7 @@ impl TransportError {
             )
             .transient(),
             Self::Refused => Advice::administrator(
-                "unreachable",
+                "hide_cause",
                 "Check host name and port of the base URL, and that a firewall lets the app through.",
             )
             .transient(),
@@ -192,7 +192,7 @@ impl TransportError {
                 "Configure the proxy in front of the code host to honour `Accept-Encoding: identity`.",
             ),
         };
-        advice.unreachable()
+        advice.hide_cause()
     }
 }
 
@@ -277,7 +277,7 @@ impl ResponseError {
             Self::ReadOnly => Advice::code_host("read_only", "Try again when the maintenance is over.").transient(),
             Self::Status => Advice::code_host("unexpected_status", "Check that the base URL is that of a code host."),
         };
-        advice.unreachable()
+        advice.hide_cause()
     }
 }
 

@@ -39,6 +39,7 @@ impl Integration {
         pending: PendingLogin,
         callback: Callback,
     ) -> Result<Login, Error> {
+        // `finish_by` gets the deadline too: it returns the 401 instead of waiting for a retry that cannot start in time.
         let work = self.finish_by(Instant::now().checked_add(self.login_deadline), purpose, pending, callback);
         tokio::time::timeout(self.login_deadline, work).await.unwrap_or(Err(TransportError::TimedOut.into()))
     }
@@ -59,20 +60,22 @@ impl Integration {
         })?;
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
         let token = &tokens.access_token;
-        let user = ask_again(deadline, || self.look_up(token));
+        let user = retry_unauthorized(deadline, || self.look_up(token));
         let (user, membership) = match &self.required_group {
             Some(group) if provider.needs_user_for_membership(group) => {
                 let user = user.await?;
-                let membership = ask_again(deadline, || provider.membership(http, token, group, Some(&user))).await;
+                let membership =
+                    retry_unauthorized(deadline, || provider.membership(http, token, group, Some(&user))).await;
                 (user, Some(membership))
             }
             Some(group) => {
-                let membership = ask_again(deadline, || provider.membership(http, token, group, None));
+                let membership = retry_unauthorized(deadline, || provider.membership(http, token, group, None));
                 let (user, membership) = future::join(user, membership).await;
                 (user?, Some(membership))
             }
             None => (user.await?, None),
         };
+        // The user is checked first: a blocked user must not get an error about the group.
         match user.ensure_active_person() {
             Err(AccountError::NotAPerson) if self.allow_bots => {}
             checked => checked?,
@@ -86,7 +89,7 @@ impl Integration {
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
     }
 
-    /// Asks the provider whose token this is, and checks its result: a provider of another crate can make mistakes.
+    /// Looks up the user of the token, and checks the provider's result: a provider of another crate can make mistakes.
     pub(super) async fn look_up(&self, token: &AccessToken) -> Result<User, Error> {
         let user = (*self.provider).user(&self.http, token).await?;
         if !user.key.belongs_to(self.id(), self.provider.platform().id()) {
@@ -96,8 +99,9 @@ impl Integration {
     }
 }
 
-/// Asks with a token that was issued just now. What is refused with 401 is asked again, as long as there is time.
-async fn ask_again<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
+/// Sends a request with a token that was issued just now. After a 401 it is sent again, as long as there is time: replicas of
+/// the code host may not know the token yet.
+async fn retry_unauthorized<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
 where
     A: Future<Output = Result<T, Error>>,
 {

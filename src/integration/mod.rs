@@ -32,10 +32,9 @@ use crate::values::user::User;
 /// people in.
 ///
 /// There is no way to change one; build another when the settings change. Another code host is another integration, with an
-/// id of its own (see [`AccountKey`](crate::AccountKey)). The client remembers by the id how its code host does: at most
-/// 32 requests are under way at once, and after five in a row without a response the next thirty seconds' worth of
-/// them fail at once with the same error, except those of
-/// [`check`](Self::check). One code host that is down does not slow the logins at the others.
+/// id of its own (see [`AccountKey`](crate::AccountKey)). The client limits requests by the id: at most
+/// 32 at the same time. After five in a row without a response, new requests fail for thirty seconds with the last error, and
+/// nothing is sent; [`check`](Self::check) is not affected. So a code host that is down does not slow the logins at others.
 ///
 /// ```
 /// use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, PendingLogins, Platform};
@@ -176,7 +175,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
         self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
@@ -187,7 +186,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         self.observe("user", self.look_up(token)).await
@@ -210,7 +209,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As there, and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let provider = &*self.provider;
@@ -316,9 +315,9 @@ impl Integration {
         self.public_url.path()
     }
 
-    /// Whether a login that the other one has finished is one of this integration too: the same id, base URL, client id and
-    /// callback URL. Look an integration up again after [`finish_login`](Self::finish_login), and log nobody in if it has
-    /// been deleted or is bound otherwise by now: the code host that it had before would still create accounts.
+    /// Whether both have the same id, base URL, client id and callback URL. After [`finish_login`](Self::finish_login), look
+    /// the integration up again, and refuse the login if it was deleted or this is `false`: then the login came from the
+    /// previous code host.
     ///
     /// ```
     /// # fn example(used: codehost_oauth::Integration, now: Option<codehost_oauth::Integration>) {

@@ -117,14 +117,14 @@ impl Callback {
         }
         let outcome = match (code, error) {
             (Some(_), Some(_)) => return Err(CallbackError::CodeAndError),
-            (Some(code), None) => Outcome::Code(Secret::untrusted(code)),
+            (Some(code), None) => Outcome::Code(Secret::unchecked(code)),
             (None, Some(error)) => Outcome::Error {
                 error: UntrustedText::new(&error),
                 description: description.as_deref().map(UntrustedText::new),
             },
             (None, None) => Outcome::Nothing,
         };
-        let state = state.filter(|state| !state.is_empty()).map(Secret::untrusted);
+        let state = state.filter(|state| !state.is_empty()).map(Secret::unchecked);
         Ok(Self { path: path.map(Into::into), state, issuer, outcome })
     }
 
@@ -149,7 +149,7 @@ impl fmt::Debug for Callback {
 
 const MAX_QUERY: usize = 16 * 1024;
 
-/// The parameters that mean something, in the order in which `from_uri` takes them apart.
+/// The known parameters, in the order in which `read` destructures them.
 const NAMES: [&str; 7] = ["state", "code", "iss", "error", "error_description", "access_token", "id_token"];
 
 /// Form-decodes strictly: a lenient decoder turns bytes that are not UTF-8 into a replacement character, so that two

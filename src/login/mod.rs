@@ -60,11 +60,11 @@ impl Login {
         }
     }
 
-    /// The same, for apps that need an address; see [`User::require_trusted_email`].
+    /// [`trusted_email`](Self::trusted_email), or an error that says why there is none.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`User::require_trusted_email`].
     pub fn require_trusted_email(&self) -> Result<&str, Error> {
         self.user.require_trusted_email(self.email_trust).map_err(Error::from)
     }

@@ -26,7 +26,7 @@ use crate::values::token::TokenBinding;
 /// `Debug`. It is good for one hour. Most apps keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     integration: IntegrationId,
-    /// The base URL and the callback URL, as [`short`] writes them: only to be compared.
+    /// The base URL and the callback URL as [`comparable`] returns them.
     base_url: Box<str>,
     callback_url: Box<str>,
     state: Secret,
@@ -57,8 +57,8 @@ impl PendingLogin {
         let [state, verifier] = Secret::random()?;
         Ok(Self {
             integration: expected.binding.integration().clone(),
-            base_url: short(expected.binding.base_url().as_str()).into(),
-            callback_url: short(expected.callback_url.as_str()).into(),
+            base_url: comparable(expected.binding.base_url().as_str()).into(),
+            callback_url: comparable(expected.callback_url.as_str()).into(),
             state,
             verifier,
             begun_at: seconds(now),
@@ -67,8 +67,8 @@ impl PendingLogin {
         })
     }
 
-    /// Finds out whether a callback finishes this login. The order is that of [`VerifyError`]'s variants: state,
-    /// integration and callback URL, purpose, age, issuer, and only then what the code host says.
+    /// Checks whether a callback finishes this login, in the order of [`VerifyError`]'s variants: state, integration and
+    /// callback URL, purpose, age, issuer, and only then what the code host says.
     pub(crate) fn verify(
         self,
         callback: Callback,
@@ -81,17 +81,17 @@ impl PendingLogin {
         }
         // The base URL too: the code of the old code host is not for the new one, if it has been changed meanwhile.
         let binding = expected.binding;
-        if self.integration != *binding.integration() || *self.base_url != *short(binding.base_url().as_str()) {
+        if self.integration != *binding.integration() || *self.base_url != *comparable(binding.base_url().as_str()) {
             return Err(VerifyError::OtherIntegration);
         }
-        if *self.callback_url != *short(expected.callback_url.as_str())
-            || !callback.path().is_none_or(|path| expected.callback_url.is_at(path))
+        if *self.callback_url != *comparable(expected.callback_url.as_str())
+            || callback.path().is_some_and(|path| !expected.callback_url.is_at(path))
         {
             return Err(VerifyError::OtherCallbackUrl);
         }
         if self.purpose != expected.purpose {
-            let both = self.purpose.user_id().is_some() && expected.purpose.user_id().is_some();
-            return Err(if both { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
+            let are_connections = self.purpose.user_id().is_some() && expected.purpose.user_id().is_some();
+            return Err(if are_connections { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
         if age >= LIFE {
@@ -225,14 +225,15 @@ impl PendingLogins {
         self.0.retain(|pending| pending.purpose != Purpose::LogIn);
     }
 
-    /// Drops what is spent.
+    /// Removes the logins for which `is_spent` is true.
     #[cfg(feature = "axum")]
-    pub(crate) fn remove(&mut self, is_spent: impl Fn(&PendingLogin) -> bool) {
+    pub(crate) fn remove_if(&mut self, is_spent: impl Fn(&PendingLogin) -> bool) {
         self.0.retain(|pending| !is_spent(pending));
     }
 
+    /// Removes and returns the newest login.
     #[cfg(feature = "axum")]
-    pub(crate) fn pop(&mut self) -> Option<PendingLogin> {
+    pub(crate) fn pop_newest(&mut self) -> Option<PendingLogin> {
         self.0.pop_back()
     }
 
@@ -247,7 +248,7 @@ impl PendingLogins {
     }
 }
 
-/// What is stored is held to the same bound, and no part of it gets into an error.
+/// The same limit applies to stored logins. An error contains no part of them.
 impl<'de> Deserialize<'de> for PendingLogins {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Vec::<PendingLogin>::deserialize(deserializer).map_err(|_| invalid())?;
@@ -257,8 +258,8 @@ impl<'de> Deserialize<'de> for PendingLogins {
     }
 }
 
-/// How long a login may take: a second factor or a password reset at the code host takes its time. State, PKCE and the
-/// browser's own session carry the safety; a code lives for ten minutes at most.
+/// How long a login may take: a second factor or a password reset at the code host takes time. Safety comes from state, PKCE
+/// and the browser's session, not from this limit; a code is valid for ten minutes at most.
 pub(crate) const LIFE: Duration = Duration::from_secs(3600);
 const CLOCK_TOLERANCE: u64 = 30;
 const MAX_CODE: usize = 8 * 1024;
@@ -267,9 +268,9 @@ const VERSION: u8 = 1;
 /// The longest URL that is stored as it is.
 const MAX_URL: usize = 64;
 
-/// A URL that is stored only to be compared: a long one as its digest, so that a cookie stays small whatever an
-/// administrator has typed. No URL begins as a digest does.
-fn short(url: &str) -> Cow<'_, str> {
+/// A URL that is stored only to be compared. A long one is stored as its digest, so that a cookie stays small. No URL begins
+/// like a digest.
+fn comparable(url: &str) -> Cow<'_, str> {
     if url.len() <= MAX_URL {
         return Cow::Borrowed(url);
     }

@@ -1,7 +1,7 @@
-//! What an app without [`router`](crate::router) owes its browsers around a login.
+//! Helpers for the routes of a login in an app that does not use [`router`](crate::router).
 //!
 //! - Begin a login for a `POST` with a CSRF token of this browser's session: [`csrf_token`], [`is_csrf_token`].
-//! - Begin and finish nothing for a request that nobody has made on purpose: [`is_deliberate`].
+//! - Ignore requests that no user has made, such as prefetches: [`is_deliberate`].
 //! - Add [`RESPONSE_HEADERS`] to each response of the login's routes.
 //! - Redirect with status 303: 307 would send the form again, to the code host.
 //!
@@ -44,7 +44,7 @@ pub fn csrf_token() -> Result<String, ConfigError> {
 
 /// Whether a form came with the token of its session. The time that this takes says nothing about the token.
 pub fn is_csrf_token(kept: &str, given: &str) -> bool {
-    !kept.is_empty() && Secret::untrusted(kept.to_owned()).matches(&Secret::untrusted(given.to_owned()))
+    !kept.is_empty() && Secret::unchecked(kept.to_owned()).matches(&Secret::unchecked(given.to_owned()))
 }
 
 /// Whether somebody has made this request on purpose: not a `HEAD` of a link checker, a prefetch, a prerendered page or a

@@ -127,8 +127,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error>;
 
-    /// Revokes the user's grant at the platform, as far as the platform allows this to an app: no request, one, or two where
-    /// the platform wants a live access token for it.
+    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that: no request if the platform has
+    /// no way, one, or two where it needs a valid access token for it.
     ///
     /// Signature: `async fn revoke(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
     /// -> Result<Revocation, Error>`
@@ -146,7 +146,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
     }
 
-    /// Revokes these tokens and no others of the same user: one request, or none. A `TokenKeeper` calls it for tokens that a new
+    /// Revokes these tokens only, and sends nothing if the platform cannot do that. A `TokenKeeper` calls it for tokens that a new
     /// login has replaced, so a provider whose platform can only revoke all tokens of a user at once must not do it here.
     ///
     /// Signature: `async fn revoke_pair(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)

@@ -250,7 +250,7 @@ impl ResponseReader<'_> {
             None if is_success => return Err(response.malformed("body")),
             None => Members::default(),
         };
-        if is_success && !members.says("error") {
+        if is_success && !members.is_set("error") {
             return take(&members).map_err(|member| response.malformed(member));
         }
         let text = |name| members.text(name).unwrap_or_default();
@@ -303,9 +303,9 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
     let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
     for (applies, note) in [
         (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
-        (members.says("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
+        (members.is_set("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
         (!are_scopes_complete, TokenNote::Scopes),
-        (members.says("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
+        (members.is_set("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
     ] {
         if applies {
             tokens.notes.push(note);
@@ -329,7 +329,7 @@ fn scopes(members: &Members<'_>) -> (Option<Scopes>, bool) {
                 return (Some(scopes), is_complete && all);
             }
         }
-        is_complete &= !members.says(name);
+        is_complete &= !members.is_set(name);
     }
     (None, is_complete)
 }
@@ -355,7 +355,7 @@ mod tests {
             ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             ("ks02i3jdikdo2k0dkfodf3m39rjfjsdk0wk349rj3jrhf", "2i0WFA-0AerkjQm4X4oDEhqA17QIAKNjXpagHBXmO_U"),
         ] {
-            assert_eq!(challenge(&Secret::untrusted(verifier.to_owned())), expected);
+            assert_eq!(challenge(&Secret::unchecked(verifier.to_owned())), expected);
         }
     }
 }

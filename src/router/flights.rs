@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     fn start(state: StateId, binding: &str) -> FlightStart {
-        let binding = Secret::untrusted(binding.to_owned());
+        let binding = Secret::unchecked(binding.to_owned());
         FlightStart {
             state,
             id: String::new(),

@@ -10,7 +10,7 @@
 //!
 //! Every form needs this browser's [CSRF token](LoginRoutes::csrf_token). Pending logins are in the app's session, from
 //! any [tower-sessions](https://docs.rs/tower-sessions) layer of version 0.15, or in sealed cookies. No URL is built from a
-//! request's headers. The routes use only the crate's public types, so an app can do the same with another framework.
+//! request's headers. An app with another framework uses [`Integration`](crate::Integration) and [`web`](crate::web).
 //!
 //! | | [`in_session`](LoginRoutes::in_session) | [`in_cookie`](LoginRoutes::in_cookie) |
 //! | --- | --- | --- |
@@ -175,7 +175,7 @@ impl LoginRoutes {
         Self::new(integrations, handler, public_url, Backend::in_session(sessions))
     }
 
-    /// Keeps them in cookies: each pending login is sealed in its own `__Host-codehost-login-…`, for one hour. If `public_url`
+    /// Keeps pending logins and the CSRF token in cookies: each pending login is sealed in its own `__Host-codehost-login-…`, for one hour. If `public_url`
     /// is plain HTTP, for development on a loopback address, the cookies are neither `Secure` nor `__Host-`. Their names
     /// contain a digest of it, so that two apps on one host name have different cookies.
     ///
@@ -211,7 +211,7 @@ impl LoginRoutes {
     ///
     /// [`FailureCause::Csrf`] if it was not, and as [`csrf_token`](Self::csrf_token).
     pub async fn verify_csrf(&self, request: &RequestHead, token: &str) -> Result<(), Failure> {
-        let given = Secret::untrusted(token.to_owned());
+        let given = Secret::unchecked(token.to_owned());
         match self.0.backend.csrf(request, &self.0.flights).await? {
             Some(token) if token.matches(&given) => Ok(()),
             _ => Err(FailureCause::Csrf.into()),

@@ -155,7 +155,7 @@ fn basic(id: &str, secret: &str) -> Secret {
     let mut text = String::with_capacity(BASIC.len().saturating_add(length));
     text.push_str(BASIC);
     STANDARD.encode_string(pair.as_bytes(), &mut text);
-    Secret::untrusted(text)
+    Secret::unchecked(text)
 }
 
 const BASIC: &str = "Basic ";

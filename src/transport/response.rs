@@ -80,7 +80,7 @@ impl ApiResponse {
         let (status, is_empty) = (parts.status, body.is_empty());
         let (text, is_text) = match status.is_success() {
             true => json::body_text(body),
-            false => (json::text_or_none(body), true),
+            false => (json::text_or_empty(body), true),
         };
         let response = Self { parts, text };
         let media = response.media_type();

@@ -1,4 +1,4 @@
-//! How responses are read: member by member, so that what is odd about one spoils no other.
+//! Reads JSON responses member by member, so that one invalid member does not affect the others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::util::text::is_invisible;
 
-/// The members of a JSON object, each as it stands there and read only when it is asked for. One that is missing, of
-/// another type or there twice reads as nothing; only [`strict`](Self::strict) tells.
+/// The members of a JSON object, parsed one by one. `text` and `read` return `None` for a member that is missing, duplicated or
+/// of another type; [`strict`](Self::strict) returns an error for the last two.
 #[derive(Default)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -25,7 +25,7 @@ impl<'a> Members<'a> {
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let raw = self.once(name).ok()??;
         let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-        // Without an escape it stands there as it is, which most do.
+        // Most texts have no escape.
         if !inner.contains('\\') {
             return Some(inner.to_owned());
         }
@@ -66,12 +66,12 @@ impl<'a> Members<'a> {
         match self.once(name) {
             Ok(None | Some(NULL)) => Ok(None),
             Ok(Some(raw)) => serde_json::from_str(raw).map(Some).map_err(|_| name),
-            Err(Twice) => Err(name),
+            Err(Duplicate) => Err(name),
         }
     }
 
     /// Whether the member is there, and is neither null, false nor an empty text.
-    pub(crate) fn says(&self, name: &str) -> bool {
+    pub(crate) fn is_set(&self, name: &str) -> bool {
         !matches!(self.once(name), Ok(None | Some(NULL | "false" | "\"\"")))
     }
 
@@ -85,11 +85,11 @@ impl<'a> Members<'a> {
         Some(entries.0.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect())
     }
 
-    fn once(&self, name: &str) -> Result<Option<&'a str>, Twice> {
+    fn once(&self, name: &str) -> Result<Option<&'a str>, Duplicate> {
         let mut found = self.0.iter().filter(|(key, _)| key == name).map(|(_, raw)| raw.get());
         match (found.next(), found.next()) {
             (value, None) => Ok(value),
-            (_, Some(_)) => Err(Twice),
+            (_, Some(_)) => Err(Duplicate),
         }
     }
 }
@@ -121,8 +121,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A text to show: `None` if nothing is left of it. Control characters become U+FFFD; characters that nobody sees, which
-/// hide a text or turn its direction, are dropped, but for the joiners that some scripts need. Cut at 512 characters.
+/// A text to show; `None` if nothing is left of it. Control characters become U+FFFD. Invisible characters, which hide a text or
+/// change its direction, are removed, except the joiners that some scripts need. At most 512 characters are kept.
 pub(crate) fn shown(text: String) -> Option<String> {
     let text: String = if text.len() <= MAX_SHOWN && is_plain(&text) {
         text
@@ -179,13 +179,13 @@ fn readable(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// Room for as many bytes even if each becomes U+FFFD: a text that grows leaves copies that are not wiped.
+/// Enough capacity even if each byte becomes U+FFFD: a text that grows leaves copies that are not zeroized.
 fn room_for(length: usize) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(length.saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8())))
 }
 
-/// The text of a body, empty if it is none.
-pub(crate) fn text_or_none(body: Vec<u8>) -> Zeroizing<String> {
+/// The body as text; empty if it is not UTF-8.
+pub(crate) fn text_or_empty(body: Vec<u8>) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf8(body).unwrap_or_else(|error| {
         error.into_bytes().zeroize();
         String::new()
@@ -199,14 +199,14 @@ pub(crate) fn is_json(text: &str) -> bool {
 
 const NULL: &str = "null";
 const MAX_SHOWN: usize = 512;
-/// As many as most objects have at most: room from the start.
+/// Enough for most objects.
 const USUAL_MEMBERS: usize = 16;
 /// More members than any platform's response has, and entries of a list. Each takes memory beside its text.
 const MAX_MEMBERS: usize = 4096;
 const MAX_ENTRIES: usize = 1000;
 
-/// The member is there more than once, and nobody knows which of them counts.
-struct Twice;
+/// The member is there more than once, so it is not known which one counts.
+struct Duplicate;
 
 /// The name of a member, borrowed unless it holds an escape. (`Cow` by itself would always be a copy.)
 struct Key<'a>(Cow<'a, str>);
@@ -315,7 +315,7 @@ mod tests {
             ("good", true, Ok(Some("text".to_owned()))),
             ("half", true, Err("half")),
         ] {
-            assert_eq!((members.says(name), members.strict(name)), (said, strict), "{name}");
+            assert_eq!((members.is_set(name), members.strict(name)), (said, strict), "{name}");
         }
         assert!(members.is_null("null") && !members.is_null("absent") && !members.is_null("empty"));
         for none in ["[]", "\"a\"", "null", "", "{", "{\"a\":1}x", "{\"a\" 1}"] {

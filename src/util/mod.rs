@@ -1,4 +1,4 @@
-//! HTML, JSON, text and random bytes: nothing that knows what they are used for.
+//! Helpers for HTML, JSON, text and random bytes.
 
 pub(crate) mod html;
 pub(crate) mod json;

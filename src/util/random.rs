@@ -1,6 +1,6 @@
-//! The one way to random bytes, but for the fakes, which guard nothing.
+//! The only source of random bytes, except in the fakes.
 
-/// Fills all of `bytes`, or says that the system has none to give: nothing is made of fewer.
+/// Fills `bytes` completely, or returns an error if the system has no random bytes.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandom> {
     #[cfg(all(test, feature = "seal", feature = "testing"))]
     tests::count()?;

@@ -2,13 +2,13 @@ use std::fmt;
 
 use crate::values::integration_id::IntegrationId;
 
-/// The only thing to key a user's account by: the integration, and the immutable id of the user at the platform.
+/// Identifies a user: the integration, and the user's immutable id at the platform. Key your users by nothing else.
 ///
-/// A user name or e-mail address can be given up and taken by somebody else; the numeric id 42 exists on every GitLab.
-/// So another code host is another integration with another id: if the base URL of an integration comes to lead to another
-/// server, the 42 there gets the account of the 42 here. Keep the id only where the same server has moved.
-/// [`Display`](fmt::Display) gives a stable text for a database: lower-case ASCII, so no collation can fold two keys
-/// into one, and injective.
+/// A user name or e-mail address can be given up and taken by somebody else. The id is unique only at one code host: if the base
+/// URL of an integration leads to another server, user 42 there gets the account of user 42 here. So give another code host
+/// another integration id, and keep the id only if the same server has moved.
+/// [`Display`](fmt::Display) gives a stable text for a database: lower-case ASCII, so that no collation makes two keys
+/// equal, and different for different keys.
 ///
 /// ```
 /// use codehost_oauth::AccountKey;

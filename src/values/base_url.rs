@@ -122,7 +122,7 @@ impl BaseUrl {
         Uri::try_from(self.page(segments).as_str()).unwrap_or_default()
     }
 
-    /// The same host with the sub-path cut to `path`, which is a prefix of [`path`](Self::path).
+    /// The same scheme, host and port with another sub-path.
     pub(crate) fn with_path(&self, path: &str) -> Self {
         let mut url = Url::clone(&self.url);
         url.set_path(path);
@@ -175,8 +175,8 @@ impl serde::Serialize for BaseUrl {
     }
 }
 
-/// Reads a URL of scheme, host, port and path, if two readers agree on its host (`0177.1`, `①`, `%31`): ours, which
-/// changes nothing but case, and `url`. No network policy is asked.
+/// Parses a URL of scheme, host, port and path. Refuses a host that the `url` crate would read differently from its text (`0177.1`,
+/// `①`, `%31`). Does not check the network policy.
 pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
     let raw = RawUrl::parse(text)?;
     let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;

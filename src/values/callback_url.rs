@@ -25,10 +25,10 @@ use crate::values::public_url::PublicUrl;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackUrl {
     text: Arc<str>,
-    /// Where the path begins.
-    path: usize,
-    /// Where it begins for the router of an app whose proxy strips the sub-path that the app lives at.
-    route: usize,
+    /// Where the path begins in `text`.
+    path_start: usize,
+    /// The same without the public URL's sub-path, which a proxy may remove.
+    route_start: usize,
 }
 
 impl CallbackUrl {
@@ -66,7 +66,7 @@ impl CallbackUrl {
     fn from_url(public_url: &PublicUrl, url: &Url) -> Self {
         let path = url.as_str().len().saturating_sub(url.path().len());
         let route = path.saturating_add(public_url.url().path().len());
-        Self { text: url.as_str().into(), path, route }
+        Self { text: url.as_str().into(), path_start: path, route_start: route }
     }
 
     /// The text to show, to register and to send.
@@ -77,7 +77,7 @@ impl CallbackUrl {
     /// Whether a request for `path` is one for this URL: the whole path, or the path below the app's own sub-path,
     /// with nothing added and nothing encoded differently.
     pub fn is_at(&self, path: &str) -> bool {
-        [self.path, self.route].into_iter().any(|begin| self.text.get(begin..) == Some(path))
+        [self.path_start, self.route_start].into_iter().any(|begin| self.text.get(begin..) == Some(path))
     }
 }
 

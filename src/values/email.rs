@@ -20,13 +20,13 @@ pub struct Email {
 }
 
 impl Email {
-    /// `None` for what not every mail system would take as the same one address: more than 254 bytes, not exactly one
-    /// `@` with text on both sides, a local part that is no dot-string, an encoded word (`=?utf-8?…`), the routing marks
+    /// `None` unless every mail system reads it as the same single address. Refused: more than 254 bytes, not exactly one
+    /// `@` with text on both sides, a local part that is not a dot-string, an encoded word (`=?utf-8?…`), the routing marks
     /// `%` and `!`, marks that divide or wrap addresses (`,` `;` `<` `>` `(` `"`), control characters, white space,
-    /// characters that nobody sees, or a domain that is no host name, such as an IP address.
+    /// invisible characters, and a domain that is not a host name, such as an IP address.
     ///
     /// A domain outside ASCII becomes its A-label (`xn--…`); nothing else is changed. An address with a local part outside
-    /// ASCII is taken, to be listed, and never [trusted](crate::User::trusted_email): its letters could pass for others.
+    /// ASCII is listed but never [trusted](crate::User::trusted_email): its letters may look like others.
     ///
     /// Source: RFC 5321 sections 4.1.2 and 4.5.3.1, without quoted local parts and address literals; RFC 5891 for domains;
     /// RFC 6531 for local parts outside ASCII.
@@ -72,9 +72,9 @@ fn is_local_part(local: &str) -> bool {
     (1..=64).contains(&local.len()) && local.split('.').all(is_word) && !is_encoded
 }
 
-/// The domain in ASCII, where it is a host name. A parser of URLs finds the addresses among the names, in every notation.
+/// The domain in ASCII; `None` unless it is a host name. The URL parser recognizes IP addresses in every notation.
 fn email_domain(domain: &str) -> Option<Cow<'_, str>> {
-    // Parsers also repair: what they would drop or replace is refused before.
+    // A parser also repairs text, so characters that it would remove or replace are refused first.
     if !domain.chars().all(|c| c.is_ascii() || is_plain_letter(c)) || domain.contains(['_', '%']) {
         return None;
     }
@@ -125,7 +125,7 @@ pub enum EmailAuthority {
     SelfManaged,
 }
 
-/// Whose word about e-mail addresses an app takes, for one integration; see [`User::trusted_email`](crate::User::trusted_email).
+/// Which e-mail addresses an app trusts, for one integration; see [`User::trusted_email`](crate::User::trusted_email).
 ///
 /// As a text, for a form, a setting or a table, it is `platform`, `this-instance` or `without-verification`:
 ///

@@ -97,7 +97,7 @@ impl Scopes {
         self.0.contains(scope)
     }
 
-    /// The scopes of a text that a code host sent, and whether that is all of it: what can be no scope is left out.
+    /// The valid scopes in a text from a code host, and whether all were valid.
     pub(crate) fn readable(text: &str) -> (Self, bool) {
         let mut all = true;
         let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
@@ -124,7 +124,7 @@ impl PartialEq for Scopes {
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        // A response has room for 100,000 scopes: too many to compare each with all others.
+        // A set: a response can contain 100,000 scopes.
         let mut seen = BTreeSet::new();
         Self(scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect())
     }

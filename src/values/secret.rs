@@ -8,7 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::error::ConfigError;
 use crate::util::random;
 
-/// Text that must stay secret: wiped when dropped, shown as `[redacted]`, and without `Display`, `PartialEq`, `Clone` and
+/// Text that must stay secret: zeroized when dropped, shown as `[redacted]`, and without `Display`, `PartialEq`, `Clone` and
 /// `Serialize`. Only `expose` returns it.
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -24,8 +24,8 @@ impl Secret {
         Some(Self(Zeroizing::new(text)))
     }
 
-    /// Text that somebody sent, to be compared and nothing else.
-    pub(crate) fn untrusted(text: String) -> Self {
+    /// A secret whose characters were not checked here; see [`checked`](Self::checked).
+    pub(crate) fn unchecked(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
@@ -34,8 +34,8 @@ impl Secret {
         Self::parse(std::mem::take(&mut *self.0), max)
     }
 
-    /// Each is 32 random bytes as 43 characters of base64url. The system is asked once, which takes longer than everything
-    /// else here.
+    /// Secrets of 32 random bytes each, as 43 characters of base64url. All bytes come from one call of the system, which is the
+    /// slowest part.
     pub(crate) fn random<const N: usize>() -> Result<[Self; N], ConfigError> {
         let mut bytes = Zeroizing::new([[0_u8; 32]; N]);
         random::fill(bytes.as_flattened_mut()).map_err(|_| ConfigError::Random)?;

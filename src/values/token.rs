@@ -48,7 +48,7 @@ impl ClientCredentials {
         if let Some(fault) = fault(client_secret) {
             return Err(ConfigError::ClientSecret(fault));
         }
-        let client_secret = Secret::untrusted(client_secret.to_owned());
+        let client_secret = Secret::unchecked(client_secret.to_owned());
         let (base_url, api_url) = (base_url.clone(), base_url.clone());
         Ok(Self { base_url, api_url, client_id: client_id.into(), client_secret })
     }
@@ -236,11 +236,11 @@ pub struct TokenSet {
     pub refresh_expires_in: Option<Duration>,
     /// When the response arrived, by the app's clock.
     pub received_at: SystemTime,
-    /// What was odd about the response. Nothing of it keeps the tokens from being used.
+    /// Problems in the response. The tokens can be used in spite of them.
     pub notes: Vec<TokenNote>,
 }
 
-/// A member of a token response that could not be read, and what follows.
+/// A problem in a token response that was accepted.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, TokenBinding, TokenNote, TokenSet};
@@ -256,14 +256,14 @@ pub struct TokenSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenNote {
-    /// `token_type` is not `Bearer` (RFC 6749 section 7.1). A login fails then; after a refresh the pair is kept, since
-    /// the old one is spent, and the access token is sent as a Bearer token.
+    /// `token_type` is not `Bearer` (RFC 6749 section 7.1). A login fails then; after a refresh the tokens are kept,
+    /// because the old ones are used up, and the access token is sent as a Bearer token.
     NotBearer,
-    /// `refresh_token` is no token. There is none, or after a refresh the old one.
+    /// `refresh_token` is not valid. After a login there is none; after a refresh the old one is kept.
     RefreshToken,
     /// `scope` was not readable, or not all of it. What was readable is in [`TokenSet::scopes`].
     Scopes,
-    /// `expires_in` is no time, or one that has passed. The lifetime is unknown.
+    /// `expires_in` is not a number of seconds, or is below 1. The lifetime is unknown.
     Lifetime,
 }
 

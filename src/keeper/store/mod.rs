@@ -41,7 +41,8 @@ use crate::keeper::error::StoreError;
 /// - A write survives a crash of the store, as far as the app needs it: if a write is lost, the user must log in again.
 /// - A lease is a row or key with an expiry time. It holds no connection and no transaction, since HTTP requests are
 ///   made while it is held.
-/// - After an error the operation may have been done or not. The keeper then calls again. The store itself may retry on
+/// - After [`StoreError::TimedOut`] or [`StoreError::Unreachable`] the operation may have been done; after any other error it
+///   has not been done. The keeper then calls again. The store itself may retry on
 ///   another connection: if the first attempt of a `compare_and_swap` was done, the second one may return `false`.
 /// - The bytes are opaque, at most about 64 KiB long.
 ///

@@ -87,7 +87,7 @@ pub(super) fn parse_emails(response: &ApiResponse) -> Result<(Vec<Email>, Next),
     });
     let next = match page.text("next") {
         Some(url) if !url.is_empty() => Next::Page(url),
-        _ if page.says("next") => Next::Unreadable,
+        _ if page.is_set("next") => Next::Unreadable,
         _ => Next::End,
     };
     Ok((emails.collect(), next))

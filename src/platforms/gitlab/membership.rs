@@ -44,7 +44,7 @@ async fn look_up(
     if !response.status().is_success() {
         // `message` means that the user cannot see the group or is not in it. For an unknown endpoint GitLab sends `error`.
         let no_such_member = response.status() == http::StatusCode::NOT_FOUND
-            && Members::parse(response.text()).is_some_and(|members| members.says("message"));
+            && Members::parse(response.text()).is_some_and(|members| members.is_set("message"));
         return if no_such_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
     }
     let malformed = |member| response.malformed(member);

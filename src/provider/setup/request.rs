@@ -1,5 +1,5 @@
 use crate::error::{ConfigError, TextFault};
-use crate::util::text::is_control;
+use crate::util::text::controls_layout;
 use crate::values::access::Access;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::integration_id::IntegrationId;
@@ -142,7 +142,7 @@ pub(crate) fn parse_name(text: &str) -> Result<String, ConfigError> {
     let fault = match name.chars().count() {
         0 => TextFault::Empty,
         count if count > MAX_NAME => TextFault::TooLong { limit: MAX_NAME, unit: "characters" },
-        _ if name.contains(is_control) => TextFault::Character,
+        _ if name.contains(controls_layout) => TextFault::Character,
         _ => return Ok(name.to_owned()),
     };
     Err(ConfigError::Name(fault))

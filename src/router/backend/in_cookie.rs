@@ -90,7 +90,7 @@ impl InCookie {
         for cookie in self.logins(request).into_iter().filter(|cookie| cookie.state == id) {
             match cookie.content {
                 Content::Pending { login, value } if login.state().matches(state) => {
-                    return StoredLogin::Pending { login, binding: Secret::untrusted(value) };
+                    return StoredLogin::Pending { login, binding: Secret::unchecked(value) };
                 }
                 Content::Finished { return_to } => found = StoredLogin::Finished { return_to },
                 _ => {}
@@ -181,7 +181,8 @@ impl InCookie {
             let marker = marker.filter(|marker| now() < marker.expires_at);
             return marker.map_or(Content::Unreadable, |marker| Content::Finished { return_to: marker.return_to });
         }
-        let pending = PendingLogins::open(text, &self.keys, SystemTime::now()).ok().and_then(|mut one| one.pop());
+        let pending =
+            PendingLogins::open(text, &self.keys, SystemTime::now()).ok().and_then(|mut one| one.pop_newest());
         pending.map_or(Content::Unreadable, |login| Content::Pending { login: Box::new(login), value: text.to_owned() })
     }
 

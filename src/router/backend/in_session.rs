@@ -57,7 +57,7 @@ impl InSession {
     pub(super) async fn find(&self, session: &dyn AppSession, callback: &Callback) -> Result<StoredLogin, Failure> {
         let mut stored = Stored::read(session).await?;
         if let (Some(id), Ok(login)) = (session.id(), stored.pending.take(callback)) {
-            return Ok(StoredLogin::Pending { login: Box::new(login), binding: Secret::untrusted(id) });
+            return Ok(StoredLogin::Pending { login: Box::new(login), binding: Secret::unchecked(id) });
         }
         let state = callback.state().map(StateId::of);
         let done = stored.finished.into_iter().find(|one| Some(one.state) == state && one.at > oldest());
@@ -71,7 +71,7 @@ impl InSession {
         if session.id().is_none() {
             return Err(FailureCause::LoggedOut.into());
         }
-        stored.pending.remove(|pending| StateId::of(pending.state()) == state);
+        stored.pending.remove_if(|pending| StateId::of(pending.state()) == state);
         stored.write(session).await
     }
 

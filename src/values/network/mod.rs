@@ -9,10 +9,10 @@ pub use self::address::{AddressClass, RefusedAddress};
 use self::address::{embedded_v4, is_metadata, is_public, is_well_known_nat64, tunnelled};
 use crate::error::ConfigError;
 
-/// Where this crate may connect to: the egress policy of one host.
+/// Where this crate may connect to: the egress policy of the app.
 ///
-/// A base URL is typed in by an administrator, so the server calls addresses that somebody else chose. This one value
-/// decides which of them are reached. [`BaseUrl::parse`](crate::BaseUrl::parse) asks it when the form is filled in,
+/// A base URL is typed in by an administrator, so the server calls addresses that somebody else chose. This value
+/// decides which of them may be reached. [`BaseUrl::parse`](crate::BaseUrl::parse) asks it when the form is filled in,
 /// and [`HttpClient`](crate::transport::HttpClient) asks it again for every address that a name resolves to, right
 /// before it connects to exactly that address.
 ///
@@ -67,7 +67,7 @@ impl Network {
         Self::new(Reach::AllowList(networks.into_iter().collect()))
     }
 
-    /// Every address except cloud metadata. Right where only the operator of the host chooses base URLs.
+    /// Every address except cloud metadata. For apps whose operator chooses all base URLs.
     pub fn any() -> Self {
         Self::new(Reach::Any)
     }
@@ -205,8 +205,8 @@ impl Network {
         })
     }
 
-    /// Whether a host name may be looked up at all. The addresses that it resolves to are the wall; this refuses early,
-    /// with a better message, names that can only be local.
+    /// Whether a host name may be looked up. The check of its addresses decides; this one refuses local names early, with a
+    /// better message.
     pub(crate) fn permits_name(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
         let is_or_below = |suffix: &str| {
@@ -299,6 +299,6 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
 const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 
 /// Special-use and by custom private suffixes (RFC 6762 with its appendix G, RFC 7686, RFC 8375, ICANN's `.internal`,
-/// Kubernetes, old resolvers). A hint for the form; the addresses are the wall.
+/// Kubernetes, old resolvers). For a better message only: the addresses are checked in any case.
 const LOCAL_SUFFIXES: [&str; 11] =
     ["local", "internal", "svc", "home.arpa", "localdomain", "lan", "corp", "home", "intranet", "private", "onion"];
