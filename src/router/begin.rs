@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::SET_COOKIE;
 
+use super::callback_runs::StateId;
 use super::failure::login_path;
-use super::flights::StateId;
 use super::head::{MAX_LOCATION, is_framed, is_other_host};
 use super::routes::{field, form, see_other};
 use super::{CsrfToken, Failure, LoginPage, LoginRoutes, RequestHead, page};
@@ -88,7 +88,7 @@ impl LoginRoutes {
         } else {
             integration.begin_login(return_to).map_err(failed)?
         };
-        self.0.flights.begun(StateId::of(pending.state()));
+        self.0.callback_runs.note_login_begun(StateId::of(pending.state()));
         let location = redirect_to.as_str();
         let mut response = if location.len() > MAX_LOCATION { page::redirect(location) } else { see_other(location) };
         for cookie in self.0.backend.insert(request, pending, location.len().min(MAX_LOCATION)).await? {
@@ -107,7 +107,7 @@ impl LoginRoutes {
                  the routes below the session layer of tower-sessions 0.15",
             );
         }
-        for cookie in self.0.backend.end(request, &self.0.flights).await? {
+        for cookie in self.0.backend.end(request, &self.0.callback_runs).await? {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)

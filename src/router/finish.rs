@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::backend::{FinishedLogin, StoredLogin};
-use super::flights::{Flight, FlightGuard, FlightStart, REPEATED, StateId};
+use super::callback_runs::{CallbackRun, CallbackRunGuard, NewCallbackRun, REPEATED, StateId};
 use super::head::{has_cookie, is_same_site};
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
@@ -24,31 +24,31 @@ impl LoginRoutes {
         callback: Result<Callback, CallbackError>,
         content: &str,
     ) -> Response {
-        let (state, flight) = match self.join(id, request, callback, content).await {
-            Ok(Joined::Flight(flight)) => (flight.state, flight),
+        let (state, run) = match self.join(id, request, callback, content).await {
+            Ok(Joined::CallbackRun(run)) => (run.state, run),
             Ok(Joined::Finished { return_to }) => {
                 let path = return_to.as_ref().map_or(self.0.public_url.path(), ReturnTo::as_str);
                 return see_other(path);
             }
             Err(failure) => return self.failed("finish_login", request, failure, id, None).await,
         };
-        let done = FinishedLogin { state, return_to: flight.return_to.as_ref(), is_login: flight.user_id.is_none() };
-        match self.complete(request, &flight, &done).await {
+        let done = FinishedLogin { state, return_to: run.return_to.as_ref(), is_login: run.user_id.is_none() };
+        match self.complete(request, &run, &done).await {
             Ok(mut response) => {
                 self.0.backend.set_cookies(request, state, Some(&done), &mut response);
                 response
             }
             Err(failure) => {
                 let operation = if done.is_login { "finish_login" } else { "finish_connect" };
-                let return_to = flight.return_to.clone();
-                let mut response = self.failed(operation, request, failure, Some(&flight.id), return_to).await;
+                let return_to = run.return_to.clone();
+                let mut response = self.failed(operation, request, failure, Some(&run.id), return_to).await;
                 self.0.backend.set_cookies(request, state, None, &mut response);
                 response
             }
         }
     }
 
-    /// The flight that this callback begins, or that an earlier one with the same content has begun.
+    /// The run that this callback begins, or that an earlier one with the same content has begun.
     async fn join(
         &self,
         id: Option<&str>,
@@ -60,22 +60,22 @@ impl LoginRoutes {
         let state = callback.state().map(StateId::of).ok_or_else(|| Error::from(VerifyError::StateMissing))?;
         let session = self.session_id(request);
         let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-        if let Some(flight) = self.0.flights.again(state, content, holds) {
-            return Ok(Joined::Flight(flight));
+        if let Some(run) = self.0.callback_runs.find_repeated(state, content, holds) {
+            return Ok(Joined::CallbackRun(run));
         }
         match self.0.backend.find(request, &callback).await? {
             StoredLogin::Pending { login, binding } => {
                 let id = id.unwrap_or_else(|| login.integration().as_str()).to_owned();
-                let flight = self.begin_flight(id, request, callback, *login, binding, content).await;
-                Ok(Joined::Flight(flight.ok_or_else(|| Error::from(VerifyError::StateUnknown))?))
+                let run = self.begin_run(id, request, callback, *login, binding, content).await;
+                Ok(Joined::CallbackRun(run.ok_or_else(|| Error::from(VerifyError::StateUnknown))?))
             }
             StoredLogin::Finished { return_to } => {
-                self.0.flights.confirm(state);
+                self.0.callback_runs.response_received(state);
                 Ok(Joined::Finished { return_to })
             }
             StoredLogin::Nothing => {
                 let lost = session.is_none() && self.0.backend.needs_session() && !is_same_site(request);
-                if lost && self.0.flights.has_begun(state) {
+                if lost && self.0.callback_runs.was_login_begun(state) {
                     self.warn_of_lost_session();
                 }
                 Err(Error::from(VerifyError::StateUnknown).into())
@@ -83,8 +83,8 @@ impl LoginRoutes {
         }
     }
 
-    /// Begins the flight on a task of its own: the code works once, so the flight must go on if the request is dropped.
-    async fn begin_flight(
+    /// Begins the run on a task of its own: the code works once, so the run must go on if the request is dropped.
+    async fn begin_run(
         &self,
         id: String,
         request: &mut RequestHead,
@@ -92,7 +92,7 @@ impl LoginRoutes {
         pending: PendingLogin,
         binding: Secret,
         content: &str,
-    ) -> Option<Arc<Flight>> {
+    ) -> Option<Arc<CallbackRun>> {
         let state = StateId::of(pending.state());
         let session = self.0.backend.stored_session(request).await.unwrap_or_default();
         // If this fails, the pending login is used up in any case.
@@ -102,18 +102,18 @@ impl LoginRoutes {
             Err(_) => (None, pending.purpose().user_id().map(str::to_owned)),
         };
         let return_to = pending.return_to().cloned();
-        let start = FlightStart { state, id, integration, user_id, return_to, session, binding };
-        // No `await` from here to the task, so that a flight that has begun always ends.
-        let flight = match self.0.flights.begin(start, content) {
-            Some(flight) => flight,
+        let start = NewCallbackRun { state, id, integration, user_id, return_to, session, binding };
+        // No `await` from here to the task, so that a run that has begun always ends.
+        let run = match self.0.callback_runs.begin(start, content) {
+            Some(run) => run,
             None => {
                 let session = self.session_id(request);
                 let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-                return self.0.flights.again(state, content, holds);
+                return self.0.callback_runs.find_repeated(state, content, holds);
             }
         };
         let (logins, session) = (self.clone(), self.0.backend.session(request));
-        let guard = FlightGuard(Arc::clone(&flight));
+        let guard = CallbackRunGuard(Arc::clone(&run));
         observe::spawn(async move {
             let work = async {
                 logins.0.backend.spend(session, state).await?;
@@ -127,12 +127,12 @@ impl LoginRoutes {
             };
             let outcome = work.await;
             guard.0.end(outcome);
-            let flight = Arc::clone(&guard.0);
+            let run = Arc::clone(&guard.0);
             drop(guard);
             tokio::time::sleep(REPEATED).await;
-            flight.forget();
+            run.forget();
         });
-        Some(flight)
+        Some(run)
     }
 
     async fn resolve(
@@ -149,39 +149,39 @@ impl LoginRoutes {
         Ok((integration, user_id))
     }
 
-    /// Waits for the flight, then checks again everything that may have changed meanwhile.
+    /// Waits for the run, then checks again everything that may have changed meanwhile.
     async fn complete(
         &self,
         request: &mut RequestHead,
-        flight: &Flight,
+        run: &CallbackRun,
         done: &FinishedLogin<'_>,
     ) -> Result<Response, Failure> {
-        let outcome = flight.outcome().await;
+        let outcome = run.outcome().await;
         let login: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
-        let integration = self.integration(&flight.id).await;
-        let user_id = match flight.user_id {
+        let integration = self.integration(&run.id).await;
+        let user_id = match run.user_id {
             Some(_) => Some(self.user_id(request).await),
             None => None,
         };
         // After the calls into the app, because they take time.
-        if flight.is_cancelled() || self.has_logged_out(request, flight).await? {
+        if run.is_cancelled() || self.has_logged_out(request, run).await? {
             return Err(FailureCause::LoggedOut.into());
         }
         let integration = match integration {
             Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => None,
             found => Some(found?),
         };
-        let same = |now: &Arc<Integration>| flight.integration.as_ref().is_some_and(|then| now.is_bound_like(then));
+        let same = |now: &Arc<Integration>| run.integration.as_ref().is_some_and(|then| now.is_bound_like(then));
         let integration = integration.filter(same).ok_or(FailureCause::IntegrationChanged)?;
-        if user_id.transpose()? != flight.user_id {
+        if user_id.transpose()? != run.user_id {
             return Err(Error::from(VerifyError::OtherUser).into());
         }
-        if let (true, Some(session)) = (done.is_login, &flight.session) {
+        if let (true, Some(session)) = (done.is_login, &run.session) {
             // The app may renew the id, which must not look like a log-out to another login of this browser.
-            self.0.flights.renewed(session);
+            self.0.callback_runs.mark_session_renewed(session);
         }
-        self.0.backend.finish(request, done, &self.0.flights).await?;
-        Ok(match &flight.user_id {
+        self.0.backend.finish(request, done, &self.0.callback_runs).await?;
+        Ok(match &run.user_id {
             None => self.0.handler.logged_in(request, &integration, login).await,
             Some(user_id) => self.0.handler.connected(request, &integration, user_id, login).await,
         })
@@ -193,9 +193,9 @@ impl LoginRoutes {
     }
 
     /// Whether the session that the browser had is gone, for another reason than that a login has renewed it.
-    async fn has_logged_out(&self, request: &RequestHead, flight: &Flight) -> Result<bool, Failure> {
-        match &flight.session {
-            Some(session) if !self.0.flights.is_renewed(session) => {
+    async fn has_logged_out(&self, request: &RequestHead, run: &CallbackRun) -> Result<bool, Failure> {
+        match &run.session {
+            Some(session) if !self.0.callback_runs.is_renewed(session) => {
                 Ok(self.0.backend.stored_session(request).await?.is_none())
             }
             _ => Ok(false),
@@ -204,6 +204,6 @@ impl LoginRoutes {
 }
 
 enum Joined {
-    Flight(Arc<Flight>),
+    CallbackRun(Arc<CallbackRun>),
     Finished { return_to: Option<ReturnTo> },
 }

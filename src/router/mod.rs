@@ -83,10 +83,10 @@
 
 mod backend;
 mod begin;
+mod callback_runs;
 mod csrf;
 mod failure;
 mod finish;
-mod flights;
 mod handler;
 mod head;
 mod page;
@@ -105,7 +105,7 @@ pub use self::session::{AppSession, Sessions, TowerSessions};
 pub use http::request::Parts as RequestHead;
 
 use self::backend::Backend;
-use self::flights::Flights;
+use self::callback_runs::CallbackRuns;
 use crate::integration::{FindIntegration, Integration};
 use crate::login::ReturnTo;
 use crate::observe;
@@ -148,7 +148,7 @@ struct Shared {
     handler: Box<dyn LoginHandler>,
     public_url: PublicUrl,
     backend: Backend,
-    flights: Flights,
+    callback_runs: CallbackRuns,
     /// Whether a missing session cookie has been logged.
     has_warned: AtomicBool,
 }
@@ -198,7 +198,7 @@ impl LoginRoutes {
     ///
     /// [`FailureCause::NoSessionLayer`] if there is no session, [`FailureCause::Session`] if its store fails.
     pub async fn csrf_token(&self, request: &RequestHead) -> Result<CsrfToken, Failure> {
-        if let Some(text) = self.0.backend.csrf(request, &self.0.flights).await? {
+        if let Some(text) = self.0.backend.csrf(request, &self.0.callback_runs).await? {
             return Ok(CsrfToken::new(text, None));
         }
         let (text, cookie) = self.0.backend.new_csrf(request).await?;
@@ -212,7 +212,7 @@ impl LoginRoutes {
     /// [`FailureCause::Csrf`] if it was not, and as [`csrf_token`](Self::csrf_token).
     pub async fn verify_csrf(&self, request: &RequestHead, token: &str) -> Result<(), Failure> {
         let given = Secret::unchecked(token.to_owned());
-        match self.0.backend.csrf(request, &self.0.flights).await? {
+        match self.0.backend.csrf(request, &self.0.callback_runs).await? {
             Some(token) if token.matches(&given) => Ok(()),
             _ => Err(FailureCause::Csrf.into()),
         }
@@ -229,7 +229,7 @@ impl LoginRoutes {
             handler: Box::new(handler),
             public_url: public_url.clone(),
             backend,
-            flights: Flights::default(),
+            callback_runs: CallbackRuns::default(),
             has_warned: AtomicBool::new(false),
         }))
     }

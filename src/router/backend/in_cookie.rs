@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{FinishedLogin, StoredLogin, not_a_header, token};
 use crate::error::Error;
 use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, Purpose, ReturnTo};
-use crate::router::flights::{Flights, StateId};
+use crate::router::callback_runs::{CallbackRuns, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::{KeyRing, SealContext};
@@ -34,10 +34,10 @@ impl InCookie {
         Self { keys, secure: public_url.as_str().starts_with("https:"), suffix }
     }
 
-    pub(super) fn csrf(&self, request: &RequestHead, flights: &Flights) -> Option<Secret> {
+    pub(super) fn csrf(&self, request: &RequestHead, callback_runs: &CallbackRuns) -> Option<Secret> {
         for found in self.logins(request) {
             if let Content::Finished { .. } = found.content {
-                flights.confirm(found.state);
+                callback_runs.response_received(found.state);
             }
         }
         let name = self.csrf_name();
@@ -131,10 +131,10 @@ impl InCookie {
     }
 
     /// Cancels this browser's logins in progress, and removes all cookies of the routes.
-    pub(super) fn end(&self, request: &RequestHead, flights: &Flights) -> Vec<HeaderValue> {
+    pub(super) fn end(&self, request: &RequestHead, callback_runs: &CallbackRuns) -> Vec<HeaderValue> {
         let mut set: Vec<_> = self.expired(&self.csrf_name()).into_iter().collect();
         for cookie in self.logins(request) {
-            flights.cancel(cookie.state);
+            callback_runs.cancel(cookie.state);
             set.extend(self.remove(cookie.state));
         }
         set

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{FinishedLogin, StoredLogin, token};
 use crate::error::Error;
 use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, ReturnTo};
-use crate::router::flights::{Flights, StateId};
+use crate::router::callback_runs::{CallbackRuns, StateId};
 use crate::router::{AppSession, Failure, FailureCause};
 use crate::values::secret::Secret;
 
@@ -28,10 +28,14 @@ impl Default for InSession {
 }
 
 impl InSession {
-    pub(super) async fn csrf(&self, session: &dyn AppSession, flights: &Flights) -> Result<Option<Secret>, Failure> {
+    pub(super) async fn csrf(
+        &self,
+        session: &dyn AppSession,
+        callback_runs: &CallbackRuns,
+    ) -> Result<Option<Secret>, Failure> {
         let stored = Stored::read(session).await?;
         // A browser with the session of a finished login has received the response.
-        stored.finished.iter().for_each(|one| flights.confirm(one.state));
+        stored.finished.iter().for_each(|one| callback_runs.response_received(one.state));
         Ok(stored.csrf.and_then(token))
     }
 
@@ -79,7 +83,7 @@ impl InSession {
         &self,
         session: &dyn AppSession,
         done: &FinishedLogin<'_>,
-        flights: &Flights,
+        callback_runs: &CallbackRuns,
     ) -> Result<(), Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
@@ -90,17 +94,21 @@ impl InSession {
         stored.csrf = None;
         stored.pending.drop_logins();
         if let Some(id) = session.id() {
-            push(&mut stored.before, flights.renewed(&id));
+            push(&mut stored.before, callback_runs.mark_session_renewed(&id));
         }
         session.renew().await.map_err(FailureCause::Session)?;
         stored.write(session).await
     }
 
-    /// Ends what [`Flights`] remembers of this session and of the ids that it had before.
-    pub(super) async fn before_end(&self, session: &dyn AppSession, flights: &Flights) -> Result<(), Failure> {
+    /// Ends what [`CallbackRuns`] remembers of this session and of the ids that it had before.
+    pub(super) async fn before_end(
+        &self,
+        session: &dyn AppSession,
+        callback_runs: &CallbackRuns,
+    ) -> Result<(), Failure> {
         let stored = Stored::read(session).await?;
-        stored.finished.iter().for_each(|one| flights.confirm(one.state));
-        stored.before.iter().for_each(|id| flights.ended(*id));
+        stored.finished.iter().for_each(|one| callback_runs.response_received(one.state));
+        stored.before.iter().for_each(|id| callback_runs.unmark_session_renewed(*id));
         Ok(())
     }
 
@@ -125,7 +133,7 @@ struct Stored {
     csrf: Option<String>,
     pending: PendingLogins,
     finished: VecDeque<Finished>,
-    /// The numbers that [`Flights::renewed`] gave for the ids that the session had before.
+    /// The numbers that [`CallbackRuns::renewed`] gave for the ids that the session had before.
     before: VecDeque<u64>,
 }
 

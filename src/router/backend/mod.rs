@@ -12,7 +12,7 @@ use http::HeaderValue;
 
 use self::in_cookie::InCookie;
 use self::in_session::{InSession, is_stored};
-use super::flights::{Flights, StateId};
+use super::callback_runs::{CallbackRuns, StateId};
 use super::session::{AppSession, Sessions};
 use super::{Failure, FailureCause, RequestHead, TowerSessions};
 use crate::login::{Callback, PendingLogin, ReturnTo};
@@ -79,10 +79,14 @@ impl Backend {
     }
 
     /// This browser's CSRF token, if it has one.
-    pub(super) async fn csrf(&self, request: &RequestHead, flights: &Flights) -> Result<Option<Secret>, Failure> {
+    pub(super) async fn csrf(
+        &self,
+        request: &RequestHead,
+        callback_runs: &CallbackRuns,
+    ) -> Result<Option<Secret>, Failure> {
         match &self.storage {
-            Storage::Session(in_session) => in_session.csrf(&*self.needed_session(request)?, flights).await,
-            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf(request, flights)),
+            Storage::Session(in_session) => in_session.csrf(&*self.needed_session(request)?, callback_runs).await,
+            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf(request, callback_runs)),
         }
     }
 
@@ -119,7 +123,7 @@ impl Backend {
     }
 
     /// Removes a pending login before its code is sent. It needs no request, which may have been dropped. A cookie is removed
-    /// with the response; until then [`Flights`] remembers that the login is used.
+    /// with the response; until then [`CallbackRuns`] remembers that the login is used.
     pub(super) async fn spend(&self, session: Option<Arc<dyn AppSession>>, state: StateId) -> Result<(), Failure> {
         match (&self.storage, session) {
             (Storage::Session(in_session), Some(session)) => in_session.spend(&*session, state).await,
@@ -134,10 +138,12 @@ impl Backend {
         &self,
         request: &RequestHead,
         done: &FinishedLogin<'_>,
-        flights: &Flights,
+        callback_runs: &CallbackRuns,
     ) -> Result<(), Failure> {
         match &self.storage {
-            Storage::Session(in_session) => in_session.finish(&*self.needed_session(request)?, done, flights).await,
+            Storage::Session(in_session) => {
+                in_session.finish(&*self.needed_session(request)?, done, callback_runs).await
+            }
             Storage::Cookie(_) => Ok(()),
         }
     }
@@ -156,12 +162,16 @@ impl Backend {
     }
 
     /// Ends the app's own session, and removes everything that is stored for this browser.
-    pub(super) async fn end(&self, request: &RequestHead, flights: &Flights) -> Result<Vec<HeaderValue>, Failure> {
+    pub(super) async fn end(
+        &self,
+        request: &RequestHead,
+        callback_runs: &CallbackRuns,
+    ) -> Result<Vec<HeaderValue>, Failure> {
         let cookies = match &self.storage {
             Storage::Session(in_session) => {
-                in_session.before_end(&*self.needed_session(request)?, flights).await.map(|()| Vec::new())?
+                in_session.before_end(&*self.needed_session(request)?, callback_runs).await.map(|()| Vec::new())?
             }
-            Storage::Cookie(in_cookie) => in_cookie.end(request, flights),
+            Storage::Cookie(in_cookie) => in_cookie.end(request, callback_runs),
         };
         if let Some(session) = self.session(request) {
             session.end().await.map_err(FailureCause::Session)?;

@@ -40,12 +40,12 @@ impl fmt::Display for StateId {
     }
 }
 
-/// One login between the callback and the app.
-pub(super) struct Flight {
+/// One callback, from its arrival until the app has the login. Repetitions of the same request share it.
+pub(super) struct CallbackRun {
     pub(super) state: StateId,
     /// The integration's id.
     pub(super) id: String,
-    /// The integration at the begin of the flight; `None` if it could not be found.
+    /// The integration when the callback arrived; `None` if it could not be found.
     pub(super) integration: Option<Arc<Integration>>,
     /// The user whose account is connected; `None` for a login.
     pub(super) user_id: Option<String>,
@@ -55,13 +55,13 @@ pub(super) struct Flight {
     /// Digest of the callback's path and query: only who has the code can repeat it.
     request_digest: [u8; 32],
     binding: Mutex<Option<Secret>>,
-    ended: Mutex<Option<Result<Login, Failure>>>,
+    result: Mutex<Option<Result<Login, Failure>>>,
     has_ended: watch::Sender<bool>,
     is_cancelled: AtomicBool,
 }
 
-/// The content of a new flight.
-pub(super) struct FlightStart {
+/// The content of a new run.
+pub(super) struct NewCallbackRun {
     pub(super) state: StateId,
     pub(super) id: String,
     pub(super) integration: Option<Arc<Integration>>,
@@ -71,33 +71,33 @@ pub(super) struct FlightStart {
     pub(super) binding: Secret,
 }
 
-impl Flight {
+impl CallbackRun {
     /// Waits for the end, and returns the outcome: a login for each repetition of the callback, a failure only once. `None`
     /// if there is nothing left to return.
     pub(super) async fn outcome(&self) -> Option<Result<Login, Failure>> {
         let mut ends = self.has_ended.subscribe();
         // Cannot fail: the sender is in `self`.
         let _ = ends.wait_for(|ended| *ended).await;
-        let mut ended = lock(&self.ended);
-        match ended.take()? {
+        let mut result = lock(&self.result);
+        match result.take()? {
             Ok(login) => {
                 let copy = login.duplicate();
-                *ended = Some(Ok(login));
+                *result = Some(Ok(login));
                 Some(Ok(copy))
             }
             Err(failure) => Some(Err(failure)),
         }
     }
 
-    /// Stores the outcome. The waiting requests are woken when the [`FlightGuard`] is dropped.
+    /// Stores the outcome. The waiting requests are woken when the [`CallbackRunGuard`] is dropped.
     pub(super) fn end(&self, outcome: Result<Login, Failure>) {
-        *lock(&self.ended) = Some(outcome);
+        *lock(&self.result) = Some(outcome);
     }
 
-    /// Wipes the outcome, so that a repetition gets nothing.
+    /// Deletes the result, so that a repetition gets nothing.
     pub(super) fn forget(&self) {
         lock(&self.binding).take();
-        lock(&self.ended).take();
+        lock(&self.result).take();
     }
 
     /// Whether the browser has logged out meanwhile.
@@ -106,34 +106,34 @@ impl Flight {
     }
 }
 
-/// Ends a flight when it is dropped, also if its task panics.
-pub(super) struct FlightGuard(pub(super) Arc<Flight>);
+/// Ends a run when it is dropped, also if its task panics.
+pub(super) struct CallbackRunGuard(pub(super) Arc<CallbackRun>);
 
-impl Drop for FlightGuard {
+impl Drop for CallbackRunGuard {
     fn drop(&mut self) {
         self.0.has_ended.send_replace(true);
     }
 }
 
 #[derive(Default)]
-pub(super) struct Flights(Mutex<Seen>);
+pub(super) struct CallbackRuns(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    flights: Recent<Arc<Flight>>,
+    callback_runs: Recent<Arc<CallbackRun>>,
     /// Sessions whose id was changed by a login.
     renewed: Recent<()>,
     begun: Recent<()>,
-    /// States of browsers that logged out before the flight began.
+    /// States of browsers that logged out before their callback arrived.
     cancelled: Recent<()>,
 }
 
-impl Flights {
-    /// Begins a flight, unless one has begun for this state.
-    pub(super) fn begin(&self, start: FlightStart, request: &str) -> Option<Arc<Flight>> {
-        let FlightStart { state, id, integration, user_id, return_to, session, binding } = start;
+impl CallbackRuns {
+    /// Begins a run, unless one has begun for this state.
+    pub(super) fn begin(&self, start: NewCallbackRun, request: &str) -> Option<Arc<CallbackRun>> {
+        let NewCallbackRun { state, id, integration, user_id, return_to, session, binding } = start;
         let mut seen = self.seen();
-        let flight = Arc::new(Flight {
+        let run = Arc::new(CallbackRun {
             state,
             id,
             integration,
@@ -142,41 +142,46 @@ impl Flights {
             session,
             request_digest: Sha256::digest(request).into(),
             binding: Mutex::new(Some(binding)),
-            ended: Mutex::new(None),
+            result: Mutex::new(None),
             has_ended: watch::Sender::new(false),
             is_cancelled: AtomicBool::new(seen.cancelled.get(state.0).is_some()),
         });
-        seen.flights.insert(state.0, Arc::clone(&flight), REMEMBERED).then_some(flight)
+        seen.callback_runs.insert(state.0, Arc::clone(&run), REMEMBERED).then_some(run)
     }
 
-    /// The flight of a callback that the same browser repeats. `holds` says whether the request has what binds the login to
+    /// The run of a callback that the same browser repeats. `holds` says whether the request has what binds the login to
     /// its browser.
-    pub(super) fn again(&self, state: StateId, request: &str, holds: impl Fn(&str) -> bool) -> Option<Arc<Flight>> {
-        let flight = self.seen().flights.get(state.0).cloned()?;
-        let same = flight.request_digest == <[u8; 32]>::from(Sha256::digest(request))
-            && lock(&flight.binding).as_ref().is_some_and(|binding| holds(binding.expose()));
-        same.then_some(flight)
+    pub(super) fn find_repeated(
+        &self,
+        state: StateId,
+        request: &str,
+        holds: impl Fn(&str) -> bool,
+    ) -> Option<Arc<CallbackRun>> {
+        let run = self.seen().callback_runs.get(state.0).cloned()?;
+        let same = run.request_digest == <[u8; 32]>::from(Sha256::digest(request))
+            && lock(&run.binding).as_ref().is_some_and(|binding| holds(binding.expose()));
+        same.then_some(run)
     }
 
-    /// The browser has the response: repetitions get nothing from now on.
-    pub(super) fn confirm(&self, state: StateId) {
-        let flight = self.seen().flights.get(state.0).cloned();
-        if let Some(flight) = flight.filter(|flight| *flight.has_ended.borrow()) {
-            flight.forget();
+    /// The browser has received the response: repetitions get nothing from now on.
+    pub(super) fn response_received(&self, state: StateId) {
+        let run = self.seen().callback_runs.get(state.0).cloned();
+        if let Some(run) = run.filter(|run| *run.has_ended.borrow()) {
+            run.forget();
         }
     }
 
-    /// The browser logs out. Its callback may have come without being a flight yet.
+    /// The browser logs out. Its callback may have come without being a run yet.
     pub(super) fn cancel(&self, state: StateId) {
         let mut seen = self.seen();
-        match seen.flights.get(state.0) {
-            Some(flight) => flight.is_cancelled.store(true, Ordering::Release),
+        match seen.callback_runs.get(state.0) {
+            Some(run) => run.is_cancelled.store(true, Ordering::Release),
             None => _ = seen.cancelled.insert(state.0, (), REMEMBERED),
         }
     }
 
-    /// A session gets another id. Pass the returned number to [`ended`](Self::ended).
-    pub(super) fn renewed(&self, session: &str) -> u64 {
+    /// A session gets another id. Pass the returned number to [`unmark_session_renewed`](Self::unmark_session_renewed).
+    pub(super) fn mark_session_renewed(&self, session: &str) -> u64 {
         let id = first(&Sha256::digest(session));
         self.seen().renewed.insert(id, (), UNDER_WAY);
         id
@@ -186,15 +191,15 @@ impl Flights {
         self.seen().renewed.get(first(&Sha256::digest(session))).is_some()
     }
 
-    pub(super) fn ended(&self, renewed: u64) {
+    pub(super) fn unmark_session_renewed(&self, renewed: u64) {
         self.seen().renewed.remove(renewed);
     }
 
-    pub(super) fn begun(&self, state: StateId) {
+    pub(super) fn note_login_begun(&self, state: StateId) {
         self.seen().begun.insert(state.0, (), LIFE);
     }
 
-    pub(super) fn has_begun(&self, state: StateId) -> bool {
+    pub(super) fn was_login_begun(&self, state: StateId) -> bool {
         self.seen().begun.get(state.0).is_some()
     }
 
@@ -262,9 +267,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn start(state: StateId, binding: &str) -> FlightStart {
+    fn start(state: StateId, binding: &str) -> NewCallbackRun {
         let binding = Secret::unchecked(binding.to_owned());
-        FlightStart {
+        NewCallbackRun {
             state,
             id: String::new(),
             integration: None,
@@ -277,29 +282,31 @@ mod tests {
 
     #[test]
     fn a_state_is_spent_once() {
-        let flights = Flights::default();
+        let callback_runs = CallbackRuns::default();
         for state in Secret::random::<2>().unwrap() {
             let state = StateId::of(&state);
-            assert!(flights.begin(start(state, "browser"), "code=x").is_some());
-            assert!(flights.begin(start(state, "browser"), "code=x").is_none());
+            assert!(callback_runs.begin(start(state, "browser"), "code=x").is_some());
+            assert!(callback_runs.begin(start(state, "browser"), "code=x").is_none());
         }
     }
 
     #[test]
     fn only_the_same_browser_with_the_same_code_joins() {
-        let flights = Flights::default();
+        let callback_runs = CallbackRuns::default();
         let state = StateId(7);
-        let flight = flights.begin(start(state, "browser"), "code=x").unwrap();
-        let joins = |state, query, holder: &str| flights.again(state, query, |binding| binding == holder).is_some();
+        let run = callback_runs.begin(start(state, "browser"), "code=x").unwrap();
+        let joins = |state, query, holder: &str| {
+            callback_runs.find_repeated(state, query, |binding| binding == holder).is_some()
+        };
         assert!(joins(state, "code=x", "browser"));
         assert!(!joins(state, "code=y", "browser"));
         assert!(!joins(state, "code=x", "other"));
         assert!(!joins(StateId(8), "code=x", "browser"));
         // Not before it has ended.
-        flights.confirm(state);
+        callback_runs.response_received(state);
         assert!(joins(state, "code=x", "browser"));
-        drop(FlightGuard(flight));
-        flights.confirm(state);
+        drop(CallbackRunGuard(run));
+        callback_runs.response_received(state);
         assert!(!joins(state, "code=x", "browser"));
     }
 
