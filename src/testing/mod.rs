@@ -35,6 +35,7 @@ pub mod conformance;
 mod fake_clock;
 #[cfg(feature = "seal")]
 mod faulty_store;
+pub mod forgejo;
 pub mod gitlab;
 mod grants;
 mod journal;
@@ -56,6 +57,7 @@ pub use bitbucket::fake::FakeBitbucket;
 pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
 pub use faulty_store::{Fault, FaultyStore};
+pub use forgejo::fake::FakeForgejo;
 pub use gitlab::fake::FakeGitLab;
 pub use journal::RecordedRequest;
 #[cfg(feature = "seal")]
