@@ -29,7 +29,7 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
     };
     let user = state.user_named(username).ok_or_else(|| FakeError::UnknownUser(username.to_owned()))?;
     if must_enroll_first(state, username) {
-        return Err(FakeError::Page("You must enrol two-factor authentication.".to_owned()));
+        return Err(FakeError::Page("You must enroll in two-factor authentication.".to_owned()));
     }
     let user = user.id;
     if let Some(description) = state.next_authorization_fails.take() {

@@ -5,7 +5,7 @@ use super::wire::{go_json, json, nothing_here};
 use crate::testing::wire::FakeResponse;
 
 pub(super) fn discovery(state: &State) -> FakeResponse {
-    // Older servers answer even without OAuth.
+    // Older servers have the document even without OAuth.
     if !state.oauth && state.version.at_least([13, 0, 0], [1, 25, 0]) {
         return nothing_here();
     }

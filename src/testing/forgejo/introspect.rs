@@ -20,9 +20,9 @@ pub(super) fn introspect(state: &State, request: &FakeRequest) -> FakeResponse {
         return response;
     };
     let params = Params::of_form(request).unwrap_or_default();
-    let live = live_grant(state, params.get("token").unwrap_or_default());
-    let live = live.filter(|(grant, _)| client.as_ref().is_none_or(|client| *client == grant.client_id));
-    let Some((grant, user)) = live else { return json(200, "{\"active\":false}") };
+    let found = valid_grant(state, params.get("token").unwrap_or_default());
+    let found = found.filter(|(grant, _)| client.as_ref().is_none_or(|client| *client == grant.client_id));
+    let Some((grant, user)) = found else { return json(200, "{\"active\":false}") };
     json(
         200,
         &format!(
@@ -41,8 +41,8 @@ pub(super) fn userinfo(state: &State, request: &FakeRequest) -> FakeResponse {
     if !state.oauth {
         return plain(403, "Forbidden");
     }
-    let live = token_of(request).and_then(|token| live_grant(state, token));
-    let Some((grant, user)) = live.filter(|(grant, _)| has_scope(grant, "openid")) else {
+    let found = token_of(request).and_then(|token| valid_grant(state, token));
+    let Some((grant, user)) = found.filter(|(grant, _)| has_scope(grant, "openid")) else {
         let mut response = plain(401, "no valid authorization");
         add_header(&mut response, "WWW-Authenticate", "Bearer realm=\"Gitea OAuth2\"");
         return response;
@@ -88,7 +88,7 @@ pub(super) fn id_token(state: &State, grant: &Grant) -> String {
 /// The client whose tokens it may look at; `None` stands for all. Before Forgejo 9 a user's token was needed.
 fn introspecting_client(state: &State, request: &FakeRequest) -> Result<Option<String>, ()> {
     if !state.version.at_least([9, 0, 0], [0; 3]) {
-        return token_of(request).and_then(|token| live_grant(state, token)).map(|_| None).ok_or(());
+        return token_of(request).and_then(|token| valid_grant(state, token)).map(|_| None).ok_or(());
     }
     let credentials = basic(request).ok_or(())?;
     let application = state.application(&credentials.id).filter(|application| application.confidential).ok_or(())?;
@@ -96,7 +96,7 @@ fn introspecting_client(state: &State, request: &FakeRequest) -> Result<Option<S
     Ok(Some(credentials.id))
 }
 
-fn live_grant<'a>(state: &'a State, token: &str) -> Option<(&'a Grant, &'a FakeUser)> {
+fn valid_grant<'a>(state: &'a State, token: &str) -> Option<(&'a Grant, &'a FakeUser)> {
     let token = state.ledger.token(token).filter(|token| !token.refresh && token.expires > state.ledger.now())?;
     let grant = state.ledger.grant(token.grant)?;
     Some((grant, state.user_with_id(grant.user)?))

@@ -9,13 +9,21 @@ use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, form_d
 
 /// `parts` is the path after `/api/`, whose scopes were checked.
 pub(super) fn call(state: &State, request: &FakeRequest, caller: &Caller<'_>, parts: &[&str]) -> FakeResponse {
+    if let ["v1", "orgs", name, ..] | ["v1", "users", _, "orgs", name, _] = parts {
+        let organization = visible(state, caller, name);
+        if caller.rights.public_only() && organization.is_some_and(|known| known.visibility != "public") {
+            return api_error(state, 403, "token scope is limited to public orgs");
+        }
+    }
+    let shown = |team: &&FakeTeam| !caller.rights.public_only() || team.organization.visibility == "public";
     let response = match parts {
         ["v1", "user", "teams"] => {
-            let teams: Vec<_> = caller.user.teams.iter().map(|team| team.json(&state.root_url)).collect();
+            let teams = caller.user.teams.iter().filter(shown);
+            let teams: Vec<_> = teams.map(|team| team.json(&state.root_url)).collect();
             Some(page(state, request, &teams, None))
         }
         ["v1", "user", "orgs"] => {
-            let organizations = organizations(caller.user);
+            let organizations = organizations(caller.user.teams.iter().filter(shown));
             let organizations: Vec<_> = organizations.iter().map(|known| known.json(&state.root_url)).collect();
             Some(page(state, request, &organizations, Some("/api/v1/user/orgs")))
         }
@@ -122,16 +130,15 @@ fn visible<'a>(state: &'a State, caller: &Caller<'_>, name: &str) -> Option<&'a 
     let inside = caller.user.admin || is_member(caller.user, organization);
     let seen = match organization.visibility.as_str() {
         "public" => true,
-        _ if caller.rights.public_only() => false,
         "limited" => inside || !caller.user.restricted,
         _ => inside,
     };
     seen.then_some(organization)
 }
 
-fn organizations(user: &FakeUser) -> Vec<&FakeOrganization> {
+fn organizations<'a>(teams: impl Iterator<Item = &'a FakeTeam>) -> Vec<&'a FakeOrganization> {
     let mut found: Vec<&FakeOrganization> = Vec::new();
-    for team in &user.teams {
+    for team in teams {
         if !found.iter().any(|known| known.id == team.organization.id) {
             found.push(&team.organization);
         }

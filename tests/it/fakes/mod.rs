@@ -1,6 +1,7 @@
 //! The fakes against recorded responses, with an independent HTTP client. All other tests rely on the fakes.
 
 mod bitbucket;
+mod forgejo;
 mod gitlab;
 mod sockets;
 
