@@ -148,6 +148,7 @@ pub mod check {
     //! to be a code host of the platform.
 
     pub use crate::provider::check::{
-        CheckReport, CheckRequest, Finding, Level, NotChecked, Verdict, accepts_client, credential_findings,
+        CheckReport, CheckRequest, Finding, Level, NotChecked, OtherErrors, Verdict, accepts_client,
+        credential_findings,
     };
 }

@@ -105,7 +105,7 @@ impl FailureNote {
             message: cause.advice().public_message.into_owned(),
             action: action(audience).map(str::to_owned),
             detail,
-            again: again.map(|label| (label, failure.way_on())),
+            again: again.map(|label| (label, failure.continue_path())),
             denied: cause.code() == "denied",
         }
     }

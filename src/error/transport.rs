@@ -132,7 +132,7 @@ impl TransportError {
             )
             .transient(),
             Self::Refused => Advice::administrator(
-                "hide_cause",
+                "unreachable",
                 "Check host name and port of the base URL, and that a firewall lets the app through.",
             )
             .transient(),

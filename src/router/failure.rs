@@ -44,9 +44,9 @@ impl Failure {
     /// ```
     /// use codehost_oauth::router::{Failure, FailureCause};
     ///
-    /// assert_eq!(Failure::from(FailureCause::UnknownIntegration).way_on(), "/");
+    /// assert_eq!(Failure::from(FailureCause::UnknownIntegration).continue_path(), "/");
     /// ```
-    pub fn way_on(&self) -> String {
+    pub fn continue_path(&self) -> String {
         match &self.return_to {
             Some(path) if self.has_login => login_path(&self.path, Some(path)),
             _ => self.path.clone(),

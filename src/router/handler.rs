@@ -52,8 +52,8 @@ pub trait LoginHandler: Send + Sync + 'static {
         self.failed(request, FailureCause::NotSignedIn.into()).await
     }
 
-    /// The response to a failure. It must show [`Failure::way_on`]. Unless implemented, it is a plain page, or JSON (`error`,
-    /// `message`, `way_on`) if the request accepts `application/json`.
+    /// The response to a failure. It must show [`Failure::continue_path`]. Unless implemented, it is a plain page, or JSON (`error`,
+    /// `message`, `continue_path`) if the request accepts `application/json`.
     ///
     /// At the callback, better return a redirect to a page of the app: the browser's address bar still shows the code. With
     /// the feature `tracing`, the failure is logged before this is called.

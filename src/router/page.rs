@@ -37,7 +37,7 @@ pub(super) fn failure(request: &RequestHead, failure: &Failure) -> Response {
         "<h1>{title}</h1>\n<p>{}</p>\n<p><small>{}</small></p>\n<p><a href=\"{}\">{}</a></p>",
         escape(&failure.cause.advice().public_message),
         escape(failure.cause.public_code()),
-        escape(&failure.way_on()),
+        escape(&failure.continue_path()),
         escape(&label),
     );
     let details = failure.details().map(|text| format!("\n<p>For the developer: {}</p>", escape(&text)));
@@ -49,7 +49,7 @@ fn failure_json(failure: &Failure) -> Response {
     let body = serde_json::json!({
         "error": failure.cause.public_code(),
         "message": failure.cause.advice().public_message,
-        "way_on": failure.way_on(),
+        "continue_path": failure.continue_path(),
     });
     let mut response = Response::new(body.to_string().into());
     *response.status_mut() = failure.cause.status();

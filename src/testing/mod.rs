@@ -36,6 +36,7 @@ pub mod conformance;
 mod fake_clock;
 #[cfg(feature = "seal")]
 mod faulty_store;
+pub mod forgejo;
 pub mod github;
 pub mod gitlab;
 mod grants;
@@ -59,6 +60,7 @@ pub use bitbucket_data_center::fake::FakeBitbucketDataCenter;
 pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
 pub use faulty_store::{Fault, FaultyStore};
+pub use forgejo::fake::FakeForgejo;
 pub use github::fake::FakeGitHub;
 pub use gitlab::fake::FakeGitLab;
 pub use journal::RecordedRequest;

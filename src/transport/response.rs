@@ -18,6 +18,8 @@ pub struct ApiResponse {
     parts: http::response::Parts,
     /// Zeroized when the response is dropped: it may contain tokens.
     text: Zeroizing<String>,
+    /// Whether there was no body. `text` is empty too for a refusal that is not UTF-8.
+    is_empty: bool,
 }
 
 impl ApiResponse {
@@ -44,8 +46,9 @@ impl ApiResponse {
         serde_json::from_str(&self.text).map_err(|_| self.malformed("body"))
     }
 
-    /// Reads the body of a refusal. If it cannot be read, the result is the default value.
-    pub fn refusal<T: DeserializeOwned + Default>(&self) -> T {
+    /// Reads the body as a `T`, or returns the default if it cannot be read: for refusals, and for documents of which any part
+    /// may be missing.
+    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> T {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
@@ -77,41 +80,61 @@ impl ApiResponse {
     /// Checks a response.
     pub(super) fn check(response: http::Response<Vec<u8>>) -> Result<Self, Error> {
         let (parts, body) = response.into_parts();
-        let (status, is_empty) = (parts.status, body.is_empty());
-        let (text, is_text) = match status.is_success() {
+        let (is_success, is_empty) = (parts.status.is_success(), body.is_empty());
+        let (text, is_utf8) = match is_success {
             true => json::body_text(body),
+            // That of a refusal is used as far as it can be read.
             false => (json::text_or_empty(body), true),
         };
-        let response = Self { parts, text };
+        let response = Self { parts, text, is_empty };
         let media = response.media_type();
-        // If it is not JSON, it is most likely from a proxy with a login of its own, and says nothing about the token.
-        let is_401_with_body = status == StatusCode::UNAUTHORIZED && !is_empty;
-        let cause = if status.is_redirection() {
-            ResponseError::Redirect { to: response.redirect_origin() }
-        } else if media != Media::Json && response.is_bot_challenge(media) {
-            ResponseError::BotChallenge
-        } else if status == StatusCode::TOO_MANY_REQUESTS {
-            ResponseError::RateLimited { retry_after: response.retry_after() }
-        } else if status.is_server_error() {
-            ResponseError::Unavailable { retry_after: response.retry_after() }
-        } else if media == Media::Html && !response.is_json_success() && !(is_empty && status != StatusCode::OK) {
-            ResponseError::Html
-        } else if media != Media::Json
-            && (status.is_success() && !is_empty || is_401_with_body)
-            && !json::is_json(&response.text)
-        {
-            ResponseError::NotJson
-        } else if !is_text && !json::is_json(&response.text) {
-            ResponseError::Malformed { field: "body" }
-        } else {
-            return Ok(response);
-        };
-        Err(response.unusable(cause))
+        let fault = response.fault_of_any_status(media).or_else(|| match is_success {
+            true => response.fault_of_success(media, is_utf8),
+            false => response.fault_of_refusal(media),
+        });
+        match fault {
+            Some(cause) => Err(response.unusable(cause)),
+            None => Ok(response),
+        }
     }
 
-    /// Many servers label everything as HTML. Tokens must not be lost because of that; a refusal can be requested again.
-    fn is_json_success(&self) -> bool {
-        self.parts.status.is_success() && json::is_json(&self.text)
+    fn fault_of_any_status(&self, media: Media) -> Option<ResponseError> {
+        let status = self.parts.status;
+        if status.is_redirection() {
+            return Some(ResponseError::Redirect { to: self.redirect_origin() });
+        }
+        if media != Media::Json && self.is_bot_challenge(media) {
+            return Some(ResponseError::BotChallenge);
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Some(ResponseError::RateLimited { retry_after: self.retry_after() });
+        }
+        status.is_server_error().then(|| ResponseError::Unavailable { retry_after: self.retry_after() })
+    }
+
+    /// Many servers label everything as HTML. Tokens must not be lost because of that.
+    fn fault_of_success(&self, media: Media, is_utf8: bool) -> Option<ResponseError> {
+        if self.is_empty {
+            return (media == Media::Html && self.parts.status == StatusCode::OK).then_some(ResponseError::Html);
+        }
+        match media {
+            _ if json::is_json(&self.text) => None,
+            Media::Html => Some(ResponseError::Html),
+            Media::Other => Some(ResponseError::NotJson),
+            Media::Json => (!is_utf8).then_some(ResponseError::Malformed { field: "body" }),
+        }
+    }
+
+    /// A 401 that is not JSON is most likely from a proxy with a login of its own, and says nothing about the token.
+    fn fault_of_refusal(&self, media: Media) -> Option<ResponseError> {
+        match media {
+            _ if self.is_empty => None,
+            Media::Html => Some(ResponseError::Html),
+            Media::Other if self.parts.status == StatusCode::UNAUTHORIZED && !json::is_json(&self.text) => {
+                Some(ResponseError::NotJson)
+            }
+            Media::Other | Media::Json => None,
+        }
     }
 
     /// HTML if any value of `Content-Type` says so, JSON if all of them do.

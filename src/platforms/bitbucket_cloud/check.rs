@@ -2,7 +2,7 @@ use futures_util::future;
 
 use super::{BitbucketCloud, PLATFORM};
 use crate::error::Error;
-use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
+use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
@@ -41,7 +41,9 @@ pub(super) async fn check(
             report.push(finding.with_message(message).network());
         }
     }
-    credential_findings(response, true, REJECTED).into_iter().for_each(|finding| report.push(finding));
+    credential_findings(response, OtherErrors::ProveAccepted, REJECTED)
+        .into_iter()
+        .for_each(|finding| report.push(finding));
     report.push_not_checked(
         "callback_url",
         format!("The callback URL {}: Bitbucket compares it only when somebody logs in.", request.callback_url),

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
-use crate::provider::check::{CheckReport, CheckRequest, accepts_client};
+use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
@@ -256,7 +256,7 @@ impl OAuthProvider for BitbucketCloud {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<bool, Error> {
-        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, true)
+        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, OtherErrors::ProveAccepted)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

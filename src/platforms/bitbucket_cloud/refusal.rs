@@ -57,7 +57,7 @@ pub(super) fn can_mean_client(refusal: &Error) -> bool {
 
 /// The meaning of a refusal of `/2.0`. The body may be empty or have members of unexpected types.
 pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let error = response.refusal::<Refusal>().error.unwrap_or_default();
+    let error = response.json_or_default::<Refusal>().error.unwrap_or_default();
     let message = error.message.as_ref().and_then(Value::as_str).unwrap_or_default();
     let detail = error.detail.as_ref();
     let summary = || Box::new(response.summary().with_error(Some(message), detail.and_then(Value::as_str)));
@@ -84,7 +84,7 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
 /// login does not meet, such as two-step verification or an allowed network; that does not show whether the user is a
 /// member. By the API's description, a 403 without text means that the user is not in the workspace.
 pub(super) fn means_not_a_member(response: &ApiResponse) -> bool {
-    let error = response.refusal::<Refusal>().error.unwrap_or_default();
+    let error = response.json_or_default::<Refusal>().error.unwrap_or_default();
     let lower_case =
         |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
     let text = format!("{} {}", lower_case(error.message), lower_case(error.detail));

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{GitLab, PLATFORM};
 use crate::error::{Audience, Error, ResponseError, TransportError};
-use crate::provider::check::{CheckReport, CheckRequest, Finding, credential_findings};
+use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Network, Transport};
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::Scopes;
@@ -39,7 +39,9 @@ pub(super) async fn check(
                 }
             }
             let response = gitlab.token_endpoint().probe(&http, client, &request.callback_url).await;
-            credential_findings(response, false, REJECTED).into_iter().for_each(|finding| report.push(finding));
+            credential_findings(response, OtherErrors::ProveNothing, REJECTED)
+                .into_iter()
+                .for_each(|finding| report.push(finding));
         }
         Err(finding) => {
             report.push(finding.network());
@@ -279,7 +281,7 @@ struct Discovery {
 
 impl Discovery {
     fn of_gitlab(response: &ApiResponse) -> Option<Self> {
-        let discovery: Self = response.status().is_success().then(|| response.refusal())?;
+        let discovery: Self = response.status().is_success().then(|| response.json_or_default())?;
         let scope = discovery.scopes_supported.iter().any(|scope| scope == "read_user");
         let claim = discovery.claims_supported.iter().any(|claim| claim == "https://gitlab.org/claims/groups/owner");
         (scope || claim).then_some(discovery)

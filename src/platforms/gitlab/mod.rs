@@ -15,7 +15,7 @@ use http::Uri;
 use url::Url;
 
 use crate::error::{BaseUrlError, ConfigError, Error};
-use crate::provider::check::{CheckReport, CheckRequest, accepts_client};
+use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
@@ -211,7 +211,7 @@ impl OAuthProvider for GitLab {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<bool, Error> {
-        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, false)
+        accepts_client(self.token_endpoint().probe(http, client, callback_url).await, OtherErrors::ProveNothing)
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {

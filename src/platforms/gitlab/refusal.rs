@@ -33,7 +33,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 
 /// The meaning of a refusal of `/oauth/revoke`. A wrong secret is 403 here; an unknown token is not refused.
 pub(super) fn revocation(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let error = response.refusal::<Refusal>().error;
+    let error = response.json_or_default::<Refusal>().error;
     match error.as_ref().and_then(|error| error.as_str()) {
         Some(error @ ("unauthorized_client" | "invalid_client")) => Error::Token {
             cause: TokenError::ClientRejected { setup_link: setup_link(base_url) },
@@ -49,7 +49,7 @@ pub(super) fn revocation(base_url: &BaseUrl, response: &ApiResponse) -> Error {
 
 /// The meaning of a refusal of `/api/v4`. It has one of two forms: an OAuth error, or a `message`.
 pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let refusal: Refusal = response.refusal();
+    let refusal: Refusal = response.json_or_default();
     let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
     let error = refusal.error.as_ref().and_then(|error| error.as_str()).unwrap_or_default();
     let description = refusal.error_description.as_ref().and_then(|text| text.as_str()).unwrap_or_default();

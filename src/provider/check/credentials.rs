@@ -4,25 +4,20 @@ use crate::error::{Audience, Error, ResponseSummary, TokenError};
 /// Turns the response to a made-up code into findings about the client id and secret: a platform checks these before the
 /// code.
 ///
-/// `other_errors_prove`: whether every other OAuth error proves that the credentials were accepted, because the platform
-/// has an error of its own for wrong ones. `rejected`: the message for that error.
+/// `others`: what an OAuth error proves that is about something else. `rejected`: the message for wrong credentials.
 ///
 /// ```
 /// # async fn example(provider: &dyn codehost_oauth::OAuthProvider) {
-/// use codehost_oauth::check::{Level, credential_findings};
+/// use codehost_oauth::check::{OtherErrors, credential_findings};
 /// use codehost_oauth::error::{Error, TransportError};
 ///
 /// // In `OAuthProvider::check`: let response = token_endpoint.probe(http, client, &request.callback_url).await;
 /// let response = Err(Error::from(TransportError::TimedOut));
-/// let findings = credential_findings(response, false, "The Client ID or the Secret is wrong.");
+/// let findings = credential_findings(response, OtherErrors::ProveNothing, "The Client ID or the Secret is wrong.");
 /// assert_eq!(findings[0].code, "timed_out");
 /// # }
 /// ```
-pub fn credential_findings(
-    response: Result<(), Error>,
-    other_errors_prove: bool,
-    rejected: &'static str,
-) -> Vec<Finding> {
+pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rejected: &'static str) -> Vec<Finding> {
     let accepted = Finding::ok("credentials", "The client ID and secret are accepted.");
     let error = match response {
         Ok(()) => {
@@ -40,7 +35,7 @@ pub fn credential_findings(
         Error::Token { cause: TokenError::CallbackUrlRejected { .. } | TokenError::GrantNotAllowed, .. } => {
             vec![accepted, Finding::from_error(&error)]
         }
-        Error::Token { .. } if other_errors_prove && is_processed(&error) => vec![accepted],
+        Error::Token { .. } if others == OtherErrors::ProveAccepted && is_processed(&error) => vec![accepted],
         Error::Token { .. } | Error::Api { .. } => vec![
             Finding::unknown(
                 "credentials_unclear",
@@ -52,14 +47,24 @@ pub fn credential_findings(
     }
 }
 
+/// What an OAuth error at the token endpoint proves about client id and secret if it is about something else, such as the scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherErrors {
+    /// That they are accepted: the platform checks them first, and has an error of its own for wrong ones.
+    ProveAccepted,
+    /// Nothing.
+    ProveNothing,
+}
+
 /// Whether the response to a made-up code proves that the platform accepts the client: the result of
-/// [`accepts_client`](crate::OAuthProvider::accepts_client). `other_errors_prove` is as for [`credential_findings`], but only errors
-/// about the request count, because users may be logged out after this result.
+/// [`accepts_client`](crate::OAuthProvider::accepts_client). `others` is as for [`credential_findings`], but here only errors
+/// about the request prove it, because a wrong result would make users log in again.
 ///
 /// # Errors
 ///
 /// [`TokenError::ClientRejected`] if the platform refuses the client, other errors if the response proves nothing.
-pub fn accepts_client(response: Result<(), Error>, other_errors_prove: bool) -> Result<bool, Error> {
+pub fn accepts_client(response: Result<(), Error>, others: OtherErrors) -> Result<bool, Error> {
     match response {
         // No code host gives tokens for a made-up code, so another server has responded.
         Ok(()) => Ok(false),
@@ -68,7 +73,7 @@ pub fn accepts_client(response: Result<(), Error>, other_errors_prove: bool) -> 
             response,
         }) if is_refusal(&response) => Ok(true),
         Err(error @ Error::Token { cause: TokenError::ClientRejected { .. }, .. }) => Err(error),
-        Err(error) if other_errors_prove && is_about_the_request(&error) => Ok(true),
+        Err(error) if others == OtherErrors::ProveAccepted && is_about_the_request(&error) => Ok(true),
         Err(error) => Err(error),
     }
 }

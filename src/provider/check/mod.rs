@@ -3,7 +3,7 @@ mod finding;
 mod render;
 mod request;
 
-pub use self::credentials::{accepts_client, credential_findings};
+pub use self::credentials::{OtherErrors, accepts_client, credential_findings};
 pub use self::finding::{Finding, Level};
 pub use self::request::CheckRequest;
 

@@ -371,7 +371,10 @@ async fn an_api_response_is_read_strictly_and_debug_shows_its_status() {
 
     let http = CannedHttp::new(move |_| canned_http::response(400, &[("content-type", JSON)], r#"{"id":7}"#));
     let response = request().send(&http).await.unwrap();
-    assert_eq!((response.status().as_u16(), response.refusal::<serde_json::Value>()["id"].as_u64()), (400, Some(7)));
+    assert_eq!(
+        (response.status().as_u16(), response.json_or_default::<serde_json::Value>()["id"].as_u64()),
+        (400, Some(7))
+    );
 
     // Bytes that are not text.
     let bytes = |status: u16, media: &'static str| {
@@ -384,7 +387,7 @@ async fn an_api_response_is_read_strictly_and_debug_shows_its_status() {
     }
     for media in [JSON, TEXT] {
         let response = request().send(&bytes(400, media)).await.unwrap();
-        assert_eq!((response.text(), response.refusal::<serde_json::Value>()), ("", serde_json::Value::Null));
+        assert_eq!((response.text(), response.json_or_default::<serde_json::Value>()), ("", serde_json::Value::Null));
     }
 }
 

@@ -197,7 +197,7 @@ async fn a_front_end_posts_the_parameters_as_json() {
         (StatusCode::BAD_REQUEST, &"application/json".parse().unwrap())
     );
     let failure: HashMap<String, String> = serde_json::from_str(&body).unwrap();
-    assert_eq!((&*failure["error"], &*failure["way_on"]), ("state_unknown", "/"));
+    assert_eq!((&*failure["error"], &*failure["continue_path"]), ("state_unknown", "/"));
 
     let (head, body) = test_app.send(post("application/json; charset=utf-8", json)).await;
     assert_eq!((head.status, &*body), (StatusCode::OK, "gitlab:demo:2 logged in"));
