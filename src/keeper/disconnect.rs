@@ -29,6 +29,7 @@ impl Inner {
         while !with_timeout(self.store.lease(connection, &owner, self.lease)).await? {
             let is_deleted = with_timeout(self.store.load(connection)).await?.is_none();
             if is_deleted || Instant::now() >= deadline {
+                // Continue without the lease: the tokens must be deleted in any case.
                 break;
             }
             tokio::time::sleep(POLL_INTERVAL).await;

@@ -158,24 +158,12 @@ impl LoginRoutes {
     ) -> Result<Response, Failure> {
         let outcome = run.outcome().await;
         let login: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
-        let integration = self.integration(&run.id).await;
-        let user_id = match run.user_id {
-            Some(_) => Some(self.user_id(request).await),
-            None => None,
-        };
-        // After the calls into the app, because they take time.
+        let found = self.look_up_again(request, run).await;
+        // A log-out has precedence over the other errors, and is checked last because the app's look-ups take time.
         if run.is_cancelled() || self.has_logged_out(request, run).await? {
             return Err(FailureCause::LoggedOut.into());
         }
-        let integration = match integration {
-            Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => None,
-            found => Some(found?),
-        };
-        let same = |now: &Arc<Integration>| run.integration.as_ref().is_some_and(|then| now.is_bound_like(then));
-        let integration = integration.filter(same).ok_or(FailureCause::IntegrationChanged)?;
-        if user_id.transpose()? != run.user_id {
-            return Err(Error::from(VerifyError::OtherUser).into());
-        }
+        let integration = found?;
         if let (true, Some(session)) = (done.is_login, &run.session) {
             // The app may renew the id, which must not look like a log-out to another login of this browser.
             self.0.callback_runs.mark_session_renewed(session);
@@ -185,6 +173,25 @@ impl LoginRoutes {
             None => self.0.handler.logged_in(request, &integration, login).await,
             Some(user_id) => self.0.handler.connected(request, &integration, user_id, login).await,
         })
+    }
+
+    /// The integration, if it is still the one of the login, for the same user.
+    async fn look_up_again(&self, request: &mut RequestHead, run: &CallbackRun) -> Result<Arc<Integration>, Failure> {
+        let integration = match self.integration(&run.id).await {
+            Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => {
+                return Err(FailureCause::IntegrationChanged.into());
+            }
+            found => found?,
+        };
+        if !run.integration.as_ref().is_some_and(|then| integration.is_bound_like(then)) {
+            return Err(FailureCause::IntegrationChanged.into());
+        }
+        if let Some(user_id) = &run.user_id {
+            if self.user_id(request).await? != *user_id {
+                return Err(Error::from(VerifyError::OtherUser).into());
+            }
+        }
+        Ok(integration)
     }
 
     /// The id of the session that came with the request.

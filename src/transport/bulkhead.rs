@@ -44,13 +44,14 @@ impl Bulkhead {
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = slot(limits.slots()).await?;
-        let is_repeatable = is_repeatable(request.method());
+        // Only a `POST` can contain the code of a callback.
+        let is_trusted = is_repeatable(request.method());
         let response = (*self.inner).send(request, max_body).await;
         let base_url = self.binding.base_url();
-        let recorded = limits.breaker().record(base_url, response.as_ref().err(), is_repeatable);
+        let recorded = limits.breaker().record(base_url, response.as_ref().err(), is_trusted);
         if let (Recorded::ProbeNeeded, Err(error)) = (recorded, &response) {
-            // Without an account, a stranger can make this app send invalid codes, and a firewall in front of the code host
-            // may drop these requests. The probe contains nothing that a stranger chose.
+            // Anybody can make this app send an invalid code, and a firewall may drop such requests. So the breaker opens only
+            // if a request without such content fails too.
             let probe = tokio::time::timeout(MAX_WAIT, (*self.inner).send(self.probe_request(), MAX_PROBE_BODY)).await;
             let is_down = probe.map_or(true, |probe| probe.is_err_and(|error| error.advice().is_transient));
             limits.breaker().record_probe(base_url, error, is_down);

@@ -59,7 +59,7 @@ impl Connector {
             Target::Name(name) => {
                 timeout_at(until, self.addresses(&name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
             }
-            // An address in the URI is not resolved.
+            // hyper connects to an address in the URI without the resolver, so the list stays empty.
             Target::Address(_) => Vec::new(),
         };
         let wire = Meter::default();

@@ -134,7 +134,8 @@ impl Breaker {
         if now < *until {
             return Err(error.clone());
         }
-        // This request is sent to find out. The others fail for another pause, whatever its outcome is.
+        // This request tests the code host, and the others fail for another pause. Its failure alone proves nothing: a stranger
+        // may have caused it.
         *until = now.checked_add(PAUSE).unwrap_or(now);
         self.is_certain = false;
         Ok(())
@@ -144,18 +145,13 @@ impl Breaker {
         self.is_for(base_url) && self.open.is_some()
     }
 
-    /// Records the outcome of a request. `is_repeatable`: the request contained nothing that a stranger chose, such as the code
-    /// of a callback.
-    pub(super) fn record(
-        &mut self,
-        base_url: &BaseUrl,
-        error: Option<&TransportError>,
-        is_repeatable: bool,
-    ) -> Recorded {
+    /// Records the outcome of a request. `is_trusted`: no part of the request comes from an unauthenticated browser, such as the
+    /// code of a callback.
+    pub(super) fn record(&mut self, base_url: &BaseUrl, error: Option<&TransportError>, is_trusted: bool) -> Recorded {
         match error {
             // The app's own limit says nothing about the code host.
             Some(TransportError::Busy) => Recorded::Done,
-            Some(error) if error.advice().is_transient => self.fail(base_url, error, is_repeatable),
+            Some(error) if error.advice().is_transient => self.fail(base_url, error, is_trusted),
             // Every other outcome is no outage.
             Some(_) | None => {
                 *self = Self::default();
@@ -174,7 +170,7 @@ impl Breaker {
         }
     }
 
-    fn fail(&mut self, base_url: &BaseUrl, error: &TransportError, is_repeatable: bool) -> Recorded {
+    fn fail(&mut self, base_url: &BaseUrl, error: &TransportError, is_trusted: bool) -> Recorded {
         if !self.is_for(base_url) {
             *self = Self::default();
         }
@@ -182,7 +178,7 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         // Without a connection, the code host received nothing of the request.
         let is_sent = matches!(error, TransportError::TimedOut | TransportError::Interrupted);
-        self.is_certain |= is_repeatable || !is_sent;
+        self.is_certain |= is_trusted || !is_sent;
         if self.failures < MAX_FAILURES {
             return Recorded::Done;
         }

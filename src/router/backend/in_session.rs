@@ -94,7 +94,7 @@ impl InSession {
         stored.csrf = None;
         stored.pending.drop_logins();
         if let Some(id) = session.id() {
-            push(&mut stored.before, callback_runs.mark_session_renewed(&id));
+            push(&mut stored.renewed_ids, callback_runs.mark_session_renewed(&id));
         }
         session.renew().await.map_err(FailureCause::Session)?;
         stored.write(session).await
@@ -108,7 +108,7 @@ impl InSession {
     ) -> Result<(), Failure> {
         let stored = Stored::read(session).await?;
         stored.finished.iter().for_each(|one| callback_runs.response_received(one.state));
-        stored.before.iter().for_each(|id| callback_runs.unmark_session_renewed(*id));
+        stored.renewed_ids.iter().for_each(|id| callback_runs.unmark_session_renewed(*id));
         Ok(())
     }
 
@@ -122,6 +122,7 @@ impl InSession {
 
 /// Whether the session that the browser sent is still in the store.
 pub(in crate::router) async fn is_stored(session: &dyn AppSession) -> Result<bool, Failure> {
+    // After this, `id` is `None` if the session is gone.
     Stored::read_anew(session).await?;
     Ok(session.id().is_some())
 }
@@ -133,8 +134,9 @@ struct Stored {
     csrf: Option<String>,
     pending: PendingLogins,
     finished: VecDeque<Finished>,
-    /// The numbers that [`CallbackRuns::renewed`] gave for the ids that the session had before.
-    before: VecDeque<u64>,
+    /// The numbers that [`CallbackRuns::mark_session_renewed`] returned for the earlier ids of this session.
+    #[serde(rename = "before")]
+    renewed_ids: VecDeque<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
