@@ -55,7 +55,7 @@
 //! | [`router`] | the login's routes for axum (feature `axum`) |
 //! | [`keeper`] | refreshes tokens once on all nodes, with stores for them (feature `seal`) |
 //! | [`seal`] | encryption of stored values (feature `seal`) |
-//! | [`testing`] | fakes of both platforms, and conformance suites (feature `testing`) |
+//! | [`testing`] | fakes of code hosts, and conformance suites (feature `testing`) |
 //!
 //! # Features
 //!

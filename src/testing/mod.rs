@@ -1,4 +1,4 @@
-//! Fakes of both platforms, which run in the test's process and listen on real sockets.
+//! Fakes of five code hosts, which run in the test's process and listen on real sockets.
 //!
 //! Each fake is at least as strict as the platform, and stricter where the platform would not reveal a mistake: it
 //! verifies PKCE, accepts a code once, rotates refresh tokens, accepts access tokens in the `Authorization` header
