@@ -216,7 +216,7 @@ async fn a_request_has_what_it_was_given_and_no_secret_for_another_server() {
     http.otherwise(204, &[], "");
     let version = HeaderName::from_static("x-version");
     let request = request().basic(&client, &api).unwrap().header(version, HeaderValue::from_static("1"));
-    let request = request.json(&serde_json::json!({"access_token": "canary-at"}));
+    let request = request.json(&serde_json::json!({"access_token": "at"}));
     assert!(
         !format!("{request:?}").contains("canary") && !format!("{request:?}").contains("applications"),
         "{request:?}"
