@@ -135,7 +135,7 @@ impl IntegrationBuilder {
         self
     }
 
-    /// Whose word about e-mail addresses to take: the platform's own service, unless set.
+    /// Which e-mail addresses to trust: those of the platform's own service, unless set.
     #[must_use]
     pub fn email_trust(mut self, trust: EmailTrust) -> Self {
         self.email_trust = trust;

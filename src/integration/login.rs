@@ -113,7 +113,7 @@ where
                     return Err(error);
                 }
             }
-            answered => return answered,
+            result => return result,
         }
         tokio::time::sleep(pause).await;
     }

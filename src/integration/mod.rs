@@ -139,7 +139,7 @@ impl Integration {
     }
 
     /// Finishes a login: verifies the callback, exchanges the code, and looks up who the user is. Two round trips, within
-    /// [one deadline](IntegrationBuilder::login_deadline). A look-up that is answered with 401 is repeated after one and
+    /// [one deadline](IntegrationBuilder::login_deadline). A look-up that gets 401 is repeated after one and
     /// after two seconds: a code host with several nodes may not know its new token everywhere yet.
     ///
     /// Take `pending` out of the session with [`PendingLogins::take`](crate::PendingLogins::take), and store the session

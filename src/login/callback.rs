@@ -51,7 +51,7 @@ impl Callback {
     /// # Errors
     ///
     /// [`CallbackError`] if the query is longer than 16 KiB, repeats a parameter, is not UTF-8, holds control
-    /// characters, or answers another flow than the code flow.
+    /// characters, or belongs to another flow than the code flow.
     pub fn from_uri(uri: &http::Uri) -> Result<Self, CallbackError> {
         Self::read(Some(uri.path()), uri.query().unwrap_or_default())
     }

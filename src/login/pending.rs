@@ -39,7 +39,7 @@ pub struct PendingLogin {
 
 /// What an integration expects of a callback.
 pub(crate) struct Expected<'a> {
-    /// Whose tokens the code will give.
+    /// What the tokens will belong to.
     pub(crate) binding: &'a TokenBinding,
     pub(crate) callback_url: &'a CallbackUrl,
     /// Knows the issuers that a callback may name (RFC 9207).

@@ -139,7 +139,7 @@ impl<'a> IntoIterator for &'a Scopes {
     }
 }
 
-/// Separated by spaces, as RFC 6749 has it, or by commas, as some servers answer.
+/// Separated by spaces, as in RFC 6749, or by commas, as some servers send them.
 impl FromStr for Scopes {
     type Err = ConfigError;
 

@@ -78,8 +78,8 @@ impl ClientCredentials {
     }
 }
 
-/// Whose tokens these are: one integration, at one base URL, and at the API URL of the same code host. A token is never sent
-/// anywhere else. Two bindings are equal if integration and base URL are: the API URL is a setting of the app.
+/// What tokens belong to: one integration, at one base URL, and the API URL of the same code host. A token is never sent anywhere
+/// else. Two bindings are equal if integration and base URL are: the API URL is a setting of the app.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, AccessToken, BaseUrl, TokenBinding};
@@ -154,7 +154,7 @@ macro_rules! token {
                 Some(Self { secret, binding: binding.clone() })
             }
 
-            /// Whose it is.
+            /// The integration and the URLs that it belongs to.
             pub fn binding(&self) -> &TokenBinding {
                 &self.binding
             }
@@ -230,7 +230,7 @@ pub struct TokenSet {
     /// The scopes that were granted, if the platform said so; an empty set is a statement too.
     pub scopes: Option<Scopes>,
     /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years. `None` if the
-    /// platform did not say: then use the token until the API answers 401.
+    /// platform did not say: then use the token until the API responds with 401.
     pub expires_in: Option<Duration>,
     /// How long the refresh token lives if it is not used, counted in the same way. `None` if the platform did not say.
     pub refresh_expires_in: Option<Duration>,
