@@ -32,7 +32,7 @@ struct Flags {
     /// The integration's id, which is part of its callback URL; made from the name if left out
     #[arg(long)]
     id: Option<String>,
-    /// The integration's name
+    /// The name of your app or integration, proposed as the name of the OAuth application
     #[arg(long)]
     name: String,
     /// The path of the callback URL, below the public URL; /oauth/callback/PLATFORM/ID if left out

@@ -130,7 +130,7 @@ impl VerifyError {
     /// ```
     pub fn operator_note(&self) -> Option<&'static str> {
         matches!(self, Self::StateUnknown).then_some(
-            "if this happens to everybody, look for: no session layer around the routes; a session cookie with \
+            "If this happens to everybody, look for: no session layer around the routes; a session cookie with \
              SameSite=Strict (use Lax); a Secure cookie on plain HTTP; a login page that was opened at another host name than \
              the public URL's. If it happens to one user, the callback was probably used already, by a reload",
         )

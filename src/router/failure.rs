@@ -202,7 +202,7 @@ impl FailureCause {
         match self {
             Self::Login(error) => error.operator_note(),
             Self::Csrf => Some(
-                "if this happens to everybody, look for: a form without the CSRF token of its page; no session layer around \
+                "If this happens to everybody, look for: a form without the CSRF token of its page; no session layer around \
                  the routes; a Secure cookie on plain HTTP; a page at another host name than the public URL's"
                     .to_owned(),
             ),
