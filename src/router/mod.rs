@@ -10,7 +10,7 @@
 //!
 //! Every form needs this browser's [CSRF token](LoginRoutes::csrf_token). Pending logins are in the app's session, from
 //! any [tower-sessions](https://docs.rs/tower-sessions) layer of version 0.15, or in sealed cookies. No URL is built from a
-//! request's headers. An app with another framework uses [`Integration`](crate::Integration) and [`web`](crate::web).
+//! request's headers. An app with another framework uses [`Integration`] and [`web`](crate::web).
 //!
 //! | | [`in_session`](LoginRoutes::in_session) | [`in_cookie`](LoginRoutes::in_cookie) |
 //! | --- | --- | --- |
