@@ -48,7 +48,7 @@
 //! | [`setup`] | the setup guide: what the administrator enters and copies to create the OAuth application |
 //! | [`check`] | checks an integration before it is saved |
 //! | [`error`] | all errors, each with a code, who must act, and the fix |
-//! | [`gitlab`], [`bitbucket_cloud`] | the built-in platforms |
+//! | [`gitlab`], [`github`], [`bitbucket_cloud`] | the built-in platforms |
 //! | [`provider`] | the trait [`OAuthProvider`], for other code hosts |
 //! | [`transport`] | the HTTP client, its network policy, and the trait for another client |
 //! | [`web`] | helpers for the login's routes in any web framework |
@@ -102,7 +102,7 @@ mod values;
 pub use integration::{FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginStart};
 pub use login::web;
 pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
-pub use platforms::{bitbucket_cloud, gitlab};
+pub use platforms::{bitbucket_cloud, github, gitlab};
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};
 pub use provider::oauth_provider::OAuthProvider;

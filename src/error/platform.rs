@@ -110,6 +110,9 @@ pub enum ApiError {
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
     },
+    /// The organization has not approved the OAuth application.
+    #[error("the organization has not approved the OAuth application")]
+    ApplicationNotApproved,
     /// The platform removed the endpoint (HTTP 410).
     #[error("the platform has removed an endpoint that this version uses")]
     EndpointRemoved,
@@ -135,6 +138,10 @@ impl ApiError {
                     missing.join(", "),
                     at(setup_link.as_deref())
                 ),
+            ),
+            Self::ApplicationNotApproved => Advice::administrator(
+                "application_not_approved",
+                "Ask an owner of the organization to approve this OAuth application, or register it in the organization.",
             ),
             Self::EndpointRemoved => Advice::operator("endpoint_removed", "Update codehost-oauth."),
             Self::NotFound => Advice::administrator(
@@ -192,6 +199,9 @@ pub enum AccountError {
     /// Another state than active.
     #[error("the account is not active")]
     NotActive,
+    /// An organization of the user requires its own sign-on first.
+    #[error("the organization requires its own single sign-on")]
+    SignOnRequired,
     /// Not a member of the required group, or with a lower role than required.
     #[error("the user is not a member of the required group with the required role")]
     NotAMember,
@@ -247,6 +257,10 @@ impl AccountError {
             Self::NotActive => {
                 Advice::user("account_not_active", "Ask an administrator of the code host about your account.")
             }
+            Self::SignOnRequired => Advice::user(
+                "sign_on_required",
+                "Sign in to your organization at the code host, then log in again.",
+            ),
             Self::NotAMember => Advice::user(
                 "not_a_member",
                 "Only members of a certain group can log in here. Ask its owners to add you, then log in again.",

@@ -1,13 +1,14 @@
 //! The built-in platforms, each in its own folder.
 
 pub mod bitbucket_cloud;
+pub mod github;
 pub mod gitlab;
 
 use crate::error::ConfigError;
 use crate::provider::platform::Platform;
 
 /// The only list of the built-in platforms.
-const BUILT_IN: [Platform; 2] = [bitbucket_cloud::PLATFORM, gitlab::PLATFORM];
+const BUILT_IN: [Platform; 3] = [bitbucket_cloud::PLATFORM, github::PLATFORM, gitlab::PLATFORM];
 
 impl Platform {
     /// The built-in platforms, for a form's select box.
@@ -16,7 +17,7 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let ids: Vec<_> = Platform::all().iter().map(Platform::id).collect();
-    /// assert_eq!(ids, ["bitbucket-cloud", "gitlab"]);
+    /// assert_eq!(ids, ["bitbucket-cloud", "github", "gitlab"]);
     /// ```
     pub fn all() -> &'static [Self] {
         &BUILT_IN
@@ -28,7 +29,7 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let error = Platform::find("sourcehut").unwrap_err();
-    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, gitlab");
+    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, github, gitlab");
     /// ```
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod bitbucket;
 mod conformance;
 mod conformance_requests;
+mod github;
 mod gitlab;
 mod membership;
 mod minimal;

@@ -5,6 +5,7 @@
 //! scripted transports. A leak ends the whole run, since a task could swallow a panic.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
@@ -14,7 +15,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use base64::Engine as _;
 use codehost_oauth::error::Error;
 use codehost_oauth::testing::{RecordedRequest, Traffic, on_traffic};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, LOCATION, SET_COOKIE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, LOCATION, SET_COOKIE, USER_AGENT};
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -160,7 +161,16 @@ fn check_request(method: &str, target: &str, headers: &HeaderMap, body: &str) {
             check.learn("client secret", &secret);
         }
     }
-    let form = if method == "GET" { Vec::new() } else { parse_form(body.as_bytes()).collect() };
+    // GitHub takes the token that is to be revoked as JSON.
+    let is_json = value(CONTENT_TYPE) == "application/json";
+    let form: Vec<(Cow<'_, str>, Cow<'_, str>)> = match serde_json::from_str(body) {
+        _ if method == "GET" => Vec::new(),
+        Ok(Value::Object(members)) if is_json => members
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.as_str().unwrap_or_default().to_owned().into()))
+            .collect(),
+        _ => parse_form(body.as_bytes()).collect(),
+    };
     for (name, value) in &form {
         match &**name {
             "code" => check.learn("code", value),
@@ -182,7 +192,8 @@ fn check_request(method: &str, target: &str, headers: &HeaderMap, body: &str) {
             check.read("a header", &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
         let secret = ["code", "code_verifier", "client_secret", "refresh_token", "token"];
-        for (name, value) in form.iter().filter(|(name, _)| !secret.contains(&&**name)) {
+        let may_hold = |name: &str| secret.contains(&name) || is_json && name == "access_token";
+        for (name, value) in form.iter().filter(|(name, _)| !may_hold(name)) {
             check.read("a form", &format!("{name}={value}"));
         }
         if method == "GET" {

@@ -1,0 +1,90 @@
+use crate::error::BaseUrlError;
+use crate::transport::Network;
+use crate::values::base_url::BaseUrl;
+
+/// Which kind of GitHub a base URL belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `github.com`.
+    Public,
+    /// `SUB.ghe.com`: GitHub Enterprise Cloud with data residency.
+    DataResidency,
+    /// GitHub Enterprise Server, at a host name of its own.
+    EnterpriseServer,
+}
+
+pub(super) fn kind(base: &BaseUrl) -> Kind {
+    match base.authority() {
+        "github.com" => Kind::Public,
+        host if host.ends_with(GHE_COM) => Kind::DataResidency,
+        _ => Kind::EnterpriseServer,
+    }
+}
+
+/// The base URL for the address that an administrator pasted. No GitHub has a sub-path, so every path is removed.
+pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
+    let host = pasted.authority();
+    if OTHERS.contains(&host) {
+        return Err(BaseUrlError::OtherPlatform {
+            reason: "this is the address of another code host, not of a GitHub",
+            hint: "Choose the platform that fits the address, or enter the address of your GitHub.",
+        });
+    }
+    if PUBLIC.contains(&host) {
+        return Ok(BaseUrl::constant(GITHUB_COM));
+    }
+    if host.ends_with(".github.com") || host == "ghe.com" || host == "www.ghe.com" {
+        return Err(BaseUrlError::OtherPlatform {
+            reason: "no GitHub can be logged in to at this host name",
+            hint: "Enter https://github.com, or https://SUBDOMAIN.ghe.com with your enterprise's subdomain.",
+        });
+    }
+    match host.strip_prefix("api.").filter(|rest| rest.ends_with(GHE_COM)) {
+        Some(rest) => BaseUrl::parse(&format!("https://{rest}"), &Network::public_only()),
+        None => Ok(pasted.with_path("")),
+    }
+}
+
+/// The URL of the REST API.
+pub(super) fn api(base: &BaseUrl) -> BaseUrl {
+    match kind(base) {
+        Kind::Public => BaseUrl::constant("https://api.github.com"),
+        Kind::DataResidency => {
+            let url = format!("https://api.{}", base.authority());
+            BaseUrl::parse(&url, &Network::public_only()).unwrap_or_else(|_| base.clone())
+        }
+        Kind::EnterpriseServer => base.with_path("/api/v3"),
+    }
+}
+
+const GITHUB_COM: &str = "https://github.com";
+const GHE_COM: &str = ".ghe.com";
+const PUBLIC: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
+const OTHERS: [&str; 4] = ["gitlab.com", "bitbucket.org", "api.bitbucket.org", "codeberg.org"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pasted_address_has_its_base_url_and_api_url() {
+        for (pasted, base, api_url) in [
+            ("https://github.com", "https://github.com", "https://api.github.com"),
+            ("https://www.github.com/settings/developers", "https://github.com", "https://api.github.com"),
+            ("https://api.github.com/user", "https://github.com", "https://api.github.com"),
+            ("https://acme.ghe.com/login", "https://acme.ghe.com", "https://api.acme.ghe.com"),
+            ("https://api.acme.ghe.com", "https://acme.ghe.com", "https://api.acme.ghe.com"),
+            ("https://git.example.com/api/v3", "https://git.example.com", "https://git.example.com/api/v3"),
+            ("https://git.example.com/acme/repo", "https://git.example.com", "https://git.example.com/api/v3"),
+            ("https://git.example.com:8443", "https://git.example.com:8443", "https://git.example.com:8443/api/v3"),
+        ] {
+            let root = root(&BaseUrl::parse(pasted, &Network::public_only()).unwrap()).unwrap();
+            assert_eq!((root.as_str(), api(&root).as_str()), (base, api_url), "{pasted}");
+        }
+        for refused in
+            ["https://gist.github.com", "https://ghe.com", "https://gitlab.com/acme", "https://bitbucket.org"]
+        {
+            assert!(root(&BaseUrl::parse(refused, &Network::public_only()).unwrap()).is_err(), "{refused}");
+        }
+    }
+}

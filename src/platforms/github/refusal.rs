@@ -1,0 +1,100 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use serde::Deserialize;
+use url::Url;
+
+use super::setup;
+use crate::error::{AccountError, ApiError, Error, ResponseError, TokenError};
+use crate::provider::token_endpoint::{Grant, TokenRefusal};
+use crate::transport::ApiResponse;
+use crate::values::base_url::BaseUrl;
+
+/// The meaning of a refusal of `/login/oauth/access_token`, which mostly has status 200.
+///
+/// Source: docs.github.com, "Troubleshooting OAuth app access token request errors".
+pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
+    let cause = match (refusal.error, refusal.grant) {
+        // An unknown client ID, or a base URL that is not that of this GitHub.
+        ("Not Found", _) if refusal.response.status() == StatusCode::NOT_FOUND => client_rejected(base_url),
+        ("incorrect_client_credentials" | "invalid_client", _) => client_rejected(base_url),
+        ("bad_verification_code" | "invalid_grant", Grant::AuthorizationCode) => TokenError::CodeRejected,
+        ("bad_refresh_token" | "invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
+        ("redirect_uri_mismatch", _) => TokenError::CallbackUrlRejected {
+            callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
+            setup_link: setup_link(base_url),
+        },
+        ("invalid_scope", _) => TokenError::ScopeRejected,
+        ("unsupported_grant_type" | "unauthorized_client", _) => TokenError::GrantNotAllowed,
+        ("unverified_user_email", _) => {
+            return Error::Account { cause: AccountError::Unconfirmed, response: Some(refusal.summary()) };
+        }
+        // Not an OAuth error: an outage, or a proxy. It is not about the token.
+        ("", _) => {
+            return match api(base_url, refusal.response) {
+                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
+                error => error,
+            };
+        }
+        _ => TokenError::Refused,
+    };
+    Error::Token { cause, response: refusal.summary() }
+}
+
+/// The meaning of a refusal of the API. Status 403 has many meanings; what a user or administrator can do about it comes first.
+///
+/// Source: docs.github.com, "Troubleshooting the REST API" and "Rate limits for the REST API".
+pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
+    let refusal: Refusal = response.json_or_default();
+    let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
+    let says = |text: &str| message.contains(text);
+    let summary = || Box::new(response.summary().with_error(Some(message), None));
+    let api = |cause| Error::Api { cause, response: summary() };
+    match response.status().as_u16() {
+        401 => api(ApiError::TokenRejected),
+        403 if is_rate_limit(response, message) => {
+            response.unusable(ResponseError::RateLimited { retry_after: wait(response) })
+        }
+        403 if response.header("x-github-sso").is_some() || says("SAML enforcement") => {
+            Error::Account { cause: AccountError::SignOnRequired, response: Some(summary()) }
+        }
+        403 if says("OAuth App access restrictions") => api(ApiError::ApplicationNotApproved),
+        403 if says("account was suspended") => {
+            Error::Account { cause: AccountError::Blocked, response: Some(summary()) }
+        }
+        403 => api(ApiError::Forbidden),
+        404 => api(ApiError::NotFound),
+        410 => api(ApiError::EndpointRemoved),
+        _ => response.unusable(ResponseError::Status),
+    }
+}
+
+pub(super) fn client_rejected(base_url: &BaseUrl) -> TokenError {
+    TokenError::ClientRejected { setup_link: setup_link(base_url) }
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    message: Option<serde_json::Value>,
+}
+
+fn setup_link(base_url: &BaseUrl) -> Option<Box<Url>> {
+    Some(Box::new(setup::applications(base_url)))
+}
+
+fn is_rate_limit(response: &ApiResponse, message: &str) -> bool {
+    response.header("x-ratelimit-remaining") == Some("0")
+        || response.header("retry-after").is_some()
+        || message.contains("rate limit")
+}
+
+/// How long to wait: seconds, or until a time that is compared with the server's own clock.
+fn wait(response: &ApiResponse) -> Option<Duration> {
+    if let Some(seconds) = response.header("retry-after").and_then(|text| text.parse().ok()) {
+        return Some(Duration::from_secs(seconds).min(crate::error::MAX_RETRY_AFTER));
+    }
+    let reset = Duration::from_secs(response.header("x-ratelimit-reset")?.parse().ok()?);
+    let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = date.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH).ok()?;
+    Some(reset.saturating_sub(now).min(crate::error::MAX_RETRY_AFTER))
+}

@@ -1,0 +1,65 @@
+use serde_json::Value;
+
+use super::PLATFORM;
+use super::address::{Kind, kind};
+use crate::error::Error;
+use crate::transport::ApiResponse;
+use crate::util::json::Members;
+use crate::values::account_key::AccountKey;
+use crate::values::base_url::BaseUrl;
+use crate::values::email::{Email, EmailAuthority, EmailEvidence};
+use crate::values::token::TokenBinding;
+use crate::values::user::{User, UserState};
+use crate::values::web_url::WebUrl;
+
+/// Reads `GET /user`. A suspended user gets 403 instead.
+pub(super) fn parse(binding: &TokenBinding, response: ApiResponse) -> Result<User, Error> {
+    let mut user = read(binding, &response)?;
+    user.raw = response.into_text();
+    Ok(user)
+}
+
+/// The id must be valid. The rest is for display: a value that cannot be read is left out.
+fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
+    let malformed = |member| response.malformed(member);
+    let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
+    let id: Option<u64> = members.strict("id").map_err(malformed)?;
+    let id = id.filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0)).ok_or_else(|| malformed("id"))?;
+    let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
+    user.username = members.shown("login");
+    user.display_name = members.shown("name");
+    user.avatar_url = members.text("avatar_url").as_deref().and_then(WebUrl::parse);
+    user.profile_url = members.text("html_url").as_deref().and_then(WebUrl::parse);
+    // Only in the private profile, which needs the scope `user`.
+    user.two_factor = members.read("two_factor_authentication");
+    user.is_bot = members.text("type").is_some_and(|kind| kind != "User");
+    user.created_at = members.shown("created_at");
+    user.state = UserState::Active;
+    Ok(user)
+}
+
+/// Reads one page of `GET /user/emails`, and how many entries it has. Entries without a valid address are left out, and those of
+/// no mailbox, which GitHub makes for users who hide theirs.
+pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Option<(Vec<Email>, usize)> {
+    let entries: Vec<Value> = serde_json::from_str(text).ok()?;
+    let kind = kind(base_url);
+    // Where an enterprise runs the server or creates the accounts, it also writes the addresses. The names of such accounts
+    // contain an underscore, which no other name may have.
+    let authority = match kind {
+        Kind::Public if !username.is_empty() && !username.contains('_') => EmailAuthority::Platform,
+        _ => EmailAuthority::SelfManaged,
+    };
+    let emails = entries.iter().filter_map(|entry| {
+        let address = entry.get("email")?.as_str()?;
+        let is_no_reply = address.rsplit('@').next().is_some_and(|domain| domain.starts_with("users.noreply."));
+        let evidence = match (kind, entry.get("verified").and_then(Value::as_bool)) {
+            // An Enterprise Server verifies nothing, and says true or false all the same.
+            (Kind::EnterpriseServer, _) | (_, None) => EmailEvidence::Unknown,
+            (_, Some(true)) => EmailEvidence::Confirmed,
+            (_, Some(false)) => EmailEvidence::Unconfirmed,
+        };
+        let is_primary = entry.get("primary").and_then(Value::as_bool).unwrap_or(false);
+        Email::new(address, evidence, authority, is_primary).filter(|_| !is_no_reply)
+    });
+    Some((emails.collect(), entries.len()))
+}
