@@ -1,6 +1,6 @@
 //! A whole login.
 //!
-//! Without flags, it starts a fake of each platform in this process and logs in to both. With flags, it logs you in with a
+//! Without flags, it starts a fake of each platform in this process and logs in to each. With flags, it logs you in with a
 //! real code host: it prints the callback URL and the URL to open, waits for the callback, and prints the user.
 //!
 //! ```text
@@ -20,7 +20,8 @@ use std::time::Duration;
 use clap::Parser;
 use codehost_oauth::error::Error;
 use codehost_oauth::setup::SetupRequest;
-use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
+use codehost_oauth::testing::github::ServerKind;
+use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitHub, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{
     Access, BaseUrl, Callback, Integration, IntegrationConfig, Login, LoginStart, PendingLogins, Platform, PublicUrl,
@@ -185,6 +186,12 @@ async fn demo() -> Result<(), Failure> {
     let bitbucket = bitbucket.start().await.map_err(failed)?;
     let browser = |url: &str| bitbucket.authorize(url, "jane").map_err(page_error);
     log_in_to_fake(platform, bitbucket.base_url(), &public_url, &network, browser).await?;
+
+    let platform = Platform::find("github")?;
+    let github = FakeGitHub::builder().kind(ServerKind::EnterpriseServer).version("3.23.0");
+    let github = github.application(application(platform, "")?).start().await.map_err(failed)?;
+    let browser = |url: &str| github.authorize(url, "janedoe").map_err(page_error);
+    log_in_to_fake(platform, github.base_url(), &public_url, &network, browser).await?;
     print(NEXT)
 }
 

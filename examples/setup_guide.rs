@@ -21,9 +21,9 @@ use support::{Failure, NetworkFlags};
 #[command(name = "setup_guide")]
 struct Flags {
     /// The platform of the code host
-    #[arg(long, value_parser = ["bitbucket-cloud", "gitlab"])]
+    #[arg(long, value_parser = ["bitbucket-cloud", "github", "gitlab"])]
     platform: String,
-    /// The URL of the code host; not needed for Bitbucket Cloud
+    /// The URL of the code host; not needed for Bitbucket Cloud and github.com
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The public URL of the app that users log in to
@@ -47,7 +47,7 @@ struct Flags {
     /// Bitbucket: the ID of the workspace that will own the application
     #[arg(long, value_name = "ID")]
     workspace: Option<String>,
-    /// GitLab: the full path of the group that will own the application
+    /// GitHub: the organization, GitLab: the full path of the group that will own the application
     #[arg(long, value_name = "PATH", conflicts_with = "instance_owner")]
     group: Option<String>,
     /// GitLab: the application will be instance-wide, created by an administrator of GitLab
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
     let base_url = match (&flags.base_url, flags.platform.as_str()) {
         (Some(base_url), _) => base_url.clone(),
         (None, "bitbucket-cloud") => "https://bitbucket.org".to_owned(),
+        (None, "github") => "https://github.com".to_owned(),
         (None, _) => wrong_usage(ErrorKind::MissingRequiredArgument, "--base-url is required for GitLab"),
     };
     let bitbucket = flags.platform == "bitbucket-cloud";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use codehost_oauth::bitbucket_cloud::{self, BitbucketCloud};
+use codehost_oauth::github::{self, GitHub};
 use codehost_oauth::gitlab::{self, GitLab};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, OAuthProvider, PublicUrl};
@@ -18,7 +19,7 @@ pub(crate) struct IntegrationFlags {
     /// The platform of the code host
     #[arg(long)]
     platform: PlatformFlag,
-    /// The URL of the code host; not needed for Bitbucket Cloud
+    /// The URL of the code host; not needed for Bitbucket Cloud and github.com
     #[arg(long, value_name = "URL", required_if_eq("platform", "gitlab"))]
     base_url: Option<String>,
     /// The URL of the REST API, if it differs from the platform's default
@@ -52,6 +53,7 @@ pub(crate) struct IntegrationFlags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlatformFlag {
     BitbucketCloud,
+    Github,
     Gitlab,
 }
 
@@ -96,6 +98,13 @@ impl PlatformFlag {
                     None => bitbucket,
                 })
             }
+            Self::Github => {
+                let github = GitHub::new(parse(base_url.unwrap_or("https://github.com"))?)?;
+                Arc::new(match api_url {
+                    Some(api_url) => github.with_api_url(api_url),
+                    None => github,
+                })
+            }
             Self::Gitlab => {
                 let gitlab = GitLab::new(parse(base_url.unwrap_or_default())?)?;
                 Arc::new(match api_url {
@@ -110,6 +119,7 @@ impl PlatformFlag {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::BitbucketCloud => bitbucket_cloud::PLATFORM.name(),
+            Self::Github => github::PLATFORM.name(),
             Self::Gitlab => gitlab::PLATFORM.name(),
         }
     }
