@@ -17,7 +17,7 @@ use http::{Method, StatusCode, Uri};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::error::{ApiError, BaseUrlError, ConfigError, Error, VerifyError};
+use crate::error::{ApiError, BaseUrlError, ConfigError, Error, TokenError, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -159,6 +159,15 @@ impl GitHub {
         (emails, EmailList::Incomplete)
     }
 
+    /// Whether the API does not accept the token any more.
+    async fn is_dead(&self, http: &dyn Transport, token: &AccessToken) -> Result<bool, Error> {
+        match self.account(http, token).await {
+            Err(error) if error.is_unauthorized() => Ok(true),
+            Err(error @ (Error::Transport(_) | Error::Response { .. })) => Err(error),
+            _ => Ok(false),
+        }
+    }
+
     async fn delete(
         &self,
         http: &dyn Transport,
@@ -253,13 +262,17 @@ impl OAuthProvider for GitHub {
     ) -> Result<Revocation, Error> {
         let mut response = self.delete(http, client, &tokens.access_token).await?;
         if let (StatusCode::NOT_FOUND, Some(refresh_token)) = (response.status(), &tokens.refresh_token) {
-            let fresh = self.token_endpoint().refresh(http, client, refresh_token).await?;
+            let fresh = match self.token_endpoint().refresh(http, client, refresh_token).await {
+                Err(Error::Token { cause: TokenError::RefreshRejected, .. }) => return Ok(Revocation::Revoked),
+                fresh => fresh?,
+            };
             response = self.delete(http, client, &fresh.access_token).await?;
         }
         match response.status() {
-            // 404: the token is not valid any more.
-            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(Revocation::Revoked),
-            StatusCode::UNAUTHORIZED => Err(Error::Token {
+            status if status.is_success() => Ok(Revocation::Revoked),
+            // The token is not valid any more, or the client secret is wrong. The API tells which.
+            StatusCode::NOT_FOUND if self.is_dead(http, &tokens.access_token).await? => Ok(Revocation::Revoked),
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Err(Error::Token {
                 cause: refusal::client_rejected(&self.base_url),
                 response: Box::new(response.summary()),
             }),

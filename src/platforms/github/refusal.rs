@@ -52,15 +52,16 @@ pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
     let api = |cause| Error::Api { cause, response: summary() };
     match response.status().as_u16() {
         401 => api(ApiError::TokenRejected),
-        403 if is_rate_limit(response, message) => {
-            response.unusable(ResponseError::RateLimited { retry_after: wait(response) })
-        }
         403 if response.header("x-github-sso").is_some() || says("SAML enforcement") => {
             Error::Account { cause: AccountError::SignOnRequired, response: Some(summary()) }
         }
         403 if says("OAuth App access restrictions") => api(ApiError::ApplicationNotApproved),
         403 if says("account was suspended") => {
             Error::Account { cause: AccountError::Blocked, response: Some(summary()) }
+        }
+        // After the others: the last request that a limit allows says that none remain.
+        403 if is_rate_limit(response, message) => {
+            response.unusable(ResponseError::RateLimited { retry_after: wait(response) })
         }
         403 => api(ApiError::Forbidden),
         404 => api(ApiError::NotFound),

@@ -205,6 +205,13 @@ async fn tokens_are_refreshed_and_revoked() {
     fake.expire_all_tokens();
     assert_eq!(integration.revoke(&new).await.leak_checked().unwrap(), Revocation::Revoked, "after a refresh");
     assert!(integration.refresh(new.refresh_token.as_ref().unwrap()).await.leak_checked().is_err());
+    assert_eq!(integration.revoke(&new).await.leak_checked().unwrap(), Revocation::Revoked, "a second time");
+
+    // A wrong secret is 404 too, and then the token is still valid.
+    let fake = server(FakeGitHub::builder()).await;
+    let login = log_in(&live(&fake, Access::SignIn, SECRET).build().unwrap(), &fake, "janedoe").await.unwrap();
+    let wrong = live(&fake, Access::SignIn, "canary-wrong").build().unwrap();
+    assert_eq!(wrong.revoke(&login.tokens).await.leak_checked().unwrap_err().code(), "client_rejected");
 }
 
 #[tokio::test]
