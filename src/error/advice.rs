@@ -14,11 +14,11 @@ use std::time::Duration;
 pub enum Audience {
     /// The user who logs in.
     User,
-    /// Whoever created the integration and the OAuth application.
+    /// The administrator who created the integration and the OAuth application.
     Administrator,
-    /// Whoever runs the app.
+    /// The operator of the app.
     Operator,
-    /// Whoever runs the code host.
+    /// The operator of the code host.
     CodeHost,
 }
 

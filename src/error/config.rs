@@ -201,7 +201,7 @@ pub enum ConfigError {
     #[error("the client secret {0}")]
     ClientSecret(TextFault),
     /// Credentials or tokens that were made for another integration or base URL.
-    #[error("the {what} belong to another integration or base URL")]
+    #[error("{what}: made for another integration or base URL")]
     OtherInstance {
         /// What was about to be sent.
         what: &'static str,

@@ -103,7 +103,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status for the app's own response about this error: 400 if the user must act, 502 if whoever runs the code
+    /// The HTTP status for the app's own response about this error: 400 if the user must act, 502 if the operator of the code
     /// host must or it could not be reached, 500 if the administrator or the operator must.
     ///
     /// ```
@@ -130,7 +130,7 @@ impl Error {
     }
 
     /// Details for the operator only: see [`TransportError::operator_note`] and [`VerifyError::operator_note`]. Log them, and
-    /// show them to nobody else.
+    /// show them to no one else.
     pub fn operator_note(&self) -> Option<String> {
         match self {
             Self::Transport(cause) => cause.operator_note(),

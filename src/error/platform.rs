@@ -267,11 +267,14 @@ impl AccountError {
             ),
             Self::MembershipScope { scope } => Advice::administrator(
                 "membership_scope",
-                format!("Tick the scope {scope} in the OAuth application, then log in again."),
+                format!(
+                    "Choose an access level with the scope {scope}, tick it in the OAuth application if its form has boxes for scopes, \
+                     then log in again."
+                ),
             ),
             Self::EmailNotTrusted => Advice::operator(
                 "email_not_trusted",
-                "Set the integration's e-mail trust to this-instance, if you trust whoever runs the code host to confirm e-mail addresses.",
+                "Set the integration's e-mail trust to this-instance, if you trust the operator of the code host to confirm e-mail addresses.",
             ),
             Self::EmailsIncomplete => Advice::code_host(
                 "emails_incomplete",
@@ -280,7 +283,7 @@ impl AccountError {
             .transient(),
             Self::EmailScope => Advice::administrator(
                 "email_scope",
-                "Tick the scope for e-mail addresses in the OAuth application (at Bitbucket \"Account: Email\"), then log in again.",
+                "Allow e-mail addresses in the OAuth application, as its setup guide says, then log in again.",
             ),
             Self::EmailNotAscii => Advice::user(
                 "email_not_ascii",

@@ -43,7 +43,7 @@ impl fmt::Debug for UntrustedText {
     }
 }
 
-/// A code host's response to a call that failed, for whoever looks for the cause.
+/// A code host's response to a call that failed, to find the cause.
 ///
 /// `Debug` shows the status only.
 #[derive(Clone)]

@@ -253,7 +253,7 @@ impl ResponseError {
         let advice = match self {
             Self::Redirect { .. } => Advice::administrator(
                 "redirect",
-                "Ask whoever runs the code host for its address, and use that as the base URL, with its sub-path if it has one.",
+                "Ask the operator of the code host for its address, and use that as the base URL, with its sub-path if it has one.",
             ),
             Self::Html => Advice::administrator(
                 "html",

@@ -228,12 +228,12 @@ impl Integration {
         self.observe("membership", ask).await
     }
 
-    /// Ends the user's grant at the code host, as far as the platform lets an app do it; see
-    /// [`OAuthProvider::revoke`]. Forget the tokens afterwards, whatever came of it.
+    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see [`OAuthProvider::revoke`].
+    /// Delete the tokens afterwards, also after an error.
     ///
     /// # Errors
     ///
-    /// As there, and [`ConfigError::OtherInstance`] for tokens of another integration, before anything is sent.
+    /// As [`OAuthProvider::revoke`], and [`ConfigError::OtherInstance`] for tokens of another integration, before anything is sent.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.ensure_own(tokens.access_token.binding(), "access token")?;
         if let Some(token) = &tokens.refresh_token {
@@ -322,7 +322,7 @@ impl Integration {
     /// ```
     /// # fn example(used: codehost_oauth::Integration, now: Option<codehost_oauth::Integration>) {
     /// if !now.is_some_and(|now| now.is_bound_like(&used)) {
-    ///     println!("nobody is logged in");
+    ///     println!("the login is refused");
     /// }
     /// # }
     /// ```

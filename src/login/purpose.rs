@@ -4,7 +4,7 @@ use crate::error::{ConfigError, TextFault};
 
 /// What a login is for. It is fixed when the login begins and compared when it comes back.
 ///
-/// An app that lets a signed-in user connect a second account must not take the one for the other: whoever could
+/// An app that lets a signed-in user connect a second account must not take the one for the other: an attacker who could
 /// finish a connection as a login, or finish it as somebody else, would have an account that is not theirs.
 ///
 /// Source: draft-ietf-oauth-security-topics-update section 2.3 (the same user finishes what they began).
@@ -23,10 +23,10 @@ use crate::error::{ConfigError, TextFault};
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Purpose {
-    /// Whoever comes back is logged in.
+    /// The user of the callback is logged in.
     #[default]
     LogIn,
-    /// Whoever comes back is connected to an account of the app's own.
+    /// The user of the callback is connected to an account of the app.
     #[non_exhaustive]
     Connect {
         /// The app's own id of the user who is signed in.

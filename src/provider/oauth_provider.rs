@@ -174,16 +174,16 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether the platform accepts the client id and secret. Sends a made-up code: one request. `false` if the response does
-    /// not show it. The default returns `false`.
+    /// Whether the platform is proved to accept the client id and secret, by a made-up code: one request. `false`, as the default
+    /// returns, if the provider cannot prove it, or if the server gave tokens for that code.
     ///
     /// Signature: `async fn accepts_client(&self, http: &dyn Transport, client: &ClientCredentials,
     /// callback_url: &CallbackUrl) -> Result<bool, Error>`
     ///
     /// # Errors
     ///
-    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; other errors
-    /// if no response shows whether it accepts them.
+    /// [`TokenError::ClientRejected`](crate::error::TokenError::ClientRejected) if it does not accept them; another error
+    /// if the response proves neither.
     async fn accepts_client(
         &self,
         http: &dyn Transport,

@@ -141,8 +141,8 @@ pub enum FailureCause {
     /// The form was not sent by a page of this app in this browser.
     #[error("the form has no valid CSRF token")]
     Csrf,
-    /// An account was to be connected, but nobody is signed in.
-    #[error("nobody is signed in")]
+    /// An account was to be connected, but no user is signed in.
+    #[error("no user is signed in")]
     NotSignedIn,
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
@@ -218,7 +218,7 @@ impl FailureCause {
         match self {
             Self::Login(error) => error.advise(),
             Self::UnknownIntegration => {
-                Advice::user("integration_unknown", "Check the link, or ask whoever gave it to you for a new one.")
+                Advice::user("integration_unknown", "Check the link, or ask for a new one where you got it.")
             }
             Self::Csrf => Advice::user(
                 "csrf",

@@ -26,7 +26,7 @@ pub trait LoginHandler: Send + Sync + 'static {
     async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response;
 
     /// The app's own id of the signed-in user. It is asked for when a connection begins, and again at the callback. Unless
-    /// implemented, nobody is signed in.
+    /// implemented, no user is signed in.
     ///
     /// Signature: `async fn user_id(&self, request: &mut RequestHead) -> Result<Option<String>, AppError>`
     ///

@@ -39,7 +39,7 @@
 //! repetition finishes the login. This works for 30 seconds after the first request has ended, or until the browser has
 //! received the response. The callback of a finished login redirects to where that login led.
 //!
-//! **Logs.** With the feature `tracing`, one event for each failure, at `ERROR` if whoever runs the app must act and at
+//! **Logs.** With the feature `tracing`, one event for each failure, at `ERROR` if the operator of the app must act and at
 //! `WARN` otherwise, with its code, integration, audience and hint.
 //!
 //! ```
@@ -175,8 +175,8 @@ impl LoginRoutes {
         Self::new(integrations, handler, public_url, Backend::in_session(sessions))
     }
 
-    /// Keeps pending logins and the CSRF token in cookies: each pending login is sealed in its own `__Host-codehost-login-…`, for one hour. If `public_url`
-    /// is plain HTTP, for development on a loopback address, the cookies are neither `Secure` nor `__Host-`. Their names
+    /// Keeps pending logins and the CSRF token in cookies: each pending login is sealed in its own
+    /// `__Host-codehost-login-…`, for one hour. If `public_url` is plain HTTP, for development on a loopback address, the cookies are neither `Secure` nor `__Host-`. Their names
     /// contain a digest of it, so that two apps on one host name have different cookies.
     ///
     /// The routes do not renew the app's session: renew its id in [`LoginHandler::logged_in`], and end it in

@@ -87,7 +87,7 @@ pub trait Sessions: Send + Sync + 'static {
 ///
 /// # Contract
 ///
-/// - Nobody can guess the id, and its cookie is `HttpOnly` and `SameSite=Lax`: browsers do not send a `Strict` cookie when a
+/// - The id cannot be guessed, and its cookie is `HttpOnly` and `SameSite=Lax`: browsers do not send a `Strict` cookie when a
 ///   code host redirects back.
 /// - A session that was ended does not come back when a request that read it before stores something.
 #[async_trait]
@@ -126,7 +126,7 @@ pub trait AppSession: Send + Sync {
     /// The store's failure.
     async fn store(&self, value: String) -> Result<(), AppError>;
 
-    /// Gives the session another id and keeps its content. It is called after a login, so that nobody who knew the old id is
+    /// Gives the session another id and keeps its content. It is called after a login, so that no one who knew the old id is
     /// logged in too. The text is stored again right afterwards.
     ///
     /// Signature: `async fn renew(&self) -> Result<(), AppError>`

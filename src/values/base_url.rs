@@ -47,7 +47,7 @@ impl BaseUrl {
     ///
     /// # Errors
     ///
-    /// [`BaseUrlError`] says what is wrong in words for whoever typed it. It never repeats user information
+    /// [`BaseUrlError`] says what is wrong in words for the administrator. It never repeats user information
     /// or a query, which may hold a secret.
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
         // What a copied text often has at its ends. Inside, they are refused.
@@ -326,7 +326,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// How a parser would spell the host of an international URL, to show to whoever pasted it.
+/// How a parser would spell the host of an international URL, to show in the error.
 fn punycode(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     url.domain().filter(|domain| domain.contains("xn--")).map(str::to_owned)

@@ -67,7 +67,7 @@ fn is_local_part(local: &str) -> bool {
     let mark = |c: char| "#$&'*+-/=?^_`{|}~".contains(c);
     let allowed = |c: char| c.is_ascii_alphanumeric() || mark(c) || is_plain_letter(c);
     let is_word = |word: &str| !word.is_empty() && word.chars().all(allowed);
-    // An encoded word (RFC 2047) is another address to whoever decodes it.
+    // An encoded word (RFC 2047) is another address for a program that decodes it.
     let is_encoded = local.contains("=?") || local.contains("?=");
     (1..=64).contains(&local.len()) && local.split('.').all(is_word) && !is_encoded
 }
@@ -144,9 +144,9 @@ pub enum EmailTrust {
     /// Confirmed addresses of the platform's own service, such as GitLab.com.
     #[default]
     Platform,
-    /// Also confirmed addresses of this self-managed instance: whoever administers it is trusted like the app.
+    /// Also confirmed addresses of this self-managed instance: its administrators are trusted like the app.
     ThisInstance,
-    /// Also addresses that nobody has confirmed. For a closed instance whose accounts an administrator creates.
+    /// Also addresses that were not confirmed. For a closed instance whose accounts an administrator creates.
     WithoutVerification,
 }
 

@@ -46,7 +46,7 @@ impl PublicUrl {
 
     /// The public URL of an app that has no TLS, for an intranet: `http://` at any host.
     ///
-    /// Whoever can read or change the network's traffic can then log in as anybody. Cookies are not `Secure`, and a code
+    /// An attacker who can read or change the network's traffic can then log in as any user. Cookies are not `Secure`, and a code
     /// host may refuse the callback URL.
     ///
     /// ```

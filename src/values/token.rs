@@ -12,7 +12,7 @@ use crate::values::secret::Secret;
 /// code host, where it has another server for its API.
 ///
 /// GitLab calls them Application ID and Secret; Bitbucket calls them Client ID and Secret, or Key and Secret. There is
-/// no way to move them to another base URL: whoever changes the URL enters the secret again.
+/// no way to move them to another base URL: if the URL is changed, the secret must be entered again.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, BaseUrl, ClientCredentials};

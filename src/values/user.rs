@@ -83,7 +83,7 @@ impl User {
     /// let mut user = User::new(AccountKey::new("demo".parse()?, "gitlab", "42"));
     /// let email = Email::new("jane@example.com", EmailEvidence::Confirmed, EmailAuthority::SelfManaged, true);
     /// user.emails.extend(email);
-    /// // Whoever runs that GitLab can claim any address.
+    /// // The operator of that GitLab can claim any address.
     /// assert_eq!(user.trusted_email(EmailTrust::Platform), None);
     /// assert_eq!(user.trusted_email(EmailTrust::ThisInstance), Some("jane@example.com"));
     /// # Ok::<(), codehost_oauth::error::ConfigError>(())

@@ -86,7 +86,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been written anyway.
+    /// [`StoreError`]: see the contract for whether it may have been written.
     async fn compare_and_swap(
         &self,
         connection: &ConnectionId,
@@ -102,7 +102,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been taken anyway.
+    /// [`StoreError`]: see the contract for whether it may have been taken.
     async fn lease(
         &self,
         connection: &ConnectionId,
@@ -125,7 +125,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have been deleted anyway.
+    /// [`StoreError`]: see the contract for whether it may have been deleted.
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError>;
 }
 

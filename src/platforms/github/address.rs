@@ -23,7 +23,9 @@ pub(super) fn kind(base: &BaseUrl) -> Kind {
 
 /// The base URL for the address that an administrator pasted. No GitHub has a sub-path, so every path is removed.
 pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
+    // With the port, and without it.
     let host = pasted.authority();
+    let name = host.split(':').next().unwrap_or_default();
     if OTHERS.contains(&host) {
         return Err(BaseUrlError::OtherPlatform {
             reason: "this is the address of another code host, not of a GitHub",
@@ -33,16 +35,30 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     if PUBLIC.contains(&host) {
         return Ok(BaseUrl::constant(GITHUB_COM));
     }
-    if host.ends_with(".github.com") || host == "ghe.com" || host == "www.ghe.com" {
+    let is_public = ["github.com", "githubusercontent.com"].iter().any(|domain| is_or_below(name, domain));
+    let is_enterprise = is_or_below(name, "ghe.com");
+    if is_public || is_enterprise && enterprise_of(host).is_none() {
         return Err(BaseUrlError::OtherPlatform {
             reason: "no GitHub can be logged in to at this host name",
             hint: "Enter https://github.com, or https://SUBDOMAIN.ghe.com with your enterprise's subdomain.",
         });
     }
-    match host.strip_prefix("api.").filter(|rest| rest.ends_with(GHE_COM)) {
-        Some(rest) => BaseUrl::parse(&format!("https://{rest}"), &Network::public_only()),
+    match enterprise_of(host) {
+        Some(subdomain) => BaseUrl::parse(&format!("https://{subdomain}{GHE_COM}"), &Network::public_only()),
         None => Ok(pasted.with_path("")),
     }
+}
+
+/// The enterprise's subdomain in `SUB.ghe.com` or `api.SUB.ghe.com`.
+fn enterprise_of(authority: &str) -> Option<&str> {
+    let subdomain = authority.strip_suffix(GHE_COM)?;
+    let subdomain = subdomain.strip_prefix("api.").unwrap_or(subdomain);
+    let is_one_label = !subdomain.is_empty() && !subdomain.contains('.');
+    (is_one_label && !["api", "www"].contains(&subdomain)).then_some(subdomain)
+}
+
+fn is_or_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// The URL of the REST API.
@@ -76,14 +92,23 @@ mod tests {
             ("https://api.acme.ghe.com", "https://acme.ghe.com", "https://api.acme.ghe.com"),
             ("https://git.example.com/api/v3", "https://git.example.com", "https://git.example.com/api/v3"),
             ("https://git.example.com/acme/repo", "https://git.example.com", "https://git.example.com/api/v3"),
+            ("https://mygithub.com", "https://mygithub.com", "https://mygithub.com/api/v3"),
             ("https://git.example.com:8443", "https://git.example.com:8443", "https://git.example.com:8443/api/v3"),
         ] {
             let root = root(&BaseUrl::parse(pasted, &Network::public_only()).unwrap()).unwrap();
             assert_eq!((root.as_str(), api(&root).as_str()), (base, api_url), "{pasted}");
         }
-        for refused in
-            ["https://gist.github.com", "https://ghe.com", "https://gitlab.com/acme", "https://bitbucket.org"]
-        {
+        for refused in [
+            "https://gist.github.com",
+            "https://github.com:8443",
+            "https://raw.githubusercontent.com",
+            "https://ghe.com",
+            "https://api.ghe.com",
+            "https://a.b.ghe.com",
+            "https://acme.ghe.com:8443",
+            "https://gitlab.com/acme",
+            "https://bitbucket.org",
+        ] {
             assert!(root(&BaseUrl::parse(refused, &Network::public_only()).unwrap()).is_err(), "{refused}");
         }
     }

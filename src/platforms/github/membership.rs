@@ -40,6 +40,13 @@ pub(super) async fn membership(
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
     let state: String = members.strict("state").map_err(malformed)?.ok_or_else(|| malformed("state"))?;
     let role: String = members.strict("role").map_err(malformed)?.ok_or_else(|| malformed("role"))?;
+    // The response must be about this organization. That about a team does not name it.
+    if let Target::Organization(name) = target(group)? {
+        let found = members.members("organization").text("login");
+        if !found.is_some_and(|found| found.eq_ignore_ascii_case(name)) {
+            return Err(malformed("organization"));
+        }
+    }
     Ok(match rank(group, &role) {
         Some(rank) if rank >= least && state == "active" => Membership::Member { role },
         _ => Membership::NotMember,
@@ -91,7 +98,7 @@ fn roles(group: &Group) -> [&'static str; 2] {
 }
 
 fn rank(group: &Group, role: &str) -> Option<usize> {
-    roles(group).iter().position(|known| *known == role)
+    roles(group).iter().position(|known| known.eq_ignore_ascii_case(role))
 }
 
 fn least_rank(group: &Group) -> Result<usize, ConfigError> {

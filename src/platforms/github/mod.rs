@@ -101,8 +101,13 @@ impl GitHub {
     }
 
     /// The token of a GitHub App has permissions instead of scopes, and its response says that no scope was granted.
-    fn without_scopes_of_github_apps(&self, mut tokens: TokenSet) -> Result<TokenSet, Error> {
-        if tokens.access_token.expose_for(&self.base_url)?.starts_with("ghu_") {
+    fn without_scopes_of_github_apps(
+        &self,
+        client: &ClientCredentials,
+        mut tokens: TokenSet,
+    ) -> Result<TokenSet, Error> {
+        let is_github_app = client.client_id().starts_with("Iv");
+        if is_github_app || tokens.access_token.expose_for(&self.base_url)?.starts_with("ghu_") {
             tokens.scopes = None;
         }
         Ok(tokens)
@@ -238,7 +243,7 @@ impl OAuthProvider for GitHub {
     ) -> Result<TokenSet, Error> {
         http.preconnect(&self.api_url.endpoint(&["user"]), 2);
         let tokens = self.token_endpoint().exchange(http, client, grant).await?;
-        self.without_scopes_of_github_apps(tokens)
+        self.without_scopes_of_github_apps(client, tokens)
     }
 
     async fn refresh(
@@ -249,7 +254,7 @@ impl OAuthProvider for GitHub {
         _: &CallbackUrl,
     ) -> Result<TokenSet, Error> {
         let tokens = self.token_endpoint().refresh(http, client, token).await?;
-        self.without_scopes_of_github_apps(tokens)
+        self.without_scopes_of_github_apps(client, tokens)
     }
 
     /// Ends the access token, and with it the refresh token. GitHub takes only a valid access token for that, so one that it does

@@ -51,7 +51,8 @@ pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Op
     };
     let emails = entries.iter().filter_map(|entry| {
         let address = entry.get("email")?.as_str()?;
-        let is_no_reply = address.rsplit('@').next().is_some_and(|domain| domain.starts_with("users.noreply."));
+        let domain = address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+        let is_no_reply = domain.starts_with("users.noreply.") || domain.starts_with("noreply.");
         let evidence = match (kind, entry.get("verified").and_then(Value::as_bool)) {
             // An Enterprise Server verifies nothing, and says true or false all the same.
             (Kind::EnterpriseServer, _) | (_, None) => EmailEvidence::Unknown,

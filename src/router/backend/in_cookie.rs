@@ -140,7 +140,7 @@ impl InCookie {
         set
     }
 
-    /// The cookie of a finished login. It logs nobody in: it says where a repeated callback redirects.
+    /// The cookie of a finished login. It is no proof of a login: it says where a repeated callback redirects.
     fn remember(&self, done: &FinishedLogin<'_>, room: usize) -> Option<HeaderValue> {
         let name = self.login_name(done.state);
         [done.return_to, None].into_iter().find_map(|return_to| {
@@ -235,7 +235,7 @@ enum Content {
 }
 
 impl Content {
-    /// A login that nobody waits for counts as the oldest.
+    /// A login without a waiting tab counts as the oldest.
     fn begun_at(&self) -> u64 {
         match self {
             Self::Pending { login, .. } => login.begun_at(),

@@ -78,7 +78,8 @@ impl Backend {
         }
     }
 
-    /// This browser's CSRF token, if it has one.
+    /// This browser's CSRF token, if it has one. What came with the request also shows which finished logins the browser knows
+    /// about: those are confirmed, so that they cannot be repeated.
     pub(super) async fn csrf(
         &self,
         request: &RequestHead,

@@ -99,6 +99,10 @@ async fn a_login_at_github_com_sends_three_requests() {
 async fn only_addresses_that_github_com_vouches_for_are_trusted() {
     let managed = USER.replace("janedoe", "emma_acme");
     assert_eq!(finish(&scripted(TOKENS, &managed, EMAILS)).await.unwrap().trusted_email(), None);
+    for domain in ["Users.NoReply.github.com", "noreply.github.com"] {
+        let emails = EMAILS.replace("jane@example.com", &format!("jane@{domain}"));
+        assert_eq!(finish(&scripted(TOKENS, USER, &emails)).await.unwrap().trusted_email(), None, "{domain}");
+    }
     let unverified = EMAILS.replace("\"verified\":true", "\"verified\":false");
     assert_eq!(finish(&scripted(TOKENS, USER, &unverified)).await.unwrap().trusted_email(), None);
     let login = finish(&scripted(TOKENS, USER, r#"{"message":"no list"}"#)).await.unwrap();
@@ -110,6 +114,44 @@ async fn only_addresses_that_github_com_vouches_for_are_trusted() {
         (USER.replace("\"User\"", "\"Organization\""), "account_not_a_person"),
     ] {
         assert_eq!(finish(&scripted(TOKENS, &user, EMAILS)).await.unwrap_err().code(), code, "{user}");
+    }
+}
+
+/// A GitHub App has permissions, and its responses say that no scope was granted.
+#[tokio::test]
+async fn scopes_of_a_github_app_are_unknown_and_not_missing() {
+    let tokens = r#"{"access_token":"ghu_canary","scope":"","token_type":"bearer"}"#;
+    let login = finish(&scripted(tokens, USER, EMAILS)).await.unwrap();
+    assert_eq!((login.tokens.scopes, login.missing_scopes.len()), (None, 0));
+
+    // By its client ID, where the server gives tokens without a prefix.
+    let github = GitHub::new(BaseUrl::parse("https://github.com", &Network::public_only()).unwrap()).unwrap();
+    for (client_id, are_unknown) in [("Iv1.0123456789abcdef", true), ("Ov23liabc", false)] {
+        let http = ScriptedTransport::new();
+        http.json("/login/oauth/access_token", tokens.replace("ghu_canary", "canary-0123456789abcdef"));
+        let config = IntegrationConfig { client_id: client_id.to_owned(), ..config(Access::SignIn) };
+        let integration = Integration::builder(std::sync::Arc::new(github.clone()), http, config).build().unwrap();
+        let token = RefreshToken::new("ghr_canary".to_owned(), integration.binding()).unwrap();
+        let tokens = integration.refresh(&token).await.leak_checked().unwrap();
+        assert_eq!(tokens.scopes.is_none(), are_unknown, "{client_id}");
+    }
+}
+
+#[tokio::test]
+async fn a_membership_in_another_organization_is_no_membership() {
+    for (organization, expected) in [
+        (r#"{"login":"Acme","id":1}"#, Ok(Membership::Member { role: "admin".to_owned() })),
+        (r#"{"login":"other","id":1}"#, Err("malformed")),
+        ("{}", Err("malformed")),
+    ] {
+        let http = ScriptedTransport::new();
+        let body = format!(r#"{{"state":"active","role":"admin","organization":{organization}}}"#);
+        http.json("/user/memberships/orgs/acme", body);
+        let integration = public(&http);
+        let token = AccessToken::new("gho_canary".to_owned(), integration.binding()).unwrap();
+        let group = Group::path("acme").unwrap().at_least("Member");
+        let membership = integration.membership(&token, &group).await.leak_checked();
+        assert_eq!(membership.map_err(|error| error.code()), expected, "{organization}");
     }
 }
 
