@@ -123,7 +123,7 @@ pub use values::web_url::WebUrl;
 pub mod setup {
     //! What an administrator must see, enter and copy to create the OAuth application, as data.
     //!
-    //! A link cannot fill in the form of either platform, so the guide has every value to copy. It needs no credentials: the
+    //! Most code hosts have no link that fills in their form, so the guide has every value to copy. It needs no credentials: the
     //! administrator leaves the app's form open and unsaved while they create the application at the code host.
     //!
     //! A [`SetupRequest`] goes into [`OAuthProvider::setup_guide`](crate::OAuthProvider::setup_guide), a [`SetupGuide`]

@@ -143,7 +143,7 @@ impl Deref for Plaintext {
     }
 }
 
-/// The length only.
+/// Shows the length only.
 impl fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Plaintext({} bytes)", self.0.len())
@@ -176,7 +176,7 @@ impl FromStr for KeyRing {
     }
 }
 
-/// The ids only.
+/// Shows the ids only.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<u32> = self.keys.iter().map(|key| key.id).collect();
@@ -247,7 +247,7 @@ mod tests {
 
     /// All triples of a few texts that could give the same bytes when they are joined.
     #[test]
-    fn nothing_opens_elsewhere() {
+    fn no_two_contexts_have_the_same_associated_data() {
         let texts = ["", "a", "aa", "b", "ab", "ba", "\0", "a\0"];
         let mut distinct = std::collections::HashSet::new();
         for purpose in texts {

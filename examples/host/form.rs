@@ -154,7 +154,7 @@ impl Typed {
             let field = match &error {
                 Error::Config(ConfigError::ClientId(_)) => "client_id",
                 Error::Config(ConfigError::ClientSecret(_)) => "client_secret",
-                Error::Config(ConfigError::Certificates) => "ca_pem",
+                Error::Config(ConfigError::NoCertificate | ConfigError::InvalidCertificate) => "ca_pem",
                 _ => "name",
             };
             draft.complain(field, &error);

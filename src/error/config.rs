@@ -235,8 +235,14 @@ pub enum ConfigError {
     #[error("the network must be an IP address, or a range such as 10.0.0.0/8 with no bits set after the prefix")]
     Cidr,
     /// A text without a certificate in PEM format.
-    #[error("the text contains no valid certificate in PEM format")]
-    Certificates,
+    #[error("the text contains no certificate in PEM format")]
+    NoCertificate,
+    /// A certificate that cannot be read, or that cannot be the certificate of an authority.
+    #[error("a certificate in the text is not valid")]
+    InvalidCertificate,
+    /// Certificates for an HTTP client that cannot use them: on Android, or without a feature for TLS.
+    #[error("the HTTP client of this build cannot trust further certificates")]
+    CertificatesNotSupported,
     /// The HTTP client could not start.
     #[error("the HTTP client cannot be built, most likely because the system has no trusted certificates")]
     HttpClient,
@@ -246,6 +252,9 @@ pub enum ConfigError {
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     Random,
+    /// A text that is not the purpose of a login.
+    #[error("the purpose of a login must be log_in, or connect: followed by a user ID")]
+    Purpose,
     /// The app's own id of a user.
     #[error("the app's user ID {0}")]
     UserId(TextFault),
@@ -323,9 +332,17 @@ impl ConfigError {
             Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
             Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
             Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
-            Self::Certificates => Advice::administrator(
-                "certificates",
+            Self::NoCertificate => Advice::administrator(
+                "no_certificate",
                 "Paste the certificate of the authority that signed the code host's certificate, in PEM format.",
+            ),
+            Self::InvalidCertificate => Advice::administrator(
+                "invalid_certificate",
+                "Copy the certificate of the authority again, from the line with BEGIN to the line with END.",
+            ),
+            Self::CertificatesNotSupported => Advice::operator(
+                "certificates_not_supported",
+                "Install the certificate of the authority in the operating system, or build the app with the feature `rustls`.",
             ),
             Self::HttpClient => Advice::operator(
                 "http_client",
@@ -336,6 +353,7 @@ impl ConfigError {
                 "Install a rustls `CryptoProvider` before the HTTP client is built, or choose the feature `rustls`.",
             ),
             Self::Random => Advice::operator("random", "Check the operating system's random number generator."),
+            Self::Purpose => Advice::operator("purpose", "Store the purpose as this crate serializes it."),
             Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the signed-in user."),
             Self::Group => {
                 Advice::administrator("group", "Enter the group's full path or its ID, as the code host shows it.")

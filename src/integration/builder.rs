@@ -118,7 +118,7 @@ impl IntegrationBuilder {
     }
 
     /// How many requests of this integration may be under way at once: 32 unless set, which is enough for a company whose
-    /// people all log in at nine. It keeps a code host that stalls from taking the room of all others. More wait for up to
+    /// people all log in at nine. So a code host that stalls does not slow the others. More wait for up to
     /// five seconds, and then end with [`TransportError::Busy`](crate::error::TransportError::Busy).
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
@@ -149,8 +149,8 @@ impl IntegrationBuilder {
         self
     }
 
-    /// Lets only members of a group log in. Without it, everybody with an account at the code host can, which at a
-    /// public one is everybody. The membership is looked up beside the user.
+    /// Lets only members of a group log in. Without it, everyone with an account at the code host can log in; at a public
+    /// code host that is everyone. The membership is looked up at the same time as the user.
     ///
     /// ```
     /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, Platform};
@@ -182,11 +182,11 @@ impl IntegrationBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ClientId`] and [`ConfigError::ClientSecret`] refuse what cannot be credentials;
-    /// [`ConfigError::NoScopes`] an access level without scopes; [`ConfigError::GroupScope`] one that lacks what a
-    /// required group needs; [`ConfigError::Group`] and [`ConfigError::Role`] a group that the platform cannot have;
-    /// [`ConfigError::Name`] an empty or overlong name; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] what
-    /// cannot be a path.
+    /// [`ConfigError::ClientId`] and [`ConfigError::ClientSecret`] if they are not valid; [`ConfigError::NoScopes`] if the
+    /// access level has no scopes, [`ConfigError::UnknownScope`] if the platform does not know one;
+    /// [`ConfigError::GroupScope`] if it lacks the scope that the required group needs; [`ConfigError::Group`] and
+    /// [`ConfigError::Role`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too
+    /// long; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] if they are not paths.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
         let (base_url, api_url) = (self.provider.base_url(), self.provider.api_url());

@@ -7,7 +7,7 @@ use super::Integration;
 use crate::error::AppError;
 use crate::values::integration_id::IntegrationId;
 
-/// Where the app keeps its integrations: what the routes of `router` and the token keeper ask, for each request.
+/// Where the app keeps its integrations. The routes of `router` and the token keeper call it for each request.
 ///
 /// There are implementations for one integration, for a map of them, and for an [`Arc`] of another one.
 ///
@@ -32,13 +32,13 @@ use crate::values::integration_id::IntegrationId;
 /// ```
 #[async_trait]
 pub trait FindIntegration: Send + Sync + 'static {
-    /// The integration, or `None` if there is none with that id. Anybody may ask for any id.
+    /// The integration, or `None` if there is none with that id. The id can come from a URL that anyone wrote.
     ///
     /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>`
     ///
     /// # Errors
     ///
-    /// What kept the app from looking, such as its database.
+    /// An error of the app, such as one of its database.
     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
 }
 

@@ -31,7 +31,7 @@ use crate::values::user::User;
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
 ///
-/// There is no way to change one; build another when the settings change. Another code host is another integration, with an
+/// It cannot be changed: build another one when the settings change. Another code host is another integration, with an
 /// id of its own (see [`AccountKey`](crate::AccountKey)). The client limits requests by the id: at most
 /// 32 at the same time. After five in a row without a response, new requests fail for thirty seconds with the last error, and
 /// nothing is sent; [`check`](Self::check) is not affected. So a code host that is down does not slow the logins at others.
@@ -160,7 +160,7 @@ impl Integration {
     /// # Errors
     ///
     /// As [`finish_login`](Self::finish_login); [`VerifyError::OtherUser`](crate::error::VerifyError::OtherUser) if
-    /// somebody else began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login.
+    /// another user began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login.
     pub async fn finish_connect(
         &self,
         user_id: &str,
@@ -175,7 +175,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::refresh`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
         self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
@@ -186,7 +186,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::user`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         self.observe("user", self.look_up(token)).await

@@ -51,14 +51,14 @@ impl Inner {
                 // Another login was imported in the meantime. If this one had been stored, the other has replaced and
                 // revoked it, so it must not be stored again. If it had not, the result is the same.
                 Ok(Import::Replaced) => {
-                    if stored_before.is_some_and(|newer| record.is_replaced_by(&newer)) {
+                    if stored_before.is_some_and(|newer| record.shares_no_token_with(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
                     self.refreshes.resume(connection);
-                    if let Some(older) = stored_before.filter(|older| older.is_replaced_by(&record)) {
+                    if let Some(older) = stored_before.filter(|older| older.shares_no_token_with(&record)) {
                         // In the background: the import does not depend on the response.
                         tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
                     }

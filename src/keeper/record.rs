@@ -122,8 +122,8 @@ impl Record {
         same_refresh_token && a.access_token.matches(&b.access_token)
     }
 
-    /// Whether the two records have no token in common, so that the tokens of this one can be revoked.
-    pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
+    /// Whether the two records have no token in common. Only then can the tokens of one be revoked without the other's.
+    pub(super) fn shares_no_token_with(&self, other: &Self) -> bool {
         let [old, new] = [&self.tokens, &other.tokens];
         let same_refresh_token = match (&old.refresh_token, &new.refresh_token) {
             (Some(old), Some(new)) => old.matches(new),

@@ -54,48 +54,10 @@ impl Refresh {
         }
     }
 
-    /// Stores new tokens. This process has the only copy, so it retries for ten minutes.
-    pub(super) async fn store(&self, new: Record, mut old: Record) -> Result<Outcome, KeeperError> {
-        let deadline = Instant::now().checked_add(STORE_RETRY_PERIOD).unwrap_or_else(Instant::now);
-        let mut delay = FIRST_RETRY_DELAY;
-        loop {
-            let error = match self.replace(&old, &new).await {
-                Ok(WriteResult::Done) => break,
-                // The connection was deleted. That revoked the old pair only, so the new one is revoked here.
-                Ok(WriteResult::Conflict(None)) => {
-                    let _ = self.integration.revoke(&new.tokens).await;
-                    return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
-                }
-                // A login at another code host has replaced the record, so the new tokens will never be used.
-                Ok(WriteResult::Unreadable(error)) => {
-                    let _ = self.integration.revoke_pair(&new.tokens).await;
-                    return Err(error);
-                }
-                // An earlier attempt stored the new tokens, and the record was written again since.
-                Ok(WriteResult::Conflict(Some(found))) if found.same_pair(&new) => break,
-                // The old tokens are still stored; only what is known about them has changed.
-                Ok(WriteResult::Conflict(Some(found))) if found.same_pair(&old) => {
-                    old = *found;
-                    continue;
-                }
-                // A new login, or tokens of another node's refresh: not older than the new ones here.
-                Ok(WriteResult::Conflict(Some(found))) => {
-                    // The login revoked the old pair only, so the new one is revoked here.
-                    if found.login != new.login && new.is_replaced_by(&found) {
-                        let _ = self.integration.revoke_pair(&new.tokens).await;
-                    }
-                    let outcome = self.outcome_without_refresh(&found, None);
-                    return Ok(outcome.map(from_elsewhere).unwrap_or_else(busy));
-                }
-                Err(KeeperError::Store(error)) => error,
-                Err(error) => return Err(error),
-            };
-            if Instant::now() >= deadline {
-                return Err(KeeperError::Unsaved { cause: error });
-            }
-            tokio::time::sleep(delay).await;
-            delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
-            self.extend_lease().await;
+    /// Stores new tokens, and verifies whose they are if that is to be done.
+    pub(super) async fn store(&self, new: Record, old: Record) -> Result<Outcome, KeeperError> {
+        if let Some(outcome) = self.save(&new, old).await? {
+            return Ok(outcome);
         }
         self.inner.refreshes.pauses(self.connection.integration(), self.settings, |p| p.succeeded(&self.connection));
         if !new.unverified {
@@ -108,6 +70,52 @@ impl Refresh {
                 Some(Outcome::StillValid(token)) => Outcome::Renewed(token),
                 outcome => outcome.unwrap_or_else(busy),
             }),
+        }
+    }
+
+    /// Writes new tokens to the store. This process has the only copy, so it retries for ten minutes. Returns the outcome if
+    /// another write has replaced the old tokens meanwhile.
+    async fn save(&self, new: &Record, mut old: Record) -> Result<Option<Outcome>, KeeperError> {
+        let deadline = Instant::now().checked_add(STORE_RETRY_PERIOD).unwrap_or_else(Instant::now);
+        let mut delay = FIRST_RETRY_DELAY;
+        loop {
+            let error = match self.replace(&old, new).await {
+                Ok(WriteResult::Done) => return Ok(None),
+                // The connection was deleted. That revoked the old pair only, so the new one is revoked here.
+                Ok(WriteResult::Conflict(None)) => {
+                    let _ = self.integration.revoke(&new.tokens).await;
+                    return Ok(Some(Outcome::NeedsLogin(LoginReason::NotConnected)));
+                }
+                // A login at another code host has replaced the record, so the new tokens will never be used.
+                Ok(WriteResult::Unreadable(error)) => {
+                    let _ = self.integration.revoke_pair(&new.tokens).await;
+                    return Err(error);
+                }
+                // An earlier attempt stored the new tokens, and the record was written again since.
+                Ok(WriteResult::Conflict(Some(found))) if found.same_pair(new) => return Ok(None),
+                // The old tokens are still stored; only what is known about them has changed.
+                Ok(WriteResult::Conflict(Some(found))) if found.same_pair(&old) => {
+                    old = *found;
+                    continue;
+                }
+                // A new login, or tokens of another node's refresh: not older than the new ones here.
+                Ok(WriteResult::Conflict(Some(found))) => {
+                    // The login revoked the old pair only, so the new one is revoked here.
+                    if found.login != new.login && new.shares_no_token_with(&found) {
+                        let _ = self.integration.revoke_pair(&new.tokens).await;
+                    }
+                    let outcome = self.outcome_without_refresh(&found, None);
+                    return Ok(Some(outcome.map(from_elsewhere).unwrap_or_else(busy)));
+                }
+                Err(KeeperError::Store(error)) => error,
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                return Err(KeeperError::Unsaved { cause: error });
+            }
+            tokio::time::sleep(delay).await;
+            delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
+            self.extend_lease().await;
         }
     }
 

@@ -11,8 +11,10 @@ use super::inner::Inner;
 use super::login_reason::LoginReason;
 use super::outcome::{Outcome, busy, retry_later};
 use super::pauses::Waiting;
+use super::record::Record;
 use super::running_refreshes::Admission;
 use crate::error::ConfigError;
+use crate::integration::Integration;
 use crate::observe::{self, Report};
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 
@@ -210,22 +212,47 @@ impl TokenKeeper {
             }
             Some(_) => self.inner.token_cache.remove(connection),
         }
-        let read = self.inner.token_cache.begin_read();
-        let Some(record) = self.inner.load(connection, &integration).await? else {
-            self.inner.token_cache.remove(connection);
-            return Ok(Outcome::NeedsLogin(LoginReason::NotConnected));
+        let record = match self.find_stored(connection, &integration, rejected).await? {
+            Stored::Final(outcome) => return Ok(outcome),
+            Stored::MustRefresh(record) => record,
         };
-        if let Some(outcome) = self.inner.outcome_without_refresh(&integration, &record, rejected) {
-            if let (Some(read), None, Outcome::StillValid(_)) = (read, rejected, &outcome) {
-                self.inner.token_cache.insert(connection, &read, record);
-            }
-            return Ok(match outcome {
-                Outcome::StillValid(token) if rejected.is_some_and(|rejected| !rejected.matches(&token)) => {
-                    Outcome::RenewedElsewhere(token)
-                }
-                outcome => outcome,
-            });
+        self.refresh(connection, integration, &record, rejected).await
+    }
+
+    /// Looks for the token in the store.
+    async fn find_stored(
+        &self,
+        connection: &ConnectionId,
+        integration: &Integration,
+        rejected: Option<&AccessToken>,
+    ) -> Result<Stored, KeeperError> {
+        let read = self.inner.token_cache.begin_read();
+        let Some(record) = self.inner.load(connection, integration).await? else {
+            self.inner.token_cache.remove(connection);
+            return Ok(Stored::Final(Outcome::NeedsLogin(LoginReason::NotConnected)));
+        };
+        let Some(outcome) = self.inner.outcome_without_refresh(integration, &record, rejected) else {
+            return Ok(Stored::MustRefresh(Box::new(record)));
+        };
+        if let (Some(read), None, Outcome::StillValid(_)) = (read, rejected, &outcome) {
+            self.inner.token_cache.insert(connection, &read, record);
         }
+        Ok(Stored::Final(match outcome {
+            Outcome::StillValid(token) if rejected.is_some_and(|rejected| !rejected.matches(&token)) => {
+                Outcome::RenewedElsewhere(token)
+            }
+            outcome => outcome,
+        }))
+    }
+
+    /// Starts a refresh or joins the one that runs, and waits for its result.
+    async fn refresh(
+        &self,
+        connection: &ConnectionId,
+        integration: Arc<Integration>,
+        record: &Record,
+        rejected: Option<&AccessToken>,
+    ) -> Result<Outcome, KeeperError> {
         let has_valid_token = rejected.is_none() && record.is_valid(self.inner.clock.now());
         let valid_token_or = |otherwise: Result<Outcome, KeeperError>| {
             if has_valid_token { Ok(Outcome::StillValid(record.tokens.access_token.duplicate())) } else { otherwise }
@@ -243,6 +270,13 @@ impl TokenKeeper {
             }
         }
     }
+}
+
+/// What the store has for a call.
+enum Stored {
+    /// The outcome is known without a refresh.
+    Final(Outcome),
+    MustRefresh(Box<Record>),
 }
 
 impl fmt::Debug for TokenKeeper {

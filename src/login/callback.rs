@@ -128,7 +128,7 @@ impl Callback {
         Ok(Self { path: path.map(Into::into), state, issuer, outcome })
     }
 
-    /// What came as the state, if anything did.
+    /// The parameter `state`, if there was one.
     #[cfg(feature = "axum")]
     pub(crate) fn state(&self) -> Option<&Secret> {
         self.state.as_ref()
@@ -140,7 +140,7 @@ impl Callback {
     }
 }
 
-/// Nothing of it: the browser wrote all of it, the path too.
+/// Shows no value: the browser wrote all of them, the path too.
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Callback").finish_non_exhaustive()

@@ -23,7 +23,7 @@ use crate::values::token::TokenBinding;
 ///
 /// It holds the state and the PKCE verifier, so it is serialized for a session store or an encrypted cookie and for
 /// nothing else; a signed cookie is not enough. It is about 300 bytes of JSON, has a version, and shows no secret in
-/// `Debug`. It is good for one hour. Most apps keep [`PendingLogins`] instead, so that two tabs work.
+/// `Debug`. It is valid for one hour. Most apps keep [`PendingLogins`] instead, so that two tabs work.
 pub struct PendingLogin {
     integration: IntegrationId,
     /// The base URL and the callback URL as [`comparable`] returns them.
@@ -269,7 +269,7 @@ const VERSION: u8 = 1;
 const MAX_URL: usize = 64;
 
 /// A URL that is stored only to be compared. A long one is stored as its digest, so that a cookie stays small. No URL begins
-/// like a digest.
+/// with `sha256:`.
 fn comparable(url: &str) -> Cow<'_, str> {
     if url.len() <= MAX_URL {
         return Cow::Borrowed(url);
@@ -298,7 +298,7 @@ impl Serialize for PendingLogin {
     }
 }
 
-/// The same where there is no room for the path to return to.
+/// The same without the path to return to, for a cookie that would be too long with it.
 #[cfg(feature = "seal")]
 pub(super) struct WithoutReturnTo<'a>(pub(super) &'a PendingLogin);
 

@@ -4,8 +4,8 @@ use crate::error::{ConfigError, TextFault};
 
 /// What a login is for. It is fixed when the login begins and compared when it comes back.
 ///
-/// An app that lets a signed-in user connect a second account must not take the one for the other: an attacker who could
-/// finish a connection as a login, or finish it as somebody else, would have an account that is not theirs.
+/// An app that lets a signed-in user connect a second account must not confuse the two: an attacker who could finish a
+/// connection as a login, or as another user, would get an account that is not theirs.
 ///
 /// Source: draft-ietf-oauth-security-topics-update section 2.3 (the same user finishes what they began).
 ///
@@ -15,7 +15,7 @@ use crate::error::{ConfigError, TextFault};
 /// let connect = Purpose::connect("user-7")?;
 /// assert_eq!(connect.user_id(), Some("user-7"));
 /// assert_ne!(connect, Purpose::LogIn);
-/// // An empty id would be everybody's.
+/// // An empty id would fit every user.
 /// assert!(Purpose::connect("").is_err());
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
@@ -59,7 +59,7 @@ impl Purpose {
     }
 }
 
-/// `log_in` or `connect:USER_ID`: not an `Option`, which serde would take for a login where it is missing.
+/// `log_in` or `connect:USER_ID`. Not an `Option`: serde reads a missing one as `None`, which would be a login.
 impl From<Purpose> for String {
     fn from(purpose: Purpose) -> Self {
         match purpose {
@@ -76,7 +76,7 @@ impl TryFrom<String> for Purpose {
         match text.strip_prefix(CONNECT) {
             Some(user_id) => Self::connect(user_id),
             None if text == LOG_IN => Ok(Self::LogIn),
-            None => Err(ConfigError::UserId(TextFault::Character)),
+            None => Err(ConfigError::Purpose),
         }
     }
 }

@@ -60,7 +60,7 @@ impl fmt::Display for ReturnTo {
     }
 }
 
-/// Its length only: it comes from a link, so anybody can have written it.
+/// Shows its length only: anyone can write the link that it comes from.
 impl fmt::Debug for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReturnTo({} bytes)", self.0.len())

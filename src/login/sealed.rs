@@ -12,12 +12,12 @@ use crate::error::SealError;
 use crate::seal::{KeyRing, SealContext};
 
 impl PendingLogins {
-    /// Seals them for a cookie: at most 2,400 characters of base64url, good for one hour. The oldest logins are dropped
+    /// Seals them for a cookie: at most 2,400 characters of base64url, valid for one hour. The oldest logins are dropped
     /// until the rest fits; if not even the newest does, it loses the path that it was to return to.
     ///
-    /// Web servers in front of an app refuse a response whose head is longer than 4 KiB, so the rest of the head must
-    /// have room beside the cookie. Better is one cookie for each login, as the [router](crate::router) has it: seal a
-    /// list of one. Two tabs then never write over each other's.
+    /// Web servers in front of an app refuse a response whose head is longer than 4 KiB, so the cookie leaves space for
+    /// other headers. It is better to set one cookie for each login, as the [router](crate::router) does: seal a list of one
+    /// login. Then two tabs do not overwrite each other's cookie.
     ///
     /// Name the cookie `__Host-…`, with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. A cookie that was copied can be
     /// used again until it expires; that a code works once is then the only guard. A session store has none of this.
@@ -70,7 +70,7 @@ impl PendingLogins {
     /// # Errors
     ///
     /// [`SealError::Expired`] after one hour; [`SealError::Malformed`], [`SealError::UnknownKey`] and
-    /// [`SealError::Rejected`] for what [`seal`](Self::seal) has not made with a key of this ring.
+    /// [`SealError::Rejected`] for a text that [`seal`](Self::seal) did not make with a key of this ring.
     pub fn open(text: &str, ring: &KeyRing, now: SystemTime) -> Result<Self, SealError> {
         if text.len() > MAX_TEXT {
             return Err(SealError::TooLarge);
@@ -121,8 +121,8 @@ mod tests {
     fn pending(return_to: &str) -> PendingLogin {
         let base = BaseUrl::constant("https://git.example.com");
         let binding = TokenBinding::new("demo".parse().unwrap(), base);
-        let host: PublicUrl = "https://packages.example.com".parse().unwrap();
-        let callback = CallbackUrl::new(&host, "gitlab", binding.integration());
+        let app: PublicUrl = "https://packages.example.com".parse().unwrap();
+        let callback = CallbackUrl::new(&app, "gitlab", binding.integration());
         let provider = crate::bitbucket_cloud::BitbucketCloud::new();
         let expected =
             Expected { binding: &binding, callback_url: &callback, provider: &provider, purpose: Purpose::LogIn };
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_too_long_loses_its_way_back_and_nothing_else() {
+    fn a_login_that_is_too_long_loses_only_its_return_path() {
         let now = SystemTime::now();
         let open = |path: &str| {
             let mut logins = PendingLogins::default();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_of_the_greatest_length_opens_and_a_longer_one_is_not_looked_at() {
+    fn a_cookie_of_the_greatest_length_opens_and_a_longer_one_is_refused() {
         let now = SystemTime::now();
         let seal = |letters: usize| {
             let mut logins = PendingLogins::default();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_one_hour() {
+    fn a_cookie_is_valid_for_one_hour() {
         let now = SystemTime::now();
         let mut logins = PendingLogins::default();
         logins.insert(pending("/"));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn another_purpose_is_no_cookie() {
+    fn a_value_sealed_for_another_purpose_does_not_open() {
         let tokens = SealContext { purpose: "tokens", ..PLACE };
         let text = URL_SAFE_NO_PAD.encode(ring().seal(&tokens, b"{\"expires_at\":99999999999,\"logins\":[]}").unwrap());
         assert_eq!(PendingLogins::open(&text, &ring(), SystemTime::now()).unwrap_err(), SealError::Rejected);

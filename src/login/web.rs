@@ -27,7 +27,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use crate::error::ConfigError;
 use crate::values::secret::Secret;
 
-/// Nothing of a login is cached, and no URL with a code in it is told to the next site.
+/// No response of a login is cached, and the next site is not told a URL with a code in it.
 pub const RESPONSE_HEADERS: [(HeaderName, HeaderValue); 2] =
     [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
 
@@ -42,13 +42,12 @@ pub fn csrf_token() -> Result<String, ConfigError> {
     Ok(token.expose().to_owned())
 }
 
-/// Whether a form came with the token of its session. The time that this takes says nothing about the token.
+/// Whether a form came with the token of its session. Compares in constant time.
 pub fn is_csrf_token(kept: &str, given: &str) -> bool {
     !kept.is_empty() && Secret::unchecked(kept.to_owned()).matches(&Secret::unchecked(given.to_owned()))
 }
 
-/// Whether somebody has made this request on purpose: not a `HEAD` of a link checker, a prefetch, a prerendered page or a
-/// preview. A callback that is not deliberate must not use up its pending login.
+/// Whether a user has made this request: not a `HEAD` of a link checker, a prefetch, a prerendered page or a preview. A callback that is not deliberate must not use up its pending login.
 pub fn is_deliberate(method: &Method, headers: &HeaderMap) -> bool {
     const NAMES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
     const WORDS: [&str; 3] = ["prefetch", "prerender", "preview"];

@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use super::callback_runs::StateId;
 use super::failure::login_path;
 use super::head::{MAX_LOCATION, is_framed, is_other_host};
-use super::routes::{field, form, see_other};
+use super::routes::{field, read_body, see_other};
 use super::{CsrfToken, Failure, LoginPage, LoginRoutes, RequestHead, page};
 use crate::error::{ConfigError, Error};
 use crate::integration::LoginStart;
@@ -19,8 +19,8 @@ impl LoginRoutes {
         let query = request.uri.query().unwrap_or_default().as_bytes().to_vec();
         // A path that leads to another site is ignored.
         let return_to: Option<ReturnTo> = field(&query, "return_to").and_then(|path| path.parse().ok());
-        let was_sent = field(&query, SENT).is_some();
-        match self.try_login_page(id, request, return_to.clone(), was_sent).await {
+        let was_redirected = field(&query, AT_PUBLIC_URL).is_some();
+        match self.try_login_page(id, request, return_to.clone(), was_redirected).await {
             Ok(response) => response,
             Err(failure) => self.failed("login_page", request, failure, Some(id), return_to).await,
         }
@@ -31,7 +31,7 @@ impl LoginRoutes {
         id: &str,
         request: &mut RequestHead,
         return_to: Option<ReturnTo>,
-        was_sent: bool,
+        was_redirected: bool,
     ) -> Result<Response, Failure> {
         let integration = self.integration(id).await?;
         let link = integration.login_link();
@@ -40,10 +40,10 @@ impl LoginRoutes {
         }
         // Cookies of this host name would not be sent to the callback at the public URL. Redirect only once: behind a proxy
         // that replaces the host of each request, every request seems to be at another host.
-        if !was_sent && is_other_host(request, &self.0.public_url) {
+        if !was_redirected && is_other_host(request, &self.0.public_url) {
             let path = login_path(link.url.as_str(), return_to.as_ref());
             let sign = if path.contains('?') { '&' } else { '?' };
-            return Ok(see_other(&format!("{path}{sign}{SENT}=1")));
+            return Ok(see_other(&format!("{path}{sign}{AT_PUBLIC_URL}=1")));
         }
         let csrf_token = self.csrf_token(request).await?;
         let page = LoginPage { link, csrf_token: csrf_token.as_str(), return_to };
@@ -56,7 +56,7 @@ impl LoginRoutes {
 
     pub(super) async fn begin(&self, id: &str, connect: bool, request: &mut RequestHead, body: Body) -> Response {
         let operation = if connect { "begin_connect" } else { "begin_login" };
-        let form = match form(body).await {
+        let form = match read_body(body).await {
             Ok(form) => form,
             Err(cause) => return self.failed(operation, request, cause.into(), Some(id), None).await,
         };
@@ -98,7 +98,7 @@ impl LoginRoutes {
     }
 
     pub(super) async fn log_out_of(&self, request: &mut RequestHead, body: Body) -> Result<Response, Failure> {
-        let form = form(body).await?;
+        let form = read_body(body).await?;
         self.verify_csrf(request, &field(&form, CsrfToken::FIELD).unwrap_or_default()).await?;
         let mut response = self.0.handler.logged_out(request).await;
         if self.0.backend.session(request).is_none() && response.extensions_mut().remove::<DefaultLogOut>().is_some() {
@@ -129,4 +129,4 @@ impl LoginRoutes {
 pub(super) struct DefaultLogOut;
 
 /// The query field of a request that was redirected to the public URL.
-const SENT: &str = "at_public_url";
+const AT_PUBLIC_URL: &str = "at_public_url";

@@ -55,8 +55,8 @@ impl Failure {
 
     /// Sets what the page needs besides cause and integration.
     pub(super) fn set_context(&mut self, operation: &'static str, public_url: &PublicUrl, return_to: Option<ReturnTo>) {
-        let gone = matches!(self.cause, FailureCause::UnknownIntegration);
-        let login = self.integration.as_ref().filter(|_| !gone).map(|integration| integration.login_link().url);
+        let is_unknown = matches!(self.cause, FailureCause::UnknownIntegration);
+        let login = self.integration.as_ref().filter(|_| !is_unknown).map(|integration| integration.login_link().url);
         self.has_login = login.is_some();
         self.path = login.as_ref().map_or(public_url.path(), |url| url.path()).to_owned();
         self.operation = operation;

@@ -113,19 +113,19 @@ impl LoginRoutes {
             }
         };
         let (logins, session) = (self.clone(), self.0.backend.session(request));
+        let login = async move {
+            logins.0.backend.spend(session, state).await?;
+            let (integration, user_id) = resolved?;
+            let login = match user_id {
+                None => integration.finish_login(pending, callback).await,
+                Some(user_id) => integration.finish_connect(&user_id, pending, callback).await,
+            };
+            // The integration has logged its failures.
+            login.map_err(Failure::logged)
+        };
         let guard = CallbackRunGuard(Arc::clone(&run));
         observe::spawn(async move {
-            let work = async {
-                logins.0.backend.spend(session, state).await?;
-                let (integration, user_id) = resolved?;
-                let login = match user_id {
-                    None => integration.finish_login(pending, callback).await,
-                    Some(user_id) => integration.finish_connect(&user_id, pending, callback).await,
-                };
-                // The integration has logged its failures.
-                login.map_err(Failure::logged)
-            };
-            let outcome = work.await;
+            let outcome = login.await;
             guard.0.end(outcome);
             let run = Arc::clone(&guard.0);
             drop(guard);

@@ -171,7 +171,7 @@ async fn finish_posted(State(mounted): State<Mounted>, path: RawPathParams, requ
         return status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let parameters: Option<BTreeMap<String, String>> =
-        form(body).await.ok().and_then(|body| serde_json::from_slice(&body).ok());
+        read_body(body).await.ok().and_then(|body| serde_json::from_slice(&body).ok());
     let Some(parameters) = parameters else {
         return status(StatusCode::BAD_REQUEST);
     };
@@ -207,7 +207,7 @@ async fn log_out(State(mounted): State<Mounted>, request: Request) -> Response {
 const MAX_FORM: usize = 16 * 1024;
 
 /// The body of a form. One that is too long does not come from this app.
-pub(super) async fn form(body: Body) -> Result<axum::body::Bytes, FailureCause> {
+pub(super) async fn read_body(body: Body) -> Result<axum::body::Bytes, FailureCause> {
     axum::body::to_bytes(body, MAX_FORM).await.map_err(|_| FailureCause::Csrf)
 }
 

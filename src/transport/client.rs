@@ -120,7 +120,8 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificates`] if `pem` contains no certificate, or an invalid one.
+    /// [`ConfigError::NoCertificate`] if `pem` contains none, [`ConfigError::InvalidCertificate`], or
+    /// [`ConfigError::CertificatesNotSupported`].
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
         let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
         let connections = Arc::new(Connections::new(&self.shared, certificates)?);
@@ -139,28 +140,30 @@ impl HttpClient {
         let mut connection = pool.connection(&origin, request.method()).await?;
         loop {
             // The server may have closed an idle connection meanwhile.
-            let again = (connection.was_idle() && is_repeatable(request.method())).then(|| request.clone());
-            let response = match connection.send(request, max_body).await {
-                Ok(response) => response,
-                Err(mut error) => match (error.take_message(), again) {
-                    (Some(unsent), _) if connection.was_idle() => {
-                        pool.note_early_close(&origin);
-                        request = unsent;
-                        connection = pool.connection(&origin, request.method()).await?;
-                        continue;
-                    }
-                    (None, Some(again)) if !connection.has_response() => {
-                        pool.note_early_close(&origin);
-                        request = again;
-                        connection = pool.connect(&origin).await?;
-                        continue;
-                    }
-                    _ => return Err(cause(error.error(), &connection, max_body)),
-                },
+            let copy = (connection.was_idle() && is_repeatable(request.method())).then(|| request.clone());
+            let mut error = match connection.send(request, max_body).await {
+                Ok(response) => {
+                    let response = read_to_end(response, &connection, max_body).await?;
+                    pool.add(&origin, connection);
+                    return Ok(response);
+                }
+                Err(error) => error,
             };
-            let response = read_to_end(response, &connection, max_body).await?;
-            pool.add(&origin, connection);
-            return Ok(response);
+            match (error.take_message(), copy) {
+                // Nothing was sent.
+                (Some(unsent), _) if connection.was_idle() => {
+                    pool.note_early_close(&origin);
+                    request = unsent;
+                    connection = pool.connection(&origin, request.method()).await?;
+                }
+                // It was sent, but it is a request that may be sent twice.
+                (None, Some(copy)) if !connection.has_response() => {
+                    pool.note_early_close(&origin);
+                    request = copy;
+                    connection = pool.connect(&origin).await?;
+                }
+                _ => return Err(cause(error.error(), &connection, max_body)),
+            }
         }
     }
 
@@ -287,8 +290,8 @@ impl HttpClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::Certificates`] if a PEM
-    /// text contains no certificate, or an invalid one; [`ConfigError::CryptoProvider`], with the feature
+    /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::NoCertificate`] or
+    /// [`ConfigError::InvalidCertificate`] if a PEM text has none or an invalid one; [`ConfigError::CryptoProvider`], with the feature
     /// `rustls-no-provider` only, if the app has not installed one.
     pub fn build(self) -> Result<HttpClient, ConfigError> {
         let shared = Shared {

@@ -43,36 +43,27 @@ impl Pool {
         origin: &Origin,
         method: &Method,
     ) -> Result<Connection, TransportError> {
-        let (returned, is_opening) = loop {
-            let mut idle = match self.take(origin, method) {
-                Taken::Idle(idle) => idle,
-                Taken::Queued { returned, is_opening } => break (returned, is_opening),
+        loop {
+            match self.take(origin, method) {
+                Taken::Idle(mut connection) => {
+                    // It is ready once its task has noticed the end of the last response.
+                    if connection.sender.ready().await.is_ok() {
+                        return Ok(connection);
+                    }
+                    if connection.idle_since.elapsed() <= MAX_IDLE_FOR_POST {
+                        self.note_early_close(origin);
+                    }
+                }
+                Taken::Opening { receiver } => {
+                    return match receiver.await {
+                        Ok(connection) => Ok(connection),
+                        // The connection that was being opened for this request has failed.
+                        Err(_) => self.connect(origin).await,
+                    };
+                }
+                Taken::Waiting { receiver } => return self.connect_or_receive(origin, receiver).await,
                 Taken::MustConnect => return self.connect(origin).await,
-            };
-            // It is ready once its task has noticed the end of the last response.
-            if idle.sender.ready().await.is_ok() {
-                return Ok(idle);
             }
-            if idle.idle_since.elapsed() <= MAX_IDLE_FOR_POST {
-                self.note_early_close(origin);
-            }
-        };
-        if is_opening {
-            return match returned.await {
-                Ok(connection) => Ok(connection),
-                // The connection that was being opened for this request has failed.
-                Err(_) => self.connect(origin).await,
-            };
-        }
-        let (pool, target) = (Arc::clone(self), origin.clone());
-        let connecting = Box::pin(async move { pool.connect(&target).await });
-        match future::select(returned, connecting).await {
-            Either::Left((Ok(connection), connecting)) => {
-                self.add_when_open(origin, connecting);
-                Ok(connection)
-            }
-            Either::Left((Err(_), connecting)) => connecting.await,
-            Either::Right((connected, _)) => connected,
         }
     }
 
@@ -132,6 +123,24 @@ impl Pool {
         self.lock().of(origin).early_close = Some(Instant::now());
     }
 
+    /// A new connection, or one that another request returns before the new one is open.
+    async fn connect_or_receive(
+        self: &Arc<Self>,
+        origin: &Origin,
+        receiver: oneshot::Receiver<Connection>,
+    ) -> Result<Connection, TransportError> {
+        let (pool, target) = (Arc::clone(self), origin.clone());
+        let connecting = Box::pin(async move { pool.connect(&target).await });
+        match future::select(receiver, connecting).await {
+            Either::Left((Ok(connection), connecting)) => {
+                self.add_when_open(origin, connecting);
+                Ok(connection)
+            }
+            Either::Left((Err(_), connecting)) => connecting.await,
+            Either::Right((connected, _)) => connected,
+        }
+    }
+
     fn take(&self, origin: &Origin, method: &Method) -> Taken {
         let mut state = self.lock();
         let connections = state.of(origin);
@@ -153,12 +162,12 @@ impl Pool {
                 return Taken::Idle(connection);
             }
         }
-        let (sender, returned) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         connections.waiters.retain(|waiter| !waiter.is_closed());
         // Each connection that is being opened in advance is for one request.
         let is_opening = connections.opening > connections.waiters.len();
         connections.waiters.push_back(sender);
-        Taken::Queued { returned, is_opening }
+        if is_opening { Taken::Opening { receiver } } else { Taken::Waiting { receiver } }
     }
 
     /// Finishes connecting in the background, and adds the connection for another request.
@@ -183,12 +192,13 @@ impl Pool {
 /// What the pool has for a request.
 enum Taken {
     Idle(Connection),
-    /// The request waits for a connection.
-    Queued {
-        /// Receives a connection that another request returns, or that was opened in advance.
-        returned: oneshot::Receiver<Connection>,
-        /// Whether a connection is being opened in advance for this request.
-        is_opening: bool,
+    /// A connection is being opened in advance for this request, which waits for it, or for one that another request returns.
+    Opening {
+        receiver: oneshot::Receiver<Connection>,
+    },
+    /// The request waits for a connection that another request returns.
+    Waiting {
+        receiver: oneshot::Receiver<Connection>,
     },
     /// The request needs a new connection.
     MustConnect,

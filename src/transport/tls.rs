@@ -26,7 +26,9 @@ mod library {
             let mut builder = TlsConnector::builder();
             builder.min_protocol_version(Some(Protocol::Tlsv12)).request_alpns(&["http/1.1"]);
             for authority in authorities(bundles)? {
-                builder.add_root_certificate(Certificate::from_der(&authority).map_err(|_| ConfigError::Certificates)?);
+                builder.add_root_certificate(
+                    Certificate::from_der(&authority).map_err(|_| ConfigError::InvalidCertificate)?,
+                );
             }
             builder.build().map(Self).map_err(|_| ConfigError::HttpClient)
         }
@@ -123,10 +125,10 @@ mod library {
             return Verifier::new(provider).map_err(|_| ConfigError::HttpClient);
         }
         #[cfg(not(target_os = "android"))]
-        return Verifier::new_with_extra_roots(authorities, provider).map_err(|_| ConfigError::Certificates);
+        return Verifier::new_with_extra_roots(authorities, provider).map_err(|_| ConfigError::InvalidCertificate);
         // On Android the system verifies, and accepts no additional certificates.
         #[cfg(target_os = "android")]
-        Err(ConfigError::Certificates)
+        Err(ConfigError::CertificatesNotSupported)
     }
 
     /// The operating system's verifier, and the self-signed certificates in `added`. The verifier does not accept a certificate
@@ -235,7 +237,7 @@ mod library {
 
     impl Layer {
         pub(in super::super) fn new(bundles: &[Vec<u8>]) -> Result<Self, ConfigError> {
-            if bundles.is_empty() { Ok(Self) } else { Err(ConfigError::Certificates) }
+            if bundles.is_empty() { Ok(Self) } else { Err(ConfigError::CertificatesNotSupported) }
         }
 
         pub(in super::super) fn over<T>(&self, http: T) -> Tls<T> {
@@ -262,10 +264,10 @@ fn authorities(
     for pem in bundles {
         let before = authorities.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            authorities.push(certificate.map_err(|_| ConfigError::Certificates)?);
+            authorities.push(certificate.map_err(|_| ConfigError::InvalidCertificate)?);
         }
         if authorities.len() == before {
-            return Err(ConfigError::Certificates);
+            return Err(ConfigError::NoCertificate);
         }
     }
     Ok(authorities)

@@ -16,7 +16,7 @@ use crate::util::text::is_invisible;
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// `None` if `json` is no object.
+    /// `None` if `json` is not an object.
     pub(crate) fn parse(json: &'a str) -> Option<Self> {
         serde_json::from_str(json).ok()
     }
@@ -32,9 +32,9 @@ impl<'a> Members<'a> {
         serde_json::from_str::<Lossy>(raw).ok().map(|text| text.0)
     }
 
-    /// A text to show: see [`shown`].
-    pub(crate) fn shown(&self, name: &str) -> Option<String> {
-        self.text(name).and_then(shown)
+    /// A text to show: see [`display_text`].
+    pub(crate) fn display_text(&self, name: &str) -> Option<String> {
+        self.text(name).and_then(display_text)
     }
 
     /// A member as a `T`.
@@ -123,13 +123,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
 /// A text to show; `None` if nothing is left of it. Control characters become U+FFFD. Invisible characters, which hide a text or
 /// change its direction, are removed, except the joiners that some scripts need. At most 512 characters are kept.
-pub(crate) fn shown(text: String) -> Option<String> {
-    let text: String = if text.len() <= MAX_SHOWN && is_plain(&text) {
+pub(crate) fn display_text(text: String) -> Option<String> {
+    let text: String = if text.len() <= MAX_DISPLAY_TEXT && is_plain(&text) {
         text
     } else {
         let kept = text.chars().filter(|c| !is_invisible(*c) || matches!(c, '\u{200C}' | '\u{200D}'));
         let replaced = kept.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-        replaced.take(MAX_SHOWN).collect()
+        replaced.take(MAX_DISPLAY_TEXT).collect()
     };
     (!text.trim().is_empty()).then_some(text)
 }
@@ -160,7 +160,7 @@ pub(crate) fn body_text(body: Vec<u8>) -> (Zeroizing<String>, bool) {
             c if c < ' ' => char::REPLACEMENT_CHARACTER,
             c => c,
         };
-        let mut replaced = room_for(text.len());
+        let mut replaced = zeroizing_buffer(text.len());
         replaced.extend(text.chars().map(replace));
         text = replaced;
     }
@@ -169,7 +169,7 @@ pub(crate) fn body_text(body: Vec<u8>) -> (Zeroizing<String>, bool) {
 
 /// The bytes as text, with U+FFFD in place of those that are not UTF-8.
 fn readable(bytes: &[u8]) -> Zeroizing<String> {
-    let mut text = room_for(bytes.len());
+    let mut text = zeroizing_buffer(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -179,8 +179,8 @@ fn readable(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// Enough capacity even if each byte becomes U+FFFD: a text that grows leaves copies that are not zeroized.
-fn room_for(length: usize) -> Zeroizing<String> {
+/// A text with enough capacity even if each byte becomes U+FFFD: a text that grows leaves copies that are not zeroized.
+fn zeroizing_buffer(length: usize) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(length.saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8())))
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn is_json(text: &str) -> bool {
 }
 
 const NULL: &str = "null";
-const MAX_SHOWN: usize = 512;
+const MAX_DISPLAY_TEXT: usize = 512;
 /// Enough for most objects.
 const USUAL_MEMBERS: usize = 16;
 /// More members than any platform's response has, and entries of a list. Each takes memory beside its text.
@@ -258,7 +258,7 @@ impl<'de> Deserialize<'de> for Lossy {
     }
 }
 
-/// The entries of a list, up to a number that no page has.
+/// The entries of a list, at most [`MAX_ENTRIES`].
 struct Entries<'a>(Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_visible() {
+    fn display_texts_are_visible() {
         for (text, expected) in [
             ("Jane Doe", Some("Jane Doe")),
             ("", None),
@@ -340,14 +340,14 @@ mod tests {
             ("\u{645}\u{6CC}\u{200C}\u{62E}", Some("\u{645}\u{6CC}\u{200C}\u{62E}")),
             ("\u{1F468}\u{200D}\u{1F469}", Some("\u{1F468}\u{200D}\u{1F469}")),
         ] {
-            assert_eq!(shown(text.to_owned()).as_deref(), expected, "{text:?}");
+            assert_eq!(display_text(text.to_owned()).as_deref(), expected, "{text:?}");
         }
-        assert_eq!(shown("\u{e9}".repeat(100_000)).unwrap().chars().count(), 512);
-        assert_eq!(shown("e".repeat(100_000)).unwrap().chars().count(), 512);
+        assert_eq!(display_text("\u{e9}".repeat(100_000)).unwrap().chars().count(), 512);
+        assert_eq!(display_text("e".repeat(100_000)).unwrap().chars().count(), 512);
     }
 
     #[test]
-    fn bodies_are_made_readable_and_left_alone_where_they_are() {
+    fn only_unreadable_parts_of_a_body_are_replaced() {
         for (body, expected) in [
             (&b"{\"a\":\n\t1}"[..], "{\"a\":\n\t1}"),
             (b"\xEF\xBB\xBF{}", "{}"),

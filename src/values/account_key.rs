@@ -2,9 +2,9 @@ use std::fmt;
 
 use crate::values::integration_id::IntegrationId;
 
-/// Identifies a user: the integration, and the user's immutable id at the platform. Key your users by nothing else.
+/// Identifies a user: the integration, and the user's immutable id at the platform. Store users by nothing else.
 ///
-/// A user name or e-mail address can be given up and taken by somebody else. The id is unique only at one code host: if the base
+/// A user name or e-mail address can be given up, and then another user can take it. The id is unique only at one code host: if the base
 /// URL of an integration leads to another server, user 42 there gets the account of user 42 here. So give another code host
 /// another integration id, and keep the id only if the same server has moved.
 /// [`Display`](fmt::Display) gives a stable text for a database: lower-case ASCII, so that no collation makes two keys

@@ -11,7 +11,7 @@ use crate::values::network::Network;
 /// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
 /// The text is checked before a URL parser sees it, since parsers repair what they should refuse: a tab, a backslash,
-/// `0x7f.1` for 127.0.0.1. What is left is kept in one canonical spelling, without a slash at the end, and every
+/// `0x7f.1` for 127.0.0.1. The result has one canonical spelling, without a slash at the end, and every
 /// endpoint of the platform is built from it by [`endpoint`](Self::endpoint), so a sub-path cannot get lost.
 ///
 /// Source: WHATWG URL for the parsing that is guarded against here; RFC 3986 section 3 for the parts.
@@ -43,14 +43,14 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses what an administrator typed. Blanks, tabs and line ends before and behind it are cut.
+    /// Parses what an administrator typed. White space around it is removed.
     ///
     /// # Errors
     ///
     /// [`BaseUrlError`] says what is wrong in words for the administrator. It never repeats user information
     /// or a query, which may hold a secret.
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
-        // What a copied text often has at its ends. Inside, they are refused.
+        // A copied text often has white space at its ends. Inside, it is refused.
         let url = read(text.trim())?;
         let host = url.host().ok_or(BaseUrlError::Host)?;
         match &host {
@@ -144,7 +144,7 @@ impl BaseUrl {
     }
 
     pub(crate) fn from_url(mut url: Url) -> Self {
-        // One value for one place, with and without the slash: credentials are compared by it.
+        // The same value with and without the slash at the end: credentials are compared by it.
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Self { url: Arc::new(url.clone()) }
@@ -249,7 +249,7 @@ impl<'a> RawUrl<'a> {
 /// The longest text that is looked at, in bytes.
 const MAX_LENGTH: usize = 2048;
 
-/// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot live there, but a mail server
+/// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot be there, but a mail server
 /// or a database that would read our request as commands can. Port 0 and Redis (6379) besides.
 const BLOCKED_PORTS: [u16; 84] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
@@ -258,7 +258,7 @@ const BLOCKED_PORTS: [u16; 84] = [
     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 6379, 10080,
 ];
 
-/// What is behind `https://` or `http://`.
+/// The part after `https://` or `http://`.
 fn split_scheme(text: &str) -> Result<&str, BaseUrlError> {
     if let Some(found) = text.chars().find(|c| c.is_ascii_control() || *c == ' ') {
         return Err(BaseUrlError::Character { found });
@@ -287,17 +287,17 @@ fn split_port(authority: &str) -> Result<&str, BaseUrlError> {
     if plain && port.parse::<u16>().is_ok() { Ok(host) } else { Err(BaseUrlError::Port) }
 }
 
-/// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. An underscore
-/// is no letter of a host name, but intranets have it.
+/// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. Host
+/// names have no underscores, but some intranets use them.
 pub(crate) fn is_host_name(name: &str) -> bool {
     let (mut before, mut label) = (b'.', 0_usize);
     for byte in name.bytes() {
-        let taken = match byte {
+        let allowed = match byte {
             b'.' => before != b'-' && (1..=63).contains(&label),
             b'-' => before != b'.',
             _ => byte.is_ascii_alphanumeric() || byte == b'_',
         };
-        if !taken {
+        if !allowed {
             return false;
         }
         label = if byte == b'.' { 0 } else { label.saturating_add(1) };

@@ -17,8 +17,8 @@ use crate::values::public_url::PublicUrl;
 /// ```
 /// use codehost_oauth::{CallbackUrl, PublicUrl};
 ///
-/// let host: PublicUrl = "https://packages.example.com/app".parse()?;
-/// let url = CallbackUrl::new(&host, "gitlab", &"demo".parse()?);
+/// let app: PublicUrl = "https://packages.example.com/app".parse()?;
+/// let url = CallbackUrl::new(&app, "gitlab", &"demo".parse()?);
 /// assert_eq!(url.as_str(), "https://packages.example.com/app/oauth/callback/gitlab/demo");
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```

@@ -6,14 +6,14 @@ use crate::error::ConfigError;
 use crate::util::text::is_invisible;
 use crate::values::base_url::is_host_name;
 
-/// An address that somebody says is the user's.
+/// An e-mail address of the user, and what is known about it.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Email {
     address: Box<str>,
     /// What is known about its ownership.
     pub evidence: EmailEvidence,
-    /// Who says so.
+    /// Who vouches for it.
     pub authority: EmailAuthority,
     /// Whether it is the account's main address.
     pub primary: bool,
@@ -83,14 +83,14 @@ fn email_domain(domain: &str) -> Option<Cow<'_, str>> {
     is_host_name(&domain).then_some(domain)
 }
 
-/// A character outside ASCII that is seen, and is no other form of an ASCII one (U+FF20 looks like `@`).
+/// A visible character outside ASCII that is not another form of an ASCII one (U+FF20 looks like `@`).
 fn is_plain_letter(c: char) -> bool {
     let other_form = matches!(c, '\u{3002}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE50}'..='\u{FE6F}' | '\u{FF00}'..='\u{FFEF}'
         | '\u{E0100}'..='\u{E01EF}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFFD}');
     !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_invisible(c) && !other_form
 }
 
-/// What is known about the address, and not the address.
+/// Shows what is known about the address, and not the address.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Email")
@@ -119,7 +119,7 @@ pub enum EmailEvidence {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EmailAuthority {
-    /// The platform's own service, the same for everybody, such as GitLab.com.
+    /// The platform's own service, the same for everyone, such as GitLab.com.
     Platform,
     /// An instance that its owner administers: it can claim any address.
     SelfManaged,

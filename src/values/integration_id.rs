@@ -7,8 +7,8 @@ use crate::error::ConfigError;
 /// Names one integration in the app, in its callback URL and in every account key: 1 to 63 of `a-z`, `0-9` and `-`,
 /// beginning and ending with a letter or digit.
 ///
-/// Never give a deleted integration's id to another one, nor keep an id for another code host: the account keys of the one
-/// before would come to belong to strangers.
+/// Never give a deleted integration's id to another one, and never keep an id for another code host: other people would get
+/// the accounts of the users before.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;
@@ -32,7 +32,7 @@ impl IntegrationId {
         slug.parse().map_err(|_| ConfigError::NoSlug)
     }
 
-    /// 26 random letters and digits. Right where tenants create integrations: it cannot be guessed, chosen or overlap.
+    /// 26 random letters and digits. Use it where tenants create integrations: it cannot be guessed or chosen, and does not overlap with another.
     ///
     /// # Errors
     ///

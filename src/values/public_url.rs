@@ -14,8 +14,8 @@ use crate::values::base_url::BaseUrl;
 /// ```
 /// use codehost_oauth::PublicUrl;
 ///
-/// let host: PublicUrl = "https://packages.example.com/".parse()?;
-/// assert_eq!(host.as_str(), "https://packages.example.com");
+/// let app: PublicUrl = "https://packages.example.com/".parse()?;
+/// assert_eq!(app.as_str(), "https://packages.example.com");
 /// assert!("http://packages.example.com".parse::<PublicUrl>().is_err());
 /// assert!("http://127.0.0.1:9000".parse::<PublicUrl>().is_ok());
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())

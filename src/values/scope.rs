@@ -21,7 +21,7 @@ use crate::error::{ConfigError, TextFault};
 pub struct Scope(Cow<'static, str>);
 
 impl Scope {
-    /// A scope that is known to be one.
+    /// A scope of this crate's own, which is known to be valid.
     pub(crate) const fn known(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
@@ -86,13 +86,13 @@ impl Scopes {
         self.0.iter()
     }
 
-    /// Whether all of these are in `other`. A code host names as many as it likes, so not each is compared with each.
+    /// Whether all of these are in `other`. Uses a set, because a code host can name very many.
     pub(crate) fn is_subset(&self, other: &Self) -> bool {
         let other: HashSet<&Scope> = other.iter().collect();
         self.iter().all(|scope| other.contains(scope))
     }
 
-    /// Whether the set holds this very scope. Implied ones are the platform's matter.
+    /// Whether the set contains this scope. A scope that implies it does not count.
     pub fn contains(&self, scope: &Scope) -> bool {
         self.0.contains(scope)
     }
@@ -177,7 +177,7 @@ pub struct ScopeDescription {
     pub scope: Scope,
     /// The label of its check box.
     pub label: Cow<'static, str>,
-    /// What it is asked for.
+    /// What it is needed for.
     pub reason: Cow<'static, str>,
     /// The scopes that come with it.
     pub implies: Scopes,

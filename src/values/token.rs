@@ -32,12 +32,12 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Takes what the administrator pasted; white space around it is cut.
+    /// Reads what the administrator pasted. White space around it is removed.
     ///
     /// # Errors
     ///
     /// [`ConfigError::ClientId`] or [`ConfigError::ClientSecret`] if one is empty, longer than 4,096 bytes, or holds
-    /// anything but visible ASCII. The format is not looked at: platforms change it.
+    /// anything but visible ASCII. The format is not checked: platforms change it.
     pub fn new(base_url: &BaseUrl, client_id: &str, client_secret: &str) -> Result<Self, ConfigError> {
         let client_id = client_id.trim();
         let client_secret = client_secret.trim();
@@ -209,8 +209,8 @@ token! {
 }
 
 token! {
-    /// Obtains new tokens, once (RFC 6749 section 1.5). Both platforms rotate it: a refresh gives another one and ends
-    /// this one.
+    /// Obtains new tokens, once (RFC 6749 section 1.5). Most platforms rotate it: a refresh gives another one and
+    /// ends this one.
     ///
     /// ```compile_fail
     /// fn save(token: codehost_oauth::RefreshToken) -> String { serde_json::to_string(&token).unwrap() }
@@ -227,7 +227,7 @@ pub struct TokenSet {
     pub access_token: AccessToken,
     /// For the next refresh, if the platform gave one.
     pub refresh_token: Option<RefreshToken>,
-    /// The scopes that were granted, if the platform said so; an empty set is a statement too.
+    /// The granted scopes; an empty set if none was granted. `None` if the platform did not say.
     pub scopes: Option<Scopes>,
     /// How long the access token lives, counted from [`received_at`](Self::received_at); at most ten years. `None` if the
     /// platform did not say: then use the token until the API responds with 401.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::AccountError;
-use crate::util::json::shown;
+use crate::util::json::display_text;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailAuthority, EmailEvidence, EmailTrust};
 use crate::values::web_url::WebUrl;
@@ -10,9 +10,9 @@ use crate::values::web_url::WebUrl;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct User {
-    /// What to key their account by.
+    /// The key to store the user by.
     pub key: AccountKey,
-    /// To show, never to identify: it can change and be taken by somebody else.
+    /// For display only: it can change, and another user can take it.
     pub username: Option<String>,
     /// The name that they chose to show.
     pub display_name: Option<String>,
@@ -28,7 +28,7 @@ pub struct User {
     pub state: UserState,
     /// Whether they use two-factor authentication; `None` if the platform does not say.
     pub two_factor: Option<bool>,
-    /// A bot, service account or app rather than a user.
+    /// Whether it is a bot, a service account or an app.
     pub is_bot: bool,
     /// When the account was created, as the platform writes it (RFC 3339).
     pub created_at: Option<String>,
@@ -37,7 +37,7 @@ pub struct User {
 }
 
 impl User {
-    /// An active person of whom nothing is known but the key.
+    /// An active user with a key and nothing else.
     ///
     /// ```
     /// use codehost_oauth::{AccountKey, User, UserState};
@@ -63,11 +63,11 @@ impl User {
         }
     }
 
-    /// The same user, whatever a provider wrote: texts to show have no control characters and at most 512 characters.
+    /// The same user with display texts that have no control characters and at most 512 characters, whatever the provider wrote.
     pub(crate) fn checked(mut self) -> Self {
-        self.username = self.username.and_then(shown);
-        self.display_name = self.display_name.and_then(shown);
-        self.created_at = self.created_at.and_then(shown);
+        self.username = self.username.and_then(display_text);
+        self.display_name = self.display_name.and_then(display_text);
+        self.created_at = self.created_at.and_then(display_text);
         self
     }
 
@@ -75,7 +75,7 @@ impl User {
     /// accepts. `None` if there is none, or more than one that claims to be primary;
     /// [`require_trusted_email`](Self::require_trusted_email) tells why.
     ///
-    /// Even a trusted address is no key, and no reason to join two accounts.
+    /// Do not store users by it, and do not join two accounts because of it, even if it is trusted.
     ///
     /// ```
     /// use codehost_oauth::{AccountKey, Email, EmailAuthority, EmailEvidence, EmailTrust, User};
@@ -111,8 +111,8 @@ impl User {
     ///
     /// [`AccountError::EmailsIncomplete`] and [`AccountError::EmailScope`] if no primary address is known since the list
     /// is not complete; [`AccountError::EmailNotAscii`] for one that is never trusted; [`AccountError::EmailNotTrusted`] if
-    /// the code host confirms the address and `trust` does not take its word; [`AccountError::NoTrustedEmail`] if the
-    /// person must confirm one.
+    /// the code host confirms the address and `trust` does not accept that; [`AccountError::NoTrustedEmail`] if the
+    /// user must confirm one.
     pub fn require_trusted_email(&self, trust: EmailTrust) -> Result<&str, AccountError> {
         let mut primary = self.emails.iter().filter(|email| email.primary);
         let email = match (primary.next(), primary.next(), self.email_list) {
@@ -169,7 +169,7 @@ impl fmt::Debug for User {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum UserState {
-    /// It may.
+    /// It can be used.
     Active,
     /// Blocked or banned by an administrator.
     Blocked,
@@ -188,7 +188,7 @@ pub enum UserState {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EmailList {
-    /// Every address that the code host tells.
+    /// All addresses that the code host knows.
     Complete,
     /// There may be more: the code host did not give them, not all of them, or more than the crate reads.
     Incomplete,

@@ -39,7 +39,7 @@ impl fmt::Display for WebUrl {
     }
 }
 
-/// Its length only: the code host or a user wrote it.
+/// Shows its length only: the code host or a user wrote it.
 impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WebUrl({} bytes)", self.0.len())
@@ -58,7 +58,7 @@ impl serde::Serialize for WebUrl {
     }
 }
 
-/// `:` and a number, or nothing. A sign, which Rust's numbers may have, is none of it.
+/// `:` and a number, or nothing. A sign is refused, though Rust's number parser allows it.
 fn is_port(text: &str) -> bool {
     text.strip_prefix(':')
         .is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())

@@ -123,6 +123,17 @@ impl BitbucketCloud {
         TokenEndpoint::new(&self.base_url, &self.endpoints.token, refusal::token).basic()
     }
 
+    /// As [`emails`](Self::emails); an incomplete list without addresses at the deadline.
+    async fn emails_before(
+        &self,
+        deadline: Instant,
+        http: &dyn Transport,
+        token: &AccessToken,
+    ) -> Result<(Vec<Email>, EmailList), Error> {
+        let emails = tokio::time::timeout_at(deadline, self.emails(http, token)).await;
+        emails.unwrap_or(Ok((Vec::new(), EmailList::Incomplete)))
+    }
+
     /// The e-mail addresses, and whether the list is complete. The user's identity does not depend on them, so only errors
     /// about the token are returned.
     async fn emails(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Vec<Email>, EmailList), Error> {
@@ -260,26 +271,23 @@ impl OAuthProvider for BitbucketCloud {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let until = Instant::now().checked_add(EMAILS_TIMEOUT).unwrap_or_else(Instant::now);
-        let emails = tokio::time::timeout_at(until, self.emails(http, token));
+        let deadline = Instant::now().checked_add(EMAILS_TIMEOUT).unwrap_or_else(Instant::now);
+        let emails = self.emails_before(deadline, http, token);
         let (user, mut emails) = future::join(self.account(http, token), emails).await;
         // Errors about the token or the user come from the account.
         let mut user = user?;
         // The account call accepted the token, so the node that refused it does not know it yet.
         for pause in NEW_TOKEN_PAUSES {
-            if !matches!(&emails, Ok(Err(error)) if error.is_unauthorized()) {
+            let next = Instant::now().checked_add(pause).unwrap_or(deadline);
+            if !matches!(&emails, Err(error) if error.is_unauthorized()) || next >= deadline {
                 break;
             }
-            let again = async {
-                tokio::time::sleep(pause).await;
-                self.emails(http, token).await
-            };
-            emails = tokio::time::timeout_at(until, again).await;
+            tokio::time::sleep_until(next).await;
+            emails = self.emails_before(deadline, http, token).await;
         }
         (user.emails, user.email_list) = match emails {
-            Ok(Err(error)) if !error.is_unauthorized() => return Err(error),
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) | Err(_) => (Vec::new(), EmailList::Incomplete),
+            Err(error) if error.is_unauthorized() => (Vec::new(), EmailList::Incomplete),
+            emails => emails?,
         };
         Ok(user)
     }

@@ -26,14 +26,14 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let uuid: Option<String> = members.strict("uuid").map_err(malformed)?;
     let uuid = uuid.as_deref().and_then(uuid_digits).ok_or_else(|| malformed("uuid"))?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), uuid));
-    user.username = members.shown("username").or_else(|| members.shown("nickname"));
-    user.display_name = members.shown("display_name");
+    user.username = members.display_text("username").or_else(|| members.display_text("nickname"));
+    user.display_name = members.display_text("display_name");
     let links: Links<'_> = members.read("links").unwrap_or_default();
     user.avatar_url = links.avatar.and_then(href);
     user.profile_url = links.html.and_then(href);
     user.two_factor = members.read("has_2fa_enabled");
     user.is_bot = members.text("type").is_some_and(|kind| kind != "user");
-    user.created_at = members.shown("created_on");
+    user.created_at = members.display_text("created_on");
     let status: Option<String> = members.strict("account_status").map_err(malformed)?;
     user.state = match status.as_deref() {
         Some("active") | None => UserState::Active,

@@ -26,14 +26,14 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let id: Option<u64> = members.strict("id").map_err(malformed)?;
     let id = id.filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0)).ok_or_else(|| malformed("id"))?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
-    user.username = members.shown("login");
-    user.display_name = members.shown("name");
+    user.username = members.display_text("login");
+    user.display_name = members.display_text("name");
     user.avatar_url = members.text("avatar_url").as_deref().and_then(WebUrl::parse);
     user.profile_url = members.text("html_url").as_deref().and_then(WebUrl::parse);
     // Only in the private profile, which needs the scope `user`.
     user.two_factor = members.read("two_factor_authentication");
     user.is_bot = members.text("type").is_some_and(|kind| kind != "User");
-    user.created_at = members.shown("created_at");
+    user.created_at = members.display_text("created_at");
     user.state = UserState::Active;
     Ok(user)
 }

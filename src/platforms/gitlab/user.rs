@@ -22,13 +22,13 @@ fn read(base_url: &BaseUrl, binding: &TokenBinding, response: &ApiResponse) -> R
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
     let id = id(&members, "id").map_err(malformed)?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
-    user.username = members.shown("username");
-    user.display_name = members.shown("name");
+    user.username = members.display_text("username");
+    user.display_name = members.display_text("name");
     user.avatar_url = members.text("avatar_url").as_deref().and_then(WebUrl::parse);
     user.profile_url = members.text("web_url").as_deref().and_then(WebUrl::parse);
     user.two_factor = members.read("two_factor_enabled");
     user.is_bot = is_bot(&members);
-    user.created_at = members.shown("created_at");
+    user.created_at = members.display_text("created_at");
     let state: Option<String> = members.strict("state").map_err(malformed)?;
     let is_locked = members.strict("locked").map_err(malformed)? == Some(true);
     user.state = match state.as_deref() {

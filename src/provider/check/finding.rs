@@ -22,7 +22,7 @@ pub struct Finding {
     network: bool,
     /// Message and fix for readers other than the operator, if the full ones repeat text from a server.
     #[serde(skip)]
-    public: Option<Box<[Cow<'static, str>; 2]>>,
+    public_text: Option<Box<[Cow<'static, str>; 2]>>,
 }
 
 /// How bad a [`Finding`] is.
@@ -128,16 +128,18 @@ impl Finding {
     /// ```
     #[must_use]
     pub fn with_public_text(self, message: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
-        Self { public: Some(Box::new([message.into(), fix.into()])), ..self }
+        Self { public_text: Some(Box::new([message.into(), fix.into()])), ..self }
     }
 
     /// The finding for readers other than the operator.
     pub(super) fn to_public(&self) -> Self {
-        match &self.public {
-            _ if self.network => Self::unreachable(),
+        if self.network {
+            return Self::unreachable();
+        }
+        match &self.public_text {
             Some(texts) => {
                 let [message, fix] = (**texts).clone();
-                Self { message, fix: Some(fix), public: None, ..self.clone() }
+                Self { message, fix: Some(fix), public_text: None, ..self.clone() }
             }
             None => self.clone(),
         }
@@ -151,7 +153,7 @@ impl Finding {
     }
 
     fn new(level: Level, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, level, message: message.into(), audience: None, fix: None, network: false, public: None }
+        Self { code, level, message: message.into(), audience: None, fix: None, network: false, public_text: None }
     }
 }
 

@@ -51,7 +51,8 @@ impl InCookie {
         Ok((token, cookie))
     }
 
-    /// Removes the oldest cookies, so that neither this response nor the next request is longer than web servers accept.
+    /// Sets the cookie of a new login. Removes the oldest cookies, so that neither this response nor the next request is longer
+    /// than web servers accept. `location` is the length of the redirect's URL.
     pub(super) fn insert(
         &self,
         request: &RequestHead,
@@ -61,25 +62,29 @@ impl InCookie {
         let name = self.login_name(StateId::of(pending.state()));
         let mut one = PendingLogins::default();
         one.insert(pending);
-        let taken = RESERVED.saturating_add(location).saturating_add(MAX_REMOVED.saturating_mul(LENGTH_OF_REMOVAL));
-        let room = MAX_HEAD.saturating_sub(taken).saturating_sub(LENGTH_OF_REST);
-        let sealed = one.seal_within(room.min(MAX_SEALED), &self.keys, SystemTime::now());
+        let sealed = one.seal_within(value_limit(location), &self.keys, SystemTime::now());
         let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
+        let new = self.set(&name, &sealed, Some(LIFE.as_secs())).map_err(not_a_header)?;
+        let removals = self.removals_for(request, name.len().saturating_add(sealed.len()));
+        Ok([new].into_iter().chain(removals).collect())
+    }
 
+    /// Removes the oldest cookies, until a new one of `length` bytes fits beside the others.
+    fn removals_for(&self, request: &RequestHead, length: usize) -> Vec<HeaderValue> {
         let mut others = self.logins(request);
         others.sort_by_key(|other| other.content.begun_at());
-        let length = |of: &[Cookie]| of.iter().fold(0_usize, |sum, other| sum.saturating_add(other.length));
-        let mut set = vec![self.set(&name, &sealed, Some(LIFE.as_secs())).map_err(not_a_header)?];
-        let mut remaining = others.as_slice();
-        while let [oldest, newer @ ..] = remaining {
-            let sum = length(remaining).saturating_add(name.len()).saturating_add(sealed.len());
-            if remaining.len() < MAX_LOGINS && sum <= MAX_OF_REQUEST || set.len() > MAX_REMOVED {
+        let mut others = others.as_slice();
+        let mut removals = Vec::new();
+        while let [oldest, newer @ ..] = others {
+            let sum = others.iter().fold(length, |sum, other| sum.saturating_add(other.length));
+            let fits = others.len() < MAX_LOGINS && sum <= MAX_OF_REQUEST;
+            if fits || removals.len() >= MAX_REMOVED {
                 break;
             }
-            set.extend(self.remove(oldest.state));
-            remaining = newer;
+            removals.extend(self.remove(oldest.state));
+            others = newer;
         }
-        Ok(set)
+        removals
     }
 
     pub(super) fn find(&self, request: &RequestHead, callback: &Callback) -> StoredLogin {
@@ -117,11 +122,10 @@ impl InCookie {
                 set.extend(self.remove(cookie.state));
             }
         }
-        let taken = set.iter().fold(length(response.headers()), |sum: usize, cookie| {
-            sum.saturating_add(cookie.len()).saturating_add(LENGTH_OF_NAME)
+        let used = set.iter().fold(length(response.headers()), |sum: usize, cookie| {
+            sum.saturating_add(cookie.len()).saturating_add(HEADER_NAME_LENGTH)
         });
-        let room = MAX_HEAD.saturating_sub(RESERVED).saturating_sub(taken).saturating_sub(LENGTH_OF_REST);
-        match done.and_then(|done| self.remember(done, room)) {
+        match done.and_then(|done| self.remember(done, value_limit_beside(used))) {
             Some(cookie) => set.push(cookie),
             None => set.extend(self.remove(state)),
         }
@@ -141,13 +145,13 @@ impl InCookie {
     }
 
     /// The cookie of a finished login. It is no proof of a login: it says where a repeated callback redirects.
-    fn remember(&self, done: &FinishedLogin<'_>, room: usize) -> Option<HeaderValue> {
+    fn remember(&self, done: &FinishedLogin<'_>, limit: usize) -> Option<HeaderValue> {
         let name = self.login_name(done.state);
         [done.return_to, None].into_iter().find_map(|return_to| {
             let marker = Marker { expires_at: now().saturating_add(LIFE.as_secs()), return_to: return_to.cloned() };
             let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;
             let value = format!("{FINISHED}{}", URL_SAFE_NO_PAD.encode(sealed));
-            if value.len() > room {
+            if value.len() > limit {
                 return None;
             }
             self.set(&name, &value, Some(LIFE.as_secs())).ok()
@@ -163,7 +167,7 @@ impl InCookie {
         });
         let cookie = |(state, value): (StateId, &[u8])| Cookie {
             state,
-            length: prefix.len().saturating_add(LENGTH_OF_ID).saturating_add(value.len()),
+            length: prefix.len().saturating_add(ID_LENGTH).saturating_add(value.len()),
             content: std::str::from_utf8(value).map_or(Content::Unreadable, |text| self.open(state, text)),
         };
         ours.take(MAX_OPENED).map(cookie).collect()
@@ -262,12 +266,24 @@ const MAX_SEALED: usize = 2400;
 const MAX_OPENED: usize = 32;
 /// The most cookies that a new login removes.
 const MAX_REMOVED: usize = 4;
-const LENGTH_OF_ID: usize = 11;
-const LENGTH_OF_NAME: usize = "set-cookie: \r\n".len();
+const ID_LENGTH: usize = 11;
+const HEADER_NAME_LENGTH: usize = "set-cookie: \r\n".len();
 /// Bytes of a header that removes a cookie.
-const LENGTH_OF_REMOVAL: usize = 90;
+const REMOVAL_LENGTH: usize = 90;
 /// Bytes of a header that sets a cookie, without the value.
-const LENGTH_OF_REST: usize = 125;
+const HEADER_LENGTH_WITHOUT_VALUE: usize = 125;
+
+/// The longest value of a new login's cookie, in a response that redirects to a URL of `location` bytes.
+fn value_limit(location: usize) -> usize {
+    let removals = MAX_REMOVED.saturating_mul(REMOVAL_LENGTH);
+    value_limit_beside(location.saturating_add(removals)).min(MAX_SEALED)
+}
+
+/// The longest value of a cookie, in a response whose other headers have `used` bytes.
+fn value_limit_beside(used: usize) -> usize {
+    let used = RESERVED.saturating_add(used).saturating_add(HEADER_LENGTH_WITHOUT_VALUE);
+    MAX_HEAD.saturating_sub(used)
+}
 
 fn context(name: &str) -> SealContext<'_> {
     SealContext { purpose: "finished-login", integration: "", connection: name }

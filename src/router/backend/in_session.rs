@@ -64,7 +64,7 @@ impl InSession {
             return Ok(StoredLogin::Pending { login: Box::new(login), binding: Secret::unchecked(id) });
         }
         let state = callback.state().map(StateId::of);
-        let done = stored.finished.into_iter().find(|one| Some(one.state) == state && one.at > oldest());
+        let done = stored.finished.into_iter().find(|one| Some(one.state) == state && one.finished_at > oldest());
         Ok(done.map_or(StoredLogin::Nothing, |one| StoredLogin::Finished { return_to: one.return_to }))
     }
 
@@ -87,7 +87,10 @@ impl InSession {
     ) -> Result<(), Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
-        push(&mut stored.finished, Finished { state: done.state, return_to: done.return_to.cloned(), at: now() });
+        push(
+            &mut stored.finished,
+            Finished { state: done.state, return_to: done.return_to.cloned(), finished_at: now() },
+        );
         if !done.is_login {
             return stored.write(session).await;
         }
@@ -101,7 +104,7 @@ impl InSession {
     }
 
     /// Ends what [`CallbackRuns`] remembers of this session and of the ids that it had before.
-    pub(super) async fn before_end(
+    pub(super) async fn forget_runs(
         &self,
         session: &dyn AppSession,
         callback_runs: &CallbackRuns,
@@ -144,7 +147,7 @@ struct Finished {
     state: StateId,
     return_to: Option<ReturnTo>,
     /// Seconds since 1970.
-    at: u64,
+    finished_at: u64,
 }
 
 impl Stored {

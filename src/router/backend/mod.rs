@@ -170,7 +170,7 @@ impl Backend {
     ) -> Result<Vec<HeaderValue>, Failure> {
         let cookies = match &self.storage {
             Storage::Session(in_session) => {
-                in_session.before_end(&*self.needed_session(request)?, callback_runs).await.map(|()| Vec::new())?
+                in_session.forget_runs(&*self.needed_session(request)?, callback_runs).await.map(|()| Vec::new())?
             }
             Storage::Cookie(in_cookie) => in_cookie.end(request, callback_runs),
         };

@@ -81,7 +81,7 @@ pub enum AddressClass {
     Multicast,
     /// Reserved, for documentation, of a tunnel, or unspecified.
     Special,
-    /// Anybody's. It is refused where the name is `localhost`.
+    /// A public address. It is refused where the name is `localhost`.
     Public,
 }
 

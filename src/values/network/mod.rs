@@ -57,7 +57,7 @@ enum PlainHttp {
 }
 
 impl Network {
-    /// Globally routable addresses only. Right wherever a tenant types in the base URL.
+    /// Globally routable addresses only. Use it wherever a tenant types in the base URL.
     pub fn public_only() -> Self {
         Self::new(Reach::PublicOnly)
     }
@@ -91,7 +91,7 @@ impl Network {
     }
 
     /// Allows plain HTTP to every address that the policy permits: client secrets and tokens then cross the network
-    /// readable by anybody on the way. Only for an isolated network whose code host has no TLS.
+    /// readable by everyone on the way. Only for an isolated network whose code host has no TLS.
     #[must_use]
     pub fn danger_allow_http(self) -> Self {
         Self { plain_http: PlainHttp::Allowed, ..self }
@@ -139,9 +139,8 @@ impl Network {
 
     /// Whether a connection to `address` is allowed.
     ///
-    /// An address behind NAT64 (`64:ff9b::/96`, and what [`nat64`](Self::nat64) names) is judged by its IPv4 address. No name
-    /// honestly resolves to another IPv6 spelling of an IPv4 address (mapped, 6to4, …), so none of them is public,
-    /// whichever IPv4 address it stands for.
+    /// An address behind NAT64 (`64:ff9b::/96`, and what [`nat64`](Self::nat64) names) is judged by its IPv4 address. No
+    /// code host uses another IPv6 spelling of an IPv4 address (mapped, 6to4, …), so none of them counts as public.
     pub fn permits(&self, address: IpAddr) -> bool {
         if is_metadata(address) || self.is_denied(address) {
             return false;

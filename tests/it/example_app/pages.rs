@@ -443,7 +443,7 @@ async fn settings_that_could_not_be_checked_can_be_saved_anyway() {
     assert_eq!(wrong.status, 422);
     for (field, value, text) in [
         ("timeout", "soon", "not a number of seconds"),
-        ("ca_pem", "no certificate", "no valid certificate in PEM format"),
+        ("ca_pem", "no certificate", "no certificate in PEM format"),
         ("base_url", "http://git.example.com", "not encrypted"),
         ("base_url", "https://user:pass@git.example.com", "user name or password"),
         ("name", "日本", "1 to 63 ASCII letters or digits"),

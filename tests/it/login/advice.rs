@@ -47,7 +47,10 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::LoginPath => "login_path", Operator, false;
         ConfigError::Platform { known: "gitlab".to_owned() } => "platform", Administrator, false;
         ConfigError::Cidr => "network", Operator, false;
-        ConfigError::Certificates => "certificates", Administrator, false;
+        ConfigError::NoCertificate => "no_certificate", Administrator, false;
+        ConfigError::InvalidCertificate => "invalid_certificate", Administrator, false;
+        ConfigError::CertificatesNotSupported => "certificates_not_supported", Operator, false;
+        ConfigError::Purpose => "purpose", Operator, false;
         ConfigError::HttpClient => "http_client", Operator, false;
         ConfigError::CryptoProvider => "crypto_provider", Operator, false;
         ConfigError::Random => "random", Operator, false;

@@ -389,7 +389,7 @@ async fn login_refuses_wrong_flag_values_before_it_listens() {
         (&[("--client-id", " ")], "client_id"),
         (&[("--allow-network", "10.0.0.0/99")], "network"),
         (&[("--ca-file", "/nonexistent/ca.pem")], "ca_file"),
-        (&[("--ca-file", "/dev/null")], "certificates"),
+        (&[("--ca-file", "/dev/null")], "no_certificate"),
         (&[("--listen", &used_address.0)], "listen"),
     ] {
         let output =

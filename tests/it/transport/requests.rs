@@ -679,14 +679,21 @@ async fn refused_addresses_are_named_to_the_operator_only() {
 fn malformed_pem_is_refused_and_not_echoed() {
     let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let key = KeyPair::generate().unwrap().serialize_pem();
-    for pem in ["", " ", "MARKER", &key, malformed, "-----BEGIN CERTIFICATE-----\nMARKER"] {
+    for (pem, code) in [
+        ("", "no_certificate"),
+        (" ", "no_certificate"),
+        ("MARKER", "no_certificate"),
+        (&*key, "no_certificate"),
+        (malformed, "invalid_certificate"),
+        ("-----BEGIN CERTIFICATE-----\nMARKER", "invalid_certificate"),
+    ] {
         for result in [
             any_network().with_root_certificates(pem).map(drop),
             HttpClient::builder(Network::any()).root_certificates(pem).build().map(drop),
         ] {
             let error = result.unwrap_err();
             // The code is that of the administrator, who entered the text.
-            assert_eq!(error.code(), "certificates", "{pem}");
+            assert_eq!(error.code(), code, "{pem}");
             assert!(!format!("{error} {error:?}").contains("MARKER"));
         }
     }
