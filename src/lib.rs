@@ -99,7 +99,9 @@ pub mod transport;
 mod util;
 mod values;
 
-pub use integration::{FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginStart};
+pub use integration::{
+    FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginPolicy, LoginStart,
+};
 pub use login::web;
 pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
 pub use platforms::{bitbucket_cloud, github, gitlab};

@@ -261,6 +261,12 @@ pub enum ConfigError {
     /// The path or id of a group.
     #[error("the group's path or ID is not valid on this platform")]
     Group,
+    /// A policy with no group to be a member of, or with too many.
+    #[error("the policy must have 1 to 20 groups")]
+    GroupCount,
+    /// A domain of e-mail addresses, or no domain where at least one is needed.
+    #[error("the domains of e-mail addresses must be one or more names such as example.com")]
+    EmailDomain,
     /// A role that the platform does not have.
     #[error("the role must be one of {known}")]
     Role {
@@ -279,6 +285,9 @@ pub enum ConfigError {
         /// The scope.
         scope: String,
     },
+    /// Members of subgroups count, but the platform has no subgroups.
+    #[error("this platform has no subgroups")]
+    NoSubgroups,
     /// A group is required, but the platform's provider cannot look up memberships.
     #[error("this platform's provider cannot look up memberships of groups")]
     NoGroups,
@@ -358,6 +367,11 @@ impl ConfigError {
             Self::Group => {
                 Advice::administrator("group", "Enter the group's full path or its ID, as the code host shows it.")
             }
+            Self::GroupCount => Advice::administrator("group_count", "Enter 1 to 20 groups."),
+            Self::EmailDomain => Advice::administrator(
+                "email_domains",
+                "Enter the part after the @, such as example.com; international names in their xn-- form.",
+            ),
             Self::Role { known } => Advice::administrator("role", format!("Choose one of {known}, or no role.")),
             Self::UnknownScope { .. } => {
                 Advice::operator("unknown_scope", "Correct the name of the scope, or remove it.")
@@ -366,6 +380,7 @@ impl ConfigError {
                 "group_scope",
                 "Choose the access level read or write (`Access::Read`), or remove the required group.",
             ),
+            Self::NoSubgroups => Advice::operator("no_subgroups", "Name each group, without `Group::with_subgroups`."),
             Self::NoGroups => Advice::operator("no_groups", "Remove the required group from this integration."),
             Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),
         }

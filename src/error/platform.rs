@@ -205,6 +205,24 @@ pub enum AccountError {
     /// Not a member of the required group, or with a lower role than required.
     #[error("the user is not a member of the required group with the required role")]
     NotAMember,
+    /// The integration requires two-factor authentication, which the account does not have.
+    #[error("the account has no two-factor authentication")]
+    TwoFactorRequired,
+    /// The integration requires two-factor authentication, but the code host does not say whether the account has it.
+    #[error("the code host does not say whether the account has two-factor authentication")]
+    TwoFactorUnknown,
+    /// The integration refuses external users, and the account is marked as one.
+    #[error("the account is marked as external")]
+    External,
+    /// The integration refuses external users, but the code host does not say whether the account is one.
+    #[error("the code host does not say whether the account is external")]
+    ExternalUnknown,
+    /// The integration requires an e-mail address at certain domains, and no trusted address of the account is at one.
+    #[error("the account has no trusted e-mail address at an accepted domain")]
+    EmailDomain,
+    /// The tokens belong to another account than the stored one.
+    #[error("the tokens belong to another account")]
+    OtherAccount,
     /// The token lacks the scope to look up the membership.
     #[error("the OAuth application lacks the scope {scope}, so the membership cannot be checked")]
     MembershipScope {
@@ -265,6 +283,27 @@ impl AccountError {
                 "not_a_member",
                 "Only members of a certain group can log in here. Ask its owners to add you, then log in again.",
             ),
+            Self::TwoFactorRequired => Advice::user(
+                "two_factor_required",
+                "Turn on two-factor authentication at the code host, then log in again.",
+            ),
+            Self::TwoFactorUnknown => Advice::administrator(
+                "two_factor_unknown",
+                "Choose an access level with which this code host says it, or remove the rule from this integration.",
+            ),
+            Self::External => Advice::user(
+                "external",
+                "External users cannot log in here. Ask an administrator of the code host about your account.",
+            ),
+            Self::ExternalUnknown => Advice::administrator(
+                "external_unknown",
+                "Remove the rule from this integration: this code host has no such mark.",
+            ),
+            Self::EmailDomain => Advice::user(
+                "email_domain",
+                "Add your work address at the code host and confirm it, then log in again.",
+            ),
+            Self::OtherAccount => Advice::user("other_account", "Log in again.").needs_login(),
             Self::MembershipScope { scope } => Advice::administrator(
                 "membership_scope",
                 format!(

@@ -2,9 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Integration;
+use super::{Integration, LoginPolicy};
 use crate::error::ConfigError;
-use crate::provider::membership::Group;
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::setup::parse_name;
 use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
@@ -72,8 +71,7 @@ pub struct IntegrationBuilder {
     max_in_flight: usize,
     login_deadline: Duration,
     email_trust: EmailTrust,
-    allow_bots: bool,
-    required_group: Option<Group>,
+    policy: LoginPolicy,
 }
 
 impl IntegrationBuilder {
@@ -87,8 +85,7 @@ impl IntegrationBuilder {
             max_in_flight: MAX_IN_FLIGHT,
             login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
-            allow_bots: false,
-            required_group: None,
+            policy: LoginPolicy::everyone(),
         }
     }
 
@@ -142,19 +139,11 @@ impl IntegrationBuilder {
         self
     }
 
-    /// Lets bots, service accounts and apps log in too.
-    #[must_use]
-    pub fn allow_bots(mut self) -> Self {
-        self.allow_bots = true;
-        self
-    }
-
-    /// Lets only members of a group log in. Without it, everyone with an account at the code host can log in; at a public
-    /// code host that is everyone. The membership is looked up at the same time as the user.
+    /// Who may log in: every active account that is not a bot, unless set. At a public code host that is everyone.
     ///
     /// ```
     /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, Platform};
-    /// use codehost_oauth::Group;
+    /// use codehost_oauth::{Group, LoginPolicy};
     ///
     /// # let network = Network::public_only();
     /// let provider = Platform::find("gitlab")?.provider(BaseUrl::parse("https://git.example.com", &network)?)?;
@@ -168,13 +157,13 @@ impl IntegrationBuilder {
     /// #     client_secret: "secret".to_owned(),
     ///     // …
     /// });
-    /// let refused = builder.require_group(Group::path("acme")?).build().unwrap_err();
+    /// let refused = builder.policy(LoginPolicy::members_of([Group::path("acme")?])).build().unwrap_err();
     /// assert_eq!(refused.code(), "group_scope");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn require_group(mut self, group: Group) -> Self {
-        self.required_group = Some(group);
+    pub fn policy(mut self, policy: LoginPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -203,7 +192,8 @@ impl IntegrationBuilder {
             return Err(ConfigError::NoScopes);
         }
         self.provider.ensure_scopes(&scopes)?;
-        if let Some(group) = &self.required_group {
+        self.policy.ensure_valid()?;
+        for group in self.policy.groups() {
             self.provider.ensure_group(group, &scopes)?;
         }
         let binding = TokenBinding::new(id.clone(), base_url.clone()).with_api_url(api_url);
@@ -220,8 +210,7 @@ impl IntegrationBuilder {
             access,
             login_deadline: self.login_deadline,
             email_trust: self.email_trust,
-            allow_bots: self.allow_bots,
-            required_group: self.required_group,
+            policy: self.policy,
         })
     }
 }

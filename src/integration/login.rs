@@ -10,6 +10,7 @@ use super::{Integration, LoginStart};
 use crate::error::{AccountError, ConfigError, Error, TransportError, VerifyError};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
 use crate::provider::grant::AuthorizationRequest;
+use crate::provider::membership::Membership;
 use crate::provider::missing_scopes;
 use crate::provider::token_endpoint;
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES};
@@ -60,33 +61,47 @@ impl Integration {
         })?;
         let tokens = provider.exchange_code(http, &self.client, grant).await?;
         let token = &tokens.access_token;
-        let user = retry_unauthorized(deadline, || self.look_up(token));
-        let (user, membership) = match &self.required_group {
-            Some(group) if provider.needs_user_for_membership(group) => {
-                let user = user.await?;
-                let membership =
-                    retry_unauthorized(deadline, || provider.membership(http, token, group, Some(&user))).await;
-                (user, Some(membership))
-            }
-            Some(group) => {
-                let membership = retry_unauthorized(deadline, || provider.membership(http, token, group, None));
-                let (user, membership) = future::join(user, membership).await;
-                (user?, Some(membership))
-            }
-            None => (user.await?, None),
-        };
-        // The user is checked first: a blocked user must not get an error about the group.
-        match user.ensure_active_person() {
-            Err(AccountError::NotAPerson) if self.allow_bots => {}
-            checked => checked?,
-        }
-        if let Some(membership) = membership {
-            membership?.require()?;
-        }
+        let user = self.admit(token, deadline).await?;
         let granted = tokens.scopes.as_ref();
         let missing_scopes =
             granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+    }
+
+    /// Looks up the user of the token and the memberships, and checks the policy. A 401 is retried until the deadline.
+    pub(super) async fn admit(&self, token: &AccessToken, deadline: Option<Instant>) -> Result<User, Error> {
+        let groups = self.policy.groups();
+        let user = retry_unauthorized(deadline, || self.look_up(token));
+        let (user, memberships) = if groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
+            let user = user.await?;
+            // An error about the account comes before one about the group.
+            self.policy.ensure_user(&user, self.email_trust)?;
+            let memberships = self.memberships(token, deadline, Some(&user)).await;
+            (user, memberships)
+        } else {
+            let (user, memberships) = future::join(user, self.memberships(token, deadline, None)).await;
+            let user = user?;
+            self.policy.ensure_user(&user, self.email_trust)?;
+            (user, memberships)
+        };
+        if !groups.is_empty() {
+            any_member(memberships)?;
+        }
+        Ok(user)
+    }
+
+    /// Looks up all groups of the policy at once.
+    async fn memberships(
+        &self,
+        token: &AccessToken,
+        deadline: Option<Instant>,
+        user: Option<&User>,
+    ) -> Vec<Result<Membership, Error>> {
+        let look_up = |group| {
+            let user = user.filter(|_| self.provider.needs_user_for_membership(group));
+            retry_unauthorized(deadline, move || self.provider.membership(&self.http, token, group, user))
+        };
+        future::join_all(self.policy.groups().iter().map(look_up)).await
     }
 
     /// Looks up the user of the token, and checks the provider's result: a provider of another crate can make mistakes.
@@ -97,6 +112,19 @@ impl Integration {
         }
         Ok(user.checked())
     }
+}
+
+/// One membership is enough. Without one, an error says more than a no: that group may be the one.
+fn any_member(memberships: Vec<Result<Membership, Error>>) -> Result<(), Error> {
+    let mut refusal = Error::from(AccountError::NotAMember);
+    for membership in memberships {
+        match membership {
+            Ok(Membership::Member { .. }) => return Ok(()),
+            Ok(Membership::NotMember) => {}
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
 }
 
 /// Sends a request with a token that was issued just now. After a 401 it is sent again, as long as there is time: replicas of

@@ -1,17 +1,20 @@
 mod builder;
 mod find;
 mod login;
+mod policy;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use url::Url;
 
 pub use self::builder::{IntegrationBuilder, IntegrationConfig};
 pub use self::find::FindIntegration;
-use crate::error::{ConfigError, Error};
+pub use self::policy::LoginPolicy;
+use crate::error::{AccountError, ConfigError, Error};
 use crate::login::{Callback, Login, PendingLogin, Purpose, ReturnTo};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::AuthorizationUrl;
@@ -20,6 +23,7 @@ use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::revocation::Revocation;
 use crate::transport::{Bulkhead, Transport};
 use crate::values::access::Access;
+use crate::values::account_key::AccountKey;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -71,8 +75,7 @@ pub struct Integration {
     binding: TokenBinding,
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
-    allow_bots: bool,
-    required_group: Option<Group>,
+    policy: LoginPolicy,
 }
 
 /// A login that has begun.
@@ -148,7 +151,7 @@ impl Integration {
     /// # Errors
     ///
     /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
-    /// [`Error::Account`] from the look-up, among them [`AccountError::NotAMember`](crate::error::AccountError::NotAMember) if a group is required;
+    /// [`Error::Account`] from the look-up, among them those of the [`policy`](IntegrationBuilder::policy);
     /// [`Error::Transport`] and [`Error::Response`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
         self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
@@ -228,6 +231,45 @@ impl Integration {
         self.observe("membership", ask).await
     }
 
+    /// Checks whether the user of a stored connection may still log in: whether the account is active, and meets the
+    /// [policy](IntegrationBuilder::policy). As many round trips as a login has after the exchange of the code.
+    ///
+    /// Accounts are blocked and memberships end, and no code host tells this app. So ask again from time to time: when a session
+    /// is renewed, before an important action, or once a day for each connection. `key` is the stored one: tokens of another
+    /// account are refused.
+    ///
+    /// ```
+    /// # #[cfg(feature = "seal")]
+    /// # async fn example(
+    /// #     integration: codehost_oauth::Integration,
+    /// #     keeper: codehost_oauth::keeper::TokenKeeper,
+    /// #     key: codehost_oauth::AccountKey,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use codehost_oauth::error::Error;
+    ///
+    /// let token = keeper.access_token(&key.to_string().parse()?).await?.into_token()?;
+    /// match integration.recheck(&token, &key).await {
+    ///     Ok(user) => println!("{} may stay", user.key),
+    ///     Err(Error::Account { cause, .. }) => println!("end the session: {cause}"),
+    ///     Err(error) => println!("try again later: {error}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Account`] if the user may not log in any more; otherwise as [`user`](Self::user) and
+    /// [`membership`](Self::membership): then it is not known.
+    pub async fn recheck(&self, token: &AccessToken, key: &AccountKey) -> Result<User, Error> {
+        self.ensure_own(token.binding(), "access token")?;
+        let work = async {
+            let user = self.admit(token, Some(Instant::now())).await?;
+            if user.key == *key { Ok(user) } else { Err(AccountError::OtherAccount.into()) }
+        };
+        self.observe("recheck", work).await
+    }
+
     /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see [`OAuthProvider::revoke`].
     /// Delete the tokens afterwards, also after an error.
     ///
@@ -296,6 +338,11 @@ impl Integration {
     /// The access level.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Who may log in.
+    pub fn policy(&self) -> &LoginPolicy {
+        &self.policy
     }
 
     /// Where the browser comes back to.

@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::error::{AccountError, ConfigError};
 
-/// A group of GitLab or a workspace of Bitbucket, and the lowest role that counts as a membership.
+/// A group of the code host, such as a group of GitLab, an organization of GitHub or a workspace of Bitbucket, and which
+/// memberships count.
 ///
 /// Prefer the id to the path: when a group is renamed, another user can create a group with the old path.
 ///
@@ -22,6 +23,7 @@ pub struct Group {
     name: Box<str>,
     is_id: bool,
     least_role: Option<Box<str>>,
+    includes_subgroups: bool,
 }
 
 impl Group {
@@ -40,7 +42,7 @@ impl Group {
         if path.len() > MAX_LENGTH || !path.split('/').all(valid) {
             return Err(ConfigError::Group);
         }
-        Ok(Self { name: path.into(), is_id: false, least_role: None })
+        Ok(Self { name: path.into(), is_id: false, least_role: None, includes_subgroups: false })
     }
 
     /// The group with an immutable id: GitLab's number, Bitbucket's UUID in braces.
@@ -55,7 +57,7 @@ impl Group {
         if inner.is_empty() || id.len() > MAX_LENGTH || !inner.bytes().all(allowed) {
             return Err(ConfigError::Group);
         }
-        Ok(Self { name: id.into(), is_id: true, least_role: None })
+        Ok(Self { name: id.into(), is_id: true, least_role: None, includes_subgroups: false })
     }
 
     /// Counts only members with this role or a higher one, as the platform calls it: `developer` at GitLab, `owner` at
@@ -63,6 +65,20 @@ impl Group {
     #[must_use]
     pub fn at_least(self, role: &str) -> Self {
         Self { least_role: Some(role.into()), ..self }
+    }
+
+    /// Also counts members of its subgroups, at any depth. Only on platforms with subgroups, such as GitLab. Members of a parent
+    /// are members of its subgroups in any case.
+    ///
+    /// ```
+    /// use codehost_oauth::Group;
+    ///
+    /// assert!(Group::path("acme")?.with_subgroups().includes_subgroups());
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_subgroups(self) -> Self {
+        Self { includes_subgroups: true, ..self }
     }
 
     /// The path or id.
@@ -73,6 +89,11 @@ impl Group {
     /// Whether it is an id.
     pub fn is_id(&self) -> bool {
         self.is_id
+    }
+
+    /// Whether members of its subgroups count.
+    pub fn includes_subgroups(&self) -> bool {
+        self.includes_subgroups
     }
 
     /// The lowest role that counts. `None` if every member counts.

@@ -28,6 +28,9 @@ pub struct User {
     pub state: UserState,
     /// Whether they use two-factor authentication; `None` if the platform does not say.
     pub two_factor: Option<bool>,
+    /// Whether an administrator of the code host has marked the account as one of another organization; `None` if the platform
+    /// does not say.
+    pub is_external: Option<bool>,
     /// Whether it is a bot, a service account or an app.
     pub is_bot: bool,
     /// When the account was created, as the platform writes it (RFC 3339).
@@ -57,6 +60,7 @@ impl User {
             profile_url: None,
             state: UserState::Active,
             two_factor: None,
+            is_external: None,
             is_bot: false,
             created_at: None,
             raw: Box::default(),
@@ -124,13 +128,19 @@ impl User {
         if !email.address().is_ascii() {
             return Err(AccountError::EmailNotAscii);
         }
-        let confirmed = email.evidence == EmailEvidence::Confirmed;
-        let by_platform = email.authority == EmailAuthority::Platform;
-        match trust {
-            EmailTrust::Platform if confirmed && !by_platform => Err(AccountError::EmailNotTrusted),
-            EmailTrust::Platform | EmailTrust::ThisInstance if !confirmed => Err(AccountError::NoTrustedEmail),
-            EmailTrust::Platform | EmailTrust::ThisInstance | EmailTrust::WithoutVerification => Ok(email.address()),
-        }
+        ensure_trusted(email, trust)?;
+        Ok(email.address())
+    }
+
+    /// Whether a trusted address, primary or not, is at one of these domains, which are in lower case.
+    pub(crate) fn has_trusted_email_at(&self, domains: &[Box<str>], trust: EmailTrust) -> bool {
+        let is_at = |email: &Email| {
+            let domain = email.address().rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+            domains.iter().any(|accepted| **accepted == *domain)
+        };
+        self.emails
+            .iter()
+            .any(|email| email.address().is_ascii() && ensure_trusted(email, trust).is_ok() && is_at(email))
     }
 
     /// Refuses accounts that are not an active user's.
@@ -148,6 +158,17 @@ impl User {
             UserState::Locked => Err(AccountError::Locked),
             UserState::Other => Err(AccountError::NotActive),
         }
+    }
+}
+
+/// Checks the evidence and the authority of an address.
+fn ensure_trusted(email: &Email, trust: EmailTrust) -> Result<(), AccountError> {
+    let confirmed = email.evidence == EmailEvidence::Confirmed;
+    let by_platform = email.authority == EmailAuthority::Platform;
+    match trust {
+        EmailTrust::Platform if confirmed && !by_platform => Err(AccountError::EmailNotTrusted),
+        EmailTrust::Platform | EmailTrust::ThisInstance if !confirmed => Err(AccountError::NoTrustedEmail),
+        EmailTrust::Platform | EmailTrust::ThisInstance | EmailTrust::WithoutVerification => Ok(()),
     }
 }
 

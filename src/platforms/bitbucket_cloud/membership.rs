@@ -51,6 +51,9 @@ fn read(group: &Group, identifier: &str, response: &ApiResponse) -> Result<Strin
 
 /// Checks the form of workspace and role, and that tokens with these scopes may look up the membership.
 pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+    if group.includes_subgroups() {
+        return Err(ConfigError::NoSubgroups);
+    }
     least_rank(group)?;
     identifier(group)?;
     let account = Scope::known(ACCOUNT);

@@ -55,6 +55,10 @@ pub(super) async fn membership(
 
 /// Checks the form of group and role, and that tokens with these scopes may look up memberships.
 pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
+    // GitHub counts the members of child teams as members of the parent.
+    if group.includes_subgroups() {
+        return Err(ConfigError::NoSubgroups);
+    }
     least_rank(group)?;
     target(group)?;
     let enough = scopes::reads_memberships(scopes.iter().map(|scope| scope.as_str()));

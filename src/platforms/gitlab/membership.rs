@@ -1,7 +1,11 @@
+use futures_util::future;
+use http::Uri;
+use serde_json::value::RawValue;
+
 use super::{GitLab, refusal, user};
 use crate::error::{AccountError, ApiError, ConfigError, Error};
 use crate::provider::membership::{Group, Membership};
-use crate::transport::{ApiRequest, Transport};
+use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
 use crate::values::scope::{Scope, Scopes};
 use crate::values::token::AccessToken;
@@ -18,11 +22,22 @@ pub(super) async fn membership(
     group: &Group,
     user: Option<&User>,
 ) -> Result<Membership, Error> {
-    let (_, least_level) = least_role(group)?;
-    let group = path_segment(group)?;
+    let (least_role, least_level) = least_role(group)?;
+    let id = path_segment(group)?;
     // The user was read from a response of this GitLab, so the subject is a number.
-    let id = user.and_then(|user| user.key.subject().parse().ok()).ok_or(ConfigError::AccountKey)?;
-    look_up(gitlab, http, token, group, least_level, id).await.map_err(|error| match error {
+    let user = user.and_then(|user| user.key.subject().parse().ok()).ok_or(ConfigError::AccountKey)?;
+    let of_group = of_group(gitlab, http, token, id, least_level, user);
+    let membership = if group.includes_subgroups() {
+        let of_subgroups = of_subgroups(gitlab, http, token, id, least_level);
+        match future::join(of_group, of_subgroups).await {
+            (Ok(Membership::NotMember), Ok(true)) => Ok(Membership::Member { role: least_role.to_owned() }),
+            (Ok(Membership::NotMember), Err(error)) => Err(error),
+            (membership, _) => membership,
+        }
+    } else {
+        of_group.await
+    };
+    membership.map_err(|error| match error {
         Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
             AccountError::MembershipScope { scope: READ_API.to_owned() }.into()
         }
@@ -30,7 +45,36 @@ pub(super) async fn membership(
     })
 }
 
-async fn look_up(
+/// Whether the user is a member of a subgroup, at any depth. With a least level, GitLab lists the user's own groups, for
+/// administrators too.
+///
+/// Source: docs.gitlab.com, "Groups API", list descendant groups.
+async fn of_subgroups(
+    gitlab: &GitLab,
+    http: &dyn Transport,
+    token: &AccessToken,
+    group: &str,
+    least_level: u64,
+) -> Result<bool, Error> {
+    let mut url = gitlab.api_url.page(&["api", "v4", "groups", group, "descendant_groups"]);
+    url.query_pairs_mut().append_pair("min_access_level", &least_level.to_string()).append_pair("per_page", "1");
+    let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+    let response = ApiRequest::get(&uri).bearer(token, &gitlab.base_url)?.send(http).await?;
+    if !response.status().is_success() {
+        return if says_not_found(&response) { Ok(false) } else { Err(refusal::api(&gitlab.base_url, &response)) };
+    }
+    let groups: Vec<&RawValue> = serde_json::from_str(response.text()).map_err(|_| response.malformed("body"))?;
+    let is_group = |group: &&RawValue| Members::parse(group.get()).is_some_and(|group| user::id(&group, "id").is_ok());
+    if groups.iter().all(is_group) { Ok(!groups.is_empty()) } else { Err(response.malformed("id")) }
+}
+
+/// `message` means that the user cannot see the group or is not in it. For an unknown endpoint GitLab sends `error`.
+fn says_not_found(response: &ApiResponse) -> bool {
+    response.status() == http::StatusCode::NOT_FOUND
+        && Members::parse(response.text()).is_some_and(|members| members.is_set("message"))
+}
+
+async fn of_group(
     gitlab: &GitLab,
     http: &dyn Transport,
     token: &AccessToken,
@@ -42,10 +86,8 @@ async fn look_up(
     let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
     let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {
-        // `message` means that the user cannot see the group or is not in it. For an unknown endpoint GitLab sends `error`.
-        let no_such_member = response.status() == http::StatusCode::NOT_FOUND
-            && Members::parse(response.text()).is_some_and(|members| members.is_set("message"));
-        return if no_such_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
+        let is_no_member = says_not_found(&response);
+        return if is_no_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
     }
     let malformed = |member| response.malformed(member);
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;

@@ -27,6 +27,7 @@ fn read(base_url: &BaseUrl, binding: &TokenBinding, response: &ApiResponse) -> R
     user.avatar_url = members.text("avatar_url").as_deref().and_then(WebUrl::parse);
     user.profile_url = members.text("web_url").as_deref().and_then(WebUrl::parse);
     user.two_factor = members.read("two_factor_enabled");
+    user.is_external = members.read("external");
     user.is_bot = is_bot(&members);
     user.created_at = members.display_text("created_at");
     let state: Option<String> = members.strict("state").map_err(malformed)?;

@@ -26,7 +26,7 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
         "user" => user.json(&state.base_url),
         "user/emails" => user.emails_json(),
         "groups" => return group::page(user, &state.base_url, request),
-        path if path.starts_with("groups/") => return group::member(state, user, path),
+        path if path.starts_with("groups/") => return group::below(state, user, path, request),
         _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
     };
     api(200, None, body)

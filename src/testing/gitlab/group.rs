@@ -1,4 +1,4 @@
-//! `GET /api/v4/groups`, and a member of one of them.
+//! `GET /api/v4/groups`, the descendants of one of them, and its members.
 
 use super::state::State;
 use super::user::{FakeUser, rails_json};
@@ -40,14 +40,38 @@ impl FakeGroup {
 /// One page of a user's groups with at least `min_access_level`. Without that parameter, a real GitLab also lists all
 /// visible groups.
 pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> FakeResponse {
+    list(&user.groups.iter().collect::<Vec<_>>(), base_url, request)
+}
+
+/// `GET /api/v4/groups/{group}` and what is below it; `call` is the path after `/api/v4/`.
+pub(super) fn below(state: &State, user: &FakeUser, call: &str, request: &FakeRequest) -> FakeResponse {
+    match call.split('/').collect::<Vec<_>>().as_slice() {
+        ["groups", group, "descendant_groups"] => descendants(state, user, group, request),
+        ["groups", group, "members", "all", member] => self::member(state, user, group, member),
+        _ => api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
+    }
+}
+
+/// A group that the user is not in can be seen by members of its subgroups.
+fn descendants(state: &State, user: &FakeUser, group: &str, request: &FakeRequest) -> FakeResponse {
+    let group = form_decode(group);
+    let prefix = format!("{}/", group.to_ascii_lowercase());
+    let is_below = |known: &&FakeGroup| known.full_path.to_ascii_lowercase().starts_with(&prefix);
+    let is_visible = user.groups.iter().any(|known| known.full_path.eq_ignore_ascii_case(&group) || is_below(&known));
+    if !is_visible {
+        return api_message(404, "404 Group Not Found");
+    }
+    list(&user.groups.iter().filter(is_below).collect::<Vec<_>>(), &state.base_url, request)
+}
+
+fn list(groups: &[&FakeGroup], base_url: &str, request: &FakeRequest) -> FakeResponse {
     let query = Params::of_query(request);
     let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let min_access_level = number("min_access_level", 0);
     let per_page = number("per_page", 20).clamp(1, 100);
     let page = number("page", 1).max(1);
     let start = page.saturating_sub(1).saturating_mul(per_page);
-    let groups: Vec<_> =
-        user.groups.iter().filter(|group| usize::from(group.access_level) >= min_access_level).collect();
+    let groups: Vec<_> = groups.iter().filter(|group| usize::from(group.access_level) >= min_access_level).collect();
     let shown: Vec<_> = groups.iter().skip(start).take(per_page).map(|group| group.json(base_url)).collect();
     let mut response = api(200, None, format!("[{}]", shown.join(",")));
     let more = start.saturating_add(per_page) < groups.len();
@@ -63,13 +87,8 @@ pub(super) fn page(user: &FakeUser, base_url: &str, request: &FakeRequest) -> Fa
     response
 }
 
-/// `GET /api/v4/groups/{group}/members/all/{user}`, for groups that only their members can see. `call` is the path after
-/// `/api/v4/`.
-pub(super) fn member(state: &State, user: &FakeUser, call: &str) -> FakeResponse {
-    let parts: Vec<&str> = call.split('/').collect();
-    let ["groups", group, "members", "all", member_id] = parts.as_slice() else {
-        return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned());
-    };
+/// For groups that only their members can see.
+fn member(state: &State, user: &FakeUser, group: &str, member_id: &str) -> FakeResponse {
     let group = form_decode(group);
     // A path that consists of digits is read as an id.
     let is_named = |known: &&FakeGroup| match group.parse::<u64>() {

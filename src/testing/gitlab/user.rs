@@ -33,6 +33,8 @@ pub struct FakeUser {
     pub admin: bool,
     /// Whether the user has two-factor authentication.
     pub two_factor: bool,
+    /// Whether an administrator has marked the user as external.
+    pub external: bool,
     /// Why the API refuses the user's tokens; `None` if it accepts them.
     pub refusal: Option<Refusal>,
     /// When the user last signed in.
@@ -75,6 +77,7 @@ impl FakeUser {
             bot: false,
             admin: false,
             two_factor: false,
+            external: false,
             refusal: None,
             last_sign_in_at: "2026-11-21T23:28:16.000Z".to_owned(),
             groups: Vec::new(),
@@ -170,7 +173,7 @@ impl FakeUser {
              \"last_sign_in_at\":{signed_in},\"confirmed_at\":{confirmed_at},\"last_activity_on\":{active_on},\
              \"email\":{email},\"theme_id\":3,\"color_scheme_id\":1,\"projects_limit\":100000,\
              \"current_sign_in_at\":{signed_in},\"identities\":[],\"can_create_group\":true,\
-             \"can_create_project\":true,\"two_factor_enabled\":{two_factor},\"external\":false,\
+             \"can_create_project\":true,\"two_factor_enabled\":{two_factor},\"external\":{external},\
              \"private_profile\":false,\"commit_email\":{email},\"preferred_language\":\"en\"{admin}}}",
             id = self.id,
             username = text(&self.username),
@@ -187,6 +190,7 @@ impl FakeUser {
             active_on = text(last_activity_on),
             email = text(&self.email),
             two_factor = self.two_factor,
+            external = self.external,
         )
     }
 

@@ -59,6 +59,9 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::Role { known: "guest, owner".to_owned() } => "role", Administrator, false;
         ConfigError::UnknownScope { scope: "x".to_owned() } => "unknown_scope", Operator, false;
         ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
+        ConfigError::GroupCount => "group_count", Administrator, false;
+        ConfigError::EmailDomain => "email_domains", Administrator, false;
+        ConfigError::NoSubgroups => "no_subgroups", Operator, false;
         ConfigError::NoGroups => "no_groups", Operator, false;
         ConfigError::ReturnTo => "return_to", User, false;
         SealError::NoKey => "seal_no_key", Operator, false;

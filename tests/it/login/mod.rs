@@ -9,4 +9,5 @@ mod new_tokens;
 pub(crate) mod observe;
 mod odd_responses;
 mod pending;
+mod policy;
 mod purpose;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codehost_oauth::error::TransportError;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, Group};
+use codehost_oauth::{Access, Group, LoginPolicy};
 use tokio::time::Instant;
 
 use crate::secrets::leak_check;
@@ -113,7 +113,7 @@ async fn a_login_retries_twice_while_its_new_token_is_refused() {
             });
             let mut builder = builder(platform, &http);
             if group_required {
-                builder = builder.require_group(Group::path("acme").unwrap());
+                builder = builder.policy(LoginPolicy::members_of([Group::path("acme").unwrap()]));
             }
             let (found, took) = log_in(builder).await;
             assert_eq!((found, took.as_secs()), (expected, seconds), "{slow}: {refusals} refusals");
@@ -153,7 +153,7 @@ async fn a_whole_login_has_one_deadline() {
                 builder = builder.login_deadline(Duration::from_secs(deadline));
             }
             if group_required {
-                builder = builder.require_group(Group::path("acme").unwrap());
+                builder = builder.policy(LoginPolicy::members_of([Group::path("acme").unwrap()]));
             }
             let (found, took) = log_in(builder).await;
             assert_eq!((found, took.as_secs()), (Err("timed_out"), seconds), "{stuck}");

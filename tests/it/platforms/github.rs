@@ -9,7 +9,7 @@ use codehost_oauth::testing::{FakeApplication, FakeGitHub, ScriptedTransport};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{
     Access, AccessToken, BaseUrl, Callback, EmailList, EmailTrust, Group, Integration, IntegrationBuilder,
-    IntegrationConfig, Login, Membership, OAuthProvider as _, RefreshToken, Revocation,
+    IntegrationConfig, Login, LoginPolicy, Membership, OAuthProvider as _, RefreshToken, Revocation,
 };
 
 use crate::secrets::leak_check::LeakChecked as _;
@@ -269,7 +269,8 @@ async fn members_of_organizations_and_teams_are_found() {
         ("janedoe", group("acme/compilers"), Ok(())),
         ("janedoe", group("acme/sales"), Err("not_a_member")),
     ] {
-        let integration = live(&fake, Access::Read, SECRET).require_group(group.clone()).build().unwrap();
+        let integration =
+            live(&fake, Access::Read, SECRET).policy(LoginPolicy::members_of([group.clone()])).build().unwrap();
         let outcome = log_in(&integration, &fake, user).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.code()), expected, "{user} in {group}");
     }
@@ -279,11 +280,15 @@ async fn members_of_organizations_and_teams_are_found() {
     let error = integration.membership(&login.tokens.access_token, &group("acme")).await.leak_checked().unwrap_err();
     assert_eq!(error.code(), "membership_scope");
     assert_eq!(
-        live(&fake, Access::SignIn, SECRET).require_group(group("acme")).build().unwrap_err().code(),
+        live(&fake, Access::SignIn, SECRET)
+            .policy(LoginPolicy::members_of([group("acme")]))
+            .build()
+            .unwrap_err()
+            .code(),
         "group_scope"
     );
     for refused in [Group::id("7").unwrap(), group("a/b/c"), group("acme").at_least("king")] {
-        assert!(live(&fake, Access::Read, SECRET).require_group(refused).build().is_err());
+        assert!(live(&fake, Access::Read, SECRET).policy(LoginPolicy::members_of([refused])).build().is_err());
     }
     let membership = integration.provider().ensure_group(&group("acme"), &"repo read:org".parse().unwrap());
     assert_eq!(membership, Ok(()));

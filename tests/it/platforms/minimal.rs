@@ -10,7 +10,7 @@ use codehost_oauth::testing::ScriptedTransport;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, Group, Integration,
-    IntegrationConfig, OAuthProvider, Platform, RefreshToken, Revocation, Scope, ScopeDescription, Scopes,
+    IntegrationConfig, LoginPolicy, OAuthProvider, Platform, RefreshToken, Revocation, Scope, ScopeDescription, Scopes,
     TokenBinding, TokenSet, User, VerifiedGrant, gitlab::GitLab,
 };
 use url::Url;
@@ -95,7 +95,7 @@ async fn unsupported_operations_are_reported_and_send_nothing() {
     assert!(how.contains("settings at the code host"), "{how}");
 
     let group = Group::path("acme").unwrap();
-    let error = builder(http.clone()).require_group(group.clone()).build().unwrap_err();
+    let error = builder(http.clone()).policy(LoginPolicy::members_of([group.clone()])).build().unwrap_err();
     assert_eq!(error.code(), "no_groups");
     let token = canned_http::tokens(&integration, false).access_token;
     let error = integration.membership(&token, &group).await.leak_checked().unwrap_err();

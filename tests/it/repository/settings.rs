@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket};
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, EmailTrust, Scopes, gitlab::GitLab};
+use codehost_oauth::{Access, EmailTrust, LoginPolicy, Scopes, gitlab::GitLab};
 use codehost_oauth::{BaseUrl, OAuthProvider as _};
 use http::HeaderValue;
 
@@ -40,11 +40,18 @@ fn authorize(url: &str) -> String {
 async fn bots_log_in_if_the_app_allows_bots() {
     let refused = canned_http::log_in(&gitlab(BOT).build().unwrap(), authorize).await.unwrap_err();
     assert_eq!(refused.code(), "account_not_a_person");
-    let login = canned_http::log_in(&gitlab(BOT).allow_bots().build().unwrap(), authorize).await.unwrap();
+    let login =
+        canned_http::log_in(&gitlab(BOT).policy(LoginPolicy::everyone().allow_bots()).build().unwrap(), authorize)
+            .await
+            .unwrap();
     assert_eq!(login.user.username.as_deref(), Some("robot"));
     // A blocked bot is refused nevertheless.
     let blocked = r#"{"id":42,"username":"robot","state":"blocked","bot":true}"#;
-    assert!(canned_http::log_in(&gitlab(blocked).allow_bots().build().unwrap(), authorize).await.is_err());
+    assert!(
+        canned_http::log_in(&gitlab(blocked).policy(LoginPolicy::everyone().allow_bots()).build().unwrap(), authorize)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

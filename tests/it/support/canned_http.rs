@@ -9,7 +9,7 @@ use codehost_oauth::error::{ConfigError, TransportError};
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, BaseUrl, Callback, EmailTrust, Group, Integration, IntegrationBuilder, IntegrationConfig,
-    IntegrationId, Login, OAuthProvider, PendingLogins, Platform, RefreshToken, TokenBinding, TokenSet,
+    IntegrationId, Login, LoginPolicy, OAuthProvider, PendingLogins, Platform, RefreshToken, TokenBinding, TokenSet,
 };
 
 pub(crate) type Outcome = Result<http::Response<Vec<u8>>, TransportError>;
@@ -138,11 +138,11 @@ impl TestIntegration {
     }
 
     pub(crate) fn require_group(self, group: Group) -> Self {
-        self.with(move |builder| builder.require_group(group))
+        self.policy(LoginPolicy::members_of([group]))
     }
 
-    pub(crate) fn allow_bots(self) -> Self {
-        self.with(IntegrationBuilder::allow_bots)
+    pub(crate) fn policy(self, policy: LoginPolicy) -> Self {
+        self.with(move |builder| builder.policy(policy))
     }
 
     fn with(mut self, setting: impl FnOnce(IntegrationBuilder) -> IntegrationBuilder + Send + 'static) -> Self {
