@@ -279,6 +279,15 @@ pub enum ConfigError {
         /// The scope.
         scope: String,
     },
+    /// Scopes that do not limit what the token may do.
+    #[error("without {needed}, these scopes would allow everything that the user may do")]
+    UnlimitedScopes {
+        /// A scope that limits it.
+        needed: String,
+    },
+    /// The text that the code host shows in place of the client secret.
+    #[error("this is not the client secret, but what the code host shows in place of it")]
+    SecretPlaceholder,
     /// A group is required, but the access level lacks the scope to look up its members.
     #[error("the access level lacks the scope {scope}, which the required group needs")]
     GroupScope {
@@ -376,6 +385,13 @@ impl ConfigError {
             Self::UnknownScope { .. } => {
                 Advice::operator("unknown_scope", "Correct the name of the scope, or remove it.")
             }
+            Self::UnlimitedScopes { .. } => {
+                Advice::operator("unlimited_scopes", "Add a scope for the API, such as the named one.")
+            }
+            Self::SecretPlaceholder => Advice::administrator(
+                "secret_placeholder",
+                "Choose \"Regenerate secret\" in the OAuth application, and copy the new secret before you leave the page.",
+            ),
             Self::GroupScope { .. } => Advice::operator(
                 "group_scope",
                 "Choose the access level read or write (`Access::Read`), or remove the required group.",

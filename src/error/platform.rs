@@ -110,6 +110,14 @@ pub enum ApiError {
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
     },
+    /// The user has authorized the OAuth application before, with fewer scopes, and the code host keeps those.
+    #[error("the user's earlier authorization lacks the scope {}", missing.join(", "))]
+    ConsentTooNarrow {
+        /// The scopes that are missing.
+        missing: Vec<String>,
+        /// Where the user revokes the authorization.
+        where_to: Option<Box<Url>>,
+    },
     /// The organization has not approved the OAuth application.
     #[error("the organization has not approved the OAuth application")]
     ApplicationNotApproved,
@@ -137,6 +145,13 @@ impl ApiError {
                     "Tick {} in the OAuth application{}, then log in again.",
                     missing.join(", "),
                     at(setup_link.as_deref())
+                ),
+            ),
+            Self::ConsentTooNarrow { where_to, .. } => Advice::user(
+                "consent_too_narrow",
+                format!(
+                    "Revoke the access of this app in your settings at the code host{}, then log in again.",
+                    at(where_to.as_deref())
                 ),
             ),
             Self::ApplicationNotApproved => Advice::administrator(

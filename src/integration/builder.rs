@@ -180,6 +180,7 @@ impl IntegrationBuilder {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
         let (base_url, api_url) = (self.provider.base_url(), self.provider.api_url());
         let client = ClientCredentials::new(base_url, &client_id, &client_secret)?.with_api_url(api_url);
+        self.provider.ensure_credentials(&client)?;
         let callback_url = match &self.callback_path {
             Some(path) => CallbackUrl::at(&public_url, path)?,
             None => CallbackUrl::new(&public_url, self.provider.platform().id(), &id),

@@ -1,6 +1,8 @@
 //! The built-in platforms, each in its own folder.
 
+mod address;
 pub mod bitbucket_cloud;
+pub mod forgejo;
 pub mod github;
 pub mod gitlab;
 
@@ -8,7 +10,7 @@ use crate::error::ConfigError;
 use crate::provider::platform::Platform;
 
 /// The only list of the built-in platforms.
-const BUILT_IN: [Platform; 3] = [bitbucket_cloud::PLATFORM, github::PLATFORM, gitlab::PLATFORM];
+const BUILT_IN: [Platform; 4] = [bitbucket_cloud::PLATFORM, forgejo::PLATFORM, github::PLATFORM, gitlab::PLATFORM];
 
 impl Platform {
     /// The built-in platforms, for a form's select box.
@@ -17,7 +19,7 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let ids: Vec<_> = Platform::all().iter().map(Platform::id).collect();
-    /// assert_eq!(ids, ["bitbucket-cloud", "github", "gitlab"]);
+    /// assert_eq!(ids, ["bitbucket-cloud", "forgejo", "github", "gitlab"]);
     /// ```
     pub fn all() -> &'static [Self] {
         &BUILT_IN
@@ -29,7 +31,7 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let error = Platform::find("sourcehut").unwrap_err();
-    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, github, gitlab");
+    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, forgejo, github, gitlab");
     /// ```
     ///
     /// # Errors

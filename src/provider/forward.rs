@@ -59,6 +59,10 @@ macro_rules! forward {
                 $bound::ensure_scopes(&**self, scopes)
             }
 
+            fn ensure_credentials(&self, client: &ClientCredentials) -> Result<(), ConfigError> {
+                $bound::ensure_credentials(&**self, client)
+            }
+
             fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
                 $bound::setup_guide(&**self, request)
             }

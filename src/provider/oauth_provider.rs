@@ -75,6 +75,16 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Whether these can be credentials of this platform, where more is known than that they are text. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretPlaceholder`].
+    fn ensure_credentials(&self, client: &ClientCredentials) -> Result<(), ConfigError> {
+        let _ = client;
+        Ok(())
+    }
+
     /// Everything that an administrator must see and copy to create the OAuth application.
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide;
 

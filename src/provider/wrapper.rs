@@ -104,6 +104,15 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().ensure_scopes(scopes)
     }
 
+    /// See [`OAuthProvider::ensure_credentials`].
+    ///
+    /// # Errors
+    ///
+    /// As [`OAuthProvider::ensure_credentials`].
+    fn ensure_credentials(&self, client: &ClientCredentials) -> Result<(), ConfigError> {
+        self.inner().ensure_credentials(client)
+    }
+
     /// See [`OAuthProvider::setup_guide`].
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         self.inner().setup_guide(request)

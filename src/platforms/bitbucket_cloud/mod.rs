@@ -41,6 +41,9 @@ use self::user::Next;
 pub const PLATFORM: Platform =
     Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url| Ok(Arc::new(BitbucketCloud::at(base_url)?)));
 
+/// The hosts of Bitbucket Cloud.
+pub(super) const HOSTS: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.bitbucket.org"];
+
 /// Bitbucket Cloud, `https://bitbucket.org`.
 ///
 /// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and

@@ -1,4 +1,6 @@
+use super::HOSTS;
 use crate::error::BaseUrlError;
+use crate::platforms::address::refuse_other_services;
 use crate::transport::Network;
 use crate::values::base_url::BaseUrl;
 
@@ -26,13 +28,8 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     // With the port, and without it.
     let host = pasted.authority();
     let name = host.split(':').next().unwrap_or_default();
-    if OTHERS.contains(&host) {
-        return Err(BaseUrlError::OtherPlatform {
-            reason: "this is the address of another code host, not of a GitHub",
-            hint: "Choose the platform that fits the address, or enter the address of your GitHub.",
-        });
-    }
-    if PUBLIC.contains(&host) {
+    refuse_other_services(pasted, &HOSTS)?;
+    if HOSTS.contains(&host) {
         return Ok(BaseUrl::constant(GITHUB_COM));
     }
     let is_public = ["github.com", "githubusercontent.com"].iter().any(|domain| is_or_below(name, domain));
@@ -75,8 +72,6 @@ pub(super) fn api(base: &BaseUrl) -> BaseUrl {
 
 const GITHUB_COM: &str = "https://github.com";
 const GHE_COM: &str = ".ghe.com";
-const PUBLIC: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
-const OTHERS: [&str; 4] = ["gitlab.com", "bitbucket.org", "api.bitbucket.org", "codeberg.org"];
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,9 @@ use crate::values::user::{EmailList, User};
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("github", "GitHub", |base_url| Ok(Arc::new(GitHub::new(base_url)?)));
 
+/// The hosts of github.com.
+pub(super) const HOSTS: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
+
 /// One GitHub, with an OAuth App or a GitHub App.
 ///
 /// Requests of a login: `POST /login/oauth/access_token` with the client's secret in the form and PKCE by S256 (an Enterprise

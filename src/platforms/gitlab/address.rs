@@ -1,5 +1,7 @@
+use super::HOSTS;
 use super::user::GITLAB_COM;
 use crate::error::BaseUrlError;
+use crate::platforms::address::{refuse_other_services, without_page};
 use crate::values::base_url::BaseUrl;
 
 /// The base URL of the GitLab whose address an administrator pasted. If it is one of GitLab's own pages, the page is removed.
@@ -7,15 +9,8 @@ use crate::values::base_url::BaseUrl;
 /// Any other path counts as the sub-path that GitLab is installed under. It cannot be told apart from the page of a group,
 /// unless it contains `/-/`.
 pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
-    if BITBUCKET.contains(&pasted.authority()) || GITHUB.contains(&pasted.authority()) {
-        return Err(BaseUrlError::OtherPlatform {
-            reason: "this is the address of another code host, not of a GitLab",
-            hint: "Choose the platform that fits the address, or enter the address of your GitLab.",
-        });
-    }
-    let path = pasted.path();
-    let cut = PAGES.iter().filter_map(|page| find_segments(path, page)).min().unwrap_or(path.len());
-    let root = path.get(..cut).unwrap_or_default();
+    refuse_other_services(pasted, &HOSTS)?;
+    let root = without_page(pasted.path(), &PAGES);
     if root.contains("/-/") || root.ends_with("/-") {
         return Err(BaseUrlError::OtherPlatform {
             reason: "this is the address of a project's or group's page",
@@ -32,9 +27,6 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     Ok(root)
 }
 
-const BITBUCKET: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.bitbucket.org"];
-const GITHUB: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
-
 /// The paths of GitLab's own pages begin with these.
 const PAGES: [&str; 8] = [
     "/api/v4",
@@ -46,14 +38,6 @@ const PAGES: [&str; 8] = [
     "/-/user_settings",
     "/dashboard",
 ];
-
-/// The position of `page` in `path`, as whole segments.
-fn find_segments(path: &str, page: &str) -> Option<usize> {
-    path.match_indices(page).map(|(at, _)| at).find(|at| {
-        let rest = path.get(at.saturating_add(page.len())..).unwrap_or_default();
-        rest.is_empty() || rest.starts_with('/')
-    })
-}
 
 #[cfg(test)]
 mod tests {

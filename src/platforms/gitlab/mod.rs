@@ -34,6 +34,9 @@ use crate::values::user::User;
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(Arc::new(GitLab::new(base_url)?)));
 
+/// The host of GitLab.com.
+pub(super) const HOSTS: [&str; 1] = ["gitlab.com"];
+
 /// One GitLab: any version since 15.0, at any URL, with a port and a sub-path if it has them.
 ///
 /// Requests of a login: `POST /oauth/token` with the client's secret in the form and PKCE by S256, then

@@ -3,6 +3,7 @@
 mod bitbucket;
 mod conformance;
 mod conformance_requests;
+mod forgejo;
 mod github;
 mod gitlab;
 mod membership;

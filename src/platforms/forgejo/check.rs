@@ -1,0 +1,195 @@
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{Forgejo, PLATFORM};
+use crate::error::{Audience, Error, ResponseError, ResponseSummary, TokenError};
+use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
+use crate::transport::{ApiRequest, ApiResponse, Transport};
+use crate::util::json::Members;
+use crate::values::base_url::BaseUrl;
+use crate::values::token::ClientCredentials;
+
+/// Requests the version, which the server tells or refuses in its own words, and the discovery document. Then it sends a made-up
+/// code to the token endpoint. The secret is sent only if the server is a Forgejo or Gitea.
+pub(super) async fn check(
+    forgejo: &Forgejo,
+    http: &dyn Transport,
+    client: &ClientCredentials,
+    request: &CheckRequest,
+) -> CheckReport {
+    let http = request.bounded(http);
+    let mut report = CheckReport::new(PLATFORM.id(), PLATFORM.name(), &forgejo.base_url);
+    match recognize(forgejo, &http).await {
+        Ok(version) => {
+            reached(&mut report, &forgejo.api_url, version);
+            report.push(discovery(forgejo, &http).await);
+            let response = forgejo.token_endpoint().probe(&http, client, &request.callback_url).await;
+            // The server compares the callback URL before the code.
+            if matches!(response, Err(Error::Token { cause: TokenError::CodeRejected, .. })) {
+                report.push(Finding::ok("callback_url", "The callback URL is registered."));
+            }
+            credential_findings(response, OtherErrors::ProveNothing, REJECTED)
+                .into_iter()
+                .for_each(|finding| report.push(finding));
+        }
+        Err(finding) => {
+            report.push(finding.network());
+            report.push_not_checked(
+                "credentials",
+                "The Client ID and the secret: they are sent only to a server that is known to be a Forgejo or Gitea.",
+            );
+        }
+    }
+    report.push_not_checked(
+        "scopes",
+        "The scopes: the server has no list of them for an application. Each login asks its user for them.",
+    );
+    report
+}
+
+/// The server's version, `None` if it tells it only to users. If there is no such server, the finding that says why.
+async fn recognize(forgejo: &Forgejo, http: &dyn Transport) -> Result<Option<Version>, Finding> {
+    let api_url = &forgejo.api_url;
+    match version_at(api_url, http).await {
+        Ok(Some(version)) => return Ok(version),
+        Ok(None) => {}
+        Err(error) => match &error {
+            Error::Response {
+                cause: ResponseError::Redirect { .. } | ResponseError::Html | ResponseError::NotJson,
+                ..
+            } => {}
+            _ => return Err(Finding::from_error(&error)),
+        },
+    }
+    for candidate in candidates(api_url) {
+        if matches!(version_at(&candidate, http).await, Ok(Some(_))) {
+            let message = format!("There is no Forgejo or Gitea at {api_url}, but there is one at {candidate}.");
+            let fix = format!("Enter {candidate} as the base URL.");
+            return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
+        }
+    }
+    let message = format!("The server at {api_url} does not respond like a Forgejo or Gitea.");
+    Err(Finding::problem("not_this_platform", message).fix(
+        Audience::Administrator,
+        "Enter the address of the server's start page, with its sub-path if it has one. If a protection against bots is in front \
+         of it, ask the operator to let requests to /api/ and /login/oauth/access_token pass.",
+    ))
+}
+
+/// The version at a base URL, `Some(None)` if the server does not tell it, and `None` if it is another kind of server.
+async fn version_at(base: &BaseUrl, http: &dyn Transport) -> Result<Option<Option<Version>>, Error> {
+    let response = ApiRequest::get(&base.endpoint(&["api", "v1", "version"])).send(http).await?;
+    let members = Members::parse(response.text()).unwrap_or_default();
+    Ok(match response.status() {
+        StatusCode::OK => members.text("version").map(|text| Version::parse(&text)),
+        StatusCode::FORBIDDEN if is_sign_in_required(&response, &members) => Some(None),
+        _ => None,
+    })
+}
+
+/// With `REQUIRE_SIGNIN_VIEW`, the API refuses requests without a token.
+fn is_sign_in_required(response: &ApiResponse, members: &Members<'_>) -> bool {
+    response.status() == StatusCode::FORBIDDEN
+        && members.text("message").is_some_and(|message| message.contains("signed in user is allowed to call APIs"))
+}
+
+/// Other base URLs at which the server may be: the parent of the sub-path, and the root.
+fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
+    let path = api_url.path();
+    let parent = path.rfind('/').and_then(|at| path.get(..at)).filter(|parent| !parent.is_empty());
+    let root = (!path.is_empty()).then_some("");
+    [parent, root].into_iter().flatten().map(|path| api_url.with_path(path))
+}
+
+fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>) {
+    report.push(Finding::ok("reachable", "The server can be reached."));
+    report.push(if api_url.as_str().starts_with("https:") {
+        Finding::ok("tls", "Its certificate is trusted.")
+    } else if api_url.is_loopback() {
+        Finding::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
+    } else {
+        Finding::warning(
+            "no_encryption",
+            "The connection is not encrypted: the secret and the tokens can be read on the way.",
+        )
+        .fix(Audience::CodeHost, "Configure the server to use https://.")
+    });
+    let Some(version) = version else {
+        report.push(Finding::ok("platform", "The server is a Forgejo or Gitea. It tells its version to users only."));
+        return;
+    };
+    report.push(Finding::ok("platform", format!("The server is a {}.", version.name())));
+    if !version.has_scopes() {
+        report.push(
+            Finding::warning(
+                "no_scopes",
+                format!("{} gives each token all rights of its user, whatever scopes are asked for.", version.name()),
+            )
+            .fix(Audience::CodeHost, "Update to Forgejo 9 or Gitea 1.23, or later."),
+        );
+    }
+}
+
+/// Newer versions have no discovery document if OAuth is switched off. Nothing is sent to an address in it.
+async fn discovery(forgejo: &Forgejo, http: &dyn Transport) -> Finding {
+    let uri = forgejo.api_url.endpoint(&[".well-known", "openid-configuration"]);
+    let response = match ApiRequest::get(&uri).send(http).await {
+        Ok(response) if response.status().is_success() => response,
+        response => {
+            let status =
+                response.map_or_else(|error| error.summary().map(ResponseSummary::status), |ok| Some(ok.status()));
+            return match status {
+                Some(StatusCode::NOT_FOUND) => {
+                    Finding::problem("oauth_disabled", "OAuth2 is switched off on this server.")
+                        .fix(Audience::CodeHost, "Set ENABLED = true in the section [oauth2] of the server's app.ini.")
+                }
+                _ => Finding::note("discovery_missing", "The server's discovery document cannot be read."),
+            };
+        }
+    };
+    let own = response.json_or_default::<Discovery>().issuer.unwrap_or_default();
+    if own.trim_end_matches('/') == forgejo.base_url.as_str() {
+        return Finding::ok("issuer", "The server has the base URL as its own.");
+    }
+    Finding::warning(
+        "issuer",
+        "The server has another URL as its own. It sends browsers there, and its links lead there.",
+    )
+    .fix(
+        Audience::CodeHost,
+        "Set ROOT_URL in the section [server] of the server's app.ini to the address at which users open it.",
+    )
+}
+
+#[derive(Default, Deserialize)]
+struct Discovery {
+    issuer: Option<String>,
+}
+
+const REJECTED: &str = "The Client ID or the Client secret is wrong.";
+
+/// A version, such as `15.0.3+gitea-1.22.0` of a Forgejo and `1.25.4` of a Gitea.
+struct Version {
+    is_forgejo: bool,
+    numbers: [u64; 3],
+}
+
+impl Version {
+    /// `None` if the text is not a version.
+    fn parse(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+        let mut parts = text.get(..end)?.split('.').map(|part| part.parse().ok());
+        let numbers = [parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)];
+        Some(Self { is_forgejo: text.contains("+gitea-"), numbers })
+    }
+
+    fn name(&self) -> String {
+        let [major, minor, patch] = self.numbers;
+        format!("{} {major}.{minor}.{patch}", if self.is_forgejo { "Forgejo" } else { "Gitea" })
+    }
+
+    /// Older versions ignore scopes.
+    fn has_scopes(&self) -> bool {
+        self.numbers >= if self.is_forgejo { [9, 0, 0] } else { [1, 23, 0] }
+    }
+}
