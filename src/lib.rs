@@ -1,5 +1,5 @@
-//! Lets users log in to your app with the code host that they already use: GitHub, GitLab, Forgejo, Gitea and Codeberg, or
-//! Bitbucket Cloud.
+//! Lets users log in to your app with the code host that they already use: GitHub, GitLab, Forgejo, Gitea and Codeberg,
+//! Bitbucket Cloud, or Bitbucket Data Center.
 //!
 //! An administrator enters the base URL of a code host. [`setup`] shows them how to create the OAuth application there,
 //! [`check`] tests the result, and an [`Integration`] logs users in. [`keeper`] keeps their tokens valid afterwards, and
@@ -49,7 +49,7 @@
 //! | [`setup`] | the setup guide: what the administrator enters and copies to create the OAuth application |
 //! | [`check`] | checks an integration before it is saved |
 //! | [`error`] | all errors, each with a code, who must act, and the fix |
-//! | [`gitlab`], [`github`], [`forgejo`], [`bitbucket_cloud`] | the built-in platforms |
+//! | [`github`], [`gitlab`], [`forgejo`], [`bitbucket_cloud`], [`bitbucket_data_center`] | the built-in platforms |
 //! | [`provider`] | the trait [`OAuthProvider`], for other code hosts |
 //! | [`transport`] | the HTTP client, its network policy, and the trait for another client |
 //! | [`web`] | helpers for the login's routes in any web framework |
@@ -105,7 +105,7 @@ pub use integration::{
 };
 pub use login::web;
 pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
-pub use platforms::{bitbucket_cloud, forgejo, github, gitlab};
+pub use platforms::{bitbucket_cloud, bitbucket_data_center, forgejo, github, gitlab};
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};
 pub use provider::oauth_provider::OAuthProvider;

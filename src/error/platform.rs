@@ -205,6 +205,9 @@ pub enum AccountError {
     /// Locked after failed sign-ins.
     #[error("the account is locked")]
     Locked,
+    /// The user must answer a CAPTCHA at the code host, after failed sign-ins.
+    #[error("the code host requires the user to answer a CAPTCHA")]
+    CaptchaRequired,
     /// The password has expired.
     #[error("the account's password has expired")]
     PasswordExpired,
@@ -283,6 +286,9 @@ impl AccountError {
                 Advice::user("account_unconfirmed", "Confirm your e-mail address at the code host, then log in again.")
             }
             Self::Locked => Advice::user("account_locked", "Unlock your account at the code host, then log in again."),
+            Self::CaptchaRequired => {
+                Advice::user("account_captcha_required", "Sign in once at the code host in a browser, then log in again.")
+            }
             Self::PasswordExpired => {
                 Advice::user("account_password_expired", "Set a new password at the code host, then log in again.")
             }

@@ -57,7 +57,8 @@ pub struct ResponseSummary {
 impl ResponseSummary {
     /// The status and the request id of a response.
     pub fn new(parts: &http::response::Parts) -> Self {
-        let request_id = parts.headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        let headers = REQUEST_ID_HEADERS.iter().filter_map(|name| parts.headers.get(*name));
+        let request_id = headers.filter_map(|value| value.to_str().ok()).next();
         Self { status: parts.status, request_id: request_id.map(UntrustedText::new), error: None, description: None }
     }
 
@@ -74,7 +75,7 @@ impl ResponseSummary {
         self.status
     }
 
-    /// `X-Request-Id`, by which an administrator of the code host finds the request in its logs.
+    /// `X-Request-Id` or the platform's header in its place, by which an administrator of the code host finds the request in its logs.
     pub fn request_id(&self) -> Option<&UntrustedText> {
         self.request_id.as_ref()
     }
@@ -95,5 +96,8 @@ impl fmt::Debug for ResponseSummary {
         f.debug_struct("ResponseSummary").field("status", &self.status.as_u16()).finish_non_exhaustive()
     }
 }
+
+/// Headers with the id of a request. The first one is common; the others are of platforms with a header of their own.
+const REQUEST_ID_HEADERS: [&str; 3] = ["x-request-id", "x-github-request-id", "x-arequestid"];
 
 const MAX_CHARS: usize = 512;

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod bitbucket_cloud;
+pub mod bitbucket_data_center;
 pub mod forgejo;
 pub mod github;
 pub mod gitlab;
@@ -10,7 +11,8 @@ use crate::error::ConfigError;
 use crate::provider::platform::Platform;
 
 /// The only list of the built-in platforms.
-const BUILT_IN: [Platform; 4] = [bitbucket_cloud::PLATFORM, forgejo::PLATFORM, github::PLATFORM, gitlab::PLATFORM];
+const BUILT_IN: [Platform; 5] =
+    [bitbucket_cloud::PLATFORM, bitbucket_data_center::PLATFORM, forgejo::PLATFORM, github::PLATFORM, gitlab::PLATFORM];
 
 impl Platform {
     /// The built-in platforms, for a form's select box.
@@ -19,7 +21,7 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let ids: Vec<_> = Platform::all().iter().map(Platform::id).collect();
-    /// assert_eq!(ids, ["bitbucket-cloud", "forgejo", "github", "gitlab"]);
+    /// assert_eq!(ids, ["bitbucket-cloud", "bitbucket-data-center", "forgejo", "github", "gitlab"]);
     /// ```
     pub fn all() -> &'static [Self] {
         &BUILT_IN
@@ -31,7 +33,10 @@ impl Platform {
     /// use codehost_oauth::Platform;
     ///
     /// let error = Platform::find("sourcehut").unwrap_err();
-    /// assert_eq!(error.to_string(), "the platform must be one of bitbucket-cloud, forgejo, github, gitlab");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the platform must be one of bitbucket-cloud, bitbucket-data-center, forgejo, github, gitlab"
+    /// );
     /// ```
     ///
     /// # Errors

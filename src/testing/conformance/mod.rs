@@ -53,7 +53,7 @@ pub struct Conformance<'a> {
     provider: &'a dyn OAuthProvider,
     token_path: String,
     token_response: String,
-    api: Vec<(String, String)>,
+    api: Vec<(String, String, Vec<(String, String)>)>,
     origins: Vec<String>,
 }
 
@@ -74,7 +74,15 @@ impl<'a> Conformance<'a> {
     /// requests a path several times, add a response for each request.
     #[must_use]
     pub fn api(mut self, path: &str, response: &str) -> Self {
-        self.api.push((path.to_owned(), response.to_owned()));
+        self.api.push((path.to_owned(), response.to_owned(), Vec::new()));
+        self
+    }
+
+    /// Adds a response with headers of its own, for a platform that has a part of the user in them.
+    #[must_use]
+    pub fn api_with_headers(mut self, path: &str, response: &str, headers: &[(&str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.api.push((path.to_owned(), response.to_owned(), headers));
         self
     }
 
@@ -128,10 +136,18 @@ impl<'a> Conformance<'a> {
         http
     }
 
+    /// Adds the response number `index` to a script, with another body if there is one.
+    fn queue(&self, http: &ScriptedTransport, index: usize, body: Option<&str>) {
+        let Some((path, response, own)) = self.api.get(index) else { return };
+        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers: Vec<_> = [("content-type", "application/json")].into_iter().chain(own).collect();
+        http.respond(path, 200, &headers, body.unwrap_or(response));
+    }
+
     fn with_user(&self) -> ScriptedTransport {
         let http = ScriptedTransport::new();
-        for (path, response) in &self.api {
-            http.json(path, response.as_str());
+        for index in 0..self.api.len() {
+            self.queue(&http, index, None);
         }
         http
     }

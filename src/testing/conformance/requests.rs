@@ -82,7 +82,12 @@ pub(super) async fn refresh(suite: &Conformance<'_>) -> Outcome {
         let tokens = tokens.map_err(|error| format!("refresh must succeed, found the error: {error}"))?;
 
         let request = token_request(suite, &http)?;
-        parameters(&request, &[("grant_type", "refresh_token"), ("refresh_token", OLD_REFRESH)])?;
+        let mut expected = vec![("grant_type", "refresh_token"), ("refresh_token", OLD_REFRESH)];
+        // Some platforms want the callback URL here too.
+        if request.form().iter().any(|(name, _)| name == "redirect_uri") {
+            expected.push(("redirect_uri", flow.callback_url.as_str()));
+        }
+        parameters(&request, &expected)?;
         not_in_url(&request, &[OLD_REFRESH, SECRET])?;
         has_tokens(suite, &tokens, NEW_ACCESS, Some(kept))?;
     }

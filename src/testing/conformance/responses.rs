@@ -162,12 +162,11 @@ pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
             error.ok_or_else(|| format!("refresh: a response that ends after {} bytes must be an error", cut.len()))?;
         has_no_secret("refresh", &error, &[])?;
     }
-    for (index, (path, response)) in suite.api.iter().enumerate() {
+    for (index, (path, response, _)) in suite.api.iter().enumerate() {
         for cut in prefixes(response.trim_end()) {
             let http = ScriptedTransport::new();
-            http.json(path, cut);
-            for (path, response) in suite.api.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, row)| row) {
-                http.json(path, response.as_str());
+            for other in 0..suite.api.len() {
+                suite.queue(&http, other, (other == index).then_some(cut));
             }
             let token = Flow::new(suite.provider)?.access_token()?;
             match suite.provider.user(&http, &token).await {

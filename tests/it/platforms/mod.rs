@@ -1,6 +1,7 @@
 //! The built-in platforms, and the conformance suite for every provider.
 
 mod bitbucket;
+mod bitbucket_data_center;
 mod conformance;
 mod conformance_requests;
 mod forgejo;

@@ -1,0 +1,34 @@
+use percent_encoding::percent_decode_str;
+
+use crate::transport::ApiResponse;
+
+/// Whose token a request had: each response of the REST API names the user in its headers. An anonymous visitor has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// `X-AUSERID`. Not every version sends it.
+    pub(super) id: Option<u64>,
+    /// `X-AUSERNAME`, decoded.
+    pub(super) name: Option<String>,
+    /// A part of the name to search for. It is not known how the header writes a blank, so the text has no `+`.
+    pub(super) search: String,
+    /// Whether the header can be read in only one way.
+    pub(super) is_exact: bool,
+}
+
+impl Identity {
+    /// `None` for an anonymous visitor, and for a header that cannot be read.
+    pub(super) fn of(response: &ApiResponse) -> Option<Self> {
+        let id = response.header("x-auserid").and_then(|text| text.parse().ok());
+        let id = id.filter(|id: &u64| i64::try_from(*id).is_ok_and(|id| id > 0));
+        let header = response.header("x-ausername").unwrap_or_default();
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
+        let name =
+            decode(&header.replace('+', " ")).filter(|name| !name.is_empty() && !name.contains(char::is_control));
+        if id.is_none() && name.is_none() {
+            return None;
+        }
+        let longest = header.split('+').max_by_key(|part| part.len()).unwrap_or_default();
+        let search = decode(longest).unwrap_or_default();
+        Some(Self { id, name, search, is_exact: !header.contains('+') })
+    }
+}
