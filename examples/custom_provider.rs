@@ -35,7 +35,7 @@ use support::{Failure, exit, print};
 use tokio::net::TcpListener;
 use url::Url;
 
-const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url| Ok(Arc::new(Forgejo::new(base_url))));
+const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url, _| Ok(Arc::new(Forgejo::new(base_url))));
 
 /// A Forgejo server. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
 #[derive(Debug)]

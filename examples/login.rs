@@ -21,7 +21,9 @@ use clap::Parser;
 use codehost_oauth::error::Error;
 use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::testing::github::ServerKind;
-use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitHub, FakeGitLab};
+use codehost_oauth::testing::{
+    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeForgejo, FakeGitHub, FakeGitLab,
+};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{
     Access, BaseUrl, Callback, Integration, IntegrationConfig, Login, LoginStart, PendingLogins, Platform, PublicUrl,
@@ -192,6 +194,17 @@ async fn demo() -> Result<(), Failure> {
     let github = github.application(application(platform, "")?).start().await.map_err(failed)?;
     let browser = |url: &str| github.authorize(url, "janedoe").map_err(page_error);
     log_in_to_fake(platform, github.base_url(), &public_url, &network, browser).await?;
+
+    let platform = Platform::find("forgejo")?;
+    let forgejo = FakeForgejo::builder().application(application(platform, "")?).start().await.map_err(failed)?;
+    let browser = |url: &str| forgejo.authorize(url, "jane").map_err(page_error);
+    log_in_to_fake(platform, forgejo.base_url(), &public_url, &network, browser).await?;
+
+    let platform = Platform::find("bitbucket-data-center")?;
+    let bitbucket = FakeBitbucketDataCenter::builder().application(application(platform, "")?);
+    let bitbucket = bitbucket.start().await.map_err(failed)?;
+    let browser = |url: &str| bitbucket.authorize(url, "jdoe").map_err(page_error);
+    log_in_to_fake(platform, bitbucket.base_url(), &public_url, &network, browser).await?;
     print(NEXT)
 }
 

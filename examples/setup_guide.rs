@@ -12,18 +12,18 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
-use codehost_oauth::{BaseUrl, IntegrationId, Platform};
-use support::integration::AccessFlag;
+use codehost_oauth::{IntegrationId, Platform};
+use support::integration::{AccessFlag, base_url, platform};
 use support::{Failure, NetworkFlags};
 
 /// Prints the setup guide of an integration: links, steps, fields to copy, scopes and warnings
 #[derive(Parser)]
 #[command(name = "setup_guide")]
 struct Flags {
-    /// The platform of the code host
-    #[arg(long, value_parser = ["bitbucket-cloud", "github", "gitlab"])]
-    platform: String,
-    /// The URL of the code host; not needed for Bitbucket Cloud and github.com
+    /// The platform of the code host: bitbucket-cloud, bitbucket-data-center, forgejo, github or gitlab
+    #[arg(long, value_parser = platform)]
+    platform: Platform,
+    /// The URL of the code host; the platform's own service if left out, such as https://github.com
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The public URL of the app that users log in to
@@ -44,13 +44,13 @@ struct Flags {
     /// How to print the guide
     #[arg(long, default_value = "text")]
     format: Format,
-    /// Bitbucket: the ID of the workspace that will own the application
+    /// Bitbucket Cloud: the ID of the workspace that will own the application
     #[arg(long, value_name = "ID")]
     workspace: Option<String>,
-    /// GitHub: the organization, GitLab: the full path of the group that will own the application
+    /// GitHub, Forgejo and Gitea: the organization, GitLab: the full path of the group that will own the application
     #[arg(long, value_name = "PATH", conflicts_with = "instance_owner")]
     group: Option<String>,
-    /// GitLab: the application will be instance-wide, created by an administrator of GitLab
+    /// GitLab, Forgejo and Gitea: the application will be that of the whole server, created by its administrator
     #[arg(long)]
     instance_owner: bool,
     #[command(flatten)]
@@ -67,28 +67,22 @@ enum Format {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let base_url = match (&flags.base_url, flags.platform.as_str()) {
-        (Some(base_url), _) => base_url.clone(),
-        (None, "bitbucket-cloud") => "https://bitbucket.org".to_owned(),
-        (None, "github") => "https://github.com".to_owned(),
-        (None, _) => wrong_usage(ErrorKind::MissingRequiredArgument, "--base-url is required for GitLab"),
-    };
-    let bitbucket = flags.platform == "bitbucket-cloud";
+    let bitbucket = flags.platform.id() == "bitbucket-cloud";
     if bitbucket && (flags.group.is_some() || flags.instance_owner) {
         wrong_usage(
             ErrorKind::ArgumentConflict,
-            "--group and --instance-owner are for GitLab; use --workspace for Bitbucket Cloud",
+            "--group and --instance-owner are for other platforms; use --workspace for Bitbucket Cloud",
         );
     }
     if !bitbucket && flags.workspace.is_some() {
-        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group for GitLab");
+        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group for other platforms");
     }
-    support::exit(run(flags, &base_url))
+    support::exit(run(flags))
 }
 
-fn run(flags: Flags, base_url: &str) -> Result<(), Failure> {
-    let base_url = BaseUrl::parse(base_url, &flags.network.network()?)?;
-    let provider = Platform::find(&flags.platform)?.provider(base_url)?;
+fn run(flags: Flags) -> Result<(), Failure> {
+    let base_url = base_url(flags.base_url.as_deref(), flags.platform, &flags.network.network()?)?;
+    let provider = flags.platform.provider(base_url)?;
 
     let id = match &flags.id {
         Some(id) => id.parse()?,

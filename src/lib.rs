@@ -109,7 +109,7 @@ pub use platforms::{bitbucket_cloud, bitbucket_data_center, forgejo, github, git
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};
 pub use provider::oauth_provider::OAuthProvider;
-pub use provider::platform::Platform;
+pub use provider::platform::{Platform, Service};
 pub use provider::revocation::Revocation;
 pub use values::access::Access;
 pub use values::account_key::AccountKey;

@@ -1,18 +1,24 @@
-//! Fakes of both platforms, at which an administrator can create an OAuth application for an integration.
+//! Fakes of all platforms, at which an administrator can create an OAuth application for an integration.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
+use codehost_oauth::testing::github::ServerKind;
+use codehost_oauth::testing::{
+    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeForgejo, FakeGitHub, FakeGitLab,
+};
 use codehost_oauth::{CallbackUrl, IntegrationId, PublicUrl};
 
 use crate::store::Store;
 use crate::support::Failure;
 
 pub(crate) struct Demo {
-    pub(crate) bitbucket: FakeBitbucket,
-    pub(crate) gitlab: FakeGitLab,
+    bitbucket_cloud: FakeBitbucket,
+    bitbucket_data_center: FakeBitbucketDataCenter,
+    forgejo: FakeForgejo,
+    github: FakeGitHub,
+    gitlab: FakeGitLab,
     applications: Mutex<HashMap<(String, IntegrationId), Credentials>>,
 }
 
@@ -22,21 +28,32 @@ pub(crate) struct Credentials {
     pub(crate) secret: String,
 }
 
+/// Starts a fake on the port that is this far after the app's own, or on a free one if that is taken.
+macro_rules! start {
+    ($builder:expr, $app:expr, $count:literal) => {
+        match $builder.listen(after($app, $count)).start().await {
+            Ok(fake) => fake,
+            Err(_) => $builder
+                .listen(SocketAddr::new($app.ip(), 0))
+                .start()
+                .await
+                .map_err(|error| crate::failure("listen", &error))?,
+        }
+    };
+}
+
 impl Demo {
-    /// Starts both on the two ports after the app's own, so that stored integrations find them after a restart, or on
-    /// other ports if these are taken.
+    /// Starts all of them on the ports after the app's own, so that stored integrations find them after a restart.
     pub(crate) async fn start(app: SocketAddr, public_url: &PublicUrl, store: &Store) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| crate::failure("listen", &error);
-        let any = SocketAddr::new(app.ip(), 0);
-        let gitlab = match FakeGitLab::builder().listen(after(app, 1)).start().await {
-            Ok(gitlab) => gitlab,
-            Err(_) => FakeGitLab::builder().listen(any).start().await.map_err(failed)?,
+        let github = || FakeGitHub::builder().kind(ServerKind::EnterpriseServer);
+        let demo = Self {
+            gitlab: start!(FakeGitLab::builder(), app, 1),
+            bitbucket_cloud: start!(FakeBitbucket::builder(), app, 2),
+            github: start!(github(), app, 3),
+            forgejo: start!(FakeForgejo::builder(), app, 4),
+            bitbucket_data_center: start!(FakeBitbucketDataCenter::builder(), app, 5),
+            applications: Mutex::default(),
         };
-        let bitbucket = match FakeBitbucket::builder().listen(after(app, 2)).start().await {
-            Ok(bitbucket) => bitbucket,
-            Err(_) => FakeBitbucket::builder().listen(any).start().await.map_err(failed)?,
-        };
-        let demo = Self { bitbucket, gitlab, applications: Mutex::default() };
         let rows = store.all_integrations().await.map_err(|error| crate::failure("database", &*error))?;
         for row in rows {
             // Sealed with a key that the app no longer has. The list of integrations says so.
@@ -51,12 +68,25 @@ impl Demo {
 
     /// What is printed at the start.
     pub(crate) fn describe(&self) -> String {
-        format!("fake GitLab: {}\nfake Bitbucket: {}\n", self.gitlab.base_url(), self.bitbucket.base_url())
+        format!(
+            "fake GitLab: {}\nfake Bitbucket: {}\nfake GitHub: {}\nfake Forgejo: {}\nfake Bitbucket Data Center: {}\n",
+            self.gitlab.base_url(),
+            self.bitbucket_cloud.base_url(),
+            self.github.base_url(),
+            self.forgejo.base_url(),
+            self.bitbucket_data_center.base_url(),
+        )
     }
 
     /// The base URL to enter for a platform.
     pub(crate) fn base_url(&self, platform: &str) -> &str {
-        if platform == "gitlab" { self.gitlab.base_url() } else { self.bitbucket.base_url() }
+        match platform {
+            "bitbucket-cloud" => self.bitbucket_cloud.base_url(),
+            "bitbucket-data-center" => self.bitbucket_data_center.base_url(),
+            "forgejo" => self.forgejo.base_url(),
+            "github" => self.github.base_url(),
+            _ => self.gitlab.base_url(),
+        }
     }
 
     /// The OAuth application of an integration at the fake, created if necessary.
@@ -82,11 +112,15 @@ impl Demo {
             "Depot".clone_into(&mut application.name);
             application
         };
-        if platform == "gitlab" {
-            self.gitlab.add_application(application("read_user read_api api"));
-        } else {
-            self.bitbucket
-                .add_application(application("account email team repository webhook pullrequest pullrequest:write"));
+        match platform {
+            "bitbucket-cloud" => {
+                let scopes = "account email team repository webhook pullrequest pullrequest:write";
+                self.bitbucket_cloud.add_application(application(scopes));
+            }
+            "bitbucket-data-center" => self.bitbucket_data_center.add_application(application("REPO_ADMIN")),
+            "forgejo" => self.forgejo.add_application(application("")),
+            "github" => self.github.add_application(application("")),
+            _ => self.gitlab.add_application(application("read_user read_api api")),
         }
         self.lock().insert((platform.to_owned(), id.clone()), credentials);
     }

@@ -5,7 +5,7 @@
 //! cargo run -p host -- --demo
 //! ```
 //!
-//! also starts a fake Bitbucket and a fake GitLab, so that nothing else is needed. Without `--demo`, users log in with real
+//! also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users log in with real
 //! code hosts: `--public-url` is the URL at which browsers reach the app, `--database` the file with its data, and
 //! `CODEHOST_KEYS` holds the keys that seal client secrets and sessions.
 
@@ -39,7 +39,7 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 #[command(name = "host")]
 struct Flags {
-    /// Also start a fake Bitbucket and a fake GitLab, to try the app without a code host
+    /// Also start a fake of each platform, to try the app without a code host
     #[arg(long)]
     demo: bool,
     /// The address to listen on

@@ -246,7 +246,7 @@ async fn new(Path(slug): Path<String>, visit: Visit) -> Page {
     let (organization, right) = visit.managed(&slug).await?;
     let mut typed = Typed { platform: "gitlab".to_owned(), access: "sign-in".to_owned(), ..Typed::default() };
     if let Some(demo) = &visit.app.demo {
-        demo.gitlab.base_url().clone_into(&mut typed.base_url);
+        demo.base_url("gitlab").clone_into(&mut typed.base_url);
     }
     let draft = typed.draft(&visit.app, &organization, None).await?;
     show_form(&visit, &organization, right, &typed, &draft, None, None, false).await
@@ -381,7 +381,7 @@ async fn show_form(
         existing: existing.map(|row| (row, count)),
         report,
         secret_kept: kept,
-        demo: app.demo.as_ref().map(|demo| (demo.base_url("gitlab"), demo.base_url("bitbucket-cloud"))),
+        demo: app.demo.as_ref(),
         demo_page: demo_page.as_deref(),
         complain,
     };
@@ -542,7 +542,7 @@ async fn demo_application(visit: Visit, Query(query): Query<DemoQuery>) -> Page 
     let made = demo.application(platform.id(), &callback, &id).ok_or(Fault::NotFound)?;
     let names = match platform.id() {
         "gitlab" => ("Application ID".to_owned(), "Secret".to_owned()),
-        _ => ("Client ID".to_owned(), "Secret".to_owned()),
+        _ => ("Client ID".to_owned(), "Client secret".to_owned()),
     };
     Ok(pages::people::demo_application(&visit.viewer().await?, platform.name(), &names, callback.as_str(), &made))
 }

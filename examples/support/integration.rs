@@ -1,13 +1,8 @@
 //! The flags that describe an integration, the same in every example.
 
-use std::sync::Arc;
-
 use clap::ValueEnum;
-use codehost_oauth::bitbucket_cloud::{self, BitbucketCloud};
-use codehost_oauth::github::{self, GitHub};
-use codehost_oauth::gitlab::{self, GitLab};
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, OAuthProvider, PublicUrl};
+use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, Platform, PublicUrl};
 
 use super::{Failure, NetworkFlags};
 
@@ -16,11 +11,11 @@ const SECRET: &str = "CODEHOST_CLIENT_SECRET";
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct IntegrationFlags {
-    /// The platform of the code host
-    #[arg(long)]
-    platform: PlatformFlag,
-    /// The URL of the code host; not needed for Bitbucket Cloud and github.com
-    #[arg(long, value_name = "URL", required_if_eq("platform", "gitlab"))]
+    /// The platform of the code host: bitbucket-cloud, bitbucket-data-center, forgejo, github or gitlab
+    #[arg(long, value_parser = platform)]
+    platform: Platform,
+    /// The URL of the code host; the platform's own service if left out, such as https://github.com
+    #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The URL of the REST API, if it differs from the platform's default
     #[arg(long, value_name = "URL")]
@@ -50,13 +45,6 @@ pub(crate) struct IntegrationFlags {
     network: NetworkFlags,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlatformFlag {
-    BitbucketCloud,
-    Github,
-    Gitlab,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AccessFlag {
     /// Only log users in
@@ -77,59 +65,31 @@ impl From<AccessFlag> for Access {
     }
 }
 
-impl PlatformFlag {
-    /// The provider at these URLs.
-    pub(crate) fn provider(
-        self,
-        base_url: Option<&str>,
-        api_url: Option<&str>,
-        network: &Network,
-    ) -> Result<Arc<dyn OAuthProvider>, Failure> {
-        let parse = |text: &str| BaseUrl::parse(text, network);
-        let api_url = api_url.map(parse).transpose()?;
-        Ok(match self {
-            Self::BitbucketCloud => {
-                let bitbucket = match base_url {
-                    Some(base_url) => BitbucketCloud::at(parse(base_url)?)?,
-                    None => BitbucketCloud::new(),
-                };
-                Arc::new(match api_url {
-                    Some(api_url) => bitbucket.with_api_url(api_url),
-                    None => bitbucket,
-                })
-            }
-            Self::Github => {
-                let github = GitHub::new(parse(base_url.unwrap_or("https://github.com"))?)?;
-                Arc::new(match api_url {
-                    Some(api_url) => github.with_api_url(api_url),
-                    None => github,
-                })
-            }
-            Self::Gitlab => {
-                let gitlab = GitLab::new(parse(base_url.unwrap_or_default())?)?;
-                Arc::new(match api_url {
-                    Some(api_url) => gitlab.with_api_url(api_url),
-                    None => gitlab,
-                })
-            }
-        })
-    }
+/// Reads a `--platform` flag.
+pub(crate) fn platform(id: &str) -> Result<Platform, String> {
+    Platform::find(id).map_err(|error| error.to_string())
+}
 
-    /// The platform's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::BitbucketCloud => bitbucket_cloud::PLATFORM.name(),
-            Self::Github => github::PLATFORM.name(),
-            Self::Gitlab => gitlab::PLATFORM.name(),
-        }
-    }
+/// The base URL in the flag, or that of the platform's own service.
+pub(crate) fn base_url(flag: Option<&str>, platform: Platform, network: &Network) -> Result<BaseUrl, Failure> {
+    let service = platform.services().first().map(|service| service.base_url);
+    let text = flag.or(service).ok_or_else(|| Failure {
+        code: "base_url_missing".to_owned(),
+        message: format!("{platform} has no service of its own, so the base URL is not known"),
+        hint: "Add --base-url with the URL of the code host.".to_owned(),
+    })?;
+    Ok(BaseUrl::parse(text, network)?)
 }
 
 impl IntegrationFlags {
     /// Builds the integration.
     pub(crate) fn integration(&self) -> Result<Integration, Failure> {
         let network = self.network.network()?;
-        let provider = self.platform.provider(self.base_url.as_deref(), self.api_url.as_deref(), &network)?;
+        let base_url = base_url(self.base_url.as_deref(), self.platform, &network)?;
+        let provider = match &self.api_url {
+            Some(api_url) => self.platform.provider_with_api_url(base_url, BaseUrl::parse(api_url, &network)?)?,
+            None => self.platform.provider(base_url)?,
+        };
         let name = self.name.as_deref().unwrap_or(self.platform.name());
         let id = match &self.id {
             Some(id) => id.parse()?,

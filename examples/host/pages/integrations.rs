@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use codehost_oauth::check::CheckReport;
 use codehost_oauth::{LoginLink, Platform};
+
+use crate::demo::Demo;
 use maud::{Markup, html};
 
 use super::guide::{credential_names, guide, report};
@@ -80,7 +82,7 @@ pub(crate) struct Form<'a> {
     /// Whether a secret is stored already, so that the field can stay empty.
     pub(crate) secret_kept: bool,
     /// The base URLs of the fakes, GitLab's first.
-    pub(crate) demo: Option<(&'a str, &'a str)>,
+    pub(crate) demo: Option<&'a Demo>,
     pub(crate) demo_page: Option<&'a str>,
     /// Whether complaints are shown: not before the form is submitted.
     pub(crate) complain: bool,
@@ -120,7 +122,7 @@ pub(crate) fn form(viewer: &Viewer, form: &Form<'_>) -> Response {
                     }, if locked { "Cannot be changed: it is part of the callback URL." } else { "Users see it on the login button. It becomes part of the callback URL and cannot be changed later." }))
                     (field(form, "base_url", "Base URL", html! {
                         input #base_url.mono type="url" name="base_url" value=(typed.base_url) required inputmode="url" spellcheck="false" aria-describedby="base_url-help" aria-invalid=[invalid(form, "base_url")];
-                    }, "The URL at which users open the code host, including its path if it has one. For Bitbucket Cloud: https://bitbucket.org."))
+                    }, "The URL at which users open the code host, including its path if it has one."))
                     (field(form, "access", "Access", html! {
                         select #access name="access" aria-describedby="access-help" {
                             @for (value, label) in ACCESS { option value=(value) selected[value == typed.access] { (label) } }
@@ -245,12 +247,8 @@ fn has_extras(form: &Form<'_>) -> bool {
 
 /// The base URL that the script fills in when the platform changes.
 fn default_base_url<'a>(form: &Form<'a>, platform: &str) -> Option<&'a str> {
-    match (form.demo, platform) {
-        (Some((gitlab, _)), "gitlab") => Some(gitlab),
-        (Some((_, bitbucket)), _) => Some(bitbucket),
-        (None, "bitbucket-cloud") => Some("https://bitbucket.org"),
-        (None, _) => None,
-    }
+    let service = || Platform::find(platform).ok()?.services().first().map(|service| service.base_url);
+    form.demo.map(|demo| demo.base_url(platform)).or_else(service)
 }
 
 fn platform_name(id: &str) -> &'static str {

@@ -22,7 +22,7 @@ use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_cli
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
-use crate::provider::platform::Platform;
+use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::TokenEndpoint;
@@ -38,8 +38,14 @@ use crate::values::user::{EmailList, User};
 use self::user::Next;
 
 /// The platform, as [`Platform::find`] gives it.
-pub const PLATFORM: Platform =
-    Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url| Ok(Arc::new(BitbucketCloud::at(base_url)?)));
+pub const PLATFORM: Platform = Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url, api_url| {
+    let provider = BitbucketCloud::at(base_url)?;
+    Ok(Arc::new(match api_url {
+        Some(api_url) => provider.with_api_url(api_url),
+        None => provider,
+    }))
+})
+.with_services(&[Service::new("Bitbucket Cloud", "https://bitbucket.org")]);
 
 /// The hosts of Bitbucket Cloud.
 pub(super) const HOSTS: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.bitbucket.org"];

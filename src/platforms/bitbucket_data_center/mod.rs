@@ -34,8 +34,12 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenSe
 use crate::values::user::User;
 
 /// The platform, as [`Platform::find`] gives it.
-pub const PLATFORM: Platform = Platform::new("bitbucket-data-center", "Bitbucket Data Center", |base_url| {
-    Ok(Arc::new(BitbucketDataCenter::new(base_url)?))
+pub const PLATFORM: Platform = Platform::new("bitbucket-data-center", "Bitbucket Data Center", |base_url, api_url| {
+    let provider = BitbucketDataCenter::new(base_url)?;
+    Ok(Arc::new(match api_url {
+        Some(api_url) => provider.with_api_url(api_url),
+        None => provider,
+    }))
 });
 
 /// One Bitbucket Data Center: version 7.20 or later, at any URL, with a port and a context path if it has them.

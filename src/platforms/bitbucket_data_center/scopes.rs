@@ -46,7 +46,7 @@ const REPO_ADMIN: &str = "REPO_ADMIN";
 
 /// Each with its label and what it is for. The first one has no box: every link has it.
 const SCOPES: [(&str, &str, &str); 8] = [
-    (PUBLIC_REPOS, "no box", "Reads who logs in, and what is public."),
+    (PUBLIC_REPOS, PUBLIC_REPOS, "Reads who logs in, and what is public."),
     ("ACCOUNT_WRITE", "Account: Write", "Reads and writes the profile."),
     (REPO_READ, "Repositories: Read", "Reads projects, repositories and pull requests."),
     (REPO_WRITE, "Repositories: Write", "Reads and writes repositories and pull requests."),

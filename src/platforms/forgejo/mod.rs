@@ -22,7 +22,7 @@ use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_cli
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
-use crate::provider::platform::Platform;
+use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::TokenEndpoint;
@@ -36,8 +36,14 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenSe
 use crate::values::user::{EmailList, User};
 
 /// The platform, as [`Platform::find`] gives it.
-pub const PLATFORM: Platform =
-    Platform::new("forgejo", "Forgejo or Gitea", |base_url| Ok(Arc::new(Forgejo::new(base_url)?)));
+pub const PLATFORM: Platform = Platform::new("forgejo", "Forgejo or Gitea", |base_url, api_url| {
+    let provider = Forgejo::new(base_url)?;
+    Ok(Arc::new(match api_url {
+        Some(api_url) => provider.with_api_url(api_url),
+        None => provider,
+    }))
+})
+.with_services(&[Service::new("Codeberg", "https://codeberg.org"), Service::new("Gitea", "https://gitea.com")]);
 
 /// The services that Forgejo's and Gitea's own organizations run.
 pub(super) const HOSTS: [&str; 2] = ["codeberg.org", "gitea.com"];

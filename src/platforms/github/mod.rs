@@ -22,7 +22,7 @@ use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
-use crate::provider::platform::Platform;
+use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::TokenEndpoint;
@@ -36,7 +36,14 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenSe
 use crate::values::user::{EmailList, User};
 
 /// The platform, as [`Platform::find`] gives it.
-pub const PLATFORM: Platform = Platform::new("github", "GitHub", |base_url| Ok(Arc::new(GitHub::new(base_url)?)));
+pub const PLATFORM: Platform = Platform::new("github", "GitHub", |base_url, api_url| {
+    let provider = GitHub::new(base_url)?;
+    Ok(Arc::new(match api_url {
+        Some(api_url) => provider.with_api_url(api_url),
+        None => provider,
+    }))
+})
+.with_services(&[Service::new("GitHub", "https://github.com")]);
 
 /// The hosts of github.com.
 pub(super) const HOSTS: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];

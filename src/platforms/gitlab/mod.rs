@@ -19,7 +19,7 @@ use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_cli
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
-use crate::provider::platform::Platform;
+use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::{self, Revocation};
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::TokenEndpoint;
@@ -32,7 +32,14 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenSe
 use crate::values::user::User;
 
 /// The platform, as [`Platform::find`] gives it.
-pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url| Ok(Arc::new(GitLab::new(base_url)?)));
+pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url, api_url| {
+    let provider = GitLab::new(base_url)?;
+    Ok(Arc::new(match api_url {
+        Some(api_url) => provider.with_api_url(api_url),
+        None => provider,
+    }))
+})
+.with_services(&[Service::new("GitLab.com", "https://gitlab.com")]);
 
 /// The host of GitLab.com.
 pub(super) const HOSTS: [&str; 1] = ["gitlab.com"];

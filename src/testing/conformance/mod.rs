@@ -53,7 +53,7 @@ pub struct Conformance<'a> {
     provider: &'a dyn OAuthProvider,
     token_path: String,
     token_response: String,
-    api: Vec<(String, String, Vec<(String, String)>)>,
+    api: Vec<ApiCall>,
     origins: Vec<String>,
 }
 
@@ -73,16 +73,15 @@ impl<'a> Conformance<'a> {
     /// Adds a response for the look-up of a user: JSON, at this path. Each response is given once. If the look-up
     /// requests a path several times, add a response for each request.
     #[must_use]
-    pub fn api(mut self, path: &str, response: &str) -> Self {
-        self.api.push((path.to_owned(), response.to_owned(), Vec::new()));
-        self
+    pub fn api(self, path: &str, response: &str) -> Self {
+        self.api_with_headers(path, response, &[])
     }
 
     /// Adds a response with headers of its own, for a platform that has a part of the user in them.
     #[must_use]
     pub fn api_with_headers(mut self, path: &str, response: &str, headers: &[(&str, &str)]) -> Self {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        self.api.push((path.to_owned(), response.to_owned(), headers));
+        self.api.push(ApiCall { path: path.to_owned(), response: response.to_owned(), headers });
         self
     }
 
@@ -138,8 +137,8 @@ impl<'a> Conformance<'a> {
 
     /// Adds the response number `index` to a script, with another body if there is one.
     fn queue(&self, http: &ScriptedTransport, index: usize, body: Option<&str>) {
-        let Some((path, response, own)) = self.api.get(index) else { return };
-        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let Some(ApiCall { path, response, headers }) = self.api.get(index) else { return };
+        let own = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers: Vec<_> = [("content-type", "application/json")].into_iter().chain(own).collect();
         http.respond(path, 200, &headers, body.unwrap_or(response));
     }
@@ -151,6 +150,14 @@ impl<'a> Conformance<'a> {
         }
         http
     }
+}
+
+/// A call of the look-up of a user, and its response.
+#[derive(Debug)]
+struct ApiCall {
+    path: String,
+    response: String,
+    headers: Vec<(String, String)>,
 }
 
 /// A check that the provider did not pass.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::requests::has_tokens;
 use super::{
-    CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, SERVER_TEXT, all_texts,
-    ensure, text_of,
+    ApiCall, CODE, Conformance, Flow, NEW_ACCESS, NEW_REFRESH, OLD_ACCESS, OLD_REFRESH, Outcome, SECRET, SERVER_TEXT,
+    all_texts, ensure, text_of,
 };
 use crate::error::{Error, TransportError};
 use crate::testing::ScriptedTransport;
@@ -162,7 +162,7 @@ pub(super) async fn truncated(suite: &Conformance<'_>) -> Outcome {
             error.ok_or_else(|| format!("refresh: a response that ends after {} bytes must be an error", cut.len()))?;
         has_no_secret("refresh", &error, &[])?;
     }
-    for (index, (path, response, _)) in suite.api.iter().enumerate() {
+    for (index, ApiCall { path, response, .. }) in suite.api.iter().enumerate() {
         for cut in prefixes(response.trim_end()) {
             let http = ScriptedTransport::new();
             for other in 0..suite.api.len() {

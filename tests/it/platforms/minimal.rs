@@ -18,7 +18,7 @@ use url::Url;
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::canned_http::{self, CannedHttp};
 
-const FORGE: Platform = Platform::new("forge-2", "Forge", |base_url| Ok(Arc::new(Forge(GitLab::new(base_url)?))));
+const FORGE: Platform = Platform::new("forge-2", "Forge", |base_url, _| Ok(Arc::new(Forge(GitLab::new(base_url)?))));
 
 /// GitLab's provider, without the optional methods.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ fn platforms_are_compared_by_their_ids() {
 fn an_invalid_platform_id_panics() {
     for id in ["", "Forge", "forge/x", "forge ", "förge"] {
         let result =
-            std::panic::catch_unwind(|| Platform::new(id, "Forge", |url| Ok(Arc::new(Forge(GitLab::new(url)?)))));
+            std::panic::catch_unwind(|| Platform::new(id, "Forge", |url, _| Ok(Arc::new(Forge(GitLab::new(url)?)))));
         assert!(result.is_err(), "{id:?}");
     }
 }

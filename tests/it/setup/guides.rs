@@ -1,4 +1,4 @@
-//! The setup guides of both platforms, byte for byte, and rules for every guide.
+//! The setup guides of all platforms, byte for byte, and rules for every guide.
 
 use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
 use codehost_oauth::transport::Network;
@@ -9,6 +9,9 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 const GITLAB: (&str, &str) = ("gitlab", "https://git.example.com/gitlab");
 const GITLAB_COM: (&str, &str) = ("gitlab", "https://gitlab.com");
 const BITBUCKET: (&str, &str) = ("bitbucket-cloud", "https://bitbucket.org");
+const GITHUB: (&str, &str) = ("github", "https://github.com");
+const FORGEJO: (&str, &str) = ("forgejo", "https://git.example.com/forgejo");
+const DATA_CENTER: (&str, &str) = ("bitbucket-data-center", "https://git.example.com/bitbucket");
 
 fn guide((platform, base_url): (&str, &str), owner: AppOwner, access: Access) -> Result<SetupGuide> {
     named((platform, base_url), owner, access, "On-premise Git", "https://packages.example.com")
@@ -46,6 +49,12 @@ fn text_guides_match_the_fixtures() -> Result {
         ("bitbucket-unknown-sign-in.txt", BITBUCKET, AppOwner::User, Access::SignIn),
         ("bitbucket-workspace-read.txt", BITBUCKET, group("acme"), Access::Read),
         ("bitbucket-workspace-write.txt", BITBUCKET, group("acme"), Access::Write),
+        ("github-user-sign-in.txt", GITHUB, AppOwner::User, Access::SignIn),
+        ("github-organization-read.txt", GITHUB, group("acme"), Access::Read),
+        ("forgejo-user-sign-in.txt", FORGEJO, AppOwner::User, Access::SignIn),
+        ("forgejo-organization-write.txt", FORGEJO, group("acme"), Access::Write),
+        ("data-center-sign-in.txt", DATA_CENTER, AppOwner::Instance, Access::SignIn),
+        ("data-center-read.txt", DATA_CENTER, AppOwner::Instance, Access::Read),
         ("bitbucket-custom.txt", BITBUCKET, group("acme"), Access::Custom("account snippet:write".parse()?)),
     ] {
         assert_fixture(name, &guide(at, owner, access)?.to_string())?;
@@ -55,7 +64,13 @@ fn text_guides_match_the_fixtures() -> Result {
 
 #[test]
 fn markdown_html_and_json_guides_match_the_fixtures() -> Result {
-    for (name, at) in [("gitlab", GITLAB), ("bitbucket", BITBUCKET)] {
+    for (name, at) in [
+        ("gitlab", GITLAB),
+        ("bitbucket", BITBUCKET),
+        ("github", GITHUB),
+        ("forgejo", FORGEJO),
+        ("data-center", DATA_CENTER),
+    ] {
         let guide = guide(at, AppOwner::User, Access::Write)?;
         assert_fixture(&format!("{name}-user-write.md"), &guide.to_markdown())?;
         assert_fixture(&format!("{name}-user-write.html"), &guide.to_html())?;
@@ -67,7 +82,7 @@ fn markdown_html_and_json_guides_match_the_fixtures() -> Result {
 
 #[test]
 fn every_guide_is_complete() -> Result {
-    for at in [GITLAB, GITLAB_COM, BITBUCKET] {
+    for at in [GITLAB, GITLAB_COM, BITBUCKET, GITHUB, FORGEJO, DATA_CENTER] {
         for owner in [AppOwner::User, group("acme"), AppOwner::Instance] {
             for access in [Access::SignIn, Access::Read, Access::Write] {
                 let guide = guide(at, owner.clone(), access)?;
@@ -78,7 +93,7 @@ fn every_guide_is_complete() -> Result {
                 assert_eq!(guide.fields.iter().filter(|field| field.copy && field.value == callback).count(), 1);
                 assert!(guide.fields.iter().any(|field| field.copy && field.value == "On-premise Git"));
                 assert!(guide.links.iter().all(|link| link.address.as_str().starts_with(at.1)));
-                assert!(guide.scopes.iter().any(|scope| scope.must_tick()));
+                assert!(!guide.has_scope_boxes || guide.scopes.iter().any(|scope| scope.must_tick()));
                 assert!(!guide.steps.is_empty() && !guide.warnings.is_empty() && !guide.credentials.is_empty());
 
                 // A value to copy stands alone on its line. Only such lines may be longer than 80 characters.
@@ -94,7 +109,7 @@ fn every_guide_is_complete() -> Result {
 
 #[test]
 fn a_placeholder_is_not_a_link_in_any_rendering() -> Result {
-    for at in [GITLAB, BITBUCKET] {
+    for at in [GITLAB, BITBUCKET, GITHUB, FORGEJO] {
         let guide = guide(at, AppOwner::User, Access::SignIn)?;
         assert!(guide.links.iter().any(|link| link.url().is_none()));
         assert!(!guide.to_html().lines().any(|line| line.contains("<a ") && line.contains("_NAME&gt;/")));
@@ -110,7 +125,7 @@ fn a_placeholder_is_not_a_link_in_any_rendering() -> Result {
 
 #[test]
 fn hostile_names_and_owners_are_escaped() -> Result {
-    for at in [GITLAB, BITBUCKET] {
+    for at in [GITLAB, BITBUCKET, GITHUB, FORGEJO, DATA_CENTER] {
         for hostile in ["<script>alert(1)</script>", "x\" onclick=\"y", "](javascript:alert(1))", "`</code>"] {
             let guide = named(at, group(hostile), Access::Read, hostile, "https://packages.example.com")?;
             let html = guide.to_html();
@@ -119,10 +134,12 @@ fn hostile_names_and_owners_are_escaped() -> Result {
             let title = markdown.lines().next().unwrap_or_default();
             assert!(["](", " <", " `"].iter().all(|opening| !title.contains(opening)), "{title}");
             for link in &guide.links {
-                assert_eq!(
-                    link.url().map(|url| url.host_str()),
-                    Some(Some(at.1.split('/').nth(2).unwrap_or_default()))
-                );
+                let Some(url) = link.url() else {
+                    // The name cannot be that of an organization: the link has a placeholder.
+                    assert!(link.address.as_str().contains("<ORGANIZATION>"), "{link:?}");
+                    continue;
+                };
+                assert_eq!(url.host_str(), Some(at.1.split('/').nth(2).unwrap_or_default()));
             }
         }
     }
