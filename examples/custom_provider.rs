@@ -1,6 +1,7 @@
-//! Support for another code host through the trait: Forgejo, in one file, and a login with it.
+//! Support for another code host through the trait: SourceHut, in one file, and a login with it. Its user look-up is a GraphQL
+//! query, sent by `POST`.
 //!
-//! The provider is the part that your own crate would have. `main` uses it with a small fake of Forgejo in this process, so
+//! The provider is the part that your own crate would have. `main` uses it with a small fake of SourceHut in this process, so
 //! it needs no account and no network access:
 //!
 //! ```text
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use codehost_oauth::error::{AccountError, ApiError, BaseUrlError, Error, ResponseError, TokenError};
+use codehost_oauth::error::{ApiError, BaseUrlError, Error, ResponseError, TokenError};
 use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal};
 use codehost_oauth::setup::{
     LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
@@ -23,7 +24,7 @@ use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, CallbackUrl, ClientCredentials, Email,
     EmailAuthority, EmailEvidence, Integration, IntegrationConfig, OAuthProvider, PendingLogins, Platform,
-    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, UserState, VerifiedGrant,
+    RefreshToken, Scope, ScopeDescription, Scopes, Service, TokenSet, User, UserState, VerifiedGrant,
 };
 use http::Uri;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -35,32 +36,34 @@ use support::{Failure, exit, print};
 use tokio::net::TcpListener;
 use url::Url;
 
-const FORGEJO: Platform = Platform::new("forgejo", "Forgejo", |base_url, _| Ok(Arc::new(Forgejo::new(base_url))));
+const SOURCEHUT: Platform =
+    Platform::new("sourcehut", "SourceHut", |base_url, _| Ok(Arc::new(SourceHut::new(base_url))))
+        .with_services(&[Service::new("SourceHut", "https://meta.sr.ht")]);
 
-/// A Forgejo server. Source: forgejo.org/docs, "OAuth2 provider" and the API's `/user`.
+/// The account service of a SourceHut, `https://meta.sr.ht` or your own. Source: man.sr.ht/meta.sr.ht/oauth.md.
 #[derive(Debug)]
-struct Forgejo {
+struct SourceHut {
     base_url: BaseUrl,
     token: Uri,
-    user: Uri,
+    query: Uri,
 }
 
-impl Forgejo {
+impl SourceHut {
     fn new(base_url: BaseUrl) -> Self {
-        let token = base_url.endpoint(&["login", "oauth", "access_token"]);
-        let user = base_url.endpoint(&["api", "v1", "user"]);
-        Self { base_url, token, user }
+        let token = base_url.endpoint(&["oauth2", "access-token"]);
+        let query = base_url.endpoint(&["query"]);
+        Self { base_url, token, query }
     }
 
     fn tokens(&self) -> TokenEndpoint<'_> {
-        TokenEndpoint::new(&self.base_url, &self.token, refused)
+        TokenEndpoint::new(&self.base_url, &self.token, refused).basic()
     }
 }
 
 #[async_trait]
-impl OAuthProvider for Forgejo {
+impl OAuthProvider for SourceHut {
     fn platform(&self) -> Platform {
-        FORGEJO
+        SOURCEHUT
     }
 
     fn base_url(&self) -> &BaseUrl {
@@ -68,16 +71,16 @@ impl OAuthProvider for Forgejo {
     }
 
     fn setup_links(&self, _: &SetupRequest) -> Vec<SetupLink> {
-        let page = LinkAddress::Url(self.base_url.page(&["user", "settings", "applications"]));
-        vec![SetupLink::new(page, "Your applications", "every user of Forgejo")]
+        let page = LinkAddress::Url(self.base_url.page(&["oauth2", "client-registration"]));
+        vec![SetupLink::new(page, "Register new client", "every user of SourceHut")]
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
         let names: &[&str] = match access {
             Access::Custom(scopes) => return scopes.clone(),
-            Access::SignIn => &["read:user"],
-            Access::Read => &["read:user", "read:organization", "read:repository"],
-            _ => &["read:user", "read:organization", "write:repository"],
+            Access::SignIn => &["meta.sr.ht/PROFILE:RO"],
+            Access::Read => &["meta.sr.ht/PROFILE:RO", "git.sr.ht/REPOSITORIES:RO"],
+            _ => &["meta.sr.ht/PROFILE:RO", "git.sr.ht/REPOSITORIES:RW"],
         };
         names.iter().filter_map(|name| name.parse().ok()).collect()
     }
@@ -87,16 +90,14 @@ impl OAuthProvider for Forgejo {
     }
 
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
-        let callback = request.callback_url(FORGEJO.id());
-        let mut guide = SetupGuide::new(FORGEJO.id(), FORGEJO.name(), self.base_url.clone(), callback);
+        let callback = request.callback_url(SOURCEHUT.id());
+        let mut guide = SetupGuide::new(SOURCEHUT.id(), SOURCEHUT.name(), self.base_url.clone(), callback);
         guide.links = self.setup_links(request);
-        guide.steps = vec![
-            "Create an OAuth2 application with these values, then copy its client ID and client secret.".to_owned(),
-        ];
+        guide.steps =
+            vec!["Register a client with these values, then copy its client ID and client secret.".to_owned()];
         guide.fields = vec![
-            SetupField::copy("Application Name", &request.name),
-            SetupField::copy("Redirect URIs", guide.callback_url.as_str()),
-            SetupField::set("Confidential Client", "on"),
+            SetupField::copy("Client name", &request.name),
+            SetupField::copy("Redirection URI", guide.callback_url.as_str()),
         ];
         guide.scopes = SetupScope::list(&self.required_scopes(&request.access), |scope| self.describe_scope(scope));
         guide.has_scope_boxes = false;
@@ -105,7 +106,7 @@ impl OAuthProvider for Forgejo {
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
-        request.on(self.base_url.page(&["login", "oauth", "authorize"]))
+        request.on(self.base_url.page(&["oauth2", "authorize"]))
     }
 
     async fn exchange_code(
@@ -128,7 +129,9 @@ impl OAuthProvider for Forgejo {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let response = ApiRequest::get(&self.user).bearer(token, &self.base_url)?.send(http).await?;
+        let query = serde_json::json!({ "query": "{ me { id username email } }" });
+        let request = ApiRequest::post(&self.query).bearer(token, &self.base_url)?.json(&query);
+        let response = request.send(http).await?;
         let cause = match response.status().as_u16() {
             200 => return user(token, &response),
             401 => ApiError::TokenRejected,
@@ -140,23 +143,27 @@ impl OAuthProvider for Forgejo {
     }
 }
 
+/// GraphQL reports errors with status 200, and then there is no `me`.
 fn user(token: &AccessToken, response: &ApiResponse) -> Result<User, Error> {
+    #[derive(serde::Deserialize)]
+    struct Response {
+        data: Option<Data>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Data {
+        me: Option<Account>,
+    }
     #[derive(serde::Deserialize)]
     struct Account {
         id: u64,
-        login: String,
-        full_name: Option<String>,
+        username: String,
         email: Option<String>,
-        prohibit_login: Option<bool>,
     }
-    let account: Account = response.json()?;
-    if account.prohibit_login == Some(true) {
-        return Err(AccountError::Blocked.into());
-    }
-    let key = AccountKey::new(token.binding().integration().clone(), FORGEJO.id(), account.id.to_string());
+    let body: Response = response.json()?;
+    let account = body.data.and_then(|data| data.me).ok_or_else(|| response.malformed("me"))?;
+    let key = AccountKey::new(token.binding().integration().clone(), SOURCEHUT.id(), account.id.to_string());
     let mut user = User::new(key);
-    user.username = Some(account.login);
-    user.display_name = account.full_name.filter(|name| !name.is_empty());
+    user.username = Some(account.username);
     user.state = UserState::Active;
     let email = account.email.unwrap_or_default();
     user.emails.extend(Email::new(&email, EmailEvidence::Unknown, EmailAuthority::SelfManaged, true));
@@ -165,7 +172,7 @@ fn user(token: &AccessToken, response: &ApiResponse) -> Result<User, Error> {
 }
 
 fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
-    let setup_link = Some(Box::new(base_url.page(&["user", "settings", "applications"])));
+    let setup_link = Some(Box::new(base_url.page(&["oauth2"])));
     let cause = match (refusal.error, refusal.grant) {
         ("invalid_client" | "unauthorized_client", _) => TokenError::ClientRejected { setup_link },
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
@@ -176,7 +183,7 @@ fn refused(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
     Error::Token { cause, response: refusal.summary() }
 }
 
-/// Logs in to a small fake of Forgejo with a provider that this example defines
+/// Logs in to a small fake of SourceHut with a provider that this example defines
 #[derive(clap::Parser)]
 #[command(name = "custom_provider")]
 struct Flags {}
@@ -188,19 +195,19 @@ async fn main() -> ExitCode {
 }
 
 async fn log_in() -> Result<(), Failure> {
-    let server = fake_forgejo().await.map_err(|error| Failure {
+    let server = fake_sourcehut().await.map_err(|error| Failure {
         code: "listen".to_owned(),
         message: format!("the fake code host cannot listen on a loopback address: {error}"),
         hint: String::new(),
     })?;
     let network = Network::public_only().allow_loopback_http();
-    let provider = FORGEJO.provider(BaseUrl::parse(&server, &network)?)?;
+    let provider = SOURCEHUT.provider(BaseUrl::parse(&server, &network)?)?;
     let public_url: codehost_oauth::PublicUrl = "https://packages.example.com".parse()?;
-    let request = SetupRequest::new(public_url.clone(), "forge".parse()?, "Our Forgejo", Access::SignIn)?;
+    let request = SetupRequest::new(public_url.clone(), "sourcehut".parse()?, "SourceHut", Access::SignIn)?;
     print(&format!("{}\n\n", provider.setup_guide(&request)))?;
 
     // The rules for every provider. In your own crate, this is a test.
-    let suite = Conformance::new(&provider, "/login/oauth/access_token", TOKENS).api("/api/v1/user", USER);
+    let suite = Conformance::new(&provider, "/oauth2/access-token", TOKENS).api("/query", USER);
     if let Some(violation) = suite.run().await.first() {
         let (code, hint) = ("conformance".to_owned(), "Fix the provider, then run the example again.".to_owned());
         return Err(Failure { code, message: violation.to_string(), hint });
@@ -222,7 +229,7 @@ async fn log_in() -> Result<(), Failure> {
     .build()?;
     let start = integration.begin_login(None)?;
     let state = start.redirect_to.as_str().split(['?', '&']).find_map(|pair| pair.strip_prefix("state="));
-    let callback_url = format!("/oauth/callback/forgejo/forge?code=a-code&state={}", state.unwrap_or_default());
+    let callback_url = format!("/oauth/callback/sourcehut/sourcehut?code=a-code&state={}", state.unwrap_or_default());
     let mut session = PendingLogins::default();
     session.insert(start.pending);
 
@@ -230,16 +237,16 @@ async fn log_in() -> Result<(), Failure> {
     let callback = Callback::from_uri(&uri)?;
     let pending = session.take(&callback)?;
     let login = integration.finish_login(pending, callback).await?;
-    print(&format!("{} is {}\n", login.user.key, login.user.display_name.as_deref().unwrap_or("(unknown)")))
+    print(&format!("{} is {}\n", login.user.key, login.user.username.as_deref().unwrap_or("(unknown)")))
 }
 
-/// The responses of the token endpoint and of the user API.
+/// The responses of the token endpoint and of the query.
 const TOKENS: &str =
     r#"{"access_token":"an-access-token","token_type":"bearer","expires_in":3600,"refresh_token":"a-refresh-token"}"#;
-const USER: &str = r#"{"id":7,"login":"jane","full_name":"Jane Doe","email":"jane@example.com"}"#;
+const USER: &str = r#"{"data":{"me":{"id":7,"username":"jane","email":"jane@example.com"}}}"#;
 
 /// Starts a fake that handles only the two requests of a login, and returns its URL.
-async fn fake_forgejo() -> std::io::Result<String> {
+async fn fake_sourcehut() -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move {
@@ -256,10 +263,12 @@ async fn respond(request: http::Request<Incoming>) -> Result<http::Response<Full
     let body = Limited::new(body, 1 << 16).collect().await.unwrap_or_default().to_bytes();
     let body = String::from_utf8_lossy(&body);
     let bearer = head.headers.get("authorization").is_some_and(|value| value == "Bearer an-access-token");
-    let exchange = ["client_secret=secret", "code=a-code", "code_verifier="].iter().all(|field| body.contains(field));
+    // `id:secret`.
+    let basic = head.headers.get("authorization").is_some_and(|value| value == "Basic aWQ6c2VjcmV0");
+    let exchange = basic && ["code=a-code", "code_verifier="].iter().all(|field| body.contains(field));
     let json = match (head.method.as_str(), head.uri.path()) {
-        ("POST", "/login/oauth/access_token") if exchange => TOKENS,
-        ("GET", "/api/v1/user") if bearer => USER,
+        ("POST", "/oauth2/access-token") if exchange => TOKENS,
+        ("POST", "/query") if bearer && body.contains("me { id") => USER,
         _ => "",
     };
     let mut response = http::Response::new(Full::from(json));

@@ -73,11 +73,10 @@ pub(crate) fn platform(id: &str) -> Result<Platform, String> {
 /// The base URL in the flag, or that of the platform's own service.
 pub(crate) fn base_url(flag: Option<&str>, platform: Platform, network: &Network) -> Result<BaseUrl, Failure> {
     let service = platform.services().first().map(|service| service.base_url);
-    let text = flag.or(service).ok_or_else(|| Failure {
-        code: "base_url_missing".to_owned(),
-        message: format!("{platform} has no service of its own, so the base URL is not known"),
-        hint: "Add --base-url with the URL of the code host.".to_owned(),
-    })?;
+    let Some(text) = flag.or(service) else {
+        let message = format!("--base-url is required: {platform} has no service of its own. See --help.\n");
+        clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit();
+    };
     Ok(BaseUrl::parse(text, network)?)
 }
 

@@ -23,8 +23,8 @@ use crate::values::user::User;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginPolicy {
     /// `None` lets users in without a group. An empty list is an error.
-    groups: Option<Vec<Group>>,
-    email_domains: Option<Vec<Box<str>>>,
+    groups: Option<Box<[Group]>>,
+    email_domains: Option<Box<[Box<str>]>>,
     needs_two_factor: bool,
     refuses_external: bool,
     allows_bots: bool,
@@ -69,7 +69,7 @@ impl LoginPolicy {
     ///
     /// [`ConfigError::EmailDomain`] if one is not a host name in ASCII, or if there is none.
     pub fn email_domains<'a>(self, domains: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let domains: Vec<Box<str>> = domains.into_iter().map(|domain| domain.to_ascii_lowercase().into()).collect();
+        let domains: Box<[Box<str>]> = domains.into_iter().map(|domain| domain.to_ascii_lowercase().into()).collect();
         let is_domain = |domain: &str| domain.contains('.') && !domain.contains('_') && is_host_name(domain);
         if domains.is_empty() || !domains.iter().all(|domain| is_domain(domain)) {
             return Err(ConfigError::EmailDomain);

@@ -423,7 +423,16 @@ async fn wrong_usage_exits_with_2_and_help_with_0() {
         ("setup_guide", &[]),
         (
             "setup_guide",
-            &["--platform", "gitlab", "--public-url", "https://h.example", "--name", "x", "--access", "sign-in"],
+            &[
+                "--platform",
+                "bitbucket-data-center",
+                "--public-url",
+                "https://h.example",
+                "--name",
+                "x",
+                "--access",
+                "sign-in",
+            ],
         ),
         ("setup_guide", &["--platform", "github"]),
         ("setup_guide", &["--format", "pdf"]),
