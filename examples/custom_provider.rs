@@ -14,12 +14,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use codehost_oauth::error::{ApiError, BaseUrlError, Error, ResponseError, TokenError};
+use codehost_oauth::error::{AccountError, ApiError, BaseUrlError, Error, ResponseError, TokenError};
 use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal};
 use codehost_oauth::setup::{
     LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
-use codehost_oauth::testing::conformance::Conformance;
+use codehost_oauth::testing::conformance::{Conformance, Scenario};
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, Callback, CallbackUrl, ClientCredentials, Email,
@@ -133,8 +133,9 @@ impl OAuthProvider for SourceHut {
         let request = ApiRequest::post(&self.query).bearer(token, &self.base_url)?.json(&query);
         let response = request.send(http).await?;
         let cause = match response.status().as_u16() {
-            200 => return user(token, &response),
+            200..=299 => return user(token, &response),
             401 => ApiError::TokenRejected,
+            403 if response.text().contains("Account suspended") => return Err(AccountError::Blocked.into()),
             403 => ApiError::Forbidden,
             404 => ApiError::NotFound,
             _ => return Err(response.unusable(ResponseError::Status)),
@@ -207,7 +208,9 @@ async fn log_in() -> Result<(), Failure> {
     print(&format!("{}\n\n", provider.setup_guide(&request)))?;
 
     // The rules for every provider. In your own crate, this is a test.
-    let suite = Conformance::new(&provider, "/oauth2/access-token", TOKENS).api("/query", USER);
+    let suite = scenarios()
+        .into_iter()
+        .fold(Conformance::new(&provider, "/oauth2/access-token", TOKENS).api("/query", USER), Conformance::scenario);
     if let Some(violation) = suite.run().await.first() {
         let (code, hint) = ("conformance".to_owned(), "Fix the provider, then run the example again.".to_owned());
         return Err(Failure { code, message: violation.to_string(), hint });
@@ -238,6 +241,22 @@ async fn log_in() -> Result<(), Failure> {
     let pending = session.take(&callback)?;
     let login = integration.finish_login(pending, callback).await?;
     print(&format!("{} is {}\n", login.user.key, login.user.username.as_deref().unwrap_or("(unknown)")))
+}
+
+/// What SourceHut says in its own words, and what that must mean.
+fn scenarios() -> [Scenario; 6] {
+    let token = |scenario: Scenario, error: &str| {
+        scenario.respond("/oauth2/access-token", 400, &format!(r#"{{"error":"{error}"}}"#))
+    };
+    let suspended = r#"{"errors":[{"message":"Account suspended with the following notice: spam"}]}"#;
+    [
+        token(Scenario::exchange("a wrong secret"), "invalid_client").fails("client_rejected"),
+        token(Scenario::exchange("a used code"), "invalid_grant").fails("code_rejected"),
+        token(Scenario::refresh("a used refresh token"), "invalid_grant").fails("refresh_rejected"),
+        Scenario::user("renamed").respond("/query", 200, &USER.replace("jane\",", "zoe\",")).same_user(),
+        Scenario::user("another user").respond("/query", 200, &USER.replace('7', "8")).other_user(),
+        Scenario::user("suspended").respond("/query", 403, suspended).refused(),
+    ]
 }
 
 /// The responses of the token endpoint and of the query.

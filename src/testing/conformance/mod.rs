@@ -3,9 +3,13 @@
 //! Nothing is sent over the network: the checks have their own transport, client, code and tokens. Their values begin
 //! with `mark`, and the checks search URLs and errors for them. See [`Conformance`].
 
+mod meanings;
 mod requests;
 mod responses;
+mod scenario;
 mod setup;
+
+pub use self::scenario::Scenario;
 
 use std::fmt;
 use std::future::Future;
@@ -26,20 +30,27 @@ use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBi
 
 /// A provider, its platform's responses to a successful login, and the checks that the provider must pass.
 ///
-/// The checks do not know the wire format of a platform: assert the exact requests, and the meaning of each refusal, in
-/// your own tests with a [`ScriptedTransport`].
+/// The checks do not know the wire format of a platform: give its own words for refusals, users and memberships as
+/// [`Scenario`]s, and assert the exact requests in your own tests with a [`ScriptedTransport`].
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use codehost_oauth::{gitlab::GitLab, testing::conformance::Conformance, transport::Network, BaseUrl};
+/// use codehost_oauth::testing::conformance::{Conformance, Scenario};
+/// use codehost_oauth::{gitlab::GitLab, transport::Network, BaseUrl};
 ///
 /// let gitlab = GitLab::new(BaseUrl::parse("https://git.example.com", &Network::public_only())?)?;
 /// let token = r#"{"access_token":"a","token_type":"bearer","refresh_token":"r","expires_in":7200}"#;
+/// let wrong_secret = Scenario::exchange("a wrong secret")
+///     .respond("/oauth/token", 401, r#"{"error":"invalid_client"}"#)
+///     .fails("client_rejected");
 /// let violations = Conformance::new(&gitlab, "/oauth/token", token)
 ///     .api("/api/v4/user", r#"{"id":42,"username":"jane"}"#)
+///     .scenario(wrong_secret)
 ///     .run()
 ///     .await;
-/// assert_eq!(violations, []);
+/// // All other checks pass; this one names the next scenario to add.
+/// let found: Vec<_> = violations.iter().map(ToString::to_string).collect();
+/// assert_eq!(found, ["scenarios: there is no scenario for a used code (code_rejected): add one"]);
 ///
 /// // A provider that sends its token request to another path does not pass.
 /// let violations = Conformance::new(&gitlab, "/login/token", token).run().await;
@@ -55,6 +66,8 @@ pub struct Conformance<'a> {
     token_response: String,
     api: Vec<ApiCall>,
     origins: Vec<String>,
+    scenarios: Vec<Scenario>,
+    user_round_trips: usize,
 }
 
 impl<'a> Conformance<'a> {
@@ -67,6 +80,8 @@ impl<'a> Conformance<'a> {
             token_response: token_response.to_owned(),
             api: Vec::new(),
             origins: vec![origin_of(provider.base_url())],
+            scenarios: Vec::new(),
+            user_round_trips: 1,
         }
     }
 
@@ -82,6 +97,21 @@ impl<'a> Conformance<'a> {
     pub fn api_with_headers(mut self, path: &str, response: &str, headers: &[(&str, &str)]) -> Self {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.api.push(ApiCall { path: path.to_owned(), response: response.to_owned(), headers });
+        self
+    }
+
+    /// Adds responses of the platform and what they must mean. The check `scenarios` names those that are missing.
+    #[must_use]
+    pub fn scenario(mut self, scenario: Scenario) -> Self {
+        self.scenarios.push(scenario);
+        self
+    }
+
+    /// How many round trips the look-up of a user may take: 1 unless set. More are needed where a request depends on the
+    /// response to another.
+    #[must_use]
+    pub fn user_round_trips(mut self, count: usize) -> Self {
+        self.user_round_trips = count;
         self
     }
 
@@ -152,8 +182,8 @@ impl<'a> Conformance<'a> {
     }
 }
 
-/// A call of the look-up of a user, and its response.
-#[derive(Debug)]
+/// A request's path, and its response.
+#[derive(Clone, Debug)]
 struct ApiCall {
     path: String,
     response: String,
@@ -181,7 +211,7 @@ impl std::error::Error for Violation {}
 type Outcome = Result<(), String>;
 type Check = for<'a> fn(&'a Conformance<'_>) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 18] = [
     ("platform", |suite| Box::pin(setup::platform(suite))),
     ("scopes", |suite| Box::pin(setup::scopes(suite))),
     ("setup_guide", |suite| Box::pin(setup::setup_guide(suite))),
@@ -195,6 +225,11 @@ const CHECKS: [(&str, Check); 13] = [
     ("truncated_responses", |suite| Box::pin(responses::truncated(suite))),
     ("lost_responses", |suite| Box::pin(responses::lost(suite))),
     ("refusals", |suite| Box::pin(responses::refusals(suite))),
+    ("scenarios", |suite| Box::pin(meanings::scenarios(suite))),
+    ("unknown_servers", |suite| Box::pin(meanings::unknown_servers(suite))),
+    ("user_values", |suite| Box::pin(meanings::user_values(suite))),
+    ("granted_scopes", |suite| Box::pin(meanings::granted_scopes(suite))),
+    ("round_trips", |suite| Box::pin(meanings::round_trips(suite))),
 ];
 
 /// The values of the checks, which must not be in places where secrets are not allowed.

@@ -114,8 +114,11 @@ pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
     for request in &requests {
         allowed_origin(suite, request)?;
         not_in_url(request, &[OLD_ACCESS])?;
-        ensure(request.method == http::Method::GET && request.body.is_empty(), || {
-            format!("{request:?} must be a GET without a body")
+        // A GraphQL query is a POST.
+        let is_query =
+            request.method == http::Method::POST && !String::from_utf8_lossy(&request.body).contains(OLD_ACCESS);
+        ensure(is_query || request.method == http::Method::GET && request.body.is_empty(), || {
+            format!("{request:?} must be a GET without a body, or a POST without the access token in its body")
         })?;
         let authorization = request.header("authorization");
         ensure(authorization == Some(&format!("Bearer {OLD_ACCESS}")), || {
@@ -207,14 +210,14 @@ fn parameters(request: &SentRequest, expected: &[(&str, &str)]) -> Outcome {
     ensure(further.is_empty(), || format!("the form has parameters that are not expected: {further:?}"))
 }
 
-fn allowed_origin(suite: &Conformance<'_>, request: &SentRequest) -> Outcome {
+pub(super) fn allowed_origin(suite: &Conformance<'_>, request: &SentRequest) -> Outcome {
     let origin = request.url.origin().ascii_serialization();
     ensure(suite.origins.contains(&origin), || {
         format!("{request:?} went to {origin}: allow that with Conformance::api_origin, or use the base URL")
     })
 }
 
-fn not_in_url(request: &SentRequest, secrets: &[&str]) -> Outcome {
+pub(super) fn not_in_url(request: &SentRequest, secrets: &[&str]) -> Outcome {
     let url = form_decode(request.url.as_str());
     let found = secrets.iter().find(|secret| url.contains(**secret) || request.url.as_str().contains(**secret));
     ensure(found.is_none(), || format!("the URL of {request:?} must not contain a secret, code or token"))

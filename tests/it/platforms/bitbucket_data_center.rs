@@ -407,11 +407,11 @@ async fn bitbucket_data_center_conforms() {
         let base_url = BaseUrl::parse(base_url, &network()).unwrap();
         let provider = Platform::find("bitbucket-data-center").unwrap().provider(base_url).unwrap();
         let tokens = r#"{"access_token":"a","token_type":"bearer","expires_in":3600,"refresh_token":"r"}"#;
-        let violations = Conformance::new(&provider, &format!("{root}/rest/oauth2/latest/token"), tokens)
+        let suite = Conformance::new(&provider, &format!("{root}/rest/oauth2/latest/token"), tokens)
             .api_with_headers(&format!("{root}/rest/api/latest/users"), page, &headers)
             .api_with_headers(&format!("{root}/rest/api/latest/users"), page, &headers)
-            .run()
-            .await;
+            .user_round_trips(2);
+        let violations = super::scenarios::add(suite, super::scenarios::bitbucket_data_center(root)).run().await;
         assert_eq!(violations, []);
     }
 }

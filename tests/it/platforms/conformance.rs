@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use codehost_oauth::error::{ApiError, Error, TokenError};
-use codehost_oauth::provider::ApiRequest;
-use codehost_oauth::setup::{SetupGuide, SetupLink, SetupRequest};
+use codehost_oauth::provider::{ApiRequest, ProviderWrapper};
+use codehost_oauth::setup::{SetupGuide, SetupRequest};
 use codehost_oauth::testing::conformance::{Conformance, Violation};
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider,
-    Platform, RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant,
-    bitbucket_cloud::BitbucketCloud, gitlab::GitLab,
+    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, bitbucket_cloud::BitbucketCloud, gitlab::GitLab,
 };
 use url::Url;
 
+use super::scenarios;
 use crate::support::fixture;
 
 const BITBUCKET_EMAILS: &str = r#"{"values":[{"email":"a@example.com","is_primary":true,"is_confirmed":true}]}"#;
@@ -26,17 +26,17 @@ async fn run_for_gitlab(provider: &dyn OAuthProvider, sub_path: &str) -> Vec<Vio
     let token = fixture::Fixture::load("gitlab/token_success.http", "").body;
     let user = r#"{"id":42,"username":"jane","name":"Jane","state":"active"}"#;
     let suite = Conformance::new(provider, &format!("{sub_path}/oauth/token"), &token);
-    suite.api(&format!("{sub_path}/api/v4/user"), user).run().await
+    let scenarios = scenarios::gitlab(provider.base_url().as_str(), sub_path);
+    scenarios::add(suite.api(&format!("{sub_path}/api/v4/user"), user), scenarios).run().await
 }
 
 async fn run_for_bitbucket(provider: &dyn OAuthProvider) -> Vec<Violation> {
     let token = fixture::text("bitbucket/token_success_old.json");
-    Conformance::new(provider, "/site/oauth2/access_token", &token)
+    let suite = Conformance::new(provider, "/site/oauth2/access_token", &token)
         .api("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"user"}"#)
         .api("/2.0/user/emails", BITBUCKET_EMAILS)
-        .api_origin("https://api.bitbucket.org")
-        .run()
-        .await
+        .api_origin("https://api.bitbucket.org");
+    scenarios::add(suite, scenarios::bitbucket_cloud()).run().await
 }
 
 #[tokio::test]
@@ -57,7 +57,8 @@ async fn gitlab_with_another_api_url_conforms() {
     let suite = Conformance::new(&provider, "/inside/oauth/token", &token)
         .api("/inside/api/v4/user", r#"{"id":42}"#)
         .api_origin("https://gitlab.svc:8443");
-    assert_eq!(suite.run().await, []);
+    let scenarios = scenarios::gitlab("https://git.example.com/gitlab", "/inside");
+    assert_eq!(scenarios::add(suite, scenarios).run().await, []);
 }
 
 #[tokio::test]
@@ -80,21 +81,27 @@ async fn a_wrong_setup_of_the_suite_is_reported() {
     let failed_checks = async |token_path: &str, token: &str, user: &str| -> Vec<&str> {
         let provider = gitlab("https://git.example.com");
         let suite = Conformance::new(&provider, token_path, token).api("/api/v4/user", user);
-        suite.run().await.into_iter().map(|violation| violation.check).collect()
+        scenarios::add(suite, scenarios::gitlab("https://git.example.com", ""))
+            .run()
+            .await
+            .into_iter()
+            .map(|violation| violation.check)
+            .collect()
     };
     let (token, user) = (r#"{"access_token":"a","token_type":"bearer"}"#, r#"{"id":42}"#);
     assert_eq!(failed_checks("/oauth/token", token, user).await, [""; 0]);
-    assert_eq!(failed_checks("/oauth/token", token, r#"{"id":0}"#).await, ["user"]);
+    assert_eq!(failed_checks("/oauth/token", token, r#"{"id":0}"#).await, ["user", "scenarios", "user_values"]);
     assert_eq!(failed_checks("/oauth/token", r#"{"token_type":"mac"}"#, user).await, ["exchange"]);
     assert_eq!(
         failed_checks("/oauth/tokens", token, user).await,
-        ["exchange", "refresh", "odd_tokens", "lost_responses"]
+        ["exchange", "refresh", "odd_tokens", "lost_responses", "granted_scopes"]
     );
     // The API is not at the base URL, and the suite was not told.
     let provider = BitbucketCloud::new();
     let suite = Conformance::new(&provider, "/site/oauth2/access_token", token)
         .api("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}"}"#)
         .api("/2.0/user/emails", BITBUCKET_EMAILS);
+    let suite = scenarios::add(suite, scenarios::bitbucket_cloud());
     let found: Vec<_> = suite.run().await.into_iter().map(|violation| violation.to_string()).collect();
     assert_eq!(
         found,
@@ -117,13 +124,13 @@ async fn every_mistake_of_a_provider_is_found() {
         (Mistake::AuthorizesAtAnotherServer, &["authorization_url"]),
         (Mistake::RefreshesTwice, &["refresh", "lost_responses"]),
         (Mistake::LosesOldToken, &["refresh", "odd_tokens"]),
-        (Mistake::TokenInUrl, &["user", "refusals"]),
-        (Mistake::AsksAnotherServer, &["user", "refusals"]),
+        (Mistake::TokenInUrl, &["user", "refusals", "scenarios"]),
+        (Mistake::AsksAnotherServer, &["user", "refusals", "scenarios"]),
         (Mistake::EveryFailureEndsTheLogin, &["junk_responses", "lost_responses", "refusals"]),
         // It sends two requests, and only one response is scripted.
-        (Mistake::RepeatsTheResponse, &["user", "junk_responses"]),
+        (Mistake::RepeatsTheResponse, &["user", "junk_responses", "scenarios", "user_values", "round_trips"]),
     ] {
-        let provider = FaultyProvider(gitlab("https://git.example.com"), mistake);
+        let provider = FaultyProvider(gitlab("https://git.example.com"), mistake).into_provider();
         let found: Vec<_> = run_for_gitlab(&provider, "").await.into_iter().map(|violation| violation.check).collect();
         assert_eq!(found, checks, "{mistake:?}");
     }
@@ -157,17 +164,11 @@ impl FaultyProvider {
 }
 
 #[async_trait::async_trait]
-impl OAuthProvider for FaultyProvider {
-    fn platform(&self) -> Platform {
-        self.0.platform()
-    }
+impl ProviderWrapper for FaultyProvider {
+    type Inner = GitLab;
 
-    fn base_url(&self) -> &BaseUrl {
-        self.0.base_url()
-    }
-
-    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
-        self.0.setup_links(request)
+    fn inner(&self) -> &GitLab {
+        &self.0
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
@@ -206,15 +207,6 @@ impl OAuthProvider for FaultyProvider {
             _ => {}
         }
         url
-    }
-
-    async fn exchange_code(
-        &self,
-        http: &dyn Transport,
-        client: &ClientCredentials,
-        grant: VerifiedGrant,
-    ) -> Result<TokenSet, Error> {
-        self.0.exchange_code(http, client, grant).await
     }
 
     async fn refresh(

@@ -1,15 +1,14 @@
 //! Providers with one mistake in their requests each: the conformance suite finds it.
 
 use codehost_oauth::error::{Error, TransportError};
-use codehost_oauth::setup::{SetupGuide, SetupLink, SetupRequest};
+use codehost_oauth::provider::ProviderWrapper;
 use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
-    Access, AccessToken, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider, Platform,
-    RefreshToken, Scope, ScopeDescription, Scopes, TokenSet, User, VerifiedGrant, gitlab::GitLab,
+    AccessToken, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider as _, RefreshToken, TokenSet, User,
+    VerifiedGrant, gitlab::GitLab,
 };
 use http::HeaderValue;
-use url::Url;
 
 type Request = http::Request<Vec<u8>>;
 type Alter = fn(&mut Request);
@@ -46,9 +45,10 @@ const BOTH: &[&str] = &["exchange", "refresh"];
 async fn every_mistake_in_a_request_is_found() {
     for (what, path, alter, checks) in MISTAKES {
         let gitlab = GitLab::new(BaseUrl::parse("https://git.example.com", &Network::public_only()).unwrap()).unwrap();
-        let provider = AlteredProvider { gitlab, path, alter };
+        let provider = AlteredProvider { gitlab, path, alter }.into_provider();
         let token = crate::support::fixture::Fixture::load("gitlab/token_success.http", "").body;
         let suite = Conformance::new(&provider, TOKEN, &token).api(USER, r#"{"id":42,"username":"jane"}"#);
+        let suite = super::scenarios::add(suite, super::scenarios::gitlab("https://git.example.com", ""));
         let found: Vec<_> = suite.run().await.into_iter().map(|violation| violation.check).collect();
         assert_eq!(found, checks, "{what}");
     }
@@ -104,28 +104,13 @@ impl Transport for AlteringTransport<'_> {
 }
 
 #[async_trait::async_trait]
-impl OAuthProvider for AlteredProvider {
-    fn platform(&self) -> Platform {
-        self.gitlab.platform()
+impl ProviderWrapper for AlteredProvider {
+    type Inner = GitLab;
+
+    fn inner(&self) -> &GitLab {
+        &self.gitlab
     }
-    fn base_url(&self) -> &BaseUrl {
-        self.gitlab.base_url()
-    }
-    fn setup_links(&self, request: &SetupRequest) -> Vec<SetupLink> {
-        self.gitlab.setup_links(request)
-    }
-    fn required_scopes(&self, access: &Access) -> Scopes {
-        self.gitlab.required_scopes(access)
-    }
-    fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
-        self.gitlab.describe_scope(scope)
-    }
-    fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
-        self.gitlab.setup_guide(request)
-    }
-    fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
-        self.gitlab.authorization_url(request)
-    }
+
     async fn exchange_code(
         &self,
         http: &dyn Transport,

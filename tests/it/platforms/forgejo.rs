@@ -480,11 +480,10 @@ async fn forgejo_conforms() {
         let provider =
             Platform::find("forgejo").unwrap().provider(BaseUrl::parse(base_url, &network()).unwrap()).unwrap();
         let tokens = r#"{"access_token":"a","token_type":"bearer","expires_in":3600,"refresh_token":"r"}"#;
-        let violations = Conformance::new(&provider, &format!("{root}/login/oauth/access_token"), tokens)
+        let suite = Conformance::new(&provider, &format!("{root}/login/oauth/access_token"), tokens)
             .api(&format!("{root}/api/v1/user"), USER)
-            .api(&format!("{root}/api/v1/user/emails"), EMAILS)
-            .run()
-            .await;
+            .api(&format!("{root}/api/v1/user/emails"), EMAILS);
+        let violations = super::scenarios::add(suite, super::scenarios::forgejo(base_url, root)).run().await;
         assert_eq!(violations, [], "{base_url}");
     }
 }

@@ -323,16 +323,12 @@ async fn github_conforms() {
         ("https://git.example.com", "https://git.example.com", "/api/v3"),
     ] {
         let github = GitHub::new(BaseUrl::parse(base_url, &Network::public_only()).unwrap()).unwrap();
-        let violations = Conformance::new(
-            &github,
-            "/login/oauth/access_token",
-            r#"{"access_token":"a","token_type":"bearer","refresh_token":"r","expires_in":28800}"#,
-        )
-        .api_origin(api_url)
-        .api(&format!("{root}/user"), USER)
-        .api(&format!("{root}/user/emails"), EMAILS)
-        .run()
-        .await;
+        let tokens = r#"{"access_token":"a","token_type":"bearer","refresh_token":"r","expires_in":28800}"#;
+        let suite = Conformance::new(&github, "/login/oauth/access_token", tokens)
+            .api_origin(api_url)
+            .api(&format!("{root}/user"), USER)
+            .api(&format!("{root}/user/emails"), EMAILS);
+        let violations = super::scenarios::add(suite, super::scenarios::github(root)).run().await;
         assert_eq!(violations, [], "{base_url}");
     }
 }

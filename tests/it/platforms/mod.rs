@@ -3,6 +3,7 @@
 mod bitbucket;
 mod bitbucket_data_center;
 mod conformance;
+mod conformance_meanings;
 mod conformance_requests;
 mod forgejo;
 mod github;
@@ -11,3 +12,4 @@ mod membership;
 mod minimal;
 mod own_rules;
 mod revoke;
+mod scenarios;
