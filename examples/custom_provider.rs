@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use codehost_oauth::error::{AccountError, ApiError, BaseUrlError, Error, ResponseError, TokenError};
-use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal};
+use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal, display_text};
 use codehost_oauth::setup::{
     LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
@@ -164,7 +164,7 @@ fn user(token: &AccessToken, response: &ApiResponse) -> Result<User, Error> {
     let account = body.data.and_then(|data| data.me).ok_or_else(|| response.malformed("me"))?;
     let key = AccountKey::new(token.binding().integration().clone(), SOURCEHUT.id(), account.id.to_string());
     let mut user = User::new(key);
-    user.username = Some(account.username);
+    user.username = display_text(account.username);
     user.state = UserState::Active;
     let email = account.email.unwrap_or_default();
     user.emails.extend(Email::new(&email, EmailEvidence::Unknown, EmailAuthority::SelfManaged, true));

@@ -1,5 +1,5 @@
 //! The parts of an [`OAuthProvider`](crate::OAuthProvider), for writing your own. The repository's
-//! `examples/custom_provider.rs` is a complete provider, for Forgejo; `testing::conformance` checks yours.
+//! `examples/custom_provider.rs` is a complete provider, for SourceHut; `testing::conformance` checks yours.
 
 pub(crate) mod check;
 mod forward;
@@ -18,3 +18,4 @@ pub use self::token_endpoint::{Grant, TokenEndpoint, TokenRefusal};
 pub use self::wrapper::ProviderWrapper;
 pub use crate::transport::request::ApiRequest;
 pub use crate::transport::response::ApiResponse;
+pub use crate::util::json::display_text;

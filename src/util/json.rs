@@ -121,9 +121,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A text to show; `None` if nothing is left of it. Control characters become U+FFFD. Invisible characters, which hide a text or
-/// change its direction, are removed, except the joiners that some scripts need. At most 512 characters are kept.
-pub(crate) fn display_text(text: String) -> Option<String> {
+/// A text of a code host to show, such as a user name; `None` if nothing is left of it. Control characters become U+FFFD.
+/// Invisible characters, which hide a text or change its direction, are removed, except the joiners that some scripts need. At
+/// most 512 characters are kept.
+///
+/// ```
+/// use codehost_oauth::provider::display_text;
+///
+/// assert_eq!(display_text("Jane\u{7}".to_owned()).as_deref(), Some("Jane\u{FFFD}"));
+/// assert_eq!(display_text("  ".to_owned()), None);
+/// ```
+pub fn display_text(text: String) -> Option<String> {
     let text: String = if text.len() <= MAX_DISPLAY_TEXT && is_plain(&text) {
         text
     } else {
