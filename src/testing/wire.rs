@@ -25,7 +25,7 @@ pub(super) fn add_header(response: &mut FakeResponse, name: &str, value: &str) {
     }
 }
 
-/// The parameters of a query or a form. An empty parameter counts as missing, as on both platforms.
+/// The parameters of a query or a form. An empty parameter counts as missing, as on all platforms.
 #[derive(Default)]
 pub(super) struct Params(Vec<(String, String)>);
 

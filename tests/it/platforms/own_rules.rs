@@ -7,11 +7,12 @@ use codehost_oauth::testing::ScriptedTransport;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
     Access, BaseUrl, Callback, CallbackUrl, ClientCredentials, Group, Integration, IntegrationConfig, Membership,
-    OAuthProvider as _, RefreshToken, Scope, ScopeDescription, Scopes, TokenBinding, TokenSet, User,
+    OAuthProvider as _, Platform, RefreshToken, Scope, ScopeDescription, Scopes, TokenBinding, TokenSet, User,
 };
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 
 use crate::secrets::leak_check::LeakChecked as _;
+use crate::support::canned_http;
 
 const SECRET: &str = "canary-own-rules";
 
@@ -228,4 +229,32 @@ async fn a_request_has_what_it_was_given_and_no_secret_for_another_server() {
     assert_eq!(sent.header("content-type"), Some("application/json"));
     assert!(sent.headers["authorization"].is_sensitive());
     assert!(sent.header("user-agent").unwrap().starts_with("codehost-oauth/"));
+}
+
+/// The issuer of a callback (RFC 9207) may be absent. If it is there, it must be the platform's.
+#[tokio::test]
+async fn each_platform_accepts_its_issuer_and_refuses_another() {
+    for platform in Platform::all() {
+        let base_url = platform.services().first().map_or("https://git.example.com", |service| service.base_url);
+        let provider = platform.provider(BaseUrl::parse(base_url, &Network::public_only()).unwrap()).unwrap();
+        let issuer = provider.issuers()[0].to_owned();
+        let integration = canned_http::builder(platform.id(), base_url, "canary-issuer").access(Access::SignIn);
+        let integration = integration.transport(ScriptedTransport::new()).build().unwrap();
+        for (named, code) in [
+            (None, "unreachable"),
+            (Some(issuer.clone()), "unreachable"),
+            (Some(format!("{issuer}/")), "unreachable"),
+            (Some("https://evil.example".to_owned()), "other_issuer"),
+            (Some(String::new()), "other_issuer"),
+        ] {
+            let start = integration.begin_login(None).unwrap();
+            let url = url::Url::parse(start.redirect_to.as_str()).unwrap();
+            let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+            let mut parameters = vec![("code", "canary-code"), ("state", &state)];
+            parameters.extend(named.as_deref().map(|issuer| ("iss", issuer)));
+            let callback = Callback::from_parameters(parameters).unwrap();
+            let error = integration.finish_login(start.pending, callback).await.leak_checked().unwrap_err();
+            assert_eq!(error.code(), code, "{platform} {named:?}");
+        }
+    }
 }
