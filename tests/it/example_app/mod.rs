@@ -21,6 +21,8 @@ pub(super) struct Program {
     pub(super) token: String,
     pub(super) gitlab: String,
     pub(super) bitbucket: String,
+    /// The name of each fake code host, and its URL.
+    fakes: Vec<(String, String)>,
 }
 
 impl Program {
@@ -37,10 +39,14 @@ impl Program {
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut url, mut token, mut gitlab, mut bitbucket) = Default::default();
+        let (mut url, mut token, mut gitlab, mut bitbucket, mut fakes) =
+            <(_, _, _, _, Vec<(String, String)>)>::default();
         check_errors(child.stderr.take().unwrap());
         while let Some(line) = lines.next_line().await.unwrap() {
             leak_check::page("the output of the example app", &line);
+            if let Some((name, url)) = line.strip_prefix("fake ").and_then(|rest| rest.split_once(": ")) {
+                fakes.push((name.to_owned(), url.to_owned()));
+            }
             if let Some(rest) = line.strip_prefix("fake GitLab: ") {
                 gitlab = rest.to_owned();
             } else if let Some(rest) = line.strip_prefix("fake Bitbucket: ") {
@@ -53,7 +59,19 @@ impl Program {
             }
         }
         assert!(!url.is_empty(), "the program ended before it listened: {:?}", child.wait().await);
-        Self { child, lines, url, token, gitlab, bitbucket }
+        Self { child, lines, url, token, gitlab, bitbucket, fakes }
+    }
+
+    /// The URL of the fake of a platform.
+    pub(super) fn fake(&self, platform: &str) -> &str {
+        let name = match platform {
+            "bitbucket-cloud" => "Bitbucket",
+            "bitbucket-data-center" => "Bitbucket Data Center",
+            "forgejo" => "Forgejo",
+            "github" => "GitHub",
+            _ => "GitLab",
+        };
+        &self.fakes.iter().find(|(fake, _)| fake == name).unwrap().1
     }
 
     /// Kills it as `kill -9` does.

@@ -101,7 +101,7 @@ impl HttpBrowser {
     pub(super) async fn add(&mut self, program: &Program, organization: &str, platform: &str, name: &str) -> String {
         let slug: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
         let id = format!("{organization}-{slug}");
-        let base_url = if platform == "gitlab" { &program.gitlab } else { &program.bitbucket };
+        let base_url = program.fake(platform);
         let application = self.get(&format!("/demo/application?platform={platform}&id={id}")).await;
         let values: Vec<&str> = application
             .body
@@ -239,6 +239,27 @@ async fn setup_login_connect_and_delete_for_both_platforms() {
 
     admin.submit("/account", "/logout", &[]).await.assert_text("Log in to Main");
     assert_eq!(admin.get("/account").await.status, 303);
+}
+
+#[tokio::test]
+async fn users_of_every_platform_log_in() {
+    let program = Program::demo(None).await;
+    let mut admin = HttpBrowser::of(&program);
+    for (platform, user, subject) in [
+        ("gitlab", "alice", "2"),
+        ("bitbucket-cloud", "jane", "11111111-2222-3333-4444-555555555555"),
+        ("github", "janedoe", "12345678"),
+        ("forgejo", "jane", "7"),
+        ("bitbucket-data-center", "jdoe", "42"),
+    ] {
+        let id = admin.add(&program, "main", platform, platform).await;
+        admin.open("/org/main/integrations").await.assert_text(program.fake(platform));
+        let mut browser = HttpBrowser::of(&program);
+        browser.log_in(&id, user).await.assert_text(&format!("{platform}:{id}:{subject}"));
+        if platform == "gitlab" {
+            admin.log_in(&id, "root").await.assert_text("you are the administrator from now on");
+        }
+    }
 }
 
 #[tokio::test]

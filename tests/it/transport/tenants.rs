@@ -37,6 +37,22 @@ enum Kind {
     Bitbucket,
     /// A GitLab whose administrator is the attacker.
     Hostile,
+    /// A GitHub Enterprise Server.
+    GitHub,
+    Forgejo,
+    BitbucketDataCenter,
+}
+
+impl Kind {
+    fn platform(self) -> &'static str {
+        match self {
+            Self::GitLab | Self::Guest | Self::Hostile => "gitlab",
+            Self::Bitbucket => "bitbucket-cloud",
+            Self::GitHub => "github",
+            Self::Forgejo => "forgejo",
+            Self::BitbucketDataCenter => "bitbucket-data-center",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +133,9 @@ fn base_url(kinds: &[Kind], tenant: usize) -> String {
     match kinds[tenant] {
         Kind::Guest => base_url(kinds, kinds.iter().position(|kind| *kind == Kind::GitLab).unwrap()),
         Kind::Bitbucket => "https://bitbucket.org".to_owned(),
-        Kind::GitLab => format!("https://git{tenant}.example.com"),
+        Kind::GitLab | Kind::GitHub | Kind::Forgejo | Kind::BitbucketDataCenter => {
+            format!("https://git{tenant}.example.com")
+        }
         Kind::Hostile => format!("https://evil{tenant}.test"),
     }
 }
@@ -241,6 +259,17 @@ impl Ledger {
             return (401, json!({"message": "401 Unauthorized"}));
         }
         let response = match uri {
+            _ if uri.contains("/api/v3/user/emails") || uri.contains("/api/v1/user/emails") => {
+                json!([{"email": "jane@example.com", "primary": true, "verified": true}])
+            }
+            _ if uri.contains("/api/v3/user") || uri.contains("/api/v1/user") => {
+                json!({"id": USER_ID, "login": "jane", "type": "User", "active": true})
+            }
+            _ if uri.contains("/rest/api/") => {
+                let jane = json!({"id": USER_ID, "name": "jane", "active": true, "type": "NORMAL",
+                    "emailAddress": "jane@example.com"});
+                json!({"values": [jane], "isLastPage": true})
+            }
             _ if uri.contains("emails") => {
                 json!({"values": [{"email": "jane@example.com", "is_primary": true, "is_confirmed": true}]})
             }
@@ -272,6 +301,8 @@ impl Transport for ModelHttp {
         leak_check::request(&request);
         let (status, body) = self.0.lock().unwrap().respond(&request);
         let response = http::Response::builder().status(status).header("content-type", "application/json");
+        // A Bitbucket Data Center names the user in each response to a valid token.
+        let response = if status == 200 { response.header("x-auserid", USER_ID) } else { response };
         Ok(response.body(body.to_string().into_bytes()).unwrap())
     }
 }
@@ -294,7 +325,7 @@ impl Model {
         model_http.0.lock().unwrap().kinds = kinds.to_vec();
         let integration = |tenant: usize| {
             let base_url = BaseUrl::parse(&base_url(kinds, tenant), &Network::public_only()).unwrap();
-            let platform = if kinds[tenant] == Kind::Bitbucket { "bitbucket-cloud" } else { "gitlab" };
+            let platform = kinds[tenant].platform();
             Integration::builder(
                 Platform::find(platform).unwrap().provider(base_url).unwrap(),
                 model_http.clone(),
@@ -408,7 +439,7 @@ impl Model {
         self.logins += 1;
         assert!(ledger.requests > requests, "a login without a request");
         let kind = ledger.kinds[tenant];
-        if matches!(kind, Kind::GitLab | Kind::Guest) && ledger.browser_of_last_exchange != Some(browser) {
+        if !matches!(kind, Kind::Bitbucket | Kind::Hostile) && ledger.browser_of_last_exchange != Some(browser) {
             ledger.violation("a code of another browser gave a login".to_owned());
         }
         if login.user.key.integration() != self.integrations[tenant].id() {
@@ -501,7 +532,16 @@ fn runtime() -> tokio::runtime::Runtime {
 
 const HONEST: Attack =
     Attack { victim: None, redirect_uri: RedirectUri::Own, challenge: Challenge::OfTheFlow, issuer: None };
-const KINDS: [Kind; 5] = [Kind::GitLab, Kind::Hostile, Kind::Bitbucket, Kind::Guest, Kind::GitLab];
+const KINDS: [Kind; 8] = [
+    Kind::GitLab,
+    Kind::Hostile,
+    Kind::Bitbucket,
+    Kind::Guest,
+    Kind::GitLab,
+    Kind::GitHub,
+    Kind::Forgejo,
+    Kind::BitbucketDataCenter,
+];
 
 fn attack() -> impl Strategy<Value = Attack> {
     let redirect_uri =
@@ -524,7 +564,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn kinds() -> impl Strategy<Value = Vec<Kind>> {
-    let kind = prop_oneof![Just(Kind::GitLab), Just(Kind::Guest), Just(Kind::Bitbucket), Just(Kind::Hostile)];
+    let kind = prop_oneof![
+        Just(Kind::GitLab),
+        Just(Kind::Guest),
+        Just(Kind::Bitbucket),
+        Just(Kind::Hostile),
+        Just(Kind::GitHub),
+        Just(Kind::Forgejo),
+        Just(Kind::BitbucketDataCenter),
+    ];
     prop::collection::vec(kind, 0..4).prop_map(|more| [&KINDS[..2], &more].concat())
 }
 
