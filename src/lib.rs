@@ -101,7 +101,8 @@ mod util;
 mod values;
 
 pub use integration::{
-    FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginPolicy, LoginStart,
+    FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginOptions, LoginPolicy,
+    LoginStart,
 };
 pub use login::web;
 pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};

@@ -21,7 +21,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::logins::{KINDS, WAYS, Way};
+use support::logins::{KINDS, Kind, OTHER_KINDS, WAYS, Way};
 use support::measure::{Core, has_valgrind, instructions, median, quantile};
 use support::server::{Endpoints, Server, serve};
 use support::table::{Table, grouped};
@@ -124,6 +124,17 @@ impl Plan {
                 ]);
             }
         }
+        for kind in OTHER_KINDS {
+            let round_trips = |endpoints: &Endpoints, cold| {
+                let run = Run { logins: self.round_trips, cold, ..Run::new(kind, endpoints) };
+                run.start(programs.of(Way::Ours)).wall / endpoints.round_trip()
+            };
+            table.row(&[
+                format!("{} {}", kind.name(), Way::Ours.name()),
+                format!("{:.2}", round_trips(&servers[0].endpoints, false)),
+                format!("{:.2}", round_trips(&servers[1].endpoints, true)),
+            ]);
+        }
     }
 
     /// The ways alternate, in all possible orders.
@@ -196,5 +207,25 @@ fn count_instructions(programs: &Programs) {
                 format!("{:.3}", counted[1] / floor[1]),
             ]);
         }
+    }
+    let table = Table::new("Instructions per request, this crate", &["", "HTTP", "of GitLab", "HTTPS", "of GitLab"]);
+    let mut gitlab = [0.0; 2];
+    for kind in KINDS.into_iter().chain(OTHER_KINDS) {
+        let counted = [0, 1].map(|at| {
+            let endpoints = &servers[at].endpoints;
+            let count =
+                |logins| instructions(programs.of(Way::Ours), &Run { logins, ..Run::new(kind, endpoints) }.args());
+            (count(220) - count(20)) / 200.0 / kind.requests()
+        });
+        if kind == Kind::GitLab {
+            gitlab = counted;
+        }
+        table.row(&[
+            kind.name().to_owned(),
+            grouped(counted[0]),
+            format!("{:.3}", counted[0] / gitlab[0]),
+            grouped(counted[1]),
+            format!("{:.3}", counted[1] / gitlab[1]),
+        ]);
     }
 }

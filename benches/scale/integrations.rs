@@ -52,7 +52,7 @@ fn one_size(kind: Kind, size: usize) -> [f64; 5] {
     for (n, id) in ids.iter().enumerate() {
         let base_url = match kind {
             Kind::GitLab => format!("https://gitlab.tenant-{n}.example.com"),
-            Kind::Bitbucket => "https://bitbucket.org".to_owned(),
+            _ => "https://bitbucket.org".to_owned(),
         };
         let base_url = BaseUrl::parse(&base_url, &network).unwrap();
         let integration = Integration::builder(

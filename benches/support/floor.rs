@@ -42,7 +42,7 @@ impl Login for Floor {
         let (site, api) = (&endpoints.site, &endpoints.api);
         let (authorize, token, user, emails, scope) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", "/api/v4/user", "", "read_user"),
-            Kind::Bitbucket => (
+            _ => (
                 "/site/oauth2/authorize",
                 "/site/oauth2/access_token",
                 "/2.0/user",
@@ -81,7 +81,7 @@ impl Floor {
         let code = self.verify(&start, &uri);
         let request = match self.kind {
             Kind::GitLab => self.http.post(self.token.clone()),
-            Kind::Bitbucket => self.http.post(self.token.clone()).header("authorization", &self.basic),
+            _ => self.http.post(self.token.clone()).header("authorization", &self.basic),
         };
         let form = self.form(&code, &start.verifier);
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
@@ -89,7 +89,7 @@ impl Floor {
         let token: Token<'_> = serde_json::from_slice(&body).unwrap();
         let mut user = match self.kind {
             Kind::GitLab => gitlab_user(&self.get(&self.user, &token.access_token).await),
-            Kind::Bitbucket => {
+            _ => {
                 let user = self.get(&self.user, &token.access_token);
                 let emails = self.get(&self.emails, &token.access_token);
                 let (user, emails) = futures_util::future::join(user, emails).await;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use codehost_oauth::bitbucket_cloud::BitbucketCloud;
+use codehost_oauth::bitbucket_data_center::BitbucketDataCenter;
 use codehost_oauth::error::TransportError;
+use codehost_oauth::forgejo::Forgejo;
+use codehost_oauth::github::GitHub;
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{Access, BaseUrl, Callback, Integration, IntegrationConfig, OAuthProvider};
@@ -21,6 +24,9 @@ pub const CALLBACK: &str = "https://packages.example.com/oauth/callback/gitlab/d
 pub enum Kind {
     GitLab,
     Bitbucket,
+    GitHub,
+    Forgejo,
+    DataCenter,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +36,10 @@ pub enum Way {
     Oauth2,
 }
 
+/// The platforms that are compared with the other ways.
 pub const KINDS: [Kind; 2] = [Kind::GitLab, Kind::Bitbucket];
+/// The platforms that only this crate logs in to.
+pub const OTHER_KINDS: [Kind; 3] = [Kind::GitHub, Kind::Forgejo, Kind::DataCenter];
 /// The floor comes first, because the ratios refer to it.
 pub const WAYS: [Way; 3] = [Way::Floor, Way::Ours, Way::Oauth2];
 
@@ -39,11 +48,22 @@ impl Kind {
         match self {
             Self::GitLab => "gitlab",
             Self::Bitbucket => "bitbucket",
+            Self::GitHub => "github",
+            Self::Forgejo => "forgejo",
+            Self::DataCenter => "bitbucket-data-center",
         }
     }
 
     pub fn find(name: &str) -> Self {
-        KINDS.into_iter().find(|kind| kind.name() == name).unwrap()
+        KINDS.into_iter().chain(OTHER_KINDS).find(|kind| kind.name() == name).unwrap()
+    }
+
+    /// How many requests a login takes.
+    pub fn requests(self) -> f64 {
+        match self {
+            Self::GitLab => 2.0,
+            Self::Bitbucket | Self::GitHub | Self::Forgejo | Self::DataCenter => 3.0,
+        }
     }
 }
 
@@ -102,7 +122,9 @@ pub fn integration(kind: Kind, endpoints: &Endpoints) -> Integration {
     };
     let provider = provider(kind, endpoints);
     let builder = match kind {
-        Kind::GitLab => Integration::builder(provider, http_client(endpoints), config),
+        Kind::GitLab | Kind::GitHub | Kind::Forgejo | Kind::DataCenter => {
+            Integration::builder(provider, http_client(endpoints), config)
+        }
         Kind::Bitbucket => Integration::builder(provider, TwoHosts::new(endpoints), config),
     };
     // As many slots as logins at once.
@@ -110,8 +132,12 @@ pub fn integration(kind: Kind, endpoints: &Endpoints) -> Integration {
 }
 
 pub fn provider(kind: Kind, endpoints: &Endpoints) -> Arc<dyn OAuthProvider> {
+    let base_url = || BaseUrl::parse(&endpoints.site, &network()).unwrap();
     match kind {
-        Kind::GitLab => Arc::new(GitLab::new(BaseUrl::parse(&endpoints.site, &network()).unwrap()).unwrap()),
+        Kind::GitLab => Arc::new(GitLab::new(base_url()).unwrap()),
+        Kind::GitHub => Arc::new(GitHub::new(base_url()).unwrap()),
+        Kind::Forgejo => Arc::new(Forgejo::new(base_url()).unwrap()),
+        Kind::DataCenter => Arc::new(BitbucketDataCenter::new(base_url()).unwrap()),
         Kind::Bitbucket => Arc::new(BitbucketCloud::new()),
     }
 }

@@ -28,7 +28,7 @@ impl Login for PlainOauth2 {
         let site = &endpoints.site;
         let (authorize, token, auth_type) = match kind {
             Kind::GitLab => ("/oauth/authorize", "/oauth/token", AuthType::RequestBody),
-            Kind::Bitbucket => ("/site/oauth2/authorize", "/site/oauth2/access_token", AuthType::BasicAuth),
+            _ => ("/site/oauth2/authorize", "/site/oauth2/access_token", AuthType::BasicAuth),
         };
         let oauth = BasicClient::new(ClientId::new(CLIENT_ID.to_owned()))
             .set_client_secret(ClientSecret::new(CLIENT_SECRET.to_owned()))
@@ -54,7 +54,7 @@ impl PlainOauth2 {
         let access_token = token.access_token().secret();
         let mut user = match self.kind {
             Kind::GitLab => gitlab_user(&self.get("/api/v4/user", access_token).await),
-            Kind::Bitbucket => {
+            _ => {
                 let user = self.get("/2.0/user", access_token).await;
                 bitbucket_user(&user, &self.get("/2.0/user/emails?pagelen=100&page=1", access_token).await)
             }
@@ -68,7 +68,7 @@ impl PlainOauth2 {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let scopes: &[&str] = match self.kind {
             Kind::GitLab => &["read_user"],
-            Kind::Bitbucket => &["account", "email"],
+            _ => &["account", "email"],
         };
         let (url, state) = self
             .oauth

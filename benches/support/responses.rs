@@ -15,3 +15,16 @@ pub const BITBUCKET_USER: &str = r#"{"username": "janedoe", "display_name": "Jan
 
 /// Bitbucket's `GET /2.0/user/emails`.
 pub const BITBUCKET_EMAILS: &str = r#"{"pagelen":100,"values":[{"is_primary":true,"links":{"self":{"href":"https:\/\/bitbucket.org\/!api\/2.0\/user\/emails\/jane@example.org"}},"type":"email","email":"jane@example.org","is_confirmed":true}],"page":1,"size":1}"#;
+
+/// The token endpoint of GitHub, Forgejo and Bitbucket Data Center.
+pub const OTHER_TOKEN: &str = r#"{"access_token":"a3e21277663fa0530ae0e8cfb3d2bf8ba808fc41a179d78ec41c93d2772bc0aa","token_type":"bearer","expires_in":28800,"refresh_token":"6ebf5cc5436395b93fdbae7b0324ea8c6dd1eb8d1b7a1d2b62d3a2f4c5e6f708","scope":"user:email"}"#;
+
+/// `GET /user` of GitHub and Forgejo.
+pub const OTHER_USER: &str = r#"{"login":"janedoe","id":12345678,"node_id":"MDQ6VXNlcjEyMzQ1Njc4","avatar_url":"https://avatars.example.com/u/12345678?v=4","gravatar_id":"","url":"https://api.example.com/users/janedoe","html_url":"https://git.example.com/janedoe","followers_url":"https://api.example.com/users/janedoe/followers","type":"User","site_admin":false,"name":"Jane Doe","full_name":"Jane Doe","company":null,"blog":"","location":null,"email":"jane@example.com","hireable":null,"bio":null,"public_repos":12,"followers":3,"following":1,"created_at":"2014-01-02T03:04:05Z","updated_at":"2026-11-20T08:00:00Z","created":"2024-01-02T03:04:05Z","active":true,"prohibit_login":false,"visibility":"public"}"#;
+
+/// `GET /user/emails` of GitHub and Forgejo.
+pub const OTHER_EMAILS: &str =
+    r#"[{"email":"jane@example.com","primary":true,"verified":true,"visibility":"private"}]"#;
+
+/// `GET /rest/api/latest/users` of Bitbucket Data Center.
+pub const DATA_CENTER_USERS: &str = r#"{"values":[{"name":"jdoe","emailAddress":"jdoe@example.com","active":true,"displayName":"Jane Doe","id":42,"slug":"jdoe","type":"NORMAL","links":{"self":[{"href":"https://git.example.com/users/jdoe"}]}}],"size":1,"limit":100,"isLastPage":true,"start":0,"nextPageStart":null}"#;

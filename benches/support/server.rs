@@ -186,6 +186,12 @@ impl FakeCodeHost {
             (&Method::GET, "/api/v4/user") if bearer => Some(self.gitlab_user.clone()),
             (&Method::GET, "/2.0/user") if bearer => fixed(responses::BITBUCKET_USER),
             (&Method::GET, "/2.0/user/emails") if bearer => fixed(responses::BITBUCKET_EMAILS),
+            (&Method::POST, "/login/oauth/access_token" | "/rest/oauth2/latest/token") if granted(&body) => {
+                fixed(responses::OTHER_TOKEN)
+            }
+            (&Method::GET, "/api/v3/user" | "/api/v1/user") if bearer => fixed(responses::OTHER_USER),
+            (&Method::GET, "/api/v3/user/emails" | "/api/v1/user/emails") if bearer => fixed(responses::OTHER_EMAILS),
+            (&Method::GET, "/rest/api/latest/users") if bearer => fixed(responses::DATA_CENTER_USERS),
             _ => None,
         };
         let status = if response.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
@@ -194,6 +200,10 @@ impl FakeCodeHost {
         let headers = response.headers_mut();
         for (name, value) in HEAD {
             headers.insert(name, http::HeaderValue::from_static(value));
+        }
+        if path == "/rest/api/latest/users" {
+            headers.insert("x-auserid", http::HeaderValue::from_static("42"));
+            headers.insert("x-ausername", http::HeaderValue::from_static("jdoe"));
         }
         Ok(response)
     }

@@ -124,6 +124,12 @@ pub enum ApiError {
     /// The platform removed the endpoint (HTTP 410).
     #[error("the platform has removed an endpoint that this version uses")]
     EndpointRemoved,
+    /// The code host is a version that cannot do this.
+    #[error("this code host cannot do that: {needed} or later is needed")]
+    TooOld {
+        /// The platform and the version.
+        needed: &'static str,
+    },
     /// The code host has no such endpoint.
     #[error("the code host has no such endpoint")]
     NotFound,
@@ -159,6 +165,10 @@ impl ApiError {
                 "Ask an owner of the organization to approve this OAuth application, or register it in the organization.",
             ),
             Self::EndpointRemoved => Advice::operator("endpoint_removed", "Update codehost-oauth."),
+            Self::TooOld { .. } => Advice::administrator(
+                "code_host_too_old",
+                "Create the OAuth application by hand, as the setup guide shows, or update the code host.",
+            ),
             Self::NotFound => Advice::administrator(
                 "api_not_found",
                 "Check that the base URL is that of a code host of this platform, with its sub-path.",

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use futures_util::future;
 use tokio::time::Instant;
 
-use super::{Integration, LoginStart};
+use super::{Integration, LoginOptions, LoginStart};
 use crate::error::{AccountError, ConfigError, Error, TransportError, VerifyError};
-use crate::login::{Callback, Expected, Login, PendingLogin, Purpose, ReturnTo};
+use crate::login::{Callback, Expected, Login, PendingLogin, Purpose};
 use crate::provider::grant::AuthorizationRequest;
 use crate::provider::membership::Membership;
 use crate::provider::missing_scopes;
@@ -17,12 +17,15 @@ use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES};
 use crate::values::user::User;
 
 impl Integration {
-    pub(super) fn begin(&self, purpose: Purpose, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
+    pub(super) fn begin(&self, purpose: Purpose, options: LoginOptions) -> Result<LoginStart, ConfigError> {
+        let LoginOptions { return_to, login_hint, select_account } = options;
         let pending = PendingLogin::begin(&self.expected(purpose), return_to, SystemTime::now())?;
         let request = AuthorizationRequest {
             client_id: self.client.client_id(),
             callback_url: &self.callback_url,
             scopes: &self.scopes,
+            login_hint: login_hint.as_deref(),
+            select_account,
         };
         let url = self.provider.authorization_url(&request);
         let redirect_to = token_endpoint::authorization_url(url, pending.state(), pending.verifier());

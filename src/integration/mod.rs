@@ -78,6 +78,18 @@ pub struct Integration {
     policy: LoginPolicy,
 }
 
+/// Wishes for a login. A platform that does not know one ignores it: GitHub knows both of those for its page, the others none.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LoginOptions {
+    /// Where the user wants to go afterwards.
+    pub return_to: Option<ReturnTo>,
+    /// A user name or e-mail address to suggest on the code host's login page. It goes into a URL.
+    pub login_hint: Option<String>,
+    /// Whether the user must choose an account, also if they are signed in at the code host.
+    pub select_account: bool,
+}
+
 /// A login that has begun.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -119,7 +131,28 @@ impl Integration {
     ///
     /// [`ConfigError::Random`] if the system gives no random bytes.
     pub fn begin_login(&self, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
-        self.begin(Purpose::LogIn, return_to)
+        self.begin_login_with(LoginOptions { return_to, ..LoginOptions::default() })
+    }
+
+    /// The same with wishes for the code host's login page.
+    ///
+    /// ```
+    /// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {
+    /// use codehost_oauth::LoginOptions;
+    ///
+    /// let mut options = LoginOptions::default();
+    /// options.login_hint = Some("jane".to_owned());
+    /// options.select_account = true;
+    /// let start = integration.begin_login_with(options)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_login`](Self::begin_login).
+    pub fn begin_login_with(&self, options: LoginOptions) -> Result<LoginStart, ConfigError> {
+        self.begin(Purpose::LogIn, options)
     }
 
     /// Begins to connect another account to the app's user `user_id`, who is signed in. As
@@ -138,7 +171,7 @@ impl Integration {
     ///
     /// Also [`ConfigError::UserId`] if the id is empty or longer than 255 bytes.
     pub fn begin_connect(&self, user_id: &str, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
-        self.begin(Purpose::connect(user_id)?, return_to)
+        self.begin(Purpose::connect(user_id)?, LoginOptions { return_to, ..LoginOptions::default() })
     }
 
     /// Finishes a login: verifies the callback, exchanges the code, and looks up who the user is. Two round trips, within

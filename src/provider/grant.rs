@@ -19,6 +19,10 @@ pub struct AuthorizationRequest<'a> {
     pub callback_url: &'a CallbackUrl,
     /// The scopes that the login asks for.
     pub scopes: &'a Scopes,
+    /// The user name or e-mail address that the user has probably typed in the app, for a platform that can suggest it.
+    pub login_hint: Option<&'a str>,
+    /// Whether the user must choose an account, for a platform that can ask for it.
+    pub select_account: bool,
 }
 
 impl AuthorizationRequest<'_> {

@@ -242,7 +242,14 @@ impl OAuthProvider for GitHub {
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
-        request.on(self.base_url.page(&["login", "oauth", "authorize"]))
+        let mut url = request.on(self.base_url.page(&["login", "oauth", "authorize"]));
+        if let Some(hint) = request.login_hint {
+            url.query_pairs_mut().append_pair("login", hint);
+        }
+        if request.select_account {
+            url.query_pairs_mut().append_pair("prompt", "select_account");
+        }
+        url
     }
 
     async fn exchange_code(

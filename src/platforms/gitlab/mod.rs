@@ -1,6 +1,7 @@
 //! GitLab: Self-Managed, Dedicated and GitLab.com.
 
 mod address;
+mod application;
 mod check;
 mod membership;
 mod refusal;
@@ -68,7 +69,14 @@ pub struct GitLab {
     api_url: BaseUrl,
     /// Made for the first login, so that an idle integration stays small.
     endpoints: OnceLock<Box<Endpoints>>,
+    options: Option<Box<Options>>,
+}
+
+/// What few integrations set, so that the others stay small.
+#[derive(Clone, Debug, Default)]
+struct Options {
     issuer: Option<Box<str>>,
+    sign_on_group: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,7 +94,48 @@ impl GitLab {
     /// well-known addresses of other code hosts.
     pub fn new(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
         let base_url = address::root(&base_url)?;
-        Ok(Self::with_urls(base_url.clone(), base_url, None))
+        let endpoints = OnceLock::new();
+        Ok(Self { api_url: base_url.clone(), base_url, endpoints, options: None })
+    }
+
+    /// GitLab.com.
+    ///
+    /// ```
+    /// use codehost_oauth::{gitlab::GitLab, OAuthProvider};
+    ///
+    /// assert_eq!(GitLab::dot_com().base_url().as_str(), "https://gitlab.com");
+    /// ```
+    pub fn dot_com() -> Self {
+        let base_url = BaseUrl::constant(user::GITLAB_COM);
+        let endpoints = OnceLock::new();
+        Self { api_url: base_url.clone(), base_url, endpoints, options: None }
+    }
+
+    /// Sends users to the single sign-on of this top-level group first: for a group of GitLab.com that demands it. The number
+    /// is the group's id, which its page shows. GitLab has it since 18.2; older versions ignore it.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, Integration, IntegrationConfig};
+    /// use codehost_oauth::gitlab::GitLab;
+    ///
+    /// let provider = std::sync::Arc::new(GitLab::dot_com().with_sign_on_group(42));
+    /// # let config = IntegrationConfig {
+    /// #     id: "demo".parse()?,
+    /// #     name: "GitLab".to_owned(),
+    /// #     public_url: "https://packages.example.com".parse()?,
+    /// #     client_id: "id".to_owned(),
+    /// #     client_secret: "secret".to_owned(),
+    /// #     access: Access::SignIn,
+    /// # };
+    /// # let http = HttpClient::builder(Network::public_only()).build()?;
+    /// let integration = Integration::builder(provider, http, config).build()?;
+    /// assert!(integration.begin_login(None)?.redirect_to.as_str().contains("&root_namespace_id=42&"));
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_sign_on_group(mut self, id: u64) -> Self {
+        self.options.get_or_insert_default().sign_on_group = Some(id);
+        self
     }
 
     /// Sends the server-side calls to another URL of the same instance, if the app cannot reach the one that browsers use. The
@@ -102,18 +151,15 @@ impl GitLab {
     /// ```
     #[must_use]
     pub fn with_api_url(self, api_url: BaseUrl) -> Self {
-        Self::with_urls(self.base_url, api_url, self.issuer)
+        Self { api_url, endpoints: OnceLock::new(), ..self }
     }
 
     /// Sets the issuer that callbacks may name (RFC 9207), for an instance whose own URL differs from the base URL. No
     /// released version of GitLab names an issuer in callbacks.
     #[must_use]
-    pub fn with_issuer(self, issuer: &str) -> Self {
-        Self { issuer: Some(issuer.into()), ..self }
-    }
-
-    fn with_urls(base_url: BaseUrl, api_url: BaseUrl, issuer: Option<Box<str>>) -> Self {
-        Self { base_url, api_url, endpoints: OnceLock::new(), issuer }
+    pub fn with_issuer(mut self, issuer: &str) -> Self {
+        self.options.get_or_insert_default().issuer = Some(issuer.into());
+        self
     }
 
     fn endpoints(&self) -> &Endpoints {
@@ -166,11 +212,16 @@ impl OAuthProvider for GitLab {
     }
 
     fn issuers(&self) -> Vec<&str> {
-        vec![self.issuer.as_deref().unwrap_or(self.base_url.as_str())]
+        let issuer = self.options.as_ref().and_then(|options| options.issuer.as_deref());
+        vec![issuer.unwrap_or(self.base_url.as_str())]
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {
-        request.on(self.base_url.page(&["oauth", "authorize"]))
+        let mut url = request.on(self.base_url.page(&["oauth", "authorize"]));
+        if let Some(group) = self.options.as_ref().and_then(|options| options.sign_on_group) {
+            url.query_pairs_mut().append_pair("root_namespace_id", &group.to_string());
+        }
+        url
     }
 
     async fn exchange_code(

@@ -23,6 +23,8 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
         client_id: CLIENT_ID,
         callback_url: &flow.callback_url,
         scopes: &scopes,
+        login_hint: None,
+        select_account: false,
     });
     ensure(url.fragment().is_none(), || "the authorization URL must not have a fragment".to_owned())?;
     let (state, verifier) = (flow.pending.state(), flow.pending.verifier());

@@ -6,7 +6,8 @@ use super::group;
 use super::state::State;
 use super::user::{FakeUser, rails_json};
 use super::wire::{JSON, PRIVATE, VARY, api, api_message, error_json, two_tokens};
-use crate::testing::wire::{FakeRequest, FakeResponse, Params, bearer, respond};
+use crate::testing::FakeApplication;
+use crate::testing::wire::{FakeRequest, FakeResponse, Params, bearer, random_hex, respond};
 
 pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: &str) -> FakeResponse {
     let user = match (method, call) {
@@ -30,6 +31,45 @@ pub(super) fn call(state: &State, request: &FakeRequest, method: &Method, call: 
         _ => "{\"version\":\"18.5.0\",\"revision\":\"0a1b2c3d4e5\"}".to_owned(),
     };
     api(200, None, body)
+}
+
+/// `POST /applications`, `/groups/{group}/applications` or `/user/applications`; `call` is the path after `/api/v4/`.
+pub(super) fn create_application(state: &mut State, request: &FakeRequest, call: &str) -> FakeResponse {
+    let user = match owner(state, request, &["api"]) {
+        Ok(user) => user,
+        Err(refusal) => return *refusal,
+    };
+    let allowed = match call.split('/').collect::<Vec<_>>().as_slice() {
+        ["applications"] => user.admin,
+        ["user", "applications"] => true,
+        ["groups", group, "applications"] => match group::of(user, group) {
+            Some(group) => group.access_level >= 50,
+            None => return api_message(404, "404 Group Not Found"),
+        },
+        _ => return api(404, None, "{\"error\":\"404 Not Found\"}".to_owned()),
+    };
+    if !allowed {
+        return api_message(403, "403 Forbidden");
+    }
+    let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    let text = |name: &str| body.get(name).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    let (Some(name), Some(redirect_uri), Some(scopes)) = (text("name"), text("redirect_uri"), text("scopes")) else {
+        return api(400, None, "{\"error\":\"name, redirect_uri, scopes are missing\"}".to_owned());
+    };
+    let (id, secret) = (random_hex(32), format!("gloas-{}", random_hex(32)));
+    let mut application = FakeApplication::new(&id, &secret, "", scopes);
+    name.clone_into(&mut application.name);
+    application.redirect_uris = redirect_uri.split('\n').map(str::to_owned).collect();
+    application.confidential = body.get("confidential").and_then(serde_json::Value::as_bool).unwrap_or(true);
+    let response = format!(
+        "{{\"id\":1,\"application_id\":\"{id}\",\"application_name\":{},\"secret\":\"{secret}\",\"callback_url\":{},\
+         \"confidential\":{}}}",
+        rails_json(name),
+        rails_json(redirect_uri),
+        application.confidential
+    );
+    state.applications.push(application);
+    api(201, None, response)
 }
 
 /// The user of the token. GitLab checks expiry before revocation, and the user before the scope.

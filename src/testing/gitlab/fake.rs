@@ -237,6 +237,9 @@ fn route(state: &mut State, root: &str, request: &FakeRequest) -> FakeResponse {
         (&Method::GET, "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
             api::discovery(state)
         }
+        (&Method::POST, path) if path.starts_with("/api/v4/") && path.ends_with("applications") => {
+            api::create_application(state, request, path.trim_start_matches("/api/v4/"))
+        }
         (method, path) => match path.strip_prefix("/api/v4/") {
             Some(call) => api::call(state, request, method, call),
             None => wire::not_found(),

@@ -87,6 +87,15 @@ fn list(groups: &[&FakeGroup], base_url: &str, request: &FakeRequest) -> FakeRes
     response
 }
 
+/// The user's group with this path or id.
+pub(super) fn of<'a>(user: &'a FakeUser, group: &str) -> Option<&'a FakeGroup> {
+    let group = form_decode(group);
+    user.groups.iter().find(|known| match group.parse::<u64>() {
+        Ok(id) => known.id == id,
+        Err(_) => known.full_path.eq_ignore_ascii_case(&group),
+    })
+}
+
 /// For groups that only their members can see.
 fn member(state: &State, user: &FakeUser, group: &str, member_id: &str) -> FakeResponse {
     let group = form_decode(group);

@@ -8,6 +8,7 @@ mod conformance_requests;
 mod forgejo;
 mod github;
 mod gitlab;
+mod gitlab_application;
 mod membership;
 mod minimal;
 mod own_rules;
