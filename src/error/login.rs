@@ -88,6 +88,13 @@ pub enum VerifyError {
         /// The issuer that this integration expects.
         expected: String,
     },
+    /// A claim of the ID token is missing or does not fit this login (OpenID Connect Core section 3.1.3.7). It is found after the
+    /// exchange of the code.
+    #[error("the ID token's claim {claim} does not fit this login")]
+    IdToken {
+        /// The claim: `iss`, `aud`, `nonce`, `exp`, `iat` or `sub`; `id_token` if it cannot be read.
+        claim: &'static str,
+    },
     /// The user pressed "Deny". Not a failure: nothing has to be fixed.
     #[error("the user did not allow the login")]
     Denied,
@@ -155,6 +162,10 @@ impl VerifyError {
             Self::OtherIssuer { .. } => Advice::administrator(
                 "other_issuer",
                 "Compare the code host's own URL with the base URL. If they differ, use the own URL as the base URL, or set it as the issuer.",
+            ),
+            Self::IdToken { .. } => Advice::operator(
+                "id_token",
+                "For iss, set the code host's own URL as the issuer. For exp and iat, compare the clocks. Otherwise switch the ID token off.",
             ),
             Self::Denied => Advice::user("denied", "You did not allow the login. Start it again to allow it."),
             Self::ScopeNotEnabled => Advice::administrator(

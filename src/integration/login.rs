@@ -28,7 +28,8 @@ impl Integration {
             select_account,
         };
         let url = self.provider.authorization_url(&request);
-        let redirect_to = token_endpoint::authorization_url(url, pending.state(), pending.verifier());
+        let redirect_to =
+            token_endpoint::authorization_url(url, pending.state(), pending.verifier(), self.provider.needs_nonce());
         Ok(LoginStart { redirect_to, pending })
     }
 
@@ -62,19 +63,30 @@ impl Integration {
             VerifyError::Refused { error: code, .. } => provider.callback_error(code.sanitized()).unwrap_or(error),
             _ => error,
         })?;
-        let tokens = provider.exchange_code(http, &self.client, grant).await?;
-        let token = &tokens.access_token;
-        let user = self.admit(token, deadline).await?;
+        let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
+        let known = tokens.user.take().map(|user| *user);
+        let user = self.admit(&tokens.access_token, known, deadline).await?;
         let granted = tokens.scopes.as_ref();
         let missing_scopes =
             granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
     }
 
-    /// Looks up the user of the token and the memberships, and checks the policy. A 401 is retried until the deadline.
-    pub(super) async fn admit(&self, token: &AccessToken, deadline: Option<Instant>) -> Result<User, Error> {
+    /// Looks up the user of the token, if they are not known already, and the memberships, and checks the policy. A 401 is retried
+    /// until the deadline.
+    pub(super) async fn admit(
+        &self,
+        token: &AccessToken,
+        known: Option<User>,
+        deadline: Option<Instant>,
+    ) -> Result<User, Error> {
         let groups = self.policy.groups();
-        let user = retry_unauthorized(deadline, || self.look_up(token));
+        let user = async {
+            match known {
+                Some(user) => self.checked(user),
+                None => retry_unauthorized(deadline, || self.look_up(token)).await,
+            }
+        };
         let (user, memberships) = if groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
             let user = user.await?;
             // An error about the account comes before one about the group.
@@ -107,9 +119,13 @@ impl Integration {
         future::join_all(self.policy.groups().iter().map(look_up)).await
     }
 
-    /// Looks up the user of the token, and checks the provider's result: a provider of another crate can make mistakes.
+    /// Looks up the user of the token, and checks the result.
     pub(super) async fn look_up(&self, token: &AccessToken) -> Result<User, Error> {
-        let user = (*self.provider).user(&self.http, token).await?;
+        self.checked((*self.provider).user(&self.http, token).await?)
+    }
+
+    /// Checks what a provider says about a user: one of another crate can make mistakes.
+    fn checked(&self, user: User) -> Result<User, Error> {
         if !user.key.belongs_to(self.id(), self.provider.platform().id()) {
             return Err(ConfigError::AccountKey.into());
         }

@@ -297,7 +297,7 @@ impl Integration {
     pub async fn recheck(&self, token: &AccessToken, key: &AccountKey) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let work = async {
-            let user = self.admit(token, Some(Instant::now())).await?;
+            let user = self.admit(token, None, Some(Instant::now())).await?;
             if user.key == *key { Ok(user) } else { Err(AccountError::OtherAccount.into()) }
         };
         self.observe("recheck", work).await

@@ -63,6 +63,10 @@ macro_rules! forward {
                 $bound::ensure_credentials(&**self, client)
             }
 
+            fn needs_nonce(&self) -> bool {
+                $bound::needs_nonce(&**self)
+            }
+
             fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
                 $bound::setup_guide(&**self, request)
             }

@@ -105,6 +105,11 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// The URL to which the browser is sent to log in (RFC 6749 section 4.1.1). The integration appends `state` and `code_challenge`.
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
 
+    /// Whether the authorization URL needs a nonce (OpenID Connect Core section 3.1.2.1), because the provider reads an ID token.
+    fn needs_nonce(&self) -> bool {
+        false
+    }
+
     /// Exchanges a code for tokens: one request (RFC 6749 section 4.1.3).
     ///
     /// Signature: `async fn exchange_code(&self, http: &dyn Transport, client: &ClientCredentials, grant: VerifiedGrant)

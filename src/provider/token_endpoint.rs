@@ -273,13 +273,22 @@ impl fmt::Debug for TokenEndpoint<'_> {
     }
 }
 
-/// Appends what is new at each login: the state, and the PKCE challenge with S256 (RFC 7636 section 4.3).
-pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret) -> AuthorizationUrl {
+/// Appends what is new at each login: the state, the PKCE challenge with S256 (RFC 7636 section 4.3), and a nonce if the provider
+/// reads an ID token.
+pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret, with_nonce: bool) -> AuthorizationUrl {
     url.query_pairs_mut()
         .append_pair("state", state.expose())
         .append_pair("code_challenge", &challenge(verifier))
         .append_pair("code_challenge_method", "S256");
+    if with_nonce {
+        url.query_pairs_mut().append_pair("nonce", &nonce(verifier));
+    }
     AuthorizationUrl(url.into())
+}
+
+/// The nonce of a login (OpenID Connect Core section 3.1.2.1): made from the verifier, so that nothing more has to be kept.
+pub(crate) fn nonce(verifier: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::new().chain_update("nonce:").chain_update(verifier.expose()).finalize())
 }
 
 /// The S256 challenge of a verifier (RFC 7636 section 4.2).
@@ -298,6 +307,7 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
     tokens.refresh_token = members.text("refresh_token").and_then(|text| RefreshToken::new(text, binding));
     tokens.expires_in = lifetime(members, "expires_in");
     tokens.refresh_expires_in = lifetime(members, "refresh_token_expires_in");
+    tokens.id_token = members.text("id_token").map(String::into_boxed_str);
     let are_scopes_complete;
     (tokens.scopes, are_scopes_complete) = scopes(members);
     let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");

@@ -113,6 +113,11 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().ensure_credentials(client)
     }
 
+    /// See [`OAuthProvider::needs_nonce`].
+    fn needs_nonce(&self) -> bool {
+        self.inner().needs_nonce()
+    }
+
     /// See [`OAuthProvider::setup_guide`].
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         self.inner().setup_guide(request)

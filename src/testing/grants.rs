@@ -10,6 +10,8 @@ pub(super) struct Code {
     pub(super) redirect_uri: Option<String>,
     pub(super) scopes: String,
     pub(super) challenge: Option<String>,
+    /// Of OpenID Connect.
+    pub(super) nonce: Option<String>,
     pub(super) expires: Duration,
 }
 

@@ -41,6 +41,7 @@ pub mod github;
 pub mod gitlab;
 mod grants;
 mod journal;
+mod jwt;
 #[cfg(feature = "seal")]
 mod keeper_outcome;
 mod page;

@@ -7,6 +7,7 @@ use crate::values::base_url::BaseUrl;
 use crate::values::integration_id::IntegrationId;
 use crate::values::scope::Scopes;
 use crate::values::secret::Secret;
+use crate::values::user::User;
 
 /// The OAuth application's client id and secret, tied to the base URL that they were created at, and to the API URL of that
 /// code host, where it has another server for its API.
@@ -238,6 +239,10 @@ pub struct TokenSet {
     pub received_at: SystemTime,
     /// Problems in the response. The tokens can be used in spite of them.
     pub notes: Vec<TokenNote>,
+    /// Who the user is, if the provider knows it from the token response. Then a login does not look it up.
+    pub user: Option<Box<User>>,
+    /// The ID token of OpenID Connect, as it came.
+    pub(crate) id_token: Option<Box<str>>,
 }
 
 /// A problem in a token response that was accepted.
@@ -290,6 +295,8 @@ impl TokenSet {
             refresh_expires_in: None,
             received_at: SystemTime::now(),
             notes: Vec::new(),
+            user: None,
+            id_token: None,
         }
     }
 
@@ -304,6 +311,8 @@ impl TokenSet {
             refresh_expires_in: self.refresh_expires_in,
             received_at: self.received_at,
             notes: self.notes.clone(),
+            user: None,
+            id_token: None,
         }
     }
 

@@ -150,8 +150,8 @@ impl User {
     /// The [`AccountError`] that fits the state.
     pub fn ensure_active_person(&self) -> Result<(), AccountError> {
         match self.state {
-            UserState::Active if self.is_bot => Err(AccountError::NotAPerson),
-            UserState::Active => Ok(()),
+            UserState::Active | UserState::Unknown if self.is_bot => Err(AccountError::NotAPerson),
+            UserState::Active | UserState::Unknown => Ok(()),
             UserState::Blocked => Err(AccountError::Blocked),
             UserState::Deactivated => Err(AccountError::Deactivated),
             UserState::PendingApproval => Err(AccountError::PendingApproval),
@@ -202,6 +202,8 @@ pub enum UserState {
     Locked,
     /// Something else that is not active.
     Other,
+    /// The platform did not say. Users of this state may log in: a provider has it only where blocked users get no tokens.
+    Unknown,
 }
 
 /// Whether all of a user's addresses are known.

@@ -3,6 +3,7 @@
 mod address;
 mod application;
 mod check;
+mod id_token;
 mod membership;
 mod refusal;
 mod scopes;
@@ -23,7 +24,7 @@ use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::{self, Revocation};
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
-use crate::provider::token_endpoint::TokenEndpoint;
+use crate::provider::token_endpoint::{self, TokenEndpoint};
 use crate::transport::{ApiRequest, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -77,6 +78,7 @@ pub struct GitLab {
 struct Options {
     issuer: Option<Box<str>>,
     sign_on_group: Option<u64>,
+    reads_id_token: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -154,7 +156,22 @@ impl GitLab {
         Self { api_url, endpoints: OnceLock::new(), ..self }
     }
 
-    /// Sets the issuer that callbacks may name (RFC 9207), for an instance whose own URL differs from the base URL. No
+    /// Reads who the user is from an ID token (OpenID Connect), which comes with the tokens: a login then takes one round trip. The
+    /// application needs the boxes `openid` and `email` too.
+    ///
+    /// The ID token has only id and e-mail address. [`User::state`](crate::User::state) is
+    /// [`Unknown`](crate::UserState::Unknown), and two-factor authentication, names and links are not known: a
+    /// [`LoginPolicy`](crate::LoginPolicy) that asks for them lets no one in. If GitLab's own URL is not the base URL, set it by
+    /// [`with_issuer`](Self::with_issuer).
+    ///
+    /// Source: OpenID Connect Core section 3.1.3.7; docs.gitlab.com, "GitLab as OpenID Connect identity provider".
+    #[must_use]
+    pub fn with_id_token(mut self) -> Self {
+        self.options.get_or_insert_default().reads_id_token = true;
+        self
+    }
+
+    /// Sets the issuer that callbacks and ID tokens may name (RFC 9207), for an instance whose own URL differs from the base URL. No
     /// released version of GitLab names an issuer in callbacks.
     #[must_use]
     pub fn with_issuer(mut self, issuer: &str) -> Self {
@@ -196,7 +213,12 @@ impl OAuthProvider for GitLab {
     }
 
     fn required_scopes(&self, access: &Access) -> Scopes {
-        scopes::required(access)
+        let scopes = scopes::required(access);
+        match access {
+            Access::Custom(_) => scopes,
+            _ if self.needs_nonce() => scopes.iter().cloned().chain(["openid", "email"].map(Scope::known)).collect(),
+            _ => scopes,
+        }
     }
 
     fn describe_scope(&self, scope: &Scope) -> ScopeDescription {
@@ -224,13 +246,22 @@ impl OAuthProvider for GitLab {
         url
     }
 
+    fn needs_nonce(&self) -> bool {
+        self.options.as_ref().is_some_and(|options| options.reads_id_token)
+    }
+
     async fn exchange_code(
         &self,
         http: &dyn Transport,
         client: &ClientCredentials,
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error> {
-        self.token_endpoint().exchange(http, client, grant).await
+        let nonce = token_endpoint::nonce(&grant.verifier);
+        let mut tokens = self.token_endpoint().exchange(http, client, grant).await?;
+        if self.needs_nonce() {
+            tokens.user = id_token::user(self, client, &nonce, &tokens)?.map(Box::new);
+        }
+        Ok(tokens)
     }
 
     async fn refresh(

@@ -46,10 +46,13 @@ fn read(base_url: &BaseUrl, binding: &TokenBinding, response: &ApiResponse) -> R
         None if members.is_null("confirmed_at") => EmailEvidence::Unconfirmed,
         Some(_) | None => EmailEvidence::Unknown,
     };
-    let authority =
-        if base_url.as_str() == GITLAB_COM { EmailAuthority::Platform } else { EmailAuthority::SelfManaged };
+    let authority = authority(base_url);
     user.emails.extend(members.text("email").and_then(|address| Email::new(&address, evidence, authority, true)));
     Ok(user)
+}
+
+pub(super) fn authority(base_url: &BaseUrl) -> EmailAuthority {
+    if base_url.as_str() == GITLAB_COM { EmailAuthority::Platform } else { EmailAuthority::SelfManaged }
 }
 
 pub(super) const GITLAB_COM: &str = "https://gitlab.com";

@@ -28,6 +28,7 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
         scopes: checked.scopes.clone(),
         challenge: params.get("code_challenge").map(str::to_owned),
+        nonce: params.get("nonce").map(str::to_owned),
         expires: state.grants.now().saturating_add(CODE_LIFETIME),
     };
     let callback = checked.callback(params, &[("code", &text)]);

@@ -24,6 +24,7 @@ pub(super) fn grant(state: &mut State, params: &Params, name: &str) -> Result<St
         redirect_uri: Some(asked.redirect_uri.to_owned()),
         scopes: asked.scopes,
         challenge: params.get("code_challenge").map(str::to_owned),
+        nonce: params.get("nonce").map(str::to_owned),
         expires: state.grants.now().saturating_add(state.options.code_lifetime),
     };
     let callback = callback(asked.redirect_uri, params, &[("code", &text)]);

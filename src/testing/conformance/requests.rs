@@ -28,7 +28,7 @@ pub(super) async fn authorization_url(suite: &Conformance<'_>) -> Outcome {
     });
     ensure(url.fragment().is_none(), || "the authorization URL must not have a fragment".to_owned())?;
     let (state, verifier) = (flow.pending.state(), flow.pending.verifier());
-    let url = token_endpoint::authorization_url(url, state, verifier);
+    let url = token_endpoint::authorization_url(url, state, verifier, false);
     let url = Url::parse(url.as_str()).map_err(text_of)?;
     let base = provider.base_url();
     ensure(url.as_str().starts_with(&format!("{}/", base.as_str())), || {

@@ -8,7 +8,8 @@ use super::state::State;
 use super::user::FakeUser;
 use super::version::NEVER;
 use super::wire::{api_error, early_error, json, not_found, wants_german};
-use super::{discovery, jwt, membership};
+use super::{discovery, membership};
+use crate::testing::jwt;
 use crate::testing::wire::{FakeRequest, FakeResponse};
 
 /// `path` is what follows `/api/`.

@@ -2,11 +2,11 @@
 
 use super::api::token_of;
 use super::discovery::issuer;
-use super::jwt;
 use super::ledger::Grant;
 use super::state::State;
 use super::user::FakeUser;
 use super::wire::{go_json, json, plain};
+use crate::testing::jwt;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, add_header, basic};
 
 /// The only way to learn which scopes were granted.

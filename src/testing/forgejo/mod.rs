@@ -17,7 +17,6 @@ mod builder;
 mod discovery;
 pub(super) mod fake;
 mod introspect;
-mod jwt;
 mod ledger;
 mod membership;
 mod rights;

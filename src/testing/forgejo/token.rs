@@ -3,10 +3,10 @@
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use super::introspect::id_token;
-use super::jwt;
 use super::ledger::Issued;
 use super::state::State;
 use super::wire::{go_json, json, plain};
+use crate::testing::jwt;
 use crate::testing::wire::{Credentials, FakeRequest, FakeResponse, Params, basic, random_hex, verifier_matches};
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {

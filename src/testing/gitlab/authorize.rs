@@ -47,6 +47,7 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
         scopes: scopes(params).to_owned(),
         challenge: params.get("code_challenge").map(str::to_owned),
+        nonce: params.get("nonce").map(str::to_owned),
         expires: state.grants.now().saturating_add(CODE_LIFETIME),
     };
     state.grants.add_code(code.clone(), grant);

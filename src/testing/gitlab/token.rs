@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use super::state::State;
+use super::user::rails_json;
 use super::wire::{JSON, NO_CACHE, NO_STORE, OAuthError, PRAGMA, PRIVATE, VARY, error_json};
 use crate::testing::grants::Token;
+use crate::testing::jwt;
 use crate::testing::wire::{
     Credentials, FakeRequest, FakeResponse, Params, basic, random_hex, respond, verifier_matches,
 };
 
 pub(super) fn token(state: &mut State, request: &FakeRequest) -> FakeResponse {
     match issue(state, request) {
-        Ok(token) => {
-            let body = token_json(&token);
+        Ok((token, nonce)) => {
+            let body = token_json(state, &token, nonce.as_deref());
             state.grants.add_token(token);
             respond(200, &[NO_STORE, PRAGMA, JSON, VARY], body)
         }
@@ -44,7 +46,7 @@ pub(super) fn revoke(state: &mut State, request: &FakeRequest) -> FakeResponse {
 }
 
 /// The order of the checks is Doorkeeper's.
-fn issue(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> {
+fn issue(state: &mut State, request: &FakeRequest) -> Result<(Token, Option<String>), OAuthError> {
     let params = Params::of_form(request).ok_or_else(|| OAuthError::malformed().early())?;
     let Some(grant_type) = params.get("grant_type") else {
         return Err(OAuthError::missing("grant_type").early());
@@ -52,13 +54,17 @@ fn issue(state: &mut State, request: &FakeRequest) -> Result<Token, OAuthError> 
     let credentials = credentials(request, &params)?;
     match grant_type {
         "authorization_code" => by_code(state, &params, credentials),
-        "refresh_token" => by_refresh_token(state, &params, credentials),
+        "refresh_token" => by_refresh_token(state, &params, credentials).map(|token| (token, None)),
         _ => Err(OAuthError::unsupported_grant_type().early()),
     }
 }
 
 /// A failure does not use up the code.
-fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>) -> Result<Token, OAuthError> {
+fn by_code(
+    state: &mut State,
+    params: &Params,
+    credentials: Option<Credentials>,
+) -> Result<(Token, Option<String>), OAuthError> {
     let text = params.get("code").ok_or_else(|| OAuthError::missing("code").early())?;
     let code = state.grants.code(text);
     let verifier = params.get("code_verifier");
@@ -79,7 +85,8 @@ fn by_code(state: &mut State, params: &Params, credentials: Option<Credentials>)
         return Err(OAuthError::invalid_grant());
     }
     state.grants.use_up(text);
-    Ok(new_token(state, &code.client_id, &code.user, &code.scopes, state.token_lifetime))
+    let token = new_token(state, &code.client_id, &code.user, &code.scopes, state.token_lifetime);
+    Ok((token, code.nonce.clone()))
 }
 
 /// Doorkeeper checks the refresh token before the client.
@@ -118,17 +125,36 @@ fn new_token(state: &State, client_id: &str, user: &str, scopes: &str, lifetime:
 }
 
 /// Doorkeeper leaves out empty members.
-fn token_json(token: &Token) -> String {
+fn token_json(state: &State, token: &Token, nonce: Option<&str>) -> String {
     let expires_in =
         token.lifetime.map(|lifetime| format!("\"expires_in\":{},", lifetime.as_secs())).unwrap_or_default();
     format!(
         "{{\"access_token\":\"{}\",\"token_type\":\"Bearer\",{expires_in}\"refresh_token\":\"{}\",\"scope\":\"{}\",\
-         \"created_at\":{}}}",
+         \"created_at\":{}{}}}",
         token.access,
         token.refresh,
         token.scopes,
-        token.created.as_secs()
+        token.created.as_secs(),
+        id_token(state, token, nonce).map(|text| format!(",\"id_token\":\"{text}\"")).unwrap_or_default(),
     )
+}
+
+/// With the scope `openid`. It is valid for two minutes, and has the address with the scope `email`.
+fn id_token(state: &State, token: &Token, nonce: Option<&str>) -> Option<String> {
+    let has = |scope: &str| token.scopes.split_whitespace().any(|own| own == scope);
+    let user = state.user_with_id(&token.user).filter(|_| has("openid"))?;
+    let (now, issuer) = (token.created.as_secs(), state.issuer.as_deref().unwrap_or(&state.base_url));
+    let nonce = nonce.map(|nonce| format!(",\"nonce\":{}", rails_json(nonce))).unwrap_or_default();
+    let email = format!(",\"email\":{},\"email_verified\":{}", rails_json(&user.email), user.confirmed_at.is_some());
+    let claims = format!(
+        "{{\"iss\":{},\"sub\":\"{}\",\"aud\":{},\"exp\":{},\"iat\":{now}{nonce}{}}}",
+        rails_json(issuer),
+        user.id,
+        rails_json(&token.client_id),
+        now.saturating_add(120),
+        if has("email") { email } else { String::new() },
+    );
+    Some(jwt::token(b"a key of this fake", &claims))
 }
 
 /// Credentials by HTTP Basic (not form-decoded) or in the body, but not both (Doorkeeper 5.9.5).

@@ -9,6 +9,7 @@ mod forgejo;
 mod github;
 mod gitlab;
 mod gitlab_application;
+mod gitlab_id_token;
 mod membership;
 mod minimal;
 mod own_rules;
