@@ -170,7 +170,7 @@ impl VerifyError {
             Self::Denied => Advice::user("denied", "You did not allow the login. Start it again to allow it."),
             Self::ScopeNotEnabled => Advice::administrator(
                 "scope_not_enabled",
-                "Tick every scope of the setup guide in the OAuth application.",
+                "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
             ),
             Self::CallbackUrlRejected => Advice::administrator(
                 "callback_url_rejected",

@@ -68,7 +68,7 @@ impl TokenError {
             Self::RefreshRejected => Advice::user("refresh_rejected", "Log in again.").needs_login(),
             Self::ScopeRejected => Advice::administrator(
                 "scope_not_enabled",
-                "Tick every scope of the setup guide in the OAuth application.",
+                "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
             ),
             Self::GrantNotAllowed => Advice::administrator(
                 "grant_not_allowed",
