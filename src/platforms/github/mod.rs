@@ -55,7 +55,8 @@ pub(super) const HOSTS: [&str; 3] = ["github.com", "www.github.com", "api.github
 /// up by one more request and needs `read:org`; that of a team after the user is known. A token is revoked by
 /// `DELETE /applications/{client_id}/token`, which sends the client's secret to the API URL.
 ///
-/// GitHub keeps at most ten tokens for each user, application and set of scopes: each further login ends an older one.
+/// GitHub keeps at most ten tokens for each user, application and set of scopes: each further login ends an older one. An app
+/// that only logs users in can give the tokens back after a login, by [`Integration::revoke`](crate::Integration::revoke).
 ///
 /// Source: docs.github.com, "Authorizing OAuth apps" and "REST API endpoints for users".
 ///
@@ -143,35 +144,36 @@ impl GitHub {
         }
     }
 
-    /// All pages of addresses after the first. The user's identity does not depend on them, so no error ends the login.
+    /// Adds all addresses to `emails`: those of the first page and of the pages after it. The user's identity does not depend on
+    /// them, so no error ends the login.
     async fn emails(
         &self,
         http: &dyn Transport,
         token: &AccessToken,
         username: &str,
         first: Result<ApiResponse, Error>,
-    ) -> (Vec<Email>, EmailList) {
-        let mut emails = Vec::new();
+        emails: &mut Vec<Email>,
+    ) -> EmailList {
         let mut response = first;
         for page in 2..=MAX_PAGES {
             let text = match &response {
                 Ok(response) => response.text(),
                 // Without the scope nothing is found; a GitHub App without the permission is refused.
                 Err(Error::Api { cause: ApiError::NotFound | ApiError::Forbidden, .. }) => {
-                    return (emails, EmailList::NotPermitted);
+                    return EmailList::NotPermitted;
                 }
-                Err(_) => return (emails, EmailList::Incomplete),
+                Err(_) => return EmailList::Incomplete,
             };
             let Some((mut found, entries)) = user::parse_emails(&self.base_url, username, text) else {
-                return (emails, EmailList::Incomplete);
+                return EmailList::Incomplete;
             };
             emails.append(&mut found);
             if entries < PER_PAGE {
-                return (emails, EmailList::Complete);
+                return EmailList::Complete;
             }
             response = self.emails_page(http, token, page).await;
         }
-        (emails, EmailList::Incomplete)
+        EmailList::Incomplete
     }
 
     /// Whether the API does not accept the token any more.
@@ -317,13 +319,13 @@ impl OAuthProvider for GitHub {
         let (user, first) = future::join(self.account(http, token), first).await;
         let mut user = user?;
         let username = user.username.clone().unwrap_or_default();
-        (user.emails, user.email_list) = match first {
+        user.email_list = match first {
             Ok(Err(error @ Error::Config(_))) => return Err(error),
             Ok(first) => {
-                let rest = timeout(EMAILS_TIMEOUT, self.emails(http, token, &username, first));
-                rest.await.unwrap_or((Vec::new(), EmailList::Incomplete))
+                let rest = self.emails(http, token, &username, first, &mut user.emails);
+                timeout(EMAILS_TIMEOUT, rest).await.unwrap_or(EmailList::Incomplete)
             }
-            Err(_) => (Vec::new(), EmailList::Incomplete),
+            Err(_) => EmailList::Incomplete,
         };
         Ok(user)
     }

@@ -80,6 +80,8 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
         "Copy the callback URL exactly. If it differs, GitHub shows an error page and does not return to this app, so this \
          app cannot show you the error.",
         "Leave \"Allow wildcard matching\" off: with it, GitHub sends codes to other addresses of this app's host too.",
+        "A GitHub App works too: enter its Client ID, which begins with Iv, and a client secret of it. It has permissions in place of \
+         scopes: allow it to read e-mail addresses, and members of organizations if this app asks for them.",
         "GitHub keeps at most ten tokens for each user, application and set of scopes. Each further login ends an older one, so \
          use one OAuth App for each integration.",
     ];
