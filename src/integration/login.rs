@@ -1,6 +1,7 @@
 //! The steps of a login, the same for every platform.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::SystemTime;
 
 use futures_util::future;
@@ -10,7 +11,7 @@ use super::{Integration, LoginOptions, LoginStart};
 use crate::error::{AccountError, ConfigError, Error, TransportError, VerifyError};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose};
 use crate::provider::grant::AuthorizationRequest;
-use crate::provider::membership::Membership;
+use crate::provider::membership::{Group, Membership};
 use crate::provider::missing_scopes;
 use crate::provider::token_endpoint;
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES};
@@ -91,10 +92,10 @@ impl Integration {
             let user = user.await?;
             // An error about the account comes before one about the group.
             self.policy.ensure_user(&user, self.email_trust)?;
-            let memberships = self.memberships(token, deadline, Some(&user)).await;
+            let memberships = self.memberships(token, deadline, Some(&user), groups).await;
             (user, memberships)
         } else {
-            let (user, memberships) = future::join(user, self.memberships(token, deadline, None)).await;
+            let (user, memberships) = future::join(user, self.memberships(token, deadline, None, groups)).await;
             let user = user?;
             self.policy.ensure_user(&user, self.email_trust)?;
             (user, memberships)
@@ -105,18 +106,23 @@ impl Integration {
         Ok(user)
     }
 
-    /// Looks up all groups of the policy at once.
-    async fn memberships(
-        &self,
-        token: &AccessToken,
+    /// Looks up the memberships in these groups at once.
+    fn memberships<'a>(
+        &'a self,
+        token: &'a AccessToken,
         deadline: Option<Instant>,
-        user: Option<&User>,
-    ) -> Vec<Result<Membership, Error>> {
-        let look_up = |group| {
-            let user = user.filter(|_| self.provider.needs_user_for_membership(group));
-            retry_unauthorized(deadline, move || self.provider.membership(&self.http, token, group, user))
-        };
-        future::join_all(self.policy.groups().iter().map(look_up)).await
+        user: Option<&'a User>,
+        groups: &'a [Group],
+    ) -> BoxFuture<'a, Vec<Result<Membership, Error>>> {
+        Box::pin(async move {
+            let Some((group, others)) = groups.split_first() else { return Vec::new() };
+            let user_of_group = user.filter(|_| self.provider.needs_user_for_membership(group));
+            let look_up = || self.provider.membership(&self.http, token, group, user_of_group);
+            let others = self.memberships(token, deadline, user, others);
+            let (membership, mut memberships) = future::join(retry_unauthorized(deadline, look_up), others).await;
+            memberships.push(membership);
+            memberships
+        })
     }
 
     /// Looks up the user of the token, and checks the result.
@@ -166,3 +172,5 @@ where
     }
     ask().await
 }
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
