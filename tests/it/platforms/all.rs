@@ -19,9 +19,12 @@ struct CodeHost {
     user: &'static str,
     /// The application's page, below the base URL.
     page: &'static str,
-    authorize: Box<dyn Fn(&str, &str) -> Result<String, FakeError>>,
-    deny: Box<dyn Fn(&str) -> Result<String, FakeError>>,
+    authorize: Box<Authorize>,
+    deny: Box<Deny>,
 }
+
+type Authorize = dyn Fn(&str, &str) -> Result<String, FakeError> + Send + Sync;
+type Deny = dyn Fn(&str) -> Result<String, FakeError> + Send + Sync;
 
 macro_rules! code_host {
     ($platform:literal, $user:literal, $page:literal, $scopes:literal, $builder:expr) => {{
