@@ -280,7 +280,7 @@ impl Integration {
     /// # ) -> Result<(), Box<dyn std::error::Error>> {
     /// use codehost_oauth::error::Error;
     ///
-    /// let token = keeper.access_token(&key.to_string().parse()?).await?.into_token()?;
+    /// let token = keeper.access_token(&key.to_string().parse()?).await?;
     /// match integration.recheck(&token, &key).await {
     ///     Ok(user) => println!("{} may stay", user.key),
     ///     Err(Error::Account { cause, .. }) => println!("end the session: {cause}"),
