@@ -256,9 +256,9 @@ impl OAuthProvider for GitLab {
         client: &ClientCredentials,
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error> {
-        let nonce = token_endpoint::nonce(&grant.verifier);
+        let nonce = self.needs_nonce().then(|| token_endpoint::nonce(&grant.verifier));
         let mut tokens = self.token_endpoint().exchange(http, client, grant).await?;
-        if self.needs_nonce() {
+        if let Some(nonce) = nonce {
             tokens.user = id_token::user(self, client, &nonce, &tokens)?.map(Box::new);
         }
         Ok(tokens)
