@@ -1,8 +1,8 @@
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -72,6 +72,16 @@ impl ApiResponse {
         Error::Response { cause, response: Box::new(self.summary()) }
     }
 
+    /// The error for a refusal that means a rate limit. Status 429 is one already, so this is for platforms that send another
+    /// status. The time to wait is that of `Retry-After` or `X-RateLimit-Reset`.
+    pub fn rate_limited(&self) -> Error {
+        self.unusable(self.rate_limit())
+    }
+
+    fn rate_limit(&self) -> ResponseError {
+        ResponseError::RateLimited { retry_after: self.retry_after().or_else(|| self.rate_limit_reset()) }
+    }
+
     /// The status and some headers, to put into an error.
     pub fn summary(&self) -> ResponseSummary {
         ResponseSummary::new(&self.parts)
@@ -107,7 +117,7 @@ impl ApiResponse {
             return Some(ResponseError::BotChallenge);
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Some(ResponseError::RateLimited { retry_after: self.retry_after() });
+            return Some(self.rate_limit());
         }
         status.is_server_error().then(|| ResponseError::Unavailable { retry_after: self.retry_after() })
     }
@@ -118,10 +128,12 @@ impl ApiResponse {
             return (media == Media::Html && self.parts.status == StatusCode::OK).then_some(ResponseError::Html);
         }
         match media {
+            // The provider parses it.
+            Media::Json if is_utf8 => None,
             _ if json::is_json(&self.text) => None,
             Media::Html => Some(ResponseError::Html),
             Media::Other => Some(ResponseError::NotJson),
-            Media::Json => (!is_utf8).then_some(ResponseError::Malformed { field: "body" }),
+            Media::Json => Some(ResponseError::Malformed { field: "body" }),
         }
     }
 
@@ -172,19 +184,33 @@ impl ApiResponse {
         (matches!(target.scheme(), "http" | "https") && origin.len() <= MAX_ORIGIN).then_some(origin)
     }
 
-    /// `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's `Date` if there is one.
+    /// `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3).
     fn retry_after(&self) -> Option<Duration> {
-        let header = |name: HeaderName| self.parts.headers.get(name)?.to_str().ok().map(str::trim);
-        let text = header(RETRY_AFTER)?;
+        let text = self.trimmed(RETRY_AFTER.as_str())?;
         let wait = match text.parse() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let until = httpdate::parse_http_date(text).ok()?;
-                let now = header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-                until.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default()
-            }
+            Err(_) => self.time_until(httpdate::parse_http_date(text).ok()?),
         };
         Some(wait.min(MAX_RETRY_AFTER))
+    }
+
+    /// `X-RateLimit-Reset`, if it is a time in seconds since 1970. Some servers send a number of seconds from now instead, which is
+    /// much smaller.
+    fn rate_limit_reset(&self) -> Option<Duration> {
+        let seconds = self.trimmed("x-ratelimit-reset")?.parse().ok().filter(|seconds| *seconds > SECONDS_IN_2001)?;
+        let reset = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+        Some(self.time_until(reset).min(MAX_RETRY_AFTER))
+    }
+
+    /// By the server's clock, if the response has a `Date`.
+    fn time_until(&self, time: SystemTime) -> Duration {
+        let now = self.trimmed(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+        time.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default()
+    }
+
+    /// The first value of a header.
+    fn trimmed(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok().map(str::trim)
     }
 }
 
@@ -197,6 +223,8 @@ impl fmt::Debug for ApiResponse {
 
 /// The largest response of a token endpoint, in bytes.
 pub(crate) const MAX_TOKEN_BODY: usize = 256 * 1024;
+/// The time 1,000,000,000.
+const SECONDS_IN_2001: u64 = 1_000_000_000;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 

@@ -1,4 +1,4 @@
-use http::StatusCode;
+use http::{StatusCode, Uri};
 
 use super::{GitHub, refusal, scopes};
 use crate::error::{AccountError, ConfigError, Error};
@@ -9,8 +9,8 @@ use crate::values::scope::Scopes;
 use crate::values::token::AccessToken;
 use crate::values::user::User;
 
-/// Looks up the user's own membership in an organization (`acme`, or its number) or in a team (`acme/tools`), which needs the
-/// user name. An invitation that the user has not accepted is not a membership.
+/// Looks up the user's own membership in an organization (`acme`, or its id) or in a team (`acme/tools`), which needs the user
+/// name. An invitation that the user has not accepted is not a membership.
 ///
 /// Source: docs.github.com, "REST API endpoints for organization members" and "team members".
 pub(super) async fn membership(
@@ -20,33 +20,84 @@ pub(super) async fn membership(
     group: &Group,
     user: Option<&User>,
 ) -> Result<Membership, Error> {
-    let least = least_rank(group)?;
-    let call: Vec<&str> = match target(group)? {
-        Target::Organization(name) => vec!["user", "memberships", "orgs", name],
+    let (call, organization) = match target(group)? {
+        Target::OrganizationId(id) => return membership_by_id(github, http, token, group, id).await,
+        Target::Organization(name) => (vec!["user", "memberships", "orgs", name], Some(name)),
         Target::Team(organization, team) => {
             let username = user.and_then(|user| user.username.as_deref()).ok_or(ConfigError::AccountKey)?;
-            vec!["orgs", organization, "teams", team, "memberships", username]
+            (vec!["orgs", organization, "teams", team, "memberships", username], None)
         }
     };
-    let uri = github.api_url.endpoint(&call);
-    let response = ApiRequest::get(&uri).bearer(token, &github.base_url)?.send(http).await?;
-    if response.status() == StatusCode::NOT_FOUND {
-        return not_found(&response);
-    }
-    if !response.status().is_success() {
-        return Err(refusal::api(&github.base_url, &response));
-    }
+    let Some(response) = send(github, http, token, &github.api_url.endpoint(&call)).await? else {
+        return Ok(Membership::NotMember);
+    };
     let malformed = |member| response.malformed(member);
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    let state: String = members.strict("state").map_err(malformed)?.ok_or_else(|| malformed("state"))?;
-    let role: String = members.strict("role").map_err(malformed)?.ok_or_else(|| malformed("role"))?;
     // The response must be about this organization. That about a team does not name it.
-    if let Target::Organization(name) = target(group)? {
+    if let Some(name) = organization {
         let found = members.members("organization").text("login");
         if !found.is_some_and(|found| found.eq_ignore_ascii_case(name)) {
             return Err(malformed("organization"));
         }
     }
+    read(group, &members, &response)
+}
+
+/// Only the name of an organization can be asked for, so this looks for the id in the list of the user's organizations.
+async fn membership_by_id(
+    github: &GitHub,
+    http: &dyn Transport,
+    token: &AccessToken,
+    group: &Group,
+    id: u64,
+) -> Result<Membership, Error> {
+    for page in 1..=MAX_PAGES {
+        let mut url = github.api_url.page(&["user", "memberships", "orgs"]);
+        url.query_pairs_mut()
+            .append_pair("state", "active")
+            .append_pair("per_page", &PAGE.to_string())
+            .append_pair("page", &page.to_string());
+        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let Some(response) = send(github, http, token, &uri).await? else { break };
+        let memberships: Vec<Members<'_>> = response.json()?;
+        let is_wanted = |entry: &&Members<'_>| entry.members("organization").read::<u64>("id") == Some(id);
+        if let Some(entry) = memberships.iter().find(is_wanted) {
+            return read(group, entry, &response);
+        }
+        if is_hidden(id, &response) {
+            let response = Some(Box::new(response.summary()));
+            return Err(Error::Account { cause: AccountError::SignOnRequired, response });
+        }
+        if memberships.len() < PAGE {
+            break;
+        }
+    }
+    Ok(Membership::NotMember)
+}
+
+/// `None` if there is no such membership that the token may see.
+async fn send(
+    github: &GitHub,
+    http: &dyn Transport,
+    token: &AccessToken,
+    uri: &Uri,
+) -> Result<Option<ApiResponse>, Error> {
+    let response = ApiRequest::get(uri).bearer(token, &github.base_url)?.send(http).await?;
+    match response.status() {
+        StatusCode::NOT_FOUND if lacks_scope(&response) => {
+            Err(AccountError::MembershipScope { scope: scopes::READ_ORG.to_owned() }.into())
+        }
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => Ok(Some(response)),
+        _ => Err(refusal::api(&github.base_url, &response)),
+    }
+}
+
+fn read(group: &Group, members: &Members<'_>, response: &ApiResponse) -> Result<Membership, Error> {
+    let malformed = |member| response.malformed(member);
+    let least = least_rank(group)?;
+    let state: String = members.strict("state").map_err(malformed)?.ok_or_else(|| malformed("state"))?;
+    let role: String = members.strict("role").map_err(malformed)?.ok_or_else(|| malformed("role"))?;
     Ok(match rank(group, &role) {
         Some(rank) if rank >= least && state == "active" => Membership::Member { role },
         _ => Membership::NotMember,
@@ -71,28 +122,38 @@ pub(super) fn is_team(group: &Group) -> bool {
 
 enum Target<'a> {
     Organization(&'a str),
+    OrganizationId(u64),
     Team(&'a str, &'a str),
 }
 
-/// An organization can be asked for by its name only. Its number would need all of the user's organizations.
 fn target(group: &Group) -> Result<Target<'_>, ConfigError> {
+    if group.is_id() {
+        return group.as_str().parse().map(Target::OrganizationId).map_err(|_| ConfigError::Group);
+    }
     let mut parts = group.as_str().split('/');
-    match (group.is_id(), parts.next(), parts.next(), parts.next()) {
-        (false, Some(organization), None, None) => Ok(Target::Organization(organization)),
-        (false, Some(organization), Some(team), None) => Ok(Target::Team(organization, team)),
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(organization), None, None) => Ok(Target::Organization(organization)),
+        (Some(organization), Some(team), None) => Ok(Target::Team(organization, team)),
         _ => Err(ConfigError::Group),
     }
 }
 
 /// GitHub hides what a token may not see: without the scope, nothing is found.
-fn not_found(response: &ApiResponse) -> Result<Membership, Error> {
-    let lacks_scope = |granted: &str| !scopes::reads_memberships(granted.split(',').map(str::trim));
-    if response.header("x-oauth-scopes").is_some_and(lacks_scope) {
-        return Err(AccountError::MembershipScope { scope: scopes::READ_ORG.to_owned() }.into());
-    }
-    Ok(Membership::NotMember)
+fn lacks_scope(response: &ApiResponse) -> bool {
+    let lacks = |granted: &str| !scopes::reads_memberships(granted.split(',').map(str::trim));
+    response.header("x-oauth-scopes").is_some_and(lacks)
 }
 
+/// Whether the list leaves this organization out because the user must sign on to it first.
+fn is_hidden(id: u64, response: &ApiResponse) -> bool {
+    let hidden = response.header("x-github-sso").and_then(|header| header.split_once("organizations="));
+    hidden.is_some_and(|(_, ids)| ids.split(',').any(|hidden| hidden.trim().parse() == Ok(id)))
+}
+
+/// The largest page that GitHub sends.
+const PAGE: usize = 100;
+/// Members of more organizations than that are not found by id.
+const MAX_PAGES: usize = 10;
 /// The roles, lowest first. A `billing_manager` is not a member. An unknown role counts as none.
 const ORGANIZATION_ROLES: [&str; 2] = ["member", "admin"];
 const TEAM_ROLES: [&str; 2] = ["member", "maintainer"];

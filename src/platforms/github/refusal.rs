@@ -1,5 +1,3 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
@@ -60,9 +58,7 @@ pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
             Error::Account { cause: AccountError::Blocked, response: Some(summary()) }
         }
         // After the others: the last request that a limit allows says that none remain.
-        403 if is_rate_limit(response, message) => {
-            response.unusable(ResponseError::RateLimited { retry_after: wait(response) })
-        }
+        403 if is_rate_limit(response, message) => response.rate_limited(),
         403 => api(ApiError::Forbidden),
         404 => api(ApiError::NotFound),
         410 => api(ApiError::EndpointRemoved),
@@ -87,15 +83,4 @@ fn is_rate_limit(response: &ApiResponse, message: &str) -> bool {
     response.header("x-ratelimit-remaining") == Some("0")
         || response.header("retry-after").is_some()
         || message.contains("rate limit")
-}
-
-/// How long to wait: seconds, or until a time that is compared with the server's own clock.
-fn wait(response: &ApiResponse) -> Option<Duration> {
-    if let Some(seconds) = response.header("retry-after").and_then(|text| text.parse().ok()) {
-        return Some(Duration::from_secs(seconds).min(crate::error::MAX_RETRY_AFTER));
-    }
-    let reset = Duration::from_secs(response.header("x-ratelimit-reset")?.parse().ok()?);
-    let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
-    let now = date.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH).ok()?;
-    Some(reset.saturating_sub(now).min(crate::error::MAX_RETRY_AFTER))
 }

@@ -156,6 +156,49 @@ async fn a_membership_in_another_organization_is_no_membership() {
 }
 
 #[tokio::test]
+async fn an_organization_is_found_by_its_id_on_any_page() {
+    let entry =
+        |id: u64| format!(r#"{{"state":"active","role":"member","organization":{{"login":"acme","id":{id}}}}}"#);
+    let list = |ids: std::ops::Range<u64>| format!("[{}]", ids.map(entry).collect::<Vec<_>>().join(","));
+    let partial = ("x-github-sso", "partial-results; organizations=7, 201");
+    let json = ("content-type", "application/json");
+    for (id, second, headers, expected) in [
+        ("42", list(0..0), vec![json], Ok(true)),
+        ("150", list(100..160), vec![json], Ok(true)),
+        ("500", list(100..160), vec![json], Ok(false)),
+        // The user must sign on to this one first.
+        ("201", list(100..160), vec![json, partial], Err("sign_on_required")),
+        ("20", list(100..160), vec![json, partial], Ok(true)),
+        ("500", "{}".to_owned(), vec![json], Err("malformed")),
+    ] {
+        let http = ScriptedTransport::new();
+        http.json("/user/memberships/orgs", list(0..100));
+        http.respond("/user/memberships/orgs", 200, &headers, second);
+        let integration = public(&http);
+        let token = AccessToken::new("gho_canary".to_owned(), integration.binding()).unwrap();
+        let membership = integration.membership(&token, &Group::id(id).unwrap()).await.leak_checked();
+        let is_member = membership.map(|found| found != Membership::NotMember).map_err(|error| error.code());
+        assert_eq!(is_member, expected, "{id}");
+        for (page, request) in http.requests().iter().enumerate() {
+            assert_eq!(request.url.query().unwrap(), format!("state=active&per_page=100&page={}", page + 1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_429_without_retry_after_waits_until_the_reset() {
+    for (reset, expected) in [("1795303695", Some(60)), ("30", None), ("x", None), ("18446744073709551615", None)] {
+        let http = ScriptedTransport::new();
+        let headers = [("x-ratelimit-reset", reset), ("date", "Sat, 21 Nov 2026 23:27:15 GMT")];
+        http.otherwise(429, &headers, r#"{"message":"API rate limit exceeded"}"#);
+        let integration = public(&http);
+        let token = AccessToken::new("gho_canary".to_owned(), integration.binding()).unwrap();
+        let error = integration.user(&token).await.leak_checked().unwrap_err();
+        assert_eq!((error.code(), error.advice().retry_after.map(|wait| wait.as_secs())), ("rate_limited", expected));
+    }
+}
+
+#[tokio::test]
 async fn every_refusal_of_the_token_endpoint_has_its_cause() {
     for (status, error, code) in [
         (200, "incorrect_client_credentials", "client_rejected"),
@@ -266,6 +309,10 @@ async fn members_of_organizations_and_teams_are_found() {
         ("owner", group("acme").at_least("admin"), Ok(())),
         ("pete", group("acme"), Err("not_a_member")),
         ("nomail", group("acme"), Err("not_a_member")),
+        ("janedoe", Group::id("87654321").unwrap(), Ok(())),
+        ("janedoe", Group::id("87654321").unwrap().at_least("admin"), Err("not_a_member")),
+        ("janedoe", Group::id("201").unwrap(), Err("not_a_member")),
+        ("pete", Group::id("87654321").unwrap(), Err("not_a_member")),
         ("janedoe", group("acme/compilers"), Ok(())),
         ("janedoe", group("acme/sales"), Err("not_a_member")),
     ] {
@@ -277,8 +324,10 @@ async fn members_of_organizations_and_teams_are_found() {
     // A token without the scope finds nothing, which is no membership and no proof of the opposite.
     let integration = live(&fake, Access::SignIn, SECRET).build().unwrap();
     let login = log_in(&integration, &fake, "owner").await.unwrap();
-    let error = integration.membership(&login.tokens.access_token, &group("acme")).await.leak_checked().unwrap_err();
-    assert_eq!(error.code(), "membership_scope");
+    for group in [group("acme"), Group::id("87654321").unwrap()] {
+        let error = integration.membership(&login.tokens.access_token, &group).await.leak_checked().unwrap_err();
+        assert_eq!(error.code(), "membership_scope");
+    }
     assert_eq!(
         live(&fake, Access::SignIn, SECRET)
             .policy(LoginPolicy::members_of([group("acme")]))
@@ -287,7 +336,9 @@ async fn members_of_organizations_and_teams_are_found() {
             .code(),
         "group_scope"
     );
-    for refused in [Group::id("7").unwrap(), group("a/b/c"), group("acme").at_least("king")] {
+    for refused in
+        [Group::id("{a15fb181-0000-0000-0000-000000000000}").unwrap(), group("a/b/c"), group("acme").at_least("king")]
+    {
         assert!(live(&fake, Access::Read, SECRET).policy(LoginPolicy::members_of([refused])).build().is_err());
     }
     let membership = integration.provider().ensure_group(&group("acme"), &"repo read:org".parse().unwrap());
