@@ -75,6 +75,12 @@ impl ResponseSummary {
         self.status
     }
 
+    /// Whether the status is one that token endpoints refuse with: 400 or 401 (RFC 6749 section 5.2), or 200 at some platforms. With
+    /// another one, an OAuth error comes from a proxy or an outage.
+    pub(crate) fn has_status_of_refusal(&self) -> bool {
+        matches!(self.status.as_u16(), 200 | 400 | 401)
+    }
+
     /// `X-Request-Id` or the platform's header in its place, by which an administrator of the code host finds the request in its logs.
     pub fn request_id(&self) -> Option<&UntrustedText> {
         self.request_id.as_ref()

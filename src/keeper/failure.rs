@@ -22,15 +22,10 @@ impl Failure {
     }
 }
 
-/// Whether the code host rejects the refresh token, with status 400 or 401 (RFC 6749 section 5.2). The same body with
-/// another status, for example on a proxy's error page, counts as an outage.
+/// Whether the code host rejects the refresh token. The same error with another status, for example on a proxy's error page, counts
+/// as an outage.
 pub(super) fn is_refresh_token_rejected(error: &Error) -> bool {
-    match error {
-        Error::Token { cause: TokenError::RefreshRejected, response } => {
-            matches!(response.status().as_u16(), 400 | 401)
-        }
-        _ => false,
-    }
+    matches!(error, Error::Token { cause: TokenError::RefreshRejected, response } if response.has_status_of_refusal())
 }
 
 /// Whether the failure concerns the whole code host, not one connection: 429, 5xx, maintenance.

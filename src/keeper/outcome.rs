@@ -70,7 +70,7 @@ pub(super) fn retry_later(after: Duration, cause: Option<Arc<Error>>) -> Result<
 }
 
 fn is_refusal(error: &Error) -> bool {
-    matches!(error, Error::Token { response, .. } if response.status().is_client_error())
+    matches!(error, Error::Token { response, .. } if !response.status().is_server_error())
 }
 
 /// Another task or node is refreshing.

@@ -1,5 +1,5 @@
 use super::Finding;
-use crate::error::{Audience, Error, ResponseSummary, TokenError};
+use crate::error::{Audience, Error, TokenError};
 
 /// Turns the response to a made-up code into findings about the client id and secret: a platform checks these before the
 /// code.
@@ -71,7 +71,7 @@ pub fn accepts_client(response: Result<(), Error>, others: OtherErrors) -> Resul
         Err(Error::Token {
             cause: TokenError::CodeRejected | TokenError::CallbackUrlRejected { .. } | TokenError::GrantNotAllowed,
             response,
-        }) if is_refusal(&response) => Ok(true),
+        }) if response.has_status_of_refusal() => Ok(true),
         Err(error @ Error::Token { cause: TokenError::ClientRejected { .. }, .. }) => Err(error),
         Err(error) if others == OtherErrors::ProveAccepted && is_about_the_request(&error) => Ok(true),
         Err(error) => Err(error),
@@ -94,13 +94,9 @@ fn is_about_the_request(error: &Error) -> bool {
 fn has_code(error: &Error, is_wanted: impl Fn(&str) -> bool) -> bool {
     match error {
         Error::Token { response, .. } => {
-            is_refusal(response) && is_wanted(response.error().map(|error| error.sanitized()).unwrap_or_default())
+            response.has_status_of_refusal()
+                && is_wanted(response.error().map(|error| error.sanitized()).unwrap_or_default())
         }
         _ => false,
     }
-}
-
-/// The statuses of a refusal in RFC 6749. With another status, the response comes from a proxy or from an outage.
-fn is_refusal(response: &ResponseSummary) -> bool {
-    matches!(response.status().as_u16(), 200 | 400 | 401)
 }

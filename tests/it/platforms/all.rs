@@ -1,11 +1,14 @@
 //! What every platform must do, at its fake.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use codehost_oauth::error::{Audience, Error};
+use codehost_oauth::keeper::{ConnectionId, KeeperError, LoginReason, MemoryStore, TokenKeeper};
+use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::github::ServerKind;
 use codehost_oauth::testing::{
-    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeError, FakeForgejo, FakeGitHub, FakeGitLab,
+    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeClock, FakeError, FakeForgejo, FakeGitHub, FakeGitLab,
 };
 use codehost_oauth::{Access, Callback, Integration, Login, Platform};
 
@@ -21,6 +24,7 @@ struct CodeHost {
     page: &'static str,
     authorize: Box<Authorize>,
     deny: Box<Deny>,
+    revoke_all: Box<dyn Fn() + Send + Sync>,
 }
 
 type Authorize = dyn Fn(&str, &str) -> Result<String, FakeError> + Send + Sync;
@@ -31,7 +35,7 @@ macro_rules! code_host {
         let callback = format!("http://127.0.0.1:9000/oauth/callback/{}/demo", $platform);
         let application = FakeApplication::new("my-id", "canary-right", &callback, $scopes);
         let fake = Arc::new($builder.application(application).start().await.unwrap());
-        let (authorizing, denying) = (Arc::clone(&fake), Arc::clone(&fake));
+        let (authorizing, denying, revoking) = (Arc::clone(&fake), Arc::clone(&fake), Arc::clone(&fake));
         CodeHost {
             platform: $platform,
             base_url: fake.base_url().to_owned(),
@@ -39,12 +43,14 @@ macro_rules! code_host {
             page: $page,
             authorize: Box::new(move |url, user| authorizing.authorize(url, user)),
             deny: Box::new(move |url| denying.deny(url)),
+            revoke_all: Box::new(move || revoking.revoke_all()),
         }
     }};
 }
 
 async fn all() -> Vec<CodeHost> {
-    let github = FakeGitHub::builder().kind(ServerKind::EnterpriseServer);
+    // Older servers give no refresh tokens.
+    let github = FakeGitHub::builder().kind(ServerKind::EnterpriseServer).version("3.23.0");
     vec![
         code_host!("bitbucket-cloud", "jane", "", "account email", FakeBitbucket::builder()),
         code_host!(
@@ -109,5 +115,41 @@ async fn logins_denials_and_wrong_secrets_mean_the_same_on_every_platform() {
         let forged = Callback::from_parameters([("code", code.as_str()), ("state", &state)]).unwrap();
         let refused = right.finish_login(again.pending, forged).await.leak_checked().unwrap_err();
         assert_eq!(refused.code(), "code_rejected", "{}", host.platform);
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_refreshes_and_tells_who_must_act_on_every_platform() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for host in all().await {
+        let platform = host.platform;
+        let clock = FakeClock::default();
+        let store = Arc::new(MemoryStore::default());
+        let keeper = |secret: &str| {
+            let builder = canned_http::live(host.platform, &host.base_url, "canary-right").access(Access::SignIn);
+            let integration = Arc::new(builder.credentials("my-id", secret).build().unwrap());
+            let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+            let keeper = TokenKeeper::builder(Arc::clone(&store), ring, Arc::clone(&integration)).clock(clock.clone());
+            (integration, keeper.build())
+        };
+        let (integration, right) = keeper("canary-right");
+        let login = finish(&integration, |url| (host.authorize)(url, host.user).unwrap()).await.unwrap();
+        let connection = ConnectionId::from(&login.user.key);
+        assert!(login.tokens.refresh_token.is_some(), "{platform}");
+        right.import(&connection, login.tokens).await.leak_checked().unwrap();
+        clock.advance(DAY);
+        right.access_token(&connection).await.leak_checked().unwrap();
+
+        clock.advance(DAY);
+        let (_, wrong) = keeper("canary-wrong");
+        let error = wrong.access_token(&connection).await.leak_checked().unwrap_err();
+        assert!(matches!(error, KeeperError::Refused { .. }), "{platform}: {error:?}");
+        assert_eq!(error.advice().audience, Audience::Administrator, "{platform}");
+
+        clock.advance(DAY);
+        (host.revoke_all)();
+        let error = right.access_token(&connection).await.leak_checked().unwrap_err();
+        let is_rejected = matches!(&error, KeeperError::NeedsLogin(LoginReason::Refused));
+        assert!(is_rejected, "{platform}: {error:?}");
     }
 }
