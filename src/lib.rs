@@ -60,12 +60,12 @@
 //!
 //! # Features
 //!
-//! - **`http-client`**: the [`HttpClient`](transport::HttpClient). Alone it speaks plain HTTP only; the three features for TLS
-//!   turn it on.
+//! - **`http-client`**: the [`HttpClient`](transport::HttpClient). Without one of the three features for TLS, which
+//!   enable it too, it speaks plain HTTP only.
 //! - **`rustls`** (default): TLS by rustls with aws-lc-rs, with the operating system's trusted certificates.
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the app installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
-//! - **`native-tls`**: TLS by the operating system's library, also if `rustls` is on.
+//! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, it is not used.
 //! - **`axum`**: [`router`].
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each

@@ -47,9 +47,9 @@ pub struct Advice {
     /// Whether the same call may succeed later, without a change by anybody. The code or refresh token of this call is used
     /// up in any case: start a new login instead of repeating the exchange.
     pub is_transient: bool,
-    /// Whether the stored tokens are useless, so that the user must log in again.
+    /// Whether the user must log in again. For an access token that the API does not accept: unless a refresh renews it.
     pub needs_login: bool,
-    /// How long the code host asked to wait, at most 15 minutes.
+    /// How long to wait before the next attempt, as the code host asked or a keeper has decided: at most 15 minutes.
     pub retry_after: Option<Duration>,
 }
 

@@ -202,7 +202,7 @@ pub enum ConfigError {
     ClientSecret(TextFault),
     /// Credentials or tokens that were made for another integration or base URL.
     #[error("{what}: made for another integration or base URL")]
-    OtherInstance {
+    OtherBinding {
         /// What was about to be sent.
         what: &'static str,
     },
@@ -333,8 +333,8 @@ impl ConfigError {
                 "client_secret",
                 "Copy the \"Secret\" from the OAuth application again, and nothing else.",
             ),
-            Self::OtherInstance { .. } => Advice::administrator(
-                "other_instance",
+            Self::OtherBinding { .. } => Advice::administrator(
+                "other_binding",
                 "Use the tokens and credentials of this integration. If its base URL was changed, enter the client secret again, and ask \
                  users to log in again.",
             ),

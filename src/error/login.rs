@@ -47,7 +47,7 @@ impl CallbackError {
 
 /// Why a callback does not finish the pending login.
 ///
-/// The checks run in the order of these variants, so nothing else is read from a callback with a wrong state.
+/// The state is checked first, so nothing else is read from a callback with a wrong one.
 ///
 /// ```
 /// use codehost_oauth::error::{Audience, VerifyError};

@@ -54,7 +54,7 @@ pub enum Error {
     /// A callback that does not finish the pending login.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// No response came.
+    /// No complete response came.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// A response that cannot be used.

@@ -183,7 +183,8 @@ impl ApiError {
 
 /// Why a user cannot log in although the code host knows them.
 ///
-/// The tokens are valid: keep them, the user or the code host's administrator can fix it.
+/// The tokens are not the cause. Keep them, since the user or the code host's administrator can fix it; only those of
+/// [another account](Self::OtherAccount) are of no use.
 ///
 /// ```
 /// use codehost_oauth::error::{AccountError, Audience};

@@ -3,14 +3,14 @@ use std::time::Duration;
 use super::{Advice, advised};
 use crate::values::network::RefusedAddress;
 
-/// Why a request got no response.
+/// Why a request got no complete response.
 ///
 /// All causes have the same [`public_message`](Self::advice): the cause would tell a stranger about the app's network.
 ///
 /// ```
 /// use codehost_oauth::error::TransportError;
 ///
-/// let [a, b] = [TransportError::Refused, TransportError::AddressNotAllowed];
+/// let [a, b] = [TransportError::Unreachable, TransportError::AddressNotAllowed];
 /// assert_ne!(a.code(), b.code());
 /// assert_eq!(a.advice().public_message, b.advice().public_message);
 /// ```
@@ -38,7 +38,7 @@ pub enum TransportError {
     NameLookupTimedOut,
     /// Nothing listens at that port, or there is no route to the address.
     #[error("the app cannot connect to the code host")]
-    Refused,
+    Unreachable,
     /// No trusted authority signed the certificate: a private one did, or it is self-signed.
     #[error("the code host's certificate is not trusted: its authority is unknown")]
     TlsUntrusted,
@@ -94,7 +94,7 @@ impl TransportError {
     /// ```
     /// use codehost_oauth::error::TransportError;
     ///
-    /// assert_eq!(TransportError::Refused.operator_note(), None);
+    /// assert_eq!(TransportError::Unreachable.operator_note(), None);
     /// ```
     pub fn operator_note(&self) -> Option<String> {
         match self {
@@ -131,7 +131,7 @@ impl TransportError {
                 "Check the spelling of the base URL, and that the app's name server knows it.",
             )
             .transient(),
-            Self::Refused => Advice::administrator(
+            Self::Unreachable => Advice::administrator(
                 "unreachable",
                 "Check host name and port of the base URL, and that a firewall lets the app through.",
             )
@@ -196,7 +196,7 @@ impl TransportError {
     }
 }
 
-/// Why a response is not one of the platform's.
+/// Why a response cannot be used, whatever the platform is.
 ///
 /// ```
 /// use codehost_oauth::error::{ResponseError, Audience};

@@ -173,8 +173,10 @@ impl IntegrationBuilder {
     ///
     /// [`ConfigError::ClientId`] and [`ConfigError::ClientSecret`] if they are not valid; [`ConfigError::NoScopes`] if the
     /// access level has no scopes, [`ConfigError::UnknownScope`] if the platform does not know one;
-    /// [`ConfigError::GroupScope`] if it lacks the scope that the required group needs; [`ConfigError::Group`] and
-    /// [`ConfigError::Role`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too
+    /// [`ConfigError::UnlimitedScopes`] if it would take it for all rights; [`ConfigError::SecretPlaceholder`] for a
+    /// secret that the platform shows in place of the real one; for a policy, [`ConfigError::GroupCount`],
+    /// [`ConfigError::GroupScope`] if the access level lacks the scope that a group needs, and [`ConfigError::Group`],
+    /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too
     /// long; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] if they are not paths.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;

@@ -74,7 +74,7 @@ impl Integration {
     }
 
     /// Looks up the user of the token, if they are not known already, and the memberships, and checks the policy. A 401 is retried
-    /// until the deadline.
+    /// after one and after two seconds, unless that is after the deadline.
     pub(super) async fn admit(
         &self,
         token: &AccessToken,
@@ -82,23 +82,23 @@ impl Integration {
         deadline: Option<Instant>,
     ) -> Result<User, Error> {
         let groups = self.policy.groups();
-        let user = async {
-            match known {
+        // An error about the account comes before one about the group.
+        let admitted_user = async {
+            let user = match known {
                 Some(user) => self.checked(user),
                 None => retry_unauthorized(deadline, || self.look_up(token)).await,
-            }
+            }?;
+            self.policy.ensure_user(&user, self.email_trust)?;
+            Ok::<_, Error>(user)
         };
         let (user, memberships) = if groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
-            let user = user.await?;
-            // An error about the account comes before one about the group.
-            self.policy.ensure_user(&user, self.email_trust)?;
+            let user = admitted_user.await?;
             let memberships = self.memberships(token, deadline, Some(&user), groups).await;
             (user, memberships)
         } else {
-            let (user, memberships) = future::join(user, self.memberships(token, deadline, None, groups)).await;
-            let user = user?;
-            self.policy.ensure_user(&user, self.email_trust)?;
-            (user, memberships)
+            let (user, memberships) =
+                future::join(admitted_user, self.memberships(token, deadline, None, groups)).await;
+            (user?, memberships)
         };
         if !groups.is_empty() {
             any_member(memberships)?;
@@ -106,7 +106,8 @@ impl Integration {
         Ok(user)
     }
 
-    /// Looks up the memberships in these groups at once.
+    /// Looks up the memberships in these groups at once. The futures are joined in pairs, since `join_all` would need more of
+    /// futures-util than this crate takes.
     fn memberships<'a>(
         &'a self,
         token: &'a AccessToken,
@@ -139,7 +140,7 @@ impl Integration {
     }
 }
 
-/// One membership is enough. Without one, an error says more than a no: that group may be the one.
+/// One membership is enough. If there is none, but a look-up failed, returns that error: the user may be a member of that group.
 fn any_member(memberships: Vec<Result<Membership, Error>>) -> Result<(), Error> {
     let mut refusal = Error::from(AccountError::NotAMember);
     for membership in memberships {

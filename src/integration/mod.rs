@@ -36,9 +36,9 @@ use crate::values::user::User;
 /// people in.
 ///
 /// It cannot be changed: build another one when the settings change. Another code host is another integration, with an
-/// id of its own (see [`AccountKey`](crate::AccountKey)). The client limits requests by the id: at most
-/// 32 at the same time. After five in a row without a response, new requests fail for thirty seconds with the last error, and
-/// nothing is sent; [`check`](Self::check) is not affected. So a code host that is down does not slow the logins at others.
+/// id of its own (see [`AccountKey`](crate::AccountKey)). An integration sends at most 32 requests at the same time, unless the
+/// builder sets another number. After five in a row without a response, new requests fail for thirty seconds with the last error,
+/// and nothing is sent; [`check`](Self::check) is not affected. So a code host that is down does not slow the logins at others.
 ///
 /// ```
 /// use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, PendingLogins, Platform};
@@ -78,7 +78,7 @@ pub struct Integration {
     policy: LoginPolicy,
 }
 
-/// Wishes for a login. A platform that does not know one ignores it: GitHub knows both of those for its page, the others none.
+/// What one login may want beside the usual. Only GitHub uses `login_hint` and `select_account`; other platforms ignore them.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoginOptions {
@@ -174,7 +174,8 @@ impl Integration {
         self.begin(Purpose::connect(user_id)?, LoginOptions { return_to, ..LoginOptions::default() })
     }
 
-    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the user is. Two round trips, within
+    /// Finishes a login: verifies the callback, exchanges the code, and looks up who the user is. Two round trips; three on Bitbucket
+    /// Data Center, and for a group that can only be asked for with the user. All of it is within
     /// [one deadline](IntegrationBuilder::login_deadline). A look-up that gets 401 is repeated after one and
     /// after two seconds: a code host with several nodes may not know its new token everywhere yet.
     ///
@@ -183,7 +184,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// [`Error::Verify`] before anything is sent; [`Error::Token`] from the exchange; [`Error::Api`] and
+    /// [`Error::Verify`] before anything is sent, or for an ID token that does not fit; [`Error::Token`] from the exchange; [`Error::Api`] and
     /// [`Error::Account`] from the look-up, among them those of the [`policy`](IntegrationBuilder::policy);
     /// [`Error::Transport`] and [`Error::Response`] from either.
     pub async fn finish_login(&self, pending: PendingLogin, callback: Callback) -> Result<Login, Error> {
@@ -211,7 +212,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::refresh`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::refresh`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
         self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
@@ -222,7 +223,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::user`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::user`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         self.observe("user", self.look_up(token)).await
@@ -245,7 +246,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherInstance`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let provider = &*self.provider;
@@ -297,7 +298,9 @@ impl Integration {
     pub async fn recheck(&self, token: &AccessToken, key: &AccountKey) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let work = async {
-            let user = self.admit(token, None, Some(Instant::now())).await?;
+            // A stored token is not new, so no 401 is retried.
+            let retry_until = Some(Instant::now());
+            let user = self.admit(token, None, retry_until).await?;
             if user.key == *key { Ok(user) } else { Err(AccountError::OtherAccount.into()) }
         };
         self.observe("recheck", work).await
@@ -308,7 +311,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::revoke`], and [`ConfigError::OtherInstance`] for tokens of another integration, before anything is sent.
+    /// As [`OAuthProvider::revoke`], and [`ConfigError::OtherBinding`] for tokens of another integration, before anything is sent.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.ensure_own(tokens.access_token.binding(), "access token")?;
         if let Some(token) = &tokens.refresh_token {
@@ -447,7 +450,7 @@ impl Integration {
     }
 
     fn ensure_own(&self, binding: &TokenBinding, what: &'static str) -> Result<(), ConfigError> {
-        if *binding == self.binding { Ok(()) } else { Err(ConfigError::OtherInstance { what }) }
+        if *binding == self.binding { Ok(()) } else { Err(ConfigError::OtherBinding { what }) }
     }
 }
 

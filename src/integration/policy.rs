@@ -62,8 +62,8 @@ impl LoginPolicy {
         Self { allows_bots: true, ..self }
     }
 
-    /// Only users with an e-mail address at one of these domains that the integration
-    /// [trusts](crate::IntegrationBuilder::email_trust). It need not be the primary one. Subdomains do not count.
+    /// Only users with an e-mail address at one of these domains. It must be one that the integration
+    /// [trusts](crate::IntegrationBuilder::email_trust), but need not be the primary one. Subdomains do not count.
     ///
     /// # Errors
     ///

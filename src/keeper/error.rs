@@ -89,7 +89,7 @@ impl StoreError {
 /// let outage = KeeperError::Retry { after: Duration::from_secs(30), cause: None };
 /// assert!(outage.advice().is_transient && !outage.advice().needs_login);
 /// assert_eq!(outage.advice().retry_after, Some(Duration::from_secs(30)));
-/// assert!(KeeperError::NeedsLogin(LoginReason::Refused).advice().needs_login);
+/// assert!(KeeperError::NeedsLogin(LoginReason::RefreshTokenRejected).advice().needs_login);
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -28,7 +28,8 @@ pub(super) fn is_refresh_token_rejected(error: &Error) -> bool {
     matches!(error, Error::Token { cause: TokenError::RefreshRejected, response } if response.has_status_of_refusal())
 }
 
-/// Whether the failure concerns the whole code host, not one connection: 429, 5xx, maintenance.
+/// Whether a response says that it concerns the whole code host, not one connection: 429, 5xx, maintenance. Requests without a
+/// response are counted elsewhere, by the client's breaker.
 pub(super) fn is_outage(error: &Error) -> bool {
     matches!(error, Error::Response { cause, .. } if cause.advice().is_transient)
 }

@@ -17,7 +17,7 @@ pub enum LoginReason {
     /// The access token has expired, and the platform gave no refresh token.
     NoRefreshToken,
     /// The platform no longer accepts the refresh token: it was revoked, or has expired.
-    Refused,
+    RefreshTokenRejected,
     /// The platform no longer accepts the refresh token, and the response to an earlier refresh was lost: after a crash
     /// or a broken connection. Most likely that refresh used up the token.
     ResponseLost,
@@ -37,7 +37,7 @@ impl LoginReason {
         match self {
             Self::NotConnected => "not_connected",
             Self::NoRefreshToken => "no_refresh_token",
-            Self::Refused => "refresh_rejected",
+            Self::RefreshTokenRejected => "refresh_rejected",
             Self::ResponseLost => "refresh_response_lost",
             Self::SubjectChanged => "refresh_subject_changed",
             Self::ScopesMissing { .. } => "scopes_missing",
@@ -46,7 +46,9 @@ impl LoginReason {
 
     /// The reason with this code; `None` for reasons that are never stored.
     pub(super) fn from_code(code: &str) -> Option<Self> {
-        [Self::Refused, Self::ResponseLost, Self::SubjectChanged].into_iter().find(|reason| reason.code() == code)
+        [Self::RefreshTokenRejected, Self::ResponseLost, Self::SubjectChanged]
+            .into_iter()
+            .find(|reason| reason.code() == code)
     }
 }
 
@@ -55,7 +57,7 @@ impl fmt::Display for LoginReason {
         f.write_str(match self {
             Self::NotConnected => "nothing is stored for this connection",
             Self::NoRefreshToken => "the access token has expired and there is no refresh token",
-            Self::Refused => "the code host no longer accepts the refresh token",
+            Self::RefreshTokenRejected => "the code host no longer accepts the refresh token",
             Self::ResponseLost => "the response to an earlier refresh was lost",
             Self::SubjectChanged => "a refresh gave tokens of another user",
             Self::ScopesMissing { scopes } => {

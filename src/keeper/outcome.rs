@@ -12,7 +12,7 @@ use crate::values::token::AccessToken;
 /// use std::time::Duration;
 /// use codehost_oauth::{keeper::LoginReason, testing::Outcome};
 ///
-/// assert!(Outcome::NeedsLogin(LoginReason::Refused).into_token().unwrap_err().advice().needs_login);
+/// assert!(Outcome::NeedsLogin(LoginReason::RefreshTokenRejected).into_token().unwrap_err().advice().needs_login);
 /// let outage = Outcome::Retry { after: Duration::from_secs(30), cause: None };
 /// assert!(outage.into_token().unwrap_err().advice().is_transient);
 /// ```

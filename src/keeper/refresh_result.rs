@@ -140,7 +140,7 @@ impl Refresh {
             }
             tokio::time::sleep(OTHER_NODE_POLL_INTERVAL).await;
         };
-        let reason = if tried_before { LoginReason::ResponseLost } else { LoginReason::Refused };
+        let reason = if tried_before { LoginReason::ResponseLost } else { LoginReason::RefreshTokenRejected };
         let mut ended = found.successor()?;
         let reason = found.needs_login.clone().unwrap_or(reason);
         ended.needs_login = Some(reason.clone());

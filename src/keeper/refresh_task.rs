@@ -168,7 +168,7 @@ impl Refresh {
     }
 
     /// Removes `refreshing_since` after a request that did not use up the refresh token. If this fails, the mark
-    /// stays until the next refresh, and changes only the reason of a login that is needed by then.
+    /// stays until the next refresh. The only effect is that a rejection is then reported as `ResponseLost`.
     async fn remove_mark(&self, old: &Record, marked: &Record) {
         if let Ok(unmarked) = old.successor() {
             let _ = self.replace(marked, &unmarked).await;

@@ -21,7 +21,7 @@ type RefreshResult = SharedResult<Result<Outcome, KeeperError>>;
 
 /// The response to a caller that needs a refresh.
 pub(super) enum Admission {
-    /// It runs, perhaps only from now on.
+    /// It is running: an earlier one, or one that was just started.
     Running(RefreshResult),
     /// The last one failed a short time ago, or the whole integration is paused.
     Paused(Waiting),

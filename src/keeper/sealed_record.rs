@@ -69,7 +69,7 @@ impl Record {
             return Err(SealError::Malformed.into());
         }
         if json.base_url != binding.base_url().as_str() {
-            return Err(ConfigError::OtherInstance { what: "stored tokens" }.into());
+            return Err(ConfigError::OtherBinding { what: "stored tokens" }.into());
         }
         let mut tokens =
             TokenSet::new(AccessToken::new(access_token.to_string(), binding).ok_or(SealError::Malformed)?);
@@ -90,7 +90,7 @@ impl Record {
             needs_login: json
                 .needs_login
                 .filter(|_| is_same_client)
-                .map(|code| LoginReason::from_code(&code).unwrap_or(LoginReason::Refused)),
+                .map(|code| LoginReason::from_code(&code).unwrap_or(LoginReason::RefreshTokenRejected)),
             unverified: json.unverified,
             login: json.login.map(Revision::from_i64),
             requested_scopes: json.requested_scopes.and_then(|scopes| scopes.parse().ok()),
@@ -164,7 +164,7 @@ struct JsonRead {
 
 /// Whether another client of the same integration could still use the tokens.
 fn depends_on_client(reason: &LoginReason) -> bool {
-    matches!(reason, LoginReason::Refused | LoginReason::ResponseLost)
+    matches!(reason, LoginReason::RefreshTokenRejected | LoginReason::ResponseLost)
 }
 
 /// Replaces `"` and `\`, which take two bytes each in JSON, by two characters that a token cannot contain. Otherwise a
@@ -231,9 +231,9 @@ mod tests {
         assert_eq!(after.tokens.expires_at(), before.tokens.expires_at());
         assert!(after.unverified);
 
-        let other_instance = TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
-        let refused = Record::open(&stored, &ring, &connection, &other_instance, "id").err().unwrap();
-        assert_eq!(refused.code(), "other_instance");
+        let other_binding = TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
+        let refused = Record::open(&stored, &ring, &connection, &other_binding, "id").err().unwrap();
+        assert_eq!(refused.code(), "other_binding");
         let other: ConnectionId = "gitlab:demo:43".parse().unwrap();
         assert_eq!(Record::open(&stored, &ring, &other, &binding(), "id").err().unwrap().code(), "seal_rejected");
     }

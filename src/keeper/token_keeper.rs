@@ -158,7 +158,7 @@ impl TokenKeeper {
         let binding = integration.binding().clone();
         let same_binding = tokens.refresh_token.as_ref().is_none_or(|token| *token.binding() == binding);
         if *tokens.access_token.binding() != binding || !same_binding {
-            return Err(ConfigError::OtherInstance { what: "tokens" }.into());
+            return Err(ConfigError::OtherBinding { what: "tokens" }.into());
         }
         let (inner, connection) = (Arc::clone(&self.inner), connection.clone());
         let task = tokio::spawn(async move { inner.import(&connection, integration, tokens).await });

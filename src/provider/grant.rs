@@ -8,8 +8,8 @@ use crate::values::scope::Scopes;
 use crate::values::secret::Secret;
 use crate::values::token::TokenBinding;
 
-/// The parameters of the authorization URL that are the same at every login (RFC 6749 section 4.1.1).
-/// [`Integration`](crate::Integration) appends those that are new each time: the state and the PKCE challenge.
+/// What a provider puts into the authorization URL (RFC 6749 section 4.1.1). [`Integration`](crate::Integration) appends the secrets
+/// of the login: the state, the PKCE challenge with its method, and a nonce if the provider needs one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AuthorizationRequest<'a> {
@@ -102,12 +102,12 @@ impl VerifiedGrant {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OtherInstance`] if the code was issued at another base URL.
+    /// [`ConfigError::OtherBinding`] if the code was issued at another base URL.
     pub fn binding_for(&self, base_url: &BaseUrl) -> Result<&TokenBinding, ConfigError> {
         if self.binding.base_url() == base_url {
             Ok(&self.binding)
         } else {
-            Err(ConfigError::OtherInstance { what: "authorization code" })
+            Err(ConfigError::OtherBinding { what: "authorization code" })
         }
     }
 }

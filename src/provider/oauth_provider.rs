@@ -28,7 +28,7 @@ use crate::values::user::User;
 ///
 /// - Every endpoint is below [`base_url`](Self::base_url) or [`api_url`](Self::api_url); no other server gets a secret.
 /// - Secrets are read with `secret_for` and `expose_for`, which refuse every other URL.
-/// - Each method sends the requests that it documents, once: no retries, no probing.
+/// - Each method sends the requests that it documents: no retries, no probing.
 /// - Responses become typed values or an [`Error`]; an error's `Display` and `Debug` contain no text from a server.
 ///
 /// `Arc<T>` and `Box<T>` are providers too. To change a method of another provider, see
@@ -94,15 +94,15 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         vec![self.base_url().as_str()]
     }
 
-    /// What an error means that the authorization endpoint has sent to the callback (RFC 6749 section 4.1.2.1), where the
-    /// platform has errors of its own. `None` for all others: `access_denied`, `invalid_scope`, `server_error` and
-    /// `temporarily_unavailable` are known.
+    /// The meaning of an `error` in a callback (RFC 6749 section 4.1.2.1) that only this platform has. Return `None` for every other:
+    /// `access_denied`, `invalid_scope`, `server_error` and `temporarily_unavailable` are handled already.
     fn callback_error(&self, error: &str) -> Option<VerifyError> {
         let _ = error;
         None
     }
 
-    /// The URL to which the browser is sent to log in (RFC 6749 section 4.1.1). The integration appends `state` and `code_challenge`.
+    /// The URL to which the browser is sent to log in (RFC 6749 section 4.1.1). The integration appends
+    /// `state`, `code_challenge` and its method, and a nonce if [`needs_nonce`](Self::needs_nonce).
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
 
     /// Whether the authorization URL needs a nonce (OpenID Connect Core section 3.1.2.1), because the provider reads an ID token.
@@ -142,8 +142,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         callback_url: &CallbackUrl,
     ) -> Result<TokenSet, Error>;
 
-    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that: no request if the platform has
-    /// no way, one, or two where it needs a valid access token for it.
+    /// Revokes these tokens, or everything that the user has allowed this application if the platform can revoke only that. No
+    /// request if the platform has no way, mostly one, and up to four where it needs a valid access token for it.
     ///
     /// Signature: `async fn revoke(&self, http: &dyn Transport, client: &ClientCredentials, tokens: &TokenSet)
     /// -> Result<Revocation, Error>`
@@ -209,7 +209,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
-    /// Looks up the user whose token this is, in one round trip.
+    /// Looks up the user whose token this is: in one round trip, unless the platform needs more for it, or has a long list of
+    /// addresses in pages.
     ///
     /// Signature: `async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error>`
     ///

@@ -15,7 +15,7 @@ use crate::transport::Transport;
 /// A [`Transport`] without connections: it gives the responses that a test defines, and records the requests.
 ///
 /// There is a queue of responses for each path, so the order in which a provider requests two paths does not matter. A
-/// path with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Refused`] if
+/// path with an empty queue gets the response of [`otherwise`](Self::otherwise), or [`TransportError::Unreachable`] if
 /// there is none. The limit of a body's size applies as for every transport. Clones share everything.
 ///
 /// ```
@@ -104,7 +104,7 @@ impl Transport for ScriptedTransport {
         let at = script.queue.iter().position(|(path, _)| path == request.url.path());
         let outcome = at.and_then(|at| script.queue.remove(at)).map(|(_, outcome)| outcome);
         script.requests.push(request);
-        let outcome = outcome.or_else(|| script.otherwise.clone()).unwrap_or(Err(TransportError::Refused));
+        let outcome = outcome.or_else(|| script.otherwise.clone()).unwrap_or(Err(TransportError::Unreachable));
         let response = shown_response(outcome?);
         if response.body().len() > max_body { Err(TransportError::TooLarge { limit: max_body }) } else { Ok(response) }
     }

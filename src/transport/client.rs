@@ -96,7 +96,7 @@ impl HttpClient {
 
     /// The same client with another time limit for a whole request, from the name look-up to the last byte: for one
     /// integration, whose administrator may choose it. The limit is at most 60 seconds, or this client's own limit if that is
-    /// longer; `None` sets this maximum.
+    /// longer; `None` sets this maximum, also if the client has no limit itself.
     ///
     /// ```
     /// use codehost_oauth::transport::{HttpClient, Network};

@@ -128,7 +128,7 @@ impl Service<Uri> for Tcp {
             match connection.inner().peer_addr().map(|peer| peer.ip()) {
                 Ok(address) if network.permits(address) => Ok(Metered::new(connection, wire)),
                 Ok(address) => Err(TransportError::AddressRefused(network.refused(address))),
-                Err(_) => Err(TransportError::Refused),
+                Err(_) => Err(TransportError::Unreachable),
             }
         })
     }
@@ -171,7 +171,7 @@ fn tcp_error(error: &(dyn StdError + 'static)) -> TransportError {
         }
         cause = current.source();
     }
-    TransportError::Refused
+    TransportError::Unreachable
 }
 
 /// Why there is no connection with TLS: an error of TLS, or of the TCP connection below it. The error's text is not used: it

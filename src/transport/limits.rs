@@ -230,7 +230,7 @@ mod tests {
         let limits = RequestLimits::default();
         let length = || limits.0.lock().unwrap().by_id.len();
         let held = limits.of(&id(0), 1);
-        limits.of(&id(1), 1).breaker().record(&base_url(), Some(&TransportError::Refused), true);
+        limits.of(&id(1), 1).breaker().record(&base_url(), Some(&TransportError::Unreachable), true);
         for count in 2..10_000 {
             drop(limits.of(&id(count), 1));
         }

@@ -60,7 +60,7 @@ pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 /// #[async_trait::async_trait]
 /// impl Transport for Offline {
 ///     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
-///         Err(TransportError::Refused)
+///         Err(TransportError::Unreachable)
 ///     }
 /// }
 /// ```
@@ -109,7 +109,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// #[async_trait::async_trait]
     /// impl Transport for Own {
     ///     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
-    ///         Err(TransportError::Refused)
+    ///         Err(TransportError::Unreachable)
     ///     }
     ///
     ///     fn limits(&self) -> Option<&RequestLimits> {

@@ -3,7 +3,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -45,6 +45,7 @@ impl ApiRequest {
         let mut request = http::Request::new(Vec::new());
         *request.method_mut() = method;
         *request.uri_mut() = uri.clone();
+        *request.headers_mut() = HeaderMap::with_capacity(USUAL_HEADERS);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(DEFAULT_USER_AGENT));
         Self { request, max_body: MAX_API_BODY }
@@ -64,14 +65,14 @@ impl ApiRequest {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OtherInstance`] unless `url` is the base URL or the API URL that the token belongs to.
+    /// [`ConfigError::OtherBinding`] unless `url` is the base URL or the API URL that the token belongs to.
     pub fn bearer(self, token: &AccessToken, url: &BaseUrl) -> Result<Self, ConfigError> {
         let token = token.expose_for(url)?;
         let mut bearer = String::with_capacity(BEARER.len().saturating_add(token.len()));
         bearer.push_str(BEARER);
         bearer.push_str(token);
         // The header takes the text itself: there is no second copy to wipe.
-        let value = HeaderValue::try_from(bearer).map_err(|_| ConfigError::OtherInstance { what: "access token" })?;
+        let value = HeaderValue::try_from(bearer).map_err(|_| ConfigError::OtherBinding { what: "access token" })?;
         Ok(self.header(AUTHORIZATION, secret(value)))
     }
 
@@ -79,11 +80,11 @@ impl ApiRequest {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OtherInstance`] unless `url` is the base URL or the API URL that the credentials belong to.
+    /// [`ConfigError::OtherBinding`] unless `url` is the base URL or the API URL that the credentials belong to.
     pub fn basic(self, client: &ClientCredentials, url: &BaseUrl) -> Result<Self, ConfigError> {
         let text = basic(client.client_id(), client.secret_for(url)?);
         let value = HeaderValue::try_from(text.expose());
-        let value = value.map_err(|_| ConfigError::OtherInstance { what: "client credentials" })?;
+        let value = value.map_err(|_| ConfigError::OtherBinding { what: "client credentials" })?;
         Ok(self.header(AUTHORIZATION, secret(value)))
     }
 
@@ -158,6 +159,8 @@ fn basic(id: &str, secret: &str) -> Secret {
     Secret::unchecked(text)
 }
 
+/// With those that the client adds, so that the map does not grow.
+const USUAL_HEADERS: usize = 8;
 const BASIC: &str = "Basic ";
 const BEARER: &str = "Bearer ";
 const MAX_API_BODY: usize = 512 * 1024;

@@ -69,12 +69,12 @@ impl ClientCredentials {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OtherInstance`] for every other URL.
+    /// [`ConfigError::OtherBinding`] for every other URL.
     pub fn secret_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
         if [&self.base_url, &self.api_url].contains(&url) {
             Ok(self.client_secret.expose())
         } else {
-            Err(ConfigError::OtherInstance { what: "client credentials" })
+            Err(ConfigError::OtherBinding { what: "client credentials" })
         }
     }
 }
@@ -164,12 +164,12 @@ macro_rules! token {
             ///
             /// # Errors
             ///
-            /// [`ConfigError::OtherInstance`] for every other URL.
+            /// [`ConfigError::OtherBinding`] for every other URL.
             pub fn expose_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
                 if [self.binding.base_url(), self.binding.api_url()].contains(&url) {
                     Ok(self.secret.expose())
                 } else {
-                    Err(ConfigError::OtherInstance { what: $what })
+                    Err(ConfigError::OtherBinding { what: $what })
                 }
             }
 

@@ -144,7 +144,7 @@ impl Transport for Network {
         pause(plan.before).await;
         if plan.unreachable {
             world.step(node);
-            return Err(TransportError::Refused);
+            return Err(TransportError::Unreachable);
         }
         // If the node has crashed meanwhile, the sent request may or may not arrive.
         if !world.is_alive(node) && world.lock().rng.per_mille(500) {

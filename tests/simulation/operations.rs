@@ -131,7 +131,7 @@ impl ConnectionAtNode {
                     && ledger.deletions(connection) == before.deletions
                     && !ledger.is_being_disconnected(connection)
             }
-            LoginReason::Refused | LoginReason::ResponseLost => !ledger.was_refused(connection),
+            LoginReason::RefreshTokenRejected | LoginReason::ResponseLost => !ledger.was_refused(connection),
             // Nothing in the simulation can cause the other reasons.
             _ => true,
         };

@@ -94,8 +94,8 @@ impl GitHub {
         Ok(Self { base_url, api_url, token, issuer })
     }
 
-    /// Sends the calls of the API to another URL: a fake, or a proxy of the operator. Tokens, and to revoke and check the client
-    /// secret, go there, so take the URL from the operator, never from a tenant.
+    /// Sends the calls of the API to another URL: a fake, or a proxy of the operator. Access tokens are sent there, and the client secret
+    /// when tokens are revoked, so take the URL from the operator, never from a tenant.
     #[must_use]
     pub fn with_api_url(self, api_url: BaseUrl) -> Self {
         Self { api_url, ..self }
@@ -155,7 +155,7 @@ impl GitHub {
         emails: &mut Vec<Email>,
     ) -> EmailList {
         let mut response = first;
-        for page in 2..=MAX_PAGES {
+        for next_page in 2.. {
             let text = match &response {
                 Ok(response) => response.text(),
                 // Without the scope nothing is found; a GitHub App without the permission is refused.
@@ -171,7 +171,10 @@ impl GitHub {
             if entries < PER_PAGE {
                 return EmailList::Complete;
             }
-            response = self.emails_page(http, token, page).await;
+            if next_page > MAX_PAGES {
+                break;
+            }
+            response = self.emails_page(http, token, next_page).await;
         }
         EmailList::Incomplete
     }

@@ -50,7 +50,8 @@ pub(super) const HOSTS: [&str; 1] = ["gitlab.com"];
 ///
 /// Requests of a login: `POST /oauth/token` with the client's secret in the form and PKCE by S256, then
 /// `GET /api/v4/user`. Needs the scope `read_user` (or `read_api`, or `api`). A membership is looked up by
-/// `GET /api/v4/groups/{group}/members/all/{user}`, after another `GET /api/v4/user`, and needs `read_api` (or `api`).
+/// `GET /api/v4/groups/{group}/members/all/{user}`, after `GET /api/v4/user` unless the user is known, and needs `read_api` (or
+/// `api`).
 /// Tokens are revoked by `POST /oauth/revoke`.
 ///
 /// Source: docs.gitlab.com, "GitLab as an OAuth 2.0 authentication identity provider" and "Users API".

@@ -147,7 +147,7 @@ impl Finding {
 
     /// Replaces every finding about the network.
     fn unreachable() -> Self {
-        let text = Error::from(TransportError::Refused).advice().public_message;
+        let text = Error::from(TransportError::Unreachable).advice().public_message;
         Self::unknown("instance_unreachable", text)
             .fix(Audience::Operator, "Look up the cause in the full report of this check.")
     }

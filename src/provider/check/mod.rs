@@ -125,7 +125,7 @@ impl CheckReport {
     ///     report.push(Finding::from_error(&cause.into()));
     ///     report.public()
     /// };
-    /// assert_eq!(public(TransportError::Refused), public(TransportError::TlsUntrusted));
+    /// assert_eq!(public(TransportError::Unreachable), public(TransportError::TlsUntrusted));
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     #[must_use]

@@ -219,7 +219,7 @@ const CHECKS: [(&str, Check); 18] = [
     ("exchange", |suite| Box::pin(requests::exchange(suite))),
     ("refresh", |suite| Box::pin(requests::refresh(suite))),
     ("user", |suite| Box::pin(requests::user(suite))),
-    ("other_instance", |suite| Box::pin(requests::other_instance(suite))),
+    ("other_binding", |suite| Box::pin(requests::other_binding(suite))),
     ("junk_responses", |suite| Box::pin(responses::junk(suite))),
     ("odd_tokens", |suite| Box::pin(responses::odd_tokens(suite))),
     ("truncated_responses", |suite| Box::pin(responses::truncated(suite))),

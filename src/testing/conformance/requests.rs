@@ -131,7 +131,7 @@ pub(super) async fn user(suite: &Conformance<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn other_instance(suite: &Conformance<'_>) -> Outcome {
+pub(super) async fn other_binding(suite: &Conformance<'_>) -> Outcome {
     let provider = suite.provider;
     let (own, other) = (|| Flow::new(provider), || Flow::with_base_url(provider, &other_base_url()?));
     let callback_url = own()?.callback_url;
@@ -139,9 +139,9 @@ pub(super) async fn other_instance(suite: &Conformance<'_>) -> Outcome {
     http.otherwise(200, &[("content-type", "application/json")], "{}");
 
     let refused = |what: &str, error: Option<Error>| {
-        let right = matches!(error, Some(Error::Config(ConfigError::OtherInstance { .. })));
+        let right = matches!(error, Some(Error::Config(ConfigError::OtherBinding { .. })));
         ensure(right, || {
-            format!("{what} of another base URL must be refused with ConfigError::OtherInstance, found {error:?}")
+            format!("{what} of another base URL must be refused with ConfigError::OtherBinding, found {error:?}")
         })?;
         ensure(http.requests().is_empty(), || {
             format!("{what} of another base URL must be refused before a request is sent")

@@ -186,7 +186,7 @@ pub(super) async fn lost(suite: &Conformance<'_>) -> Outcome {
     for failure in [
         TransportError::TimedOut,
         TransportError::Interrupted,
-        TransportError::Refused,
+        TransportError::Unreachable,
         TransportError::TlsUntrusted,
         TransportError::NameNotFound,
         TransportError::AddressNotAllowed,

@@ -255,7 +255,7 @@ async fn a_server_that_is_not_gitlab_gets_no_secret() {
 #[tokio::test]
 async fn the_public_report_is_the_same_for_every_network_failure() {
     let causes = [
-        TransportError::Refused,
+        TransportError::Unreachable,
         TransportError::TimedOut,
         TransportError::NameNotFound,
         TransportError::TlsUntrusted,
@@ -383,7 +383,7 @@ async fn every_bitbucket_response_about_the_client_has_its_finding() {
     }
     // A firewall that permits only the site.
     let http = CannedHttp::new(|request| match request.uri().host() {
-        Some("api.bitbucket.org") => Err(TransportError::Refused),
+        Some("api.bitbucket.org") => Err(TransportError::Unreachable),
         _ => json(400, GOOD),
     });
     let report = check("bitbucket-cloud", BITBUCKET, &http).await;

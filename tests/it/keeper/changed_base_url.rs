@@ -81,7 +81,7 @@ async fn a_slow_old_code_host_does_not_block_the_new_one() -> Result {
         let outcome = old_call.await?;
         assert!(begun.elapsed() < Duration::from_secs(20), "{status}: {:?}", begun.elapsed());
         match &outcome {
-            Err(error) => assert_eq!(error.code(), "other_instance", "{status}"),
+            Err(error) => assert_eq!(error.code(), "other_binding", "{status}"),
             Ok(outcome) => assert!(matches!(outcome, Outcome::Retry { .. }) && status == 503, "{status}: {outcome:?}"),
         }
         let late: &[&str] = if status == 200 { &["canary-refresh-late"] } else { &[] };

@@ -142,7 +142,7 @@ impl Transport for FakeHttp {
         }
         self.now.fetch_sub(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
-            return Err(TransportError::Refused);
+            return Err(TransportError::Unreachable);
         }
         let path = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let (status, body) = self.responses.lock().unwrap()[&path].clone();

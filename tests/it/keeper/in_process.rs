@@ -170,11 +170,14 @@ async fn only_a_refusal_of_the_platform_requires_a_login() -> Result {
     scenario.gitlab.revoke_all();
     assert!(matches!(
         keeper.ask(&scenario.connection).await.leak_checked()?,
-        Outcome::NeedsLogin(LoginReason::Refused)
+        Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)
     ));
     // The refusal is stored: other nodes know it without a request.
     let node = scenario.keeper(store);
-    assert!(matches!(node.ask(&scenario.connection).await.leak_checked()?, Outcome::NeedsLogin(LoginReason::Refused)));
+    assert!(matches!(
+        node.ask(&scenario.connection).await.leak_checked()?,
+        Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)
+    ));
     assert_eq!(scenario.refresh_tokens_sent().len(), 1);
     // After a new login the connection works again.
     let tokens = scenario.log_in().await?;

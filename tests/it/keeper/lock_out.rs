@@ -284,9 +284,12 @@ async fn a_dead_token_requires_a_login_after_the_probe() -> Result {
             state.probe = Some(refusal);
         });
         for _ in 0..2 {
-            assert!(matches!(scenario.ask(0).await?, Outcome::NeedsLogin(LoginReason::Refused)), "{refusal:?}");
             assert!(
-                matches!(scenario.ask_another_node(0).await?, Outcome::NeedsLogin(LoginReason::Refused)),
+                matches!(scenario.ask(0).await?, Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)),
+                "{refusal:?}"
+            );
+            assert!(
+                matches!(scenario.ask_another_node(0).await?, Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)),
                 "{refusal:?}"
             );
         }
@@ -313,7 +316,10 @@ async fn a_lock_out_that_ends_or_begins_before_the_probe_requires_no_login() -> 
     assert_administrator(scenario.ask(0).await);
     scenario.bitbucket.set(|state| state.locked = false);
     tokio::time::advance(Duration::from_secs(61)).await;
-    assert!(matches!(scenario.ask(0).await?, Outcome::NeedsLogin(LoginReason::Refused)), "the token is dead");
+    assert!(
+        matches!(scenario.ask(0).await?, Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)),
+        "the token is dead"
+    );
     Ok(())
 }
 
@@ -355,7 +361,10 @@ async fn an_unclear_probe_marks_no_connection_dead() -> Result {
             let outcome = scenario.ask_another_node(0).await?;
             match dead {
                 true => {
-                    assert!(matches!(outcome, Outcome::NeedsLogin(LoginReason::Refused)), "{refusal:?}: {outcome:?}")
+                    assert!(
+                        matches!(outcome, Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)),
+                        "{refusal:?}: {outcome:?}"
+                    )
                 }
                 false => assert!(matches!(outcome, Outcome::Renewed(_)), "{refusal:?}: {outcome:?}"),
             }
@@ -390,7 +399,7 @@ async fn many_dead_tokens_all_require_a_login() -> Result {
     let outcomes = futures_util::future::join_all((0..20).map(|n| scenario.ask(n))).await;
     for (n, outcome) in outcomes.into_iter().enumerate() {
         match outcome? {
-            Outcome::NeedsLogin(LoginReason::Refused) => assert!(n < 19),
+            Outcome::NeedsLogin(LoginReason::RefreshTokenRejected) => assert!(n < 19),
             Outcome::Renewed(_) => assert_eq!(n, 19),
             other => panic!("{n}: {other:?}"),
         }
@@ -444,7 +453,7 @@ async fn after_a_wrong_client_id_is_corrected_the_tokens_work() -> Result {
     let wrong_client = other("of-another-application")?;
     for _ in 0..2 {
         let outcome = wrong_client.ask(&code_host.connection(1)).await.leak_checked()?;
-        assert!(matches!(outcome, Outcome::NeedsLogin(LoginReason::Refused)), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::NeedsLogin(LoginReason::RefreshTokenRejected)), "{outcome:?}");
     }
     assert_eq!(code_host.http.refresh_tokens_sent().len(), 1, "the refusal is stored");
     code_host.http.respond(

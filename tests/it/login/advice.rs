@@ -40,7 +40,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::NoScopes => "no_scopes", Operator, false;
         ConfigError::ClientId(TextFault::Empty) => "client_id", Administrator, false;
         ConfigError::ClientSecret(TextFault::Character) => "client_secret", Administrator, false;
-        ConfigError::OtherInstance { what: "tokens" } => "other_instance", Administrator, false;
+        ConfigError::OtherBinding { what: "tokens" } => "other_binding", Administrator, false;
         ConfigError::Access => "access", Administrator, false;
         ConfigError::EmailTrust => "email_trust", Administrator, false;
         ConfigError::CallbackPath => "callback_path", Operator, false;
@@ -87,7 +87,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         KeeperError::Retry { after: Duration::from_secs(1), cause: None } => "busy", Operator, true;
         KeeperError::NeedsLogin(LoginReason::NotConnected) => "not_connected", User, false;
         KeeperError::NeedsLogin(LoginReason::NoRefreshToken) => "no_refresh_token", User, false;
-        KeeperError::NeedsLogin(LoginReason::Refused) => "refresh_rejected", User, false;
+        KeeperError::NeedsLogin(LoginReason::RefreshTokenRejected) => "refresh_rejected", User, false;
         KeeperError::NeedsLogin(LoginReason::ResponseLost) => "refresh_response_lost", User, false;
         KeeperError::NeedsLogin(LoginReason::SubjectChanged) => "refresh_subject_changed", User, false;
         KeeperError::NeedsLogin(LoginReason::ScopesMissing { scopes: "api".parse().unwrap() }) => "scopes_missing", User, false;
@@ -104,7 +104,7 @@ fn a_wrapping_error_has_the_code_and_text_of_its_cause() {
     let cause = StoreError::Schema { found: 2 };
     let error = KeeperError::from(cause.clone());
     assert_eq!((error.code(), error.to_string()), (cause.code(), cause.to_string()));
-    let cause = ConfigError::OtherInstance { what: "tokens" };
+    let cause = ConfigError::OtherBinding { what: "tokens" };
     assert_eq!(KeeperError::from(cause.clone()).to_string(), cause.to_string());
 
     let timed_out = Arc::new(codehost_oauth::error::Error::from(codehost_oauth::error::TransportError::TimedOut));

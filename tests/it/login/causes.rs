@@ -215,7 +215,7 @@ async fn every_network_failure_has_its_cause_and_the_same_public_message() {
         (TransportError::NameLookupTimedOut, "name_lookup_timed_out", Operator, true),
         (TransportError::Tls, "tls_failed", Administrator, false),
         (TransportError::NameNotFound, "name_not_found", Administrator, true),
-        (TransportError::Refused, "unreachable", Administrator, true),
+        (TransportError::Unreachable, "unreachable", Administrator, true),
         (TransportError::TimedOut, "timed_out", CodeHost, true),
         (TransportError::AddressNotAllowed, "address_not_allowed", Operator, false),
         (TransportError::PlainHttp, "plain_http", Administrator, false),
@@ -248,7 +248,7 @@ async fn every_network_failure_has_its_cause_and_the_same_public_message() {
 fn hints_name_what_to_check() {
     for (cause, words) in [
         (TransportError::TimedOut, &["firewall", "port", "time-out"][..]),
-        (TransportError::Refused, &["firewall", "port"]),
+        (TransportError::Unreachable, &["firewall", "port"]),
         (TransportError::NameLookupTimedOut, &["name servers"]),
         (TransportError::TlsMissingIntermediate, &["fullchain.pem", "PEM"]),
         (TransportError::TlsUntrusted, &["PEM"]),

@@ -538,7 +538,7 @@ async fn tokens_of_another_integration_are_not_sent() {
         let by_access = other.user(&login.tokens.access_token).await.leak_checked().unwrap_err();
         let by_refresh = other.refresh(login.tokens.refresh_token.as_ref().unwrap()).await.leak_checked().unwrap_err();
         for error in [by_access, by_refresh] {
-            assert!(matches!(&error, Error::Config(_)) && error.code() == "other_instance", "{error:?}");
+            assert!(matches!(&error, Error::Config(_)) && error.code() == "other_binding", "{error:?}");
         }
     }
     assert_eq!((there.connections(), other.connections()), (0, 0));
@@ -556,7 +556,7 @@ async fn a_code_of_another_instance_is_not_sent() {
     let other = at_gitlab(&there);
     let client = codehost_oauth::ClientCredentials::new(other.provider().base_url(), CLIENT_ID, CLIENT_SECRET).unwrap();
     let error = other.provider().exchange_code(&crate::support::http(), &client, grant).await.unwrap_err();
-    assert_eq!(error.code(), "other_instance");
+    assert_eq!(error.code(), "other_binding");
     assert_eq!((here.connections(), there.connections()), (0, 0));
 }
 

@@ -175,7 +175,7 @@ async fn a_recheck_finds_what_has_changed_since_the_login() {
     let stranger = AccountKey::new(integration.id().clone(), "gitlab", "78");
     assert_eq!(integration.recheck(token, &stranger).await.leak_checked().unwrap_err().code(), "other_account");
     let other = at(&fake, policy).id("other".parse().unwrap()).build().unwrap();
-    assert_eq!(other.recheck(token, key).await.leak_checked().unwrap_err().code(), "other_instance");
+    assert_eq!(other.recheck(token, key).await.leak_checked().unwrap_err().code(), "other_binding");
 
     let mut alone = user();
     alone.groups.clear();

@@ -149,7 +149,7 @@ async fn a_keeper_refreshes_and_tells_who_must_act_on_every_platform() {
         clock.advance(DAY);
         (host.revoke_all)();
         let error = right.access_token(&connection).await.leak_checked().unwrap_err();
-        let is_rejected = matches!(&error, KeeperError::NeedsLogin(LoginReason::Refused));
+        let is_rejected = matches!(&error, KeeperError::NeedsLogin(LoginReason::RefreshTokenRejected));
         assert!(is_rejected, "{platform}: {error:?}");
     }
 }

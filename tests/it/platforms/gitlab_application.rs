@@ -85,7 +85,7 @@ async fn each_refusal_says_what_to_do() {
     let other = BaseUrl::parse("https://other.example.com", &Network::public_only()).unwrap();
     let token = AccessToken::new("canary-admin-token".to_owned(), &TokenBinding::new("demo".parse().unwrap(), other));
     let outcome = gitlab.create_application(&http, &token.unwrap(), &request(AppOwner::User)).await.leak_checked();
-    assert_eq!(outcome.unwrap_err().code(), "other_instance");
+    assert_eq!(outcome.unwrap_err().code(), "other_binding");
     assert!(http.requests().is_empty());
 }
 

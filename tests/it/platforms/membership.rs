@@ -150,7 +150,7 @@ async fn a_workspace_is_requested_by_id_or_uuid() {
 async fn unclear_responses_never_give_a_membership() {
     type Respond = fn() -> canned_http::Outcome;
     let both: [(Respond, &str); 8] = [
-        (|| Err(TransportError::Refused), "error: unreachable"),
+        (|| Err(TransportError::Unreachable), "error: unreachable"),
         (|| html(200), "error: html"),
         (|| html(503), "error: code_host_down"),
         (|| json(429, "{}"), "error: rate_limited"),

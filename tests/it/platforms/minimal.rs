@@ -87,7 +87,7 @@ fn builder(http: CannedHttp) -> codehost_oauth::IntegrationBuilder {
 
 #[tokio::test]
 async fn unsupported_operations_are_reported_and_send_nothing() {
-    let http = CannedHttp::new(|_| Err(TransportError::Refused));
+    let http = CannedHttp::new(|_| Err(TransportError::Unreachable));
     let integration = builder(http.clone()).build().unwrap();
     assert_eq!(integration.provider().issuers(), ["https://forge.example.com"]);
     let revocation = integration.revoke(&canned_http::tokens(&integration, true)).await.leak_checked().unwrap();

@@ -210,8 +210,8 @@ async fn a_request_has_what_it_was_given_and_no_secret_for_another_server() {
     for allowed in [&base, &api] {
         assert!(request().bearer(&token, allowed).is_ok() && request().basic(&client, allowed).is_ok());
     }
-    assert_eq!(request().bearer(&token, &other).unwrap_err().code(), "other_instance");
-    assert_eq!(request().basic(&client, &other).unwrap_err().code(), "other_instance");
+    assert_eq!(request().bearer(&token, &other).unwrap_err().code(), "other_binding");
+    assert_eq!(request().basic(&client, &other).unwrap_err().code(), "other_binding");
 
     let http = ScriptedTransport::new();
     http.otherwise(204, &[], "");

@@ -74,24 +74,24 @@ async fn tokens_of_another_integration_are_refused_without_a_request() {
     let integration = gitlab(&http);
     let other = canned_http::builder("gitlab", "https://other.example.com", "canary-secret").build().unwrap();
     let error = integration.revoke(&canned_http::tokens(&other, true)).await.leak_checked().unwrap_err();
-    assert_eq!(error.code(), "other_instance");
+    assert_eq!(error.code(), "other_binding");
     let mut mixed = canned_http::tokens(&integration, false);
     mixed.refresh_token = canned_http::tokens(&other, true).refresh_token;
-    assert_eq!(integration.revoke(&mixed).await.leak_checked().unwrap_err().code(), "other_instance");
+    assert_eq!(integration.revoke(&mixed).await.leak_checked().unwrap_err().code(), "other_binding");
 
     // Another integration at the same code host has another client.
     let base_url = integration.provider().base_url().as_str();
     let other = canned_http::builder("gitlab", base_url, "canary-secret").id("other".parse().unwrap()).build().unwrap();
     assert_eq!(
         integration.revoke(&canned_http::tokens(&other, false)).await.leak_checked().unwrap_err().code(),
-        "other_instance"
+        "other_binding"
     );
     mixed.refresh_token = canned_http::tokens(&other, true).refresh_token;
-    assert_eq!(integration.revoke(&mixed).await.leak_checked().unwrap_err().code(), "other_instance");
+    assert_eq!(integration.revoke(&mixed).await.leak_checked().unwrap_err().code(), "other_binding");
     let (token, group) =
         (canned_http::tokens(&other, false).access_token, codehost_oauth::Group::path("acme").unwrap());
-    assert_eq!(integration.membership(&token, &group).await.leak_checked().unwrap_err().code(), "other_instance");
-    assert_eq!(integration.user(&token).await.leak_checked().unwrap_err().code(), "other_instance");
+    assert_eq!(integration.membership(&token, &group).await.leak_checked().unwrap_err().code(), "other_binding");
+    assert_eq!(integration.user(&token).await.leak_checked().unwrap_err().code(), "other_binding");
 }
 
 #[tokio::test]

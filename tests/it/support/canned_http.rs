@@ -81,7 +81,7 @@ pub(crate) fn builder(platform: &str, base_url: &str, secret: &str) -> TestInteg
     let base_url = BaseUrl::parse(base_url, &network()).unwrap();
     TestIntegration {
         provider: Platform::find(platform).unwrap().provider(base_url).unwrap(),
-        http: Arc::new(CannedHttp::new(|_| Err(TransportError::Refused))),
+        http: Arc::new(CannedHttp::new(|_| Err(TransportError::Unreachable))),
         config: IntegrationConfig {
             id: "demo".parse().unwrap(),
             name: "Demo".to_owned(),

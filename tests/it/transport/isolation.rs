@@ -129,7 +129,7 @@ async fn any_response_closes_the_breaker() {
         1,
         canned_http::CannedHttp::new(move |_| match requests.fetch_add(1, Ordering::SeqCst) {
             4 | 10 => json(503, "{}"),
-            5..=9 | 11..=15 => Err(TransportError::Refused),
+            5..=9 | 11..=15 => Err(TransportError::Unreachable),
             16 => Err(TransportError::TlsUntrusted),
             0..=3 | 17.. => Err(TransportError::Interrupted),
         }),
@@ -160,7 +160,7 @@ async fn a_check_ignores_the_breaker_and_closes_it() {
     let broken = Arc::new(AtomicUsize::new(1));
     let state = Arc::clone(&broken);
     let canned = canned_http::CannedHttp::new(move |_| match state.load(Ordering::SeqCst) {
-        1 => Err(TransportError::Refused),
+        1 => Err(TransportError::Unreachable),
         _ => json(200, USER),
     });
     let integration = integration_with(1, canned.clone());

@@ -26,7 +26,7 @@ const QUICK: Duration = Duration::from_millis(500);
 /// The error code of this request. The public message is the same for every code.
 async fn refused(http: &HttpClient, url: &str) -> &'static str {
     let error = get(http, url, CAP).await.unwrap_err();
-    assert_eq!(error.advice().public_message, TransportError::Refused.advice().public_message);
+    assert_eq!(error.advice().public_message, TransportError::Unreachable.advice().public_message);
     let text = format!("{error} {error:?} {}", error.advice().hint);
     assert!(!text.contains("127.0.0.1") && !text.contains("http://"), "{text}");
     error.code()

@@ -392,8 +392,8 @@ fn secrets_are_given_for_their_base_url_only() {
         let other = BaseUrl::parse(other, &network).unwrap();
         let errors = [client.secret_for(&other), access.expose_for(&other), refresh.expose_for(&other)];
         for error in errors.map(Result::unwrap_err) {
-            assert!(matches!(error, ConfigError::OtherInstance { .. }), "{other}");
-            assert_eq!(error.code(), "other_instance");
+            assert!(matches!(error, ConfigError::OtherBinding { .. }), "{other}");
+            assert_eq!(error.code(), "other_binding");
         }
         assert!(access.duplicate().expose_for(&other).is_err());
     }
