@@ -91,6 +91,9 @@ impl Integration {
             self.policy.ensure_user(&user, self.email_trust)?;
             Ok::<_, Error>(user)
         };
+        if groups.is_empty() {
+            return admitted_user.await;
+        }
         let (user, memberships) = if groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
             let user = admitted_user.await?;
             let memberships = self.memberships(token, deadline, Some(&user), groups).await;
@@ -100,9 +103,7 @@ impl Integration {
                 future::join(admitted_user, self.memberships(token, deadline, None, groups)).await;
             (user?, memberships)
         };
-        if !groups.is_empty() {
-            any_member(memberships)?;
-        }
+        any_member(memberships)?;
         Ok(user)
     }
 
