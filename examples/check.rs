@@ -19,7 +19,10 @@ use support::{Failure, exit, print};
 
 /// Checks an integration before it is saved: base URL, TLS, platform, credentials and scopes
 #[derive(Parser)]
-#[command(name = "check")]
+#[command(
+    name = "check",
+    override_usage = "CODEHOST_CLIENT_SECRET=… check --platform PLATFORM --public-url URL --client-id CLIENT_ID --access ACCESS [OPTIONS]"
+)]
 struct Flags {
     #[command(flatten)]
     integration: IntegrationFlags,

@@ -12,7 +12,7 @@
 mod support;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,13 +40,16 @@ use tokio::sync::mpsc;
 
 /// Logs you in with a code host and prints the user; without flags, with a fake of each platform in this process
 #[derive(Parser)]
-#[command(name = "login")]
+#[command(
+    name = "login",
+    override_usage = "login\n       CODEHOST_CLIENT_SECRET=… login --platform PLATFORM --public-url URL --client-id CLIENT_ID --access ACCESS [OPTIONS]"
+)]
 struct Flags {
     #[command(flatten)]
     integration: IntegrationFlags,
-    /// The address to listen on for the callback
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
-    listen: SocketAddr,
+    /// The address to listen on for the callback; that of --public-url if it is a loopback address, else 127.0.0.1:9000
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// How long to wait for the callback
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
@@ -63,9 +66,10 @@ async fn main() -> ExitCode {
 /// The steps of an app, in a terminal instead of a browser session.
 async fn log_in(flags: Flags) -> Result<(), Failure> {
     let integration = Arc::new(flags.integration.integration()?);
-    let listener = TcpListener::bind(flags.listen).await.map_err(|error| Failure {
+    let listen = flags.listen.or_else(|| address_of(flags.integration.public_url())).unwrap_or(DEFAULT_ADDRESS);
+    let listener = TcpListener::bind(listen).await.map_err(|error| Failure {
         code: "listen".to_owned(),
-        message: format!("cannot listen on {}: {error}", flags.listen),
+        message: format!("cannot listen on {listen}: {error}"),
         hint: "Stop the program that uses the address, or choose another in --listen and --public-url.".to_owned(),
     })?;
 
@@ -86,6 +90,16 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
     let login = finish(&integration, &mut session, callback).await?;
     print(&format!("{}\n", describe(&integration, &login)))
 }
+
+/// Where a browser on this machine reaches a public URL with a loopback address.
+fn address_of(public_url: &str) -> Option<SocketAddr> {
+    let uri: http::Uri = public_url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let ip: IpAddr = if host == "localhost" { Ipv4Addr::LOCALHOST.into() } else { host.parse().ok()? };
+    ip.is_loopback().then_some(SocketAddr::new(ip, uri.port_u16()?))
+}
+
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
 
 async fn finish(integration: &Integration, session: &mut PendingLogins, callback: Callback) -> Result<Login, Error> {
     // An app stores its session here, before it sends anything, so that a callback works only once.

@@ -23,7 +23,8 @@ struct Flags {
     /// The platform of the code host: bitbucket-cloud, bitbucket-data-center, forgejo, github or gitlab
     #[arg(long, value_parser = platform)]
     platform: Platform,
-    /// The URL of the code host; the platform's own service if left out, such as https://github.com
+    /// The URL of the code host; if left out, https://bitbucket.org, https://codeberg.org, https://github.com or
+    /// https://gitlab.com
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The public URL of the app that users log in to
@@ -75,7 +76,14 @@ fn main() -> ExitCode {
         );
     }
     if !bitbucket && flags.workspace.is_some() {
-        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud; use --group for other platforms");
+        wrong_usage(ErrorKind::ArgumentConflict, "--workspace is for Bitbucket Cloud only");
+    }
+    let has_instance_owner = matches!(flags.platform.id(), "forgejo" | "gitlab");
+    if flags.instance_owner && !has_instance_owner {
+        wrong_usage(ErrorKind::ArgumentConflict, "--instance-owner is for GitLab, Forgejo and Gitea only");
+    }
+    if flags.group.is_some() && !has_instance_owner && flags.platform.id() != "github" {
+        wrong_usage(ErrorKind::ArgumentConflict, "--group is for GitHub, GitLab, Forgejo and Gitea only");
     }
     support::exit(run(flags))
 }

@@ -14,7 +14,8 @@ pub(crate) struct IntegrationFlags {
     /// The platform of the code host: bitbucket-cloud, bitbucket-data-center, forgejo, github or gitlab
     #[arg(long, value_parser = platform)]
     platform: Platform,
-    /// The URL of the code host; the platform's own service if left out, such as https://github.com
+    /// The URL of the code host; if left out, https://bitbucket.org, https://codeberg.org, https://github.com or
+    /// https://gitlab.com
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The URL of the REST API, if it differs from the platform's default
@@ -23,7 +24,7 @@ pub(crate) struct IntegrationFlags {
     /// The public URL of the app that users log in to
     #[arg(long, value_name = "URL")]
     public_url: String,
-    /// The integration's id, which is part of its callback URL; made from the name if left out
+    /// The integration's id, which is part of its callback URL, the same as for setup_guide; made from the name if left out
     #[arg(long)]
     id: Option<String>,
     /// The integration's name; the name of the platform if left out
@@ -33,7 +34,7 @@ pub(crate) struct IntegrationFlags {
     #[arg(long, value_name = "PATH")]
     callback_path: Option<String>,
     /// The client ID of the OAuth application; its secret is read from CODEHOST_CLIENT_SECRET
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "CLIENT_ID")]
     client_id: String,
     /// What the app may do with the tokens
     #[arg(long)]
@@ -81,6 +82,10 @@ pub(crate) fn base_url(flag: Option<&str>, platform: Platform, network: &Network
 }
 
 impl IntegrationFlags {
+    pub(crate) fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
     /// Builds the integration.
     pub(crate) fn integration(&self) -> Result<Integration, Failure> {
         let network = self.network.network()?;

@@ -327,11 +327,12 @@ impl ConfigError {
             Self::NoScopes => Advice::operator("no_scopes", "Choose an access level with at least one scope."),
             Self::ClientId(_) => Advice::administrator(
                 "client_id",
-                "Copy the client ID again, and nothing else: GitLab shows it as \"Application ID\", Bitbucket as \"Client ID\" or \"Key\".",
+                "Copy the client ID from the page of the OAuth application again, and nothing else. The setup guide says how the code \
+                 host calls it.",
             ),
             Self::ClientSecret(_) => Advice::administrator(
                 "client_secret",
-                "Copy the \"Secret\" from the OAuth application again, and nothing else.",
+                "Copy the secret from the page of the OAuth application again, and nothing else.",
             ),
             Self::OtherBinding { .. } => Advice::administrator(
                 "other_binding",

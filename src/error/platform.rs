@@ -52,8 +52,7 @@ impl TokenError {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
                 format!(
-                    "Copy the client ID (at GitLab \"Application ID\", at Bitbucket \"Client ID\" or \"Key\") and the \"Secret\" from the \
-                     OAuth application{} again. If both are right, wait some minutes: a code host may refuse a client for \
+                    "Copy the client ID and the secret from the OAuth application{} again, and nothing else. If both are right, wait some minutes: a code host may refuse a client for \
                      a while.",
                     at(setup_link.as_deref())
                 ),

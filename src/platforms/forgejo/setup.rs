@@ -1,6 +1,6 @@
 use url::Url;
 
-use super::{PLATFORM, scopes};
+use super::{HOSTS, PLATFORM, scopes};
 use crate::provider::setup::{
     AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
@@ -25,8 +25,10 @@ pub(super) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
     };
     match owner {
         AppOwner::Group(name) => vec![organization(name)],
-        AppOwner::Instance => vec![instance()],
-        AppOwner::User => vec![organization(""), instance(), user()],
+        AppOwner::Instance if !is_service(base) => vec![instance()],
+        // Only the staff of a public service administrate it.
+        AppOwner::Instance | AppOwner::User if is_service(base) => vec![organization(""), user()],
+        AppOwner::Instance | AppOwner::User => vec![organization(""), instance(), user()],
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
     let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), request.callback_url(PLATFORM.id()));
     guide.title = format!("Create an OAuth2 application on Forgejo or Gitea for {}", request.name);
     guide.links = links(base, &request.owner);
-    guide.steps = STEPS.map(str::to_owned).to_vec();
+    guide.steps = steps(guide.links.len());
     let callback_urls = request.callback_urls(PLATFORM.id());
     let callback_urls: Vec<&str> = callback_urls.iter().map(|url| url.as_str()).collect();
     guide.fields = vec![
@@ -61,25 +63,40 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
         "Client secret",
         "On the page that opens after \"Create application\". The secret is shown only once.",
     )];
-    guide.warnings = warnings(&guide);
+    guide.warnings = warnings(&guide, &request.owner);
     guide
 }
 
-fn warnings(guide: &SetupGuide) -> Vec<String> {
+/// Codeberg or gitea.com.
+fn is_service(base: &BaseUrl) -> bool {
+    HOSTS.contains(&base.authority())
+}
+
+fn warnings(guide: &SetupGuide, owner: &AppOwner) -> Vec<String> {
     let mut warnings = vec![
         "Copy the redirect URI exactly. If it differs, the server shows an error page and does not return to this app, so this \
          app cannot show you the error.",
         "If you open the application again, its secret field has a placeholder, \"averysecuresecret\". Do not copy that: choose \
          \"Regenerate secret\". The old secret stops working at once.",
-        "Your own application belongs to your account and is deleted with it. For an organization, use an application of an \
-         organization or of the whole server.",
-        "The page on which users authorize this app says that it gets full access to the account, also if the scopes below it \
-         allow less.",
+        "The page on which users authorize this app says that it gets full access to the account. That is true only if no scopes are \
+         listed below that sentence.",
         "A user who has authorized this app keeps the scopes of that time. If this app asks for more later, the user must first \
          revoke its access in the settings, under \"Authorized OAuth2 applications\".",
         "Use one application for each integration: with two that share one, each login of a user ends the tokens of the other.",
         "If you cannot see the section, OAuth2 is switched off on this server. Ask its administrator.",
     ];
+    if matches!(owner, AppOwner::User) {
+        warnings.push(match is_service(&guide.base_url) {
+            true => {
+                "Your own application belongs to your account and is deleted with it. For an organization, use an application of an \
+                 organization."
+            }
+            false => {
+                "Your own application belongs to your account and is deleted with it. For an organization, use an application of an \
+                 organization or of the whole server."
+            }
+        });
+    }
     if guide.callback_url.as_str().starts_with("http://") {
         warnings.push("This app's address begins with http://. Use that only for development on your own machine.");
     }
@@ -89,13 +106,22 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
     warnings.into_iter().map(str::to_owned).collect()
 }
 
-const STEPS: [&str; 6] = [
-    "Leave the form of this integration open, and do not save it yet.",
-    "Open the first page that your account may open, and find the section \"Manage OAuth2 applications\".",
-    "Fill in the form: copy each value from below.",
-    "Choose \"Create application\". Copy Client ID and Client secret before you leave the page.",
-    "Paste both into the form of this integration and save it.",
-    "Log in once yourself before you share the login link.",
-];
+fn steps(pages: usize) -> Vec<String> {
+    let open = match pages {
+        1 => "Open the page, and find the section \"Manage OAuth2 applications\".",
+        _ => "Open the first page that your account may open, and find the section \"Manage OAuth2 applications\".",
+    };
+    [
+        "Leave the form of this integration open, and do not save it yet.",
+        open,
+        "Fill in the form: copy each value from below.",
+        "Choose \"Create application\". Copy Client ID and Client secret before you leave the page.",
+        "Paste both into the form of this integration and save it.",
+        "Log in once yourself before you share the login link.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 /// The placeholder for an organization that is not known yet.
 const ORGANIZATION: &str = "<ORGANIZATION>";

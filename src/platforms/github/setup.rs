@@ -40,7 +40,7 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
     let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), request.callback_url(PLATFORM.id()));
     guide.title = format!("Create an OAuth App on GitHub for {}", request.name);
     guide.links = links(base, request);
-    guide.steps = STEPS.map(str::to_owned).to_vec();
+    guide.steps = steps(guide.links.len());
     guide.fields = vec![
         SetupField::copy("Application name", &request.name).note("Users see it when GitHub asks them to authorize."),
         SetupField::copy("Homepage URL", request.public_url.as_str()),
@@ -106,13 +106,24 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
     warnings.into_iter().map(str::to_owned).collect()
 }
 
-const STEPS: [&str; 6] = [
-    "Leave the form of this integration open, and do not save it yet.",
-    "Open the first page that your account may open. If the form is not filled in, copy each value from below.",
-    "Choose \"Register application\".",
-    "Choose \"Generate a new client secret\". Copy Client ID and Client secret before you leave the page.",
-    "Paste both into the form of this integration and save it.",
-    "Log in once yourself before you share the login link.",
-];
+fn steps(pages: usize) -> Vec<String> {
+    let open = match pages {
+        1 => "Open the page. If the form is not filled in, copy each value from below.",
+        _ => {
+            "Open the first page that your account may open. If the form is not filled in, copy each value from below."
+        }
+    };
+    [
+        "Leave the form of this integration open, and do not save it yet.",
+        open,
+        "Choose \"Register application\".",
+        "Choose \"Generate a new client secret\". Copy Client ID and Client secret before you leave the page.",
+        "Paste both into the form of this integration and save it.",
+        "Log in once yourself before you share the login link.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 /// The placeholder for an organization that is not known yet.
 const ORGANIZATION: &str = "<ORGANIZATION>";

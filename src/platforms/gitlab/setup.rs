@@ -33,7 +33,7 @@ pub(crate) fn guide(base: &BaseUrl, callback: &CallbackUrl, request: &SetupReque
     let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), callback.clone());
     guide.title = format!("Create an OAuth application on GitLab for {}", request.name);
     guide.links = links(base, &request.owner);
-    guide.steps = steps(&request.owner);
+    guide.steps = steps(&request.owner, guide.links.len());
     guide.fields = fields(callback, request);
     guide.scopes = SetupScope::list(&scopes::required(&request.access), scopes::describe);
     guide.credentials = vec![SetupCredentials::new(
@@ -82,11 +82,15 @@ fn is_gitlab_com(base: &BaseUrl) -> bool {
     base.authority() == "gitlab.com"
 }
 
-fn steps(owner: &AppOwner) -> Vec<String> {
+fn steps(owner: &AppOwner, pages: usize) -> Vec<String> {
     let open = match owner {
         AppOwner::Group(_) => "Open the group's page, and choose \"Add new application\".",
+        AppOwner::Instance | AppOwner::User if pages == 1 => {
+            "Open the page. If it has a button \"Add new application\", choose it."
+        }
         AppOwner::Instance | AppOwner::User => {
-            "Open the first page that your account may open. If it has a button \"Add new application\", choose it."
+            "Open one of the pages: for an organization, not your own applications, since they are deleted with your account. If \
+             it has a button \"Add new application\", choose it."
         }
     };
     [
@@ -130,10 +134,16 @@ fn warnings(guide: &SetupGuide, owner: &AppOwner) -> Vec<String> {
     ];
     let self_managed = !is_gitlab_com(&guide.base_url);
     if matches!(owner, AppOwner::User) {
-        warnings.push(
-            "Your own application belongs to your account and is deleted with it. For an organization, use an application \
-             of a group or of the instance.",
-        );
+        warnings.push(match self_managed {
+            true => {
+                "Your own application belongs to your account and is deleted with it. For an organization, use an application \
+                 of a group or of the instance."
+            }
+            false => {
+                "Your own application belongs to your account and is deleted with it. For an organization, use an application \
+                 of a group."
+            }
+        });
         if self_managed {
             warnings.push(
                 "Administrators can forbid users' own applications. If you cannot open the page, ask for an application \

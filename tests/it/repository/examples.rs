@@ -1,18 +1,20 @@
-//! The examples `login` and `setup_guide` as programs: flags, output and exit status.
+//! The examples `fake`, `login` and `setup_guide` as programs: flags, output and exit status.
 
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use codehost_oauth::check::Verdict;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, gitlab};
+use codehost_oauth::{Access, Platform};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::secrets::leak_check;
-use crate::support::free_address;
 use crate::support::programs::example;
+use crate::support::{canned_http, free_address};
 
 const SECRET: &str = "canary-example-secret-77";
 
@@ -532,4 +534,28 @@ async fn setup_guide_refuses_wrong_flag_values() {
     }
     let allowed = run(&[("--base-url", "https://10.0.0.5"), ("--allow-network", "10.0.0.0/8")]).await;
     assert_eq!(allowed.status.code(), Some(0), "{}", stderr(&allowed));
+}
+
+#[tokio::test]
+async fn fake_prints_what_an_app_needs_on_every_platform() {
+    for platform in Platform::all() {
+        let callback_url = format!("http://127.0.0.1:9000/oauth/callback/{}/demo", platform.id());
+        let mut command = program("fake");
+        command.args(["--platform", platform.id(), "--callback-url", &callback_url]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = async |start: &str| {
+            let line = lines.next_line().await.unwrap().unwrap_or_default();
+            line.strip_prefix(start).unwrap_or_else(|| panic!("{start:?} expected: {line:?}")).to_owned()
+        };
+        let (base_url, client_id) = (line("base URL: ").await, line("client ID: ").await);
+        let (secret, users) = (line("secret: ").await, line("users: ").await);
+        assert!(!users.is_empty());
+        for (secret, expected) in [(secret.as_str(), true), ("wrong", false)] {
+            let builder = canned_http::live(platform.id(), &base_url, secret).access(Access::SignIn);
+            let verdict = builder.credentials(&client_id, secret).build().unwrap().check().await.verdict();
+            assert_eq!(verdict != Verdict::Wrong, expected, "{platform}: {verdict:?}");
+        }
+        child.kill().await.unwrap();
+    }
 }

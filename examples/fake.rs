@@ -1,0 +1,88 @@
+//! Runs a fake code host until it is stopped, to try an app without an account.
+//!
+//! ```text
+//! cargo run --example fake -- --platform gitlab --callback-url http://127.0.0.1:3000/oauth/callback/gitlab/demo
+//! ```
+//!
+//! Prints the base URL, the client id, the secret and the names of users. The app must allow loopback addresses:
+//! `Network::public_only().allow_loopback_http()`.
+
+mod support;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use codehost_oauth::Platform;
+use codehost_oauth::testing::github::ServerKind;
+use codehost_oauth::testing::{
+    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeForgejo, FakeGitHub, FakeGitLab,
+};
+use support::integration::platform;
+use support::{Failure, exit, print};
+
+/// Runs a fake code host, with an OAuth application for your app and users to log in as
+#[derive(Parser)]
+#[command(name = "fake")]
+struct Flags {
+    /// The platform of the code host: bitbucket-cloud, bitbucket-data-center, forgejo, github or gitlab
+    #[arg(long, value_parser = platform)]
+    platform: Platform,
+    /// The callback URL of your app's integration
+    #[arg(long, value_name = "URL")]
+    callback_url: String,
+    /// The scopes that the OAuth application allows, where a platform has check boxes for them
+    #[arg(long, value_name = "SCOPES")]
+    scopes: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit(run(Flags::parse()).await)
+}
+
+async fn run(flags: Flags) -> Result<(), Failure> {
+    let application = |scopes: &str| {
+        let scopes = flags.scopes.as_deref().unwrap_or(scopes);
+        FakeApplication::new("fake-client", "fake-secret", &flags.callback_url, scopes)
+    };
+    // Each arm keeps its server until the program is stopped.
+    match flags.platform.id() {
+        "bitbucket-cloud" => {
+            let fake = FakeBitbucket::builder().application(application("account email")).start().await;
+            let fake = fake.map_err(failure)?;
+            serve(fake.base_url(), "jane, una (address not confirmed), nomail").await
+        }
+        "bitbucket-data-center" => {
+            let fake = FakeBitbucketDataCenter::builder().application(application("")).start().await;
+            let fake = fake.map_err(failure)?;
+            serve(fake.base_url(), "jdoe").await
+        }
+        "forgejo" => {
+            let fake = FakeForgejo::builder().application(application("")).start().await.map_err(failure)?;
+            serve(fake.base_url(), "jane").await
+        }
+        "github" => {
+            let fake = FakeGitHub::builder().kind(ServerKind::EnterpriseServer).version("3.23.0");
+            let fake = fake.application(application("")).start().await.map_err(failure)?;
+            serve(fake.base_url(), "janedoe, sue (suspended)").await
+        }
+        _ => {
+            let fake = FakeGitLab::builder().application(application("read_user")).start().await.map_err(failure)?;
+            serve(fake.base_url(), "alice, bob (address not confirmed), carol (blocked)").await
+        }
+    }
+}
+
+async fn serve(base_url: &str, users: &str) -> Result<(), Failure> {
+    print(&format!("base URL: {base_url}\nclient ID: fake-client\nsecret: fake-secret\nusers: {users}\n"))?;
+    print("Press Ctrl+C to stop.\n")?;
+    std::future::pending().await
+}
+
+fn failure(error: std::io::Error) -> Failure {
+    Failure {
+        code: "listen".to_owned(),
+        message: format!("the fake code host cannot listen on a loopback address: {error}"),
+        hint: String::new(),
+    }
+}
