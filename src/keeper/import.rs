@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use super::connection::ConnectionId;
-use super::error::KeeperError;
+use super::error::{KeeperError, StoreError};
 use super::inner::{FIRST_RETRY_DELAY, Inner, MAX_RETRY_DELAY, with_timeout};
 use super::record::Record;
+use super::store::{Revision, StoredTokens};
 use crate::integration::Integration;
 use crate::values::token::TokenSet;
 
@@ -17,48 +18,24 @@ impl Inner {
     ) -> Result<(), KeeperError> {
         let record = Record::of_login(tokens, integration.scopes())?;
         let sealed = record.seal(&self.ring, connection, integration.client().client_id())?;
-        let mut stored_before = None;
-        // The login that was stored before the first attempt whose result is not known.
-        let mut login_before = None;
+        let mut earlier = Earlier::default();
         let mut delay = FIRST_RETRY_DELAY;
         let mut attempts_left = MAX_ATTEMPTS;
         loop {
-            let attempt = async {
-                let stored = with_timeout(self.store.load(connection)).await?;
-                let expected = stored.as_ref().map(|stored| stored.revision);
-                // A record that cannot be opened is replaced: its key may be lost, or the base URL has changed.
-                let found = stored.and_then(|stored| self.open(&stored, connection, &integration).ok());
-                let login = found.as_ref().and_then(|found| found.login);
-                if login == record.login {
-                    return Ok(Import::Done);
-                }
-                stored_before = found;
-                if login_before.is_some_and(|before| login.is_some() && login != before) {
-                    return Ok(Import::Replaced);
-                }
-                match with_timeout(self.store.compare_and_swap(connection, expected, &sealed)).await {
-                    Ok(true) => Ok(Import::Done),
-                    Ok(false) => Ok(Import::Conflict),
-                    Err(error) => {
-                        login_before.get_or_insert(login);
-                        Err(error)
-                    }
-                }
-            };
-            let result = attempt.await;
+            let result = self.try_import(connection, &integration, &record, &sealed, &mut earlier).await;
             self.token_cache.remove(connection);
             match result {
-                // Another login was imported in the meantime. If this one had been stored, the other has replaced and
-                // revoked it, so it must not be stored again. If it had not, the result is the same.
+                // Another login was imported in the meantime. Whether it has replaced this one, and revoked it, or this one was never
+                // stored: it must not be stored now.
                 Ok(Import::Replaced) => {
-                    if stored_before.is_some_and(|newer| record.shares_no_token_with(&newer)) {
+                    if earlier.found.is_some_and(|newer| record.shares_no_token_with(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
                     self.refreshes.resume(connection);
-                    if let Some(older) = stored_before.filter(|older| older.shares_no_token_with(&record)) {
+                    if let Some(older) = earlier.found.filter(|older| older.shares_no_token_with(&record)) {
                         // In the background: the import does not depend on the response.
                         tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
                     }
@@ -73,6 +50,56 @@ impl Inner {
             delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
         }
     }
+
+    async fn try_import(
+        &self,
+        connection: &ConnectionId,
+        integration: &Integration,
+        record: &Record,
+        sealed: &StoredTokens,
+        earlier: &mut Earlier,
+    ) -> Result<Import, StoreError> {
+        let stored = with_timeout(self.store.load(connection)).await?;
+        let expected = stored.as_ref().map(|stored| stored.revision);
+        // A record that cannot be opened is replaced: its key may be lost, or the base URL has changed.
+        let found = stored.and_then(|stored| self.open(&stored, connection, integration).ok());
+        let login = found.as_ref().and_then(|found| found.login);
+        if login == record.login {
+            return Ok(Import::Done);
+        }
+        earlier.found = found;
+        match earlier.attempts {
+            Attempts::UncertainAfter(before) if login.is_some() && login != before => return Ok(Import::Replaced),
+            _ => {}
+        }
+        match with_timeout(self.store.compare_and_swap(connection, expected, sealed)).await {
+            Ok(true) => Ok(Import::Done),
+            Ok(false) => Ok(Import::Conflict),
+            Err(error) => {
+                if earlier.attempts == Attempts::Known {
+                    earlier.attempts = Attempts::UncertainAfter(login);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What the attempts so far have found.
+#[derive(Default)]
+struct Earlier {
+    /// The record that was stored at the last attempt, unless it was already this one.
+    found: Option<Record>,
+    attempts: Attempts,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Attempts {
+    /// The result of each is known: nothing was stored.
+    #[default]
+    Known,
+    /// One may have stored the record, although it failed. This login was stored before the first such attempt.
+    UncertainAfter(Option<Revision>),
 }
 
 /// The result of one attempt to import.

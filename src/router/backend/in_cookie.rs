@@ -34,7 +34,7 @@ impl InCookie {
         Self { keys, secure: public_url.as_str().starts_with("https:"), suffix }
     }
 
-    pub(super) fn csrf(&self, request: &RequestHead, callback_runs: &CallbackRuns) -> Option<Secret> {
+    pub(super) fn csrf_and_confirm(&self, request: &RequestHead, callback_runs: &CallbackRuns) -> Option<Secret> {
         for found in self.logins(request) {
             if let Content::Finished { .. } = found.content {
                 callback_runs.response_received(found.state);

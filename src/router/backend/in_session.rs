@@ -28,7 +28,7 @@ impl Default for InSession {
 }
 
 impl InSession {
-    pub(super) async fn csrf(
+    pub(super) async fn csrf_and_confirm(
         &self,
         session: &dyn AppSession,
         callback_runs: &CallbackRuns,

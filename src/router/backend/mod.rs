@@ -80,14 +80,16 @@ impl Backend {
 
     /// This browser's CSRF token, if it has one. What came with the request also shows which finished logins the browser knows
     /// about: those are confirmed, so that they cannot be repeated.
-    pub(super) async fn csrf(
+    pub(super) async fn csrf_and_confirm(
         &self,
         request: &RequestHead,
         callback_runs: &CallbackRuns,
     ) -> Result<Option<Secret>, Failure> {
         match &self.storage {
-            Storage::Session(in_session) => in_session.csrf(&*self.needed_session(request)?, callback_runs).await,
-            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf(request, callback_runs)),
+            Storage::Session(in_session) => {
+                in_session.csrf_and_confirm(&*self.needed_session(request)?, callback_runs).await
+            }
+            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf_and_confirm(request, callback_runs)),
         }
     }
 
