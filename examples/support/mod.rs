@@ -67,7 +67,7 @@ impl NetworkFlags {
     /// The network policy: public addresses, and those that the flags allow.
     pub(crate) fn network(&self) -> Result<Network, Failure> {
         let networks = self.allow_networks.iter().map(|text| text.parse::<Cidr>()).collect::<Result<Vec<_>, _>>()?;
-        let network = if networks.is_empty() { Network::public_only() } else { Network::allow_list(networks) };
+        let network = if networks.is_empty() { Network::public_only() } else { Network::public_and(networks) };
         Ok(if self.allow_http { network.allow_loopback_http() } else { network })
     }
 }

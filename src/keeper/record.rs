@@ -19,7 +19,7 @@ pub(super) struct Record {
     pub(super) needs_login: Option<LoginReason>,
     /// Stored before it was checked that they belong to the user of the connection.
     pub(super) unverified: bool,
-    /// The revision with which the import of their login was stored; `None` if that is not known.
+    /// Identifies the login that these tokens come from: the revision with which it was stored first. `None` if that is not known.
     pub(super) login: Option<Revision>,
     /// The scopes that the login requested.
     pub(super) requested_scopes: Option<Scopes>,

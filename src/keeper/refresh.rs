@@ -56,7 +56,7 @@ impl Refresh {
     pub(super) async fn request_tokens(&self, token: &RefreshToken) -> Result<TokenSet, Failure> {
         let refusal = match self.send_request(token).await {
             Err(refusal)
-                if is_refresh_token_rejected(&refusal) && self.integration.provider().can_mean_client(&refusal) =>
+                if is_refresh_token_rejected(&refusal) && self.integration.provider().may_be_about_client(&refusal) =>
             {
                 refusal
             }

@@ -119,18 +119,18 @@ struct JsonToWrite<'a> {
     #[serde(rename = "refreshing_since", skip_serializing_if = "Option::is_none")]
     refreshing_since_millis: Option<u64>,
     /// The code of the [`LoginReason`].
-    #[serde(rename = "dead", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     needs_login: Option<&'a str>,
     /// The digest of the client ID with which the refresh token was rejected.
-    #[serde(rename = "dead_for", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     rejected_client: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     login: Option<i64>,
-    #[serde(rename = "asked", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     requested_scopes: Option<String>,
-    #[serde(rename = "scopes_cut", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     scopes_truncated: bool,
 }
 
@@ -149,16 +149,13 @@ struct JsonRead {
     received_at_millis: u64,
     #[serde(rename = "refreshing_since")]
     refreshing_since_millis: Option<u64>,
-    #[serde(rename = "dead")]
     needs_login: Option<String>,
-    #[serde(rename = "dead_for")]
     rejected_client: Option<String>,
     #[serde(default)]
     unverified: bool,
     login: Option<i64>,
-    #[serde(rename = "asked")]
     requested_scopes: Option<String>,
-    #[serde(rename = "scopes_cut", default)]
+    #[serde(default)]
     scopes_truncated: bool,
 }
 

@@ -80,8 +80,8 @@ impl TokenKeeper {
     ///
     /// [`KeeperError::NeedsLogin`] if only a new login helps; [`KeeperError::Retry`] while the code host is down or
     /// asks to wait, or another node refreshes; [`KeeperError::Refused`] if the code host does not accept the
-    /// integration's client ID and secret. The other errors have a cause in the app itself. The stored tokens are kept
-    /// in all cases.
+    /// integration's client ID and secret. The other errors have a cause in the app itself. The stored tokens are kept,
+    /// but with [`KeeperError::Unsaved`] the new ones are lost, and the stored refresh token may be used up.
     pub async fn access_token(&self, connection: &ConnectionId) -> Result<AccessToken, KeeperError> {
         self.outcome(connection).await?.into_token()
     }

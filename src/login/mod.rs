@@ -11,7 +11,7 @@ pub mod web;
 pub use self::callback::Callback;
 pub(crate) use self::pending::Expected;
 #[cfg(feature = "axum")]
-pub(crate) use self::pending::LIFE;
+pub(crate) use self::pending::MAX_LOGIN_AGE;
 pub use self::pending::{PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;

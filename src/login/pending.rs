@@ -67,8 +67,8 @@ impl PendingLogin {
         })
     }
 
-    /// Checks whether a callback finishes this login, in the order of [`VerifyError`]'s variants: state, integration and
-    /// callback URL, purpose, age, issuer, and only then what the code host says.
+    /// Checks whether a callback finishes this login: first the state, then integration and callback URL, purpose, age and issuer,
+    /// and only then what the code host says.
     pub(crate) fn verify(
         self,
         callback: Callback,
@@ -94,7 +94,7 @@ impl PendingLogin {
             return Err(if are_connections { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
-        if age >= LIFE {
+        if age >= MAX_LOGIN_AGE {
             return Err(VerifyError::Expired);
         }
         if let Some(given) = &callback.issuer {
@@ -260,7 +260,7 @@ impl<'de> Deserialize<'de> for PendingLogins {
 
 /// How long a login may take: a second factor or a password reset at the code host takes time. Safety comes from state, PKCE
 /// and the browser's session, not from this limit; a code is valid for ten minutes at most.
-pub(crate) const LIFE: Duration = Duration::from_secs(3600);
+pub(crate) const MAX_LOGIN_AGE: Duration = Duration::from_secs(3600);
 const CLOCK_TOLERANCE: u64 = 30;
 const MAX_CODE: usize = 8 * 1024;
 const MAX_PENDING: usize = 8;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::PendingLogins;
-use super::pending::{LIFE, WithoutReturnTo};
+use super::pending::{MAX_LOGIN_AGE, WithoutReturnTo};
 use crate::error::SealError;
 use crate::seal::{KeyRing, SealContext};
 
@@ -43,14 +43,15 @@ impl PendingLogins {
         self.seal_within(MAX_TEXT, ring, now)
     }
 
-    /// The same in at most `max` characters, for a response that has other cookies to set too: the oldest logins are dropped
+    /// The same in at most `max` characters, and never more than [`seal`](Self::seal) uses, for a response that has other cookies to set too: the oldest logins are dropped
     /// first, then the path to return to.
     ///
     /// # Errors
     ///
     /// As [`seal`](Self::seal); [`SealError::TooLarge`] if not even the newest login fits.
     pub fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
-        let expires_at = seconds(now).saturating_add(LIFE.as_secs());
+        let max = max.min(MAX_TEXT);
+        let expires_at = seconds(now).saturating_add(MAX_LOGIN_AGE.as_secs());
         if self.is_empty() {
             return seal(&Payload { expires_at, logins: [(); 0] }, max, ring)?.ok_or(SealError::TooLarge);
         }
@@ -69,7 +70,7 @@ impl PendingLogins {
     ///
     /// # Errors
     ///
-    /// [`SealError::Expired`] after one hour; [`SealError::Malformed`], [`SealError::UnknownKey`] and
+    /// [`SealError::Expired`] after one hour; [`SealError::TooLarge`], [`SealError::Malformed`], [`SealError::UnknownKey`] and
     /// [`SealError::Rejected`] for a text that [`seal`](Self::seal) did not make with a key of this ring.
     pub fn open(text: &str, ring: &KeyRing, now: SystemTime) -> Result<Self, SealError> {
         if text.len() > MAX_TEXT {

@@ -120,8 +120,8 @@ macro_rules! forward {
                 $bound::revoke_pair(&**self, http, client, tokens).await
             }
 
-            fn can_mean_client(&self, refusal: &Error) -> bool {
-                $bound::can_mean_client(&**self, refusal)
+            fn may_be_about_client(&self, refusal: &Error) -> bool {
+                $bound::may_be_about_client(&**self, refusal)
             }
 
             async fn accepts_client(

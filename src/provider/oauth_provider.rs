@@ -64,7 +64,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         self.describe_scope(scope).implies
     }
 
-    /// Whether logins can ask for these scopes. A platform that would take an unknown scope for all of them must refuse it here.
+    /// Whether logins can ask for these scopes. If the platform treats an unknown scope as full access, the provider must refuse
+    /// it here.
     /// Sends nothing.
     ///
     /// # Errors
@@ -180,11 +181,11 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
     }
 
-    /// Whether a refusal of [`refresh`](Self::refresh) that says
-    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected) can also be about the client: some platforms have
-    /// the same error for an invalid refresh token and for a wrong client secret. Then
+    /// Whether this refusal of a [`refresh`](Self::refresh), which says
+    /// [`RefreshRejected`](crate::error::TokenError::RefreshRejected), can also mean that the client secret is wrong: some platforms
+    /// have the same error for both. Then
     /// [`accepts_client`](Self::accepts_client) is called before a user has to log in again. Sends nothing.
-    fn can_mean_client(&self, refusal: &Error) -> bool {
+    fn may_be_about_client(&self, refusal: &Error) -> bool {
         let _ = refusal;
         false
     }

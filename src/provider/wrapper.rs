@@ -195,9 +195,9 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         self.inner().revoke_pair(http, client, tokens).await
     }
 
-    /// See [`OAuthProvider::can_mean_client`].
-    fn can_mean_client(&self, refusal: &Error) -> bool {
-        self.inner().can_mean_client(refusal)
+    /// See [`OAuthProvider::may_be_about_client`].
+    fn may_be_about_client(&self, refusal: &Error) -> bool {
+        self.inner().may_be_about_client(refusal)
     }
 
     /// See [`OAuthProvider::accepts_client`].

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::Failure;
 use crate::integration::Integration;
-use crate::login::{LIFE, Login, ReturnTo};
+use crate::login::{Login, MAX_LOGIN_AGE, ReturnTo};
 use crate::values::secret::Secret;
 
 /// The beginning of a state's digest: names the state where the state itself must not be readable.
@@ -146,7 +146,7 @@ impl CallbackRuns {
             has_ended: watch::Sender::new(false),
             is_cancelled: AtomicBool::new(seen.cancelled.get(state.0).is_some()),
         });
-        seen.callback_runs.insert(state.0, Arc::clone(&run), REMEMBERED).then_some(run)
+        seen.callback_runs.insert(state.0, Arc::clone(&run), RENEWAL_LIFE).then_some(run)
     }
 
     /// The run of a callback that the same browser repeats. `holds` says whether the request has what binds the login to
@@ -176,14 +176,14 @@ impl CallbackRuns {
         let mut seen = self.seen();
         match seen.callback_runs.get(state.0) {
             Some(run) => run.is_cancelled.store(true, Ordering::Release),
-            None => _ = seen.cancelled.insert(state.0, (), REMEMBERED),
+            None => _ = seen.cancelled.insert(state.0, (), RENEWAL_LIFE),
         }
     }
 
     /// A session gets another id. Pass the returned number to [`unmark_session_renewed`](Self::unmark_session_renewed).
     pub(super) fn mark_session_renewed(&self, session: &str) -> u64 {
         let id = first(&Sha256::digest(session));
-        self.seen().renewed.insert(id, (), UNDER_WAY);
+        self.seen().renewed.insert(id, (), RUN_LIFE);
         id
     }
 
@@ -196,7 +196,7 @@ impl CallbackRuns {
     }
 
     pub(super) fn note_login_begun(&self, state: StateId) {
-        self.seen().begun.insert(state.0, (), LIFE);
+        self.seen().begun.insert(state.0, (), MAX_LOGIN_AGE);
     }
 
     pub(super) fn was_login_begun(&self, state: StateId) -> bool {
@@ -209,14 +209,14 @@ impl CallbackRuns {
 }
 
 /// For how long a callback can be repeated after it has ended in a login.
-pub(super) const REPEATED: Duration = Duration::from_secs(30);
+pub(super) const REPEAT_WINDOW: Duration = Duration::from_secs(30);
 /// The lifetime of a pending login, and 100 seconds for clocks that differ.
-const REMEMBERED: Duration = Duration::from_secs(3700);
+const RENEWAL_LIFE: Duration = Duration::from_secs(3700);
 /// Longer than a login takes.
-const UNDER_WAY: Duration = Duration::from_secs(300);
+const RUN_LIFE: Duration = Duration::from_secs(300);
 const MAX_SEEN: usize = 1 << 16;
 
-/// Values with a lifetime, limited in number: the oldest are removed first.
+/// Values of the last time, limited in number. Old ones are removed, the oldest first, when another one is added.
 struct Recent<T> {
     values: HashMap<u64, T>,
     order: VecDeque<(Instant, u64)>,
@@ -325,7 +325,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut recent = Recent::default();
         for number in 0..=u64::try_from(MAX_SEEN).unwrap() {
-            assert!(recent.insert(number, (), LIFE));
+            assert!(recent.insert(number, (), MAX_LOGIN_AGE));
         }
         assert_eq!((recent.values.len(), recent.order.len()), (MAX_SEEN, MAX_SEEN));
         assert!(recent.get(0).is_none());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::backend::{FinishedLogin, StoredLogin};
-use super::callback_runs::{CallbackRun, CallbackRunGuard, NewCallbackRun, REPEATED, StateId};
+use super::callback_runs::{CallbackRun, CallbackRunGuard, NewCallbackRun, REPEAT_WINDOW, StateId};
 use super::head::{has_cookie, is_same_site};
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
@@ -32,14 +32,14 @@ impl LoginRoutes {
             }
             Err(failure) => return self.failed("finish_login", request, failure, id, None).await,
         };
-        let done = FinishedLogin { state, return_to: run.return_to.as_ref(), is_login: run.user_id.is_none() };
-        match self.complete(request, &run, &done).await {
+        let this_login = FinishedLogin { state, return_to: run.return_to.as_ref(), is_login: run.user_id.is_none() };
+        match self.complete(request, &run, &this_login).await {
             Ok(mut response) => {
-                self.0.backend.set_cookies(request, state, Some(&done), &mut response);
+                self.0.backend.set_cookies(request, state, Some(&this_login), &mut response);
                 response
             }
             Err(failure) => {
-                let operation = if done.is_login { "finish_login" } else { "finish_connect" };
+                let operation = if this_login.is_login { "finish_login" } else { "finish_connect" };
                 let return_to = run.return_to.clone();
                 let mut response = self.failed(operation, request, failure, Some(&run.id), return_to).await;
                 self.0.backend.set_cookies(request, state, None, &mut response);
@@ -129,7 +129,7 @@ impl LoginRoutes {
             guard.0.end(outcome);
             let run = Arc::clone(&guard.0);
             drop(guard);
-            tokio::time::sleep(REPEATED).await;
+            tokio::time::sleep(REPEAT_WINDOW).await;
             run.forget();
         });
         Some(run)

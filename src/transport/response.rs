@@ -93,7 +93,7 @@ impl ApiResponse {
         let (is_success, is_empty) = (parts.status.is_success(), body.is_empty());
         let (text, is_utf8) = match is_success {
             true => json::body_text(body),
-            // That of a refusal is used as far as it can be read.
+            // That of a refusal is empty if it is not UTF-8, so it is never at fault.
             false => (json::text_or_empty(body), true),
         };
         let response = Self { parts, text, is_empty };

@@ -238,7 +238,7 @@ impl<'a> RawUrl<'a> {
         if segments.any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(BaseUrlError::Path);
         }
-        let host = split_port(authority)?;
+        let host = host_of(authority)?;
         if host.is_empty() {
             return Err(BaseUrlError::Host);
         }
@@ -275,8 +275,8 @@ fn split_scheme(text: &str) -> Result<&str, BaseUrlError> {
     }
 }
 
-/// The host in front of an optional port. The port is a number without leading zeros.
-fn split_port(authority: &str) -> Result<&str, BaseUrlError> {
+/// The host of an authority, without the port, which is a number without leading zeros.
+fn host_of(authority: &str) -> Result<&str, BaseUrlError> {
     let end_of_host = authority.rfind(']').map_or(0, |at| at.saturating_add(1));
     let Some(colon) = authority.get(end_of_host..).and_then(|tail| tail.find(':')) else {
         return Ok(authority);

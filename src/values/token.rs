@@ -300,7 +300,8 @@ impl TokenSet {
         }
     }
 
-    /// A second copy, where one login is handed out twice, or its tokens are stored.
+    /// A second copy, to store it or because one login is handed out twice. Without what only the login needs: the user and the ID
+    /// token.
     #[cfg(feature = "seal")]
     pub(crate) fn duplicate(&self) -> Self {
         Self {

@@ -190,7 +190,7 @@ impl fmt::Debug for User {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum UserState {
-    /// It can be used.
+    /// It can be used. Also if the platform sends no state, where refused users get an error instead.
     Active,
     /// Blocked or banned by an administrator.
     Blocked,
@@ -202,7 +202,8 @@ pub enum UserState {
     Locked,
     /// Something else that is not active.
     Other,
-    /// The platform did not say. Users of this state may log in: a provider has it only where blocked users get no tokens.
+    /// The provider cannot know it, because it only reads an ID token. Users of this state may log in: a provider has it only where
+    /// blocked users get no tokens.
     Unknown,
 }
 

@@ -357,7 +357,7 @@ impl Stored {
         let refresh = json["refresh_token"].as_str().expect("no refresh token is stored");
         Self {
             pair: refresh.strip_prefix("refresh-").unwrap().parse().unwrap(),
-            dead: json["dead"].as_str().map(str::to_owned),
+            dead: json["needs_login"].as_str().map(str::to_owned),
             marked: json.get("refreshing_since").is_some(),
             unverified: json["unverified"] == true,
         }

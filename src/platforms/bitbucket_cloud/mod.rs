@@ -266,8 +266,8 @@ impl OAuthProvider for BitbucketCloud {
         })
     }
 
-    fn can_mean_client(&self, refusal: &Error) -> bool {
-        refusal::can_mean_client(refusal)
+    fn may_be_about_client(&self, refusal: &Error) -> bool {
+        refusal::may_be_about_client(refusal)
     }
 
     async fn accepts_client(

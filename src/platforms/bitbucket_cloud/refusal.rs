@@ -19,7 +19,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
             callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
             setup_link: setup_link(),
         },
-        // `invalid_client` was never seen. A dead refresh token has the error of a wrong secret: see `can_mean_client`.
+        // `invalid_client` was never seen. A dead refresh token has the error of a wrong secret: see `may_be_about_client`.
         ("unauthorized_client" | "invalid_client", Grant::AuthorizationCode) => {
             TokenError::ClientRejected { setup_link: setup_link() }
         }
@@ -46,7 +46,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 
 /// Whether a refused refresh may be about the client: Bitbucket has one error for a dead refresh token, for a wrong secret and
 /// for a client that it refuses for some minutes. With any code, a description that names the client or its credentials counts.
-pub(super) fn can_mean_client(refusal: &Error) -> bool {
+pub(super) fn may_be_about_client(refusal: &Error) -> bool {
     let Error::Token { response, .. } = refusal else {
         return false;
     };

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{FinishedLogin, StoredLogin, not_a_header, token};
 use crate::error::Error;
-use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, Purpose, ReturnTo};
+use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, Purpose, ReturnTo};
 use crate::router::callback_runs::{CallbackRuns, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
@@ -64,7 +64,7 @@ impl InCookie {
         one.insert(pending);
         let sealed = one.seal_within(value_limit(location), &self.keys, SystemTime::now());
         let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
-        let new = self.set(&name, &sealed, Some(LIFE.as_secs())).map_err(not_a_header)?;
+        let new = self.set(&name, &sealed, Some(MAX_LOGIN_AGE.as_secs())).map_err(not_a_header)?;
         let removals = self.removals_for(request, name.len().saturating_add(sealed.len()));
         Ok([new].into_iter().chain(removals).collect())
     }
@@ -148,13 +148,14 @@ impl InCookie {
     fn remember(&self, done: &FinishedLogin<'_>, limit: usize) -> Option<HeaderValue> {
         let name = self.login_name(done.state);
         [done.return_to, None].into_iter().find_map(|return_to| {
-            let marker = Marker { expires_at: now().saturating_add(LIFE.as_secs()), return_to: return_to.cloned() };
+            let marker =
+                Marker { expires_at: now().saturating_add(MAX_LOGIN_AGE.as_secs()), return_to: return_to.cloned() };
             let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;
             let value = format!("{FINISHED}{}", URL_SAFE_NO_PAD.encode(sealed));
             if value.len() > limit {
                 return None;
             }
-            self.set(&name, &value, Some(LIFE.as_secs())).ok()
+            self.set(&name, &value, Some(MAX_LOGIN_AGE.as_secs())).ok()
         })
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{FinishedLogin, StoredLogin, token};
 use crate::error::Error;
-use crate::login::{Callback, LIFE, PendingLogin, PendingLogins, ReturnTo};
+use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, ReturnTo};
 use crate::router::callback_runs::{CallbackRuns, StateId};
 use crate::router::{AppSession, Failure, FailureCause};
 use crate::values::secret::Secret;
@@ -186,5 +186,5 @@ fn now() -> u64 {
 
 /// Logins that finished before this time are ignored.
 fn oldest() -> u64 {
-    now().saturating_sub(LIFE.as_secs())
+    now().saturating_sub(MAX_LOGIN_AGE.as_secs())
 }

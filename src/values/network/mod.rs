@@ -28,7 +28,7 @@ use crate::error::ConfigError;
 /// assert!(tenants.permits("1.1.1.1".parse()?));
 /// assert!(!tenants.permits("10.0.0.5".parse()?));
 ///
-/// let intranet = Network::allow_list(["10.0.0.0/8".parse::<Cidr>()?]);
+/// let intranet = Network::public_and(["10.0.0.0/8".parse::<Cidr>()?]);
 /// assert!(intranet.permits("10.0.0.5".parse()?));
 /// assert!(!intranet.permits("192.168.0.1".parse()?));
 /// assert!(!Network::any().permits("169.254.169.254".parse()?));
@@ -62,8 +62,16 @@ impl Network {
         Self::new(Reach::PublicOnly)
     }
 
-    /// Globally routable addresses and, besides them, the listed networks: the intranet that holds the code host.
-    pub fn allow_list(networks: impl IntoIterator<Item = Cidr>) -> Self {
+    /// Globally routable addresses and, besides them, these networks: the intranet that holds the code host.
+    ///
+    /// ```
+    /// # use codehost_oauth::transport::Network;
+    /// let intranet = Network::public_and(["10.20.0.0/16".parse()?]);
+    /// assert!(intranet.permits("10.20.30.40".parse()?) && intranet.permits("1.1.1.1".parse()?));
+    /// assert!(!intranet.permits("10.21.0.1".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn public_and(networks: impl IntoIterator<Item = Cidr>) -> Self {
         Self::new(Reach::AllowList(networks.into_iter().collect()))
     }
 
@@ -73,7 +81,7 @@ impl Network {
     }
 
     /// Also allows loopback addresses (127.0.0.0/8, ::1, `localhost`), and plain HTTP to them and to nothing else.
-    /// For development and tests.
+    /// For development and tests. Has no effect together with [`danger_allow_http`](Self::danger_allow_http).
     ///
     /// ```
     /// # use codehost_oauth::{transport::Network, BaseUrl};
@@ -148,7 +156,7 @@ impl Network {
         if self.plain_http == PlainHttp::Loopback && address.to_canonical().is_loopback() {
             return true;
         }
-        // A translator sends it on to that address, so the prefix says nothing.
+        // A NAT64 sends packets on to the IPv4 address inside, so only that one counts.
         let address = self.translated(address).map_or(address, IpAddr::V4);
         match &self.reach {
             Reach::PublicOnly => is_public(address),

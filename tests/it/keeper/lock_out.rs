@@ -486,8 +486,8 @@ async fn can_mean_client_is_true_for_unclear_refusals() -> Result {
     let integration = integration(&bitbucket, SECRET)?;
     let token = RefreshToken::new("canary-refresh-1".to_owned(), integration.binding()).unwrap();
     let refusal = integration.refresh(&token).await.leak_checked().unwrap_err();
-    assert!(integration.provider().can_mean_client(&refusal));
+    assert!(integration.provider().may_be_about_client(&refusal));
     assert_eq!(refusal.code(), "refresh_rejected");
-    assert!(!integration.provider().can_mean_client(&TransportError::TimedOut.into()));
+    assert!(!integration.provider().may_be_about_client(&TransportError::TimedOut.into()));
     Ok(())
 }

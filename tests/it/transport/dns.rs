@@ -118,7 +118,7 @@ async fn two_servers() -> (u16, [Arc<AtomicUsize>; 2]) {
 #[tokio::test]
 async fn a_rebound_name_is_refused_at_its_next_connection() {
     let (port, [permitted, forbidden]) = two_servers().await;
-    let network = || Network::allow_list(["127.0.0.2".parse().unwrap()]).danger_allow_http();
+    let network = || Network::public_and(["127.0.0.2".parse().unwrap()]).danger_allow_http();
     let url = format!("http://git.example.com:{port}/");
     let reached = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
 
@@ -224,7 +224,7 @@ async fn at_most_eight_addresses_of_a_name_are_tried() {
         });
         let addresses: Vec<_> = (1..=20).map(|n| format!("127.0.8.{n}")).collect();
         let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-        let network = Network::allow_list(["127.0.0.0/8".parse().unwrap()]).danger_allow_http();
+        let network = Network::public_and(["127.0.0.0/8".parse().unwrap()]).danger_allow_http();
         let http = client(network, ScriptedResolver::new([addresses.as_slice()]));
         assert_eq!(code(get(&http, &format!("http://git.example.com:{port}/"), 64).await), expected);
         serving.abort();
@@ -242,7 +242,7 @@ async fn after_a_silent_address_the_next_one_is_tried() {
         let _ = stream.read(&mut [0; 1024]).await;
         stream.write_all(OK.as_bytes()).await.unwrap();
     });
-    let network = Network::allow_list(["127.0.0.0/8".parse().unwrap()]).danger_allow_http();
+    let network = Network::public_and(["127.0.0.0/8".parse().unwrap()]).danger_allow_http();
     let both = ScriptedResolver::new([&["127.0.0.1", "127.0.0.2"]]);
     let http = HttpClient::builder(network).resolver(both).connect_timeout(Duration::from_secs(6)).build().unwrap();
     assert_eq!(code(get(&http, &format!("http://git.example.com:{port}/"), 64).await), "ok");
@@ -260,7 +260,7 @@ async fn six_hundred_stuck_lookups_do_not_stop_another_tenant() {
 async fn stuck_lookups_do_not_stop_another_tenant(site: &'static str) {
     let server = RawServer::responding(OK).await;
     let resolver = StuckResolver::default();
-    let network = Network::allow_list(["127.0.0.1".parse().unwrap()]).danger_allow_http();
+    let network = Network::public_and(["127.0.0.1".parse().unwrap()]).danger_allow_http();
     let http = HttpClient::builder(network).resolver(resolver.clone()).max_in_flight(10_000).build().unwrap();
     let attack: Vec<_> = (0..600)
         .map(|count| {

@@ -286,7 +286,7 @@ async fn literal_addresses_are_checked() {
     let server = RawServer::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let port = server.address.port();
     let public = HttpClient::builder(Network::public_only()).build().unwrap();
-    let intranet = Network::allow_list(["10.0.0.0/8".parse().unwrap()]);
+    let intranet = Network::public_and(["10.0.0.0/8".parse().unwrap()]);
     let intranet = HttpClient::builder(intranet.danger_allow_http()).build().unwrap();
     for host in [
         "127.0.0.1",
@@ -331,13 +331,13 @@ async fn names_are_refused_by_their_addresses() {
     let public = HttpClient::builder(Network::public_only().danger_allow_http()).build().unwrap();
     assert_eq!(refused(&public, &url).await, "address_not_allowed");
     // The name is resolved here, and its address is refused.
-    let intranet = Network::allow_list(["10.0.0.0/8".parse().unwrap()]).danger_allow_http();
+    let intranet = Network::public_and(["10.0.0.0/8".parse().unwrap()]).danger_allow_http();
     let intranet = HttpClient::builder(intranet).build().unwrap();
     assert_eq!(refused(&intranet, &url).await, "address_not_allowed");
     assert_eq!(server.connections(), 0);
 
     get(&http(), &url, CAP).await.unwrap();
-    let loopback = Network::allow_list(["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]).danger_allow_http();
+    let loopback = Network::public_and(["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]).danger_allow_http();
     get(&HttpClient::builder(loopback).build().unwrap(), &url, CAP).await.unwrap();
     assert_eq!(server.connections(), 2);
 }
@@ -345,7 +345,7 @@ async fn names_are_refused_by_their_addresses() {
 #[tokio::test]
 async fn metadata_addresses_are_refused_under_every_policy() {
     let any = HttpClient::builder(Network::any().danger_allow_http()).timeout(Some(QUICK)).build().unwrap();
-    let allowed = Network::allow_list(["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]).danger_allow_http();
+    let allowed = Network::public_and(["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]).danger_allow_http();
     let allowed = HttpClient::builder(allowed).timeout(Some(QUICK)).build().unwrap();
     for host in [
         "169.254.169.254",
@@ -383,7 +383,7 @@ async fn metadata_addresses_are_refused_under_every_policy() {
 async fn plain_http_is_refused_unless_allowed() {
     let server = RawServer::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let loopback = ["127.0.0.0/8".parse().unwrap()];
-    for network in [Network::any(), Network::allow_list(loopback)] {
+    for network in [Network::any(), Network::public_and(loopback)] {
         let http = HttpClient::builder(network).build().unwrap();
         assert_eq!(refused(&http, &server.url()).await, "plain_http");
     }

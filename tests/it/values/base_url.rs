@@ -12,7 +12,7 @@ fn policy(name: &str) -> Network {
     let intranet = || ["10.0.0.0/8".parse().unwrap()];
     match name {
         "public" => Network::public_only(),
-        "list" => Network::allow_list(intranet()),
+        "list" => Network::public_and(intranet()),
         "any" => Network::any(),
         "dev" => Network::public_only().allow_loopback_http(),
         "publichttp" => Network::public_only().danger_allow_http(),

@@ -10,7 +10,7 @@ use crate::values::parsing::rows;
 const ADDRESSES: &str = include_str!("../../fixtures/values/addresses.tsv");
 
 fn everything() -> Network {
-    Network::allow_list(["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()])
+    Network::public_and(["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()])
 }
 
 /// S1, S4, S5, S17: every range with its edges and neighbours, every spelling, under each policy.
@@ -76,8 +76,8 @@ fn url_spelling(v6: Ipv6Addr) -> String {
 
 /// S17: the listed networks with their edges are permitted, their neighbours and metadata addresses inside them are not.
 #[test]
-fn an_allow_list_adds_its_networks_and_nothing_else() {
-    let list = Network::allow_list(["10.20.0.0/16", "fd00:ec2::/32", "169.254.0.0/16", "192.168.7.7"].map(cidr));
+fn listed_networks_are_added_and_nothing_else() {
+    let list = Network::public_and(["10.20.0.0/16", "fd00:ec2::/32", "169.254.0.0/16", "192.168.7.7"].map(cidr));
     let permits = |text: &str| list.permits(text.parse().unwrap());
     for inside in ["10.20.0.0", "10.20.255.255", "fd00:ec2::1", "169.254.1.1", "192.168.7.7", "1.1.1.1", "2a00::1"] {
         assert!(permits(inside), "{inside}");
@@ -94,7 +94,7 @@ fn an_allow_list_adds_its_networks_and_nothing_else() {
 #[test]
 fn a_nat64_address_is_checked_by_its_ipv4_address() {
     let permits = |network: &Network, text: &str| network.permits(text.parse().unwrap());
-    let list = Network::allow_list(["10.20.0.0/16", "64:ff9b::/96", "fd64::/96"].map(cidr));
+    let list = Network::public_and(["10.20.0.0/16", "64:ff9b::/96", "fd64::/96"].map(cidr));
     let list = list.nat64(cidr("fd64::/96")).unwrap();
     for prefix in ["64:ff9b::", "fd64::"] {
         for inside in ["10.20.0.1", "1.1.1.1"] {
@@ -311,10 +311,10 @@ proptest! {
     fn every_policy_permits_all_public_addresses(address in address()) {
         if Network::public_only().permits(address) {
             prop_assert!(Network::any().permits(address));
-            prop_assert!(Network::allow_list([]).permits(address));
+            prop_assert!(Network::public_and([]).permits(address));
             prop_assert!(Network::public_only().allow_loopback_http().permits(address));
         }
-        prop_assert_eq!(Network::public_only().permits(address), Network::allow_list([]).permits(address));
+        prop_assert_eq!(Network::public_only().permits(address), Network::public_and([]).permits(address));
     }
 
     #[test]
