@@ -1,6 +1,3 @@
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::PLATFORM;
 use crate::error::Error;
 use crate::transport::ApiResponse;
@@ -28,9 +25,10 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), uuid));
     user.username = members.display_text("username").or_else(|| members.display_text("nickname"));
     user.display_name = members.display_text("display_name");
-    let links: Links<'_> = members.read("links").unwrap_or_default();
-    user.avatar_url = links.avatar.and_then(href);
-    user.profile_url = links.html.and_then(href);
+    let links = members.members("links");
+    let link = |name| links.members(name).text("href").as_deref().and_then(WebUrl::parse);
+    user.avatar_url = link("avatar");
+    user.profile_url = link("html");
     user.two_factor = members.read("has_2fa_enabled");
     user.is_bot = members.text("type").is_some_and(|kind| kind != "user");
     user.created_at = members.display_text("created_on");
@@ -42,26 +40,6 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
         Some(_) => UserState::Other,
     };
     Ok(user)
-}
-
-/// The links of an account that are for display.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Links<'a> {
-    #[serde(borrow)]
-    avatar: Option<&'a RawValue>,
-    #[serde(borrow)]
-    html: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    href: String,
-}
-
-fn href(link: &RawValue) -> Option<WebUrl> {
-    let link: Link = serde_json::from_str(link.get()).ok()?;
-    WebUrl::parse(&link.href)
 }
 
 /// What comes after a page of addresses.
