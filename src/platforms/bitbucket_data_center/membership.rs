@@ -1,7 +1,8 @@
-use http::{StatusCode, Uri};
+use http::Uri;
 use serde_json::value::RawValue;
 
 use super::identity::Identity;
+use super::list::{List, MAX_PAGES, Next};
 use super::{BitbucketDataCenter, refusal, scopes};
 use crate::error::{AccountError, ApiError, ConfigError, Error};
 use crate::provider::membership::{Group, Membership};
@@ -22,22 +23,32 @@ pub(super) async fn membership(
 ) -> Result<Membership, Error> {
     let permission = permission(group)?;
     let project = project(group)?;
-    let mut start = 0;
-    for _ in 0..MAX_PAGES {
+    let (mut start, mut pages) = (0, 0_usize);
+    loop {
         let response = repositories(bitbucket, http, token, project, permission, start).await?;
-        let page = Page::parse(&response, project)?;
-        let counts = |repository: &Repository| repository.is_private || permission != READ;
-        if page.repositories.iter().any(counts) {
+        if !response.status().is_success() {
+            return refused(bitbucket, &response, permission);
+        }
+        if Identity::of(&response).is_none() {
+            return Err(refusal::anonymous(&response));
+        }
+        let list = List::parse(&response, start)?;
+        let repositories: Option<Vec<_>> = list.entries.iter().map(|entry| Repository::parse(entry, project)).collect();
+        let repositories = repositories.ok_or_else(|| response.malformed("project"))?;
+        if repositories.iter().any(|repository| repository.is_private || permission != READ) {
             return Ok(Membership::Member { role: permission.to_owned() });
         }
-        match page.next {
-            Some(next) if next > start => start = next,
-            _ => break,
+        pages = pages.saturating_add(1);
+        match list.next {
+            Next::End => return Ok(Membership::NotMember),
+            Next::Page(next) if pages < MAX_PAGES => start = next,
+            // What was not read may be a private repository.
+            Next::Page(_) | Next::Unknown => return Err(response.malformed("isLastPage")),
         }
     }
-    Ok(Membership::NotMember)
 }
 
+/// One page of the repositories in which the user has the permission.
 async fn repositories(
     bitbucket: &BitbucketDataCenter,
     http: &dyn Transport,
@@ -53,52 +64,36 @@ async fn repositories(
         .append_pair("limit", "100")
         .append_pair("start", &start.to_string());
     let uri = Uri::try_from(url.as_str()).unwrap_or_default();
-    let response = ApiRequest::get(&uri).bearer(token, &bitbucket.base_url)?.send(http).await?;
-    match response.status() {
-        status if status.is_success() && Identity::of(&response).is_some() => Ok(response),
-        status if status.is_success() => Err(refusal::anonymous(&response)),
-        // There is no such project.
-        StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(match refusal::api(&bitbucket.base_url, &response) {
-                Error::Api { cause: ApiError::Forbidden, .. } => {
-                    AccountError::MembershipScope { scope: permission.to_owned() }.into()
-                }
-                error => error,
-            })
-        }
-        _ => Err(refusal::api(&bitbucket.base_url, &response)),
-    }
+    ApiRequest::get(&uri).bearer(token, &bitbucket.base_url)?.send(http).await
 }
 
-struct Page {
-    repositories: Vec<Repository>,
-    next: Option<u64>,
+/// The meaning of a refusal. A project that does not exist, or that the user may not see, has no members that a user can see.
+fn refused(bitbucket: &BitbucketDataCenter, response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
+    match refusal::api(&bitbucket.base_url, response) {
+        Error::Api { cause: ApiError::Forbidden, .. } => {
+            Err(AccountError::MembershipScope { scope: permission.to_owned() }.into())
+        }
+        Error::Api { cause: ApiError::NotFound, .. }
+            if refusal::is_no_such_project(response) && Identity::of(response).is_some() =>
+        {
+            Ok(Membership::NotMember)
+        }
+        error => Err(error),
+    }
 }
 
 struct Repository {
     is_private: bool,
 }
 
-impl Page {
-    fn parse(response: &ApiResponse, project: &str) -> Result<Self, Error> {
-        let malformed = |member| response.malformed(member);
-        let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-        let entries: Vec<&RawValue> =
-            members.strict("values").map_err(malformed)?.ok_or_else(|| malformed("values"))?;
-        let repository = |entry: &RawValue| {
-            let members = Members::parse(entry.get())?;
-            let owner = members.members("project");
-            // The response must be about this project.
-            owner.text("key").filter(|key| key.eq_ignore_ascii_case(project))?;
-            let is_private = |members: &Members<'_>| members.read("public") == Some(false);
-            Some(Repository { is_private: is_private(&members) && is_private(&owner) })
-        };
-        let repositories: Option<Vec<_>> = entries.into_iter().map(repository).collect();
-        let is_last = members.read("isLastPage").unwrap_or(true);
-        Ok(Self {
-            repositories: repositories.ok_or_else(|| malformed("project"))?,
-            next: members.read("nextPageStart").filter(|_| !is_last),
-        })
+impl Repository {
+    /// `None` unless it is one of this project.
+    fn parse(entry: &RawValue, project: &str) -> Option<Self> {
+        let members = Members::parse(entry.get())?;
+        let owner = members.members("project");
+        owner.text("key").filter(|key| key.eq_ignore_ascii_case(project))?;
+        let is_private = |members: &Members<'_>| members.read("public") == Some(false);
+        Some(Self { is_private: is_private(&members) && is_private(&owner) })
     }
 }
 
@@ -124,8 +119,6 @@ fn project(group: &Group) -> Result<&str, ConfigError> {
 const READ: &str = "REPO_READ";
 /// The permissions, lowest first.
 const ROLES: [&str; 3] = [READ, "REPO_WRITE", "REPO_ADMIN"];
-/// 1,000 repositories.
-const MAX_PAGES: usize = 10;
 
 fn permission(group: &Group) -> Result<&'static str, ConfigError> {
     let least = group.least_role().unwrap_or(READ);

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod identity;
+mod list;
 mod membership;
 mod refusal;
 mod scopes;
@@ -16,6 +17,7 @@ use http::{StatusCode, Uri};
 use url::Url;
 
 use self::identity::Identity;
+use self::list::{List, MAX_PAGES, Next};
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
@@ -107,11 +109,11 @@ impl BitbucketDataCenter {
 
     /// Whose token it is. The list of users is closed to anonymous visitors. If it is closed to users too, the refusal names
     /// the user all the same.
-    async fn identity(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Identity, bool), Error> {
+    async fn identity(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Identity, Option<Listing>), Error> {
         let response = self.users(http, token, &[("limit", "1")]).await?;
         let is_list_closed = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if response.status().is_success() {
-            user::Page::ensure_list(&response)?;
+            List::parse(&response, 0)?;
         } else {
             match refusal::api(&self.base_url, &response) {
                 Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed => {}
@@ -119,22 +121,18 @@ impl BitbucketDataCenter {
             }
         }
         let identity = Identity::of(&response).ok_or_else(|| refusal::anonymous(&response))?;
-        if identity.id.is_none() && is_list_closed {
-            // A name can be given to another user, so it identifies nobody.
-            return Err(response.malformed("X-AUSERID"));
-        }
-        Ok((identity, is_list_closed))
+        let listing = match (is_list_closed, identity.id) {
+            (false, _) => None,
+            (true, Some(id)) => Some(Listing::Unclear(id)),
+            (true, None) => return Err(response.malformed("X-AUSERID")),
+        };
+        Ok((identity, listing))
     }
 
-    /// The profile, `None` if the list does not have it.
-    async fn profile(
-        &self,
-        http: &dyn Transport,
-        token: &AccessToken,
-        identity: &Identity,
-    ) -> Result<Option<User>, Error> {
-        let mut start = 0;
-        for _ in 0..MAX_PAGES {
+    /// Searches the list of users for the profile.
+    async fn listing(&self, http: &dyn Transport, token: &AccessToken, identity: &Identity) -> Result<Listing, Error> {
+        let (mut start, mut pages) = (0, 0_usize);
+        loop {
             let (filter, first) = (identity.search.as_str(), start.to_string());
             let query = [("filter", filter), ("limit", "100"), ("start", &first), ("avatarSize", "64")];
             let response = self.users(http, token, &query).await?;
@@ -144,16 +142,29 @@ impl BitbucketDataCenter {
             if Identity::of(&response).as_ref() != Some(identity) {
                 return Err(refusal::anonymous(&response));
             }
-            let page = user::Page::parse(token.binding(), identity, &response)?;
-            match (page.user, page.next) {
-                (Some(user), _) => return Ok(Some(user)),
-                (None, Some(next)) if next > start => start = next,
-                (None, _) if identity.id.is_none() => return Err(response.malformed("name")),
-                (None, _) => return Ok(None),
+            let list = List::parse(&response, start)?;
+            if let Some(user) = user::find(token.binding(), identity, &list.entries, &response)? {
+                return Ok(Listing::Found(Box::new(user)));
+            }
+            pages = pages.saturating_add(1);
+            match (list.next, identity.id) {
+                (Next::Page(next), _) if pages < MAX_PAGES => start = next,
+                // A name can be given to another user, so it identifies nobody.
+                (_, None) => return Err(response.malformed("X-AUSERID")),
+                (Next::End, Some(id)) => return Ok(Listing::Missing(id)),
+                (Next::Page(_) | Next::Unknown, Some(id)) => return Ok(Listing::Unclear(id)),
             }
         }
-        Ok(None)
     }
+}
+
+/// What the list of users says about a user.
+enum Listing {
+    Found(Box<User>),
+    /// The whole list does not have the user with this id.
+    Missing(u64),
+    /// Nothing: the list is closed, or longer than what was read of it.
+    Unclear(u64),
 }
 
 #[async_trait]
@@ -230,17 +241,22 @@ impl OAuthProvider for BitbucketDataCenter {
         accepts_client(check::probe(self, http, client, callback_url).await, OtherErrors::ProveNothing)
     }
 
-    /// Two round trips. A user whom the list does not have is a service user; if the list is closed, only id and name are known.
+    /// Two round trips, more if the search finds more than 100 users. A user whom the list does not have is a service user. If
+    /// the list is closed, or too long to be read, only id and name are known.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let (identity, is_list_closed) = self.identity(http, token).await?;
-        if !is_list_closed {
-            if let Some(user) = self.profile(http, token, &identity).await? {
-                return Ok(user);
-            }
-        }
-        let mut user = user::unlisted(token.binding(), identity.id.unwrap_or_default());
+        let (identity, listing) = self.identity(http, token).await?;
+        let listing = match listing {
+            Some(listing) => listing,
+            None => self.listing(http, token, &identity).await?,
+        };
+        let (id, is_bot) = match listing {
+            Listing::Found(user) => return Ok(*user),
+            Listing::Missing(id) => (id, true),
+            Listing::Unclear(id) => (id, false),
+        };
+        let mut user = user::unlisted(token.binding(), id);
         user.username = identity.name;
-        user.is_bot = !is_list_closed;
+        user.is_bot = is_bot;
         Ok(user)
     }
 
@@ -266,6 +282,3 @@ impl OAuthProvider for BitbucketDataCenter {
 fn token(base: &BaseUrl) -> Uri {
     base.endpoint(&["rest", "oauth2", "latest", "token"])
 }
-
-/// 1,000 users whose name, display name or address contains the name.
-const MAX_PAGES: usize = 10;

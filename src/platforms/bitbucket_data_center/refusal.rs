@@ -60,6 +60,11 @@ pub(super) fn is_bitbucket(response: &ApiResponse) -> bool {
     first_error(response).0.starts_with("com.atlassian.bitbucket.")
 }
 
+/// Whether the project does not exist, or is hidden from the user.
+pub(super) fn is_no_such_project(response: &ApiResponse) -> bool {
+    first_error(response).0.ends_with(".NoSuchProjectException")
+}
+
 /// Name of the exception, and message, of the first error. Messages are translated.
 fn first_error(response: &ApiResponse) -> (String, Option<String>) {
     let members = Members::parse(response.text()).unwrap_or_default();

@@ -52,6 +52,7 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
 fn warnings(guide: &SetupGuide) -> Vec<String> {
     let mut warnings = vec![
         "Bitbucket must be version 7.20 or later: older ones have no OAuth 2.0.",
+        "The base URL in Bitbucket's own server settings must begin with https://, or its OAuth 2.0 does not work.",
         "Choose \"External application\". The other type, \"Atlassian product\", does not work for this app.",
         "Copy the redirect URL exactly. If it differs, Bitbucket shows an error page and does not return to this app, so this \
          app cannot show you the error.",

@@ -6,60 +6,43 @@ use crate::error::Error;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
+use crate::values::base_url::BaseUrl;
 use crate::values::email::{Email, EmailAuthority, EmailEvidence};
 use crate::values::token::TokenBinding;
 use crate::values::user::{EmailList, User, UserState};
 use crate::values::web_url::WebUrl;
 
-/// One page of `GET /rest/api/latest/users`.
-pub(super) struct Page {
-    /// The user with this identity, if the page has it.
-    pub(super) user: Option<User>,
-    /// Where the next page begins; `None` if this is the last one.
-    pub(super) next: Option<u64>,
-}
-
-impl Page {
-    /// Checks that the response is a list, whatever is in it.
-    pub(super) fn ensure_list(response: &ApiResponse) -> Result<(), Error> {
-        list(response).map(drop)
-    }
-
-    pub(super) fn parse(binding: &TokenBinding, identity: &Identity, response: &ApiResponse) -> Result<Self, Error> {
-        let (members, entries) = list(response)?;
-        let mut user = None;
-        for entry in entries {
-            let Some(members) = Members::parse(entry.get()) else { continue };
-            let id = members.read("id").filter(|id: &u64| *id > 0);
-            let is_user = match (identity.id, id) {
-                (Some(wanted), id) => id == Some(wanted),
-                (None, Some(_)) => is_named(identity, &members),
-                (None, None) => false,
-            };
-            if is_user && user.is_some() {
-                return Err(response.malformed("name"));
-            }
-            if let (true, Some(id)) = (is_user, id) {
-                user = Some(profile(binding, id, &members, entry.get(), response)?);
-            }
+/// The user with this identity, if one page of `GET /rest/api/latest/users` has it.
+pub(super) fn find(
+    binding: &TokenBinding,
+    identity: &Identity,
+    entries: &[&RawValue],
+    response: &ApiResponse,
+) -> Result<Option<User>, Error> {
+    let mut user = None;
+    for entry in entries {
+        let Some(members) = Members::parse(entry.get()) else { continue };
+        let id = members.read("id").filter(|id: &u64| *id > 0);
+        let is_user = match (identity.id, id) {
+            (Some(wanted), id) => id == Some(wanted),
+            (None, Some(_)) => is_named(identity, &members),
+            (None, None) => false,
+        };
+        if is_user && user.is_some() {
+            return Err(response.malformed("name"));
         }
-        let is_last = members.read("isLastPage").unwrap_or(true);
-        Ok(Self { user, next: members.read("nextPageStart").filter(|_| !is_last) })
+        if let (true, Some(id)) = (is_user, id) {
+            user = Some(profile(binding, id, &members, entry.get(), response)?);
+        }
     }
+    Ok(user)
 }
 
-/// The members of a page, and its entries.
-fn list(response: &ApiResponse) -> Result<(Members<'_>, Vec<&RawValue>), Error> {
-    let malformed = |member| response.malformed(member);
-    let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    let entries = members.strict("values").map_err(malformed)?.ok_or_else(|| malformed("values"))?;
-    Ok((members, entries))
-}
-
-/// Names are not case-sensitive. Without the id, a name that could be read in two ways identifies nobody.
+/// Names are not case-sensitive. Only ASCII letters may differ in case, since others can become a letter of another name: the
+/// Kelvin sign becomes a `k`. Without the id, a name that could be read in two ways identifies nobody.
 fn is_named(identity: &Identity, members: &Members<'_>) -> bool {
-    let wanted = identity.name.as_deref().filter(|_| identity.is_exact).map(str::to_lowercase);
-    wanted.is_some() && members.text("name").map(|name| name.to_lowercase()) == wanted
+    let wanted = identity.name.as_deref().filter(|_| identity.is_exact);
+    wanted.zip(members.text("name")).is_some_and(|(wanted, name)| name.eq_ignore_ascii_case(wanted))
 }
 
 /// The id and the state must be valid. The rest is for display: a value that cannot be read is left out.
@@ -73,7 +56,7 @@ fn profile(
     let mut user = unlisted(binding, id);
     user.username = members.display_text("name");
     user.display_name = members.display_text("displayName");
-    user.avatar_url = members.text("avatarUrl").as_deref().and_then(WebUrl::parse);
+    user.avatar_url = members.text("avatarUrl").and_then(|text| avatar(binding.base_url(), &text));
     let links: Vec<&RawValue> = members.members("links").read("self").unwrap_or_default();
     let page = links.first().and_then(|link| Members::parse(link.get())).and_then(|link| link.text("href"));
     user.profile_url = page.as_deref().and_then(WebUrl::parse);
@@ -88,6 +71,14 @@ fn profile(
     user.email_list = EmailList::Complete;
     user.raw = raw.into();
     Ok(user)
+}
+
+/// The address of an avatar. Bitbucket leaves out its own host name.
+fn avatar(base_url: &BaseUrl, text: &str) -> Option<WebUrl> {
+    match text.starts_with('/') {
+        true => WebUrl::parse(base_url.page(&[]).join(text).ok()?.as_str()),
+        false => WebUrl::parse(text),
+    }
 }
 
 /// A user of whom only the id is known.

@@ -8,14 +8,15 @@ use codehost_oauth::check::{Level, Verdict};
 use codehost_oauth::error::Error;
 use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::testing::bitbucket_data_center::{
-    FakeBitbucketDataCenterBuilder, FakeProject, FakeRepository, FakeUser, Maintenance,
+    FakeBitbucketDataCenterBuilder, FakeProject, FakeRepository, FakeUser, Level as Permission, Licence, Maintenance,
 };
 use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucketDataCenter, ScriptedTransport};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{
     Access, AccessToken, BaseUrl, Callback, EmailEvidence, EmailList, EmailTrust, Group, Integration,
-    IntegrationBuilder, IntegrationConfig, Login, LoginPolicy, OAuthProvider as _, Platform, RefreshToken, Revocation,
+    IntegrationBuilder, IntegrationConfig, Login, LoginPolicy, Membership, OAuthProvider as _, Platform, RefreshToken,
+    Revocation,
 };
 
 use crate::secrets::leak_check::LeakChecked as _;
@@ -130,6 +131,12 @@ async fn accounts_that_may_not_log_in_are_refused_with_the_reason() {
         (FakeBitbucketDataCenter::builder(), "access-token-user/1/2", "account_not_a_person"),
         (FakeBitbucketDataCenter::builder().list_service_users(true), "access-token-user/1/2", "account_not_a_person"),
         (FakeBitbucketDataCenter::builder().accept_access_tokens(false), "jdoe", "token_rejected"),
+        (
+            FakeBitbucketDataCenter::builder().accept_access_tokens(false).reject_bad_tokens(true),
+            "jdoe",
+            "token_rejected",
+        ),
+        (FakeBitbucketDataCenter::builder().licence(Licence::Expired), "jdoe", "ok"),
         (FakeBitbucketDataCenter::builder().closed_user_list(true), "jdoe", "ok"),
         (FakeBitbucketDataCenter::builder().closed_user_list(true).user_id_header(false), "jdoe", "malformed"),
     ] {
@@ -145,6 +152,152 @@ async fn accounts_that_may_not_log_in_are_refused_with_the_reason() {
     let login = log_in(&live(&fake, config(Access::SignIn)).build().unwrap(), &fake, "jdoe").await.unwrap();
     assert_eq!((login.user.key.subject(), login.user.username.as_deref()), ("42", Some("jdoe")));
     assert_eq!((login.user.emails.len(), login.user.email_list), (0, EmailList::Incomplete));
+}
+
+/// An instance that is not there for its users, before and after the page that they allow.
+#[tokio::test]
+async fn an_instance_that_is_down_is_not_the_fault_of_the_user() {
+    for (maintenance, code) in
+        [(Maintenance::Json, "code_host_down"), (Maintenance::Html, "code_host_down"), (Maintenance::HtmlOk, "html")]
+    {
+        let fake = server(FakeBitbucketDataCenter::builder()).await;
+        let integration = live(&fake, config(Access::SignIn)).build().unwrap();
+        let tokens = log_in(&integration, &fake, "jdoe").await.unwrap().tokens;
+        let start = integration.begin_login(None).unwrap();
+        let callback = fake.authorize(start.redirect_to.as_str(), "jdoe").unwrap();
+        fake.set_maintenance(Some(maintenance));
+        let outcome = integration.finish_login(start.pending, Callback::parse(&callback).unwrap()).await.leak_checked();
+        let refresh = integration.refresh(tokens.refresh_token.as_ref().unwrap()).await.leak_checked();
+        for error in [outcome.unwrap_err(), refresh.unwrap_err()] {
+            assert_eq!((error.code(), error.advice().needs_login), (code, false), "{maintenance:?}");
+        }
+    }
+    // The page does not return to the app.
+    for builder in [
+        FakeBitbucketDataCenter::builder().licence(Licence::ExpiredWithoutLogin),
+        FakeBitbucketDataCenter::builder().version("7.19.2"),
+    ] {
+        let fake = server(builder).await;
+        let start = live(&fake, config(Access::SignIn)).build().unwrap().begin_login(None).unwrap();
+        assert!(fake.authorize(start.redirect_to.as_str(), "jdoe").is_err());
+    }
+}
+
+/// What is not documented about Bitbucket works either way.
+#[tokio::test]
+async fn a_login_works_whatever_is_not_documented() {
+    let builder = FakeBitbucketDataCenter::builder;
+    for builder in [
+        builder().list_implied_scopes(true),
+        builder().wide_scopes(true),
+        builder().created_at(false),
+        builder().token_lifetime(None),
+        builder().rotate_refresh_tokens(false),
+        builder().refresh_needs_redirect_uri(false),
+        builder().invalid_client_status(400),
+        builder().grant_checked_first(true),
+        builder().validate_client_secret(false),
+        builder().sub_path(""),
+        builder().version("7.20.0").error_details(false).null_messages(true).numeric_build(true),
+    ] {
+        let fake = server(builder).await;
+        let integration = live(&fake, config(Access::Read)).build().unwrap();
+        let login = log_in(&integration, &fake, "jdoe").await.unwrap();
+        assert!(login.missing_scopes.is_empty(), "{:?}", login.missing_scopes);
+        let renewed = integration.refresh(login.tokens.refresh_token.as_ref().unwrap()).await.leak_checked().unwrap();
+        assert!(renewed.refresh_token.is_some());
+        let user = integration.user(&renewed.access_token).await.leak_checked().unwrap();
+        assert_eq!(user.key, login.user.key);
+    }
+    // The link allows less than the login asks for.
+    for (narrow, expected) in [(false, Err("scope_not_enabled")), (true, Ok("Repositories: Admin"))] {
+        let fake = FakeBitbucketDataCenter::builder().narrow_scopes(narrow);
+        let link = FakeApplication::new("my-id", SECRET, CALLBACK, "REPO_READ");
+        let fake = fake.application(link).start().await.unwrap();
+        let integration = live(&fake, config(Access::Write)).build().unwrap();
+        let outcome = log_in(&integration, &fake, "jdoe").await.map_err(|error| error.code());
+        let missing =
+            outcome.map(|login| login.missing_scopes.into_iter().map(|scope| scope.label).collect::<Vec<_>>());
+        assert_eq!(missing, expected.map(|label| vec![label.into()]));
+    }
+}
+
+/// Whom a search did not reach is neither a bot, nor another user.
+#[tokio::test]
+async fn a_search_that_does_not_end_proves_nothing() {
+    const PATH: &str = "/rest/api/latest/users";
+    const NAMED: [(&str, &str); 2] = [("X-AUSERID", "42"), ("X-AUSERNAME", "an")];
+    let page = |next: &str| {
+        format!(
+            r#"{{"values":[{{"name":"andrew","id":7,"type":"NORMAL"}}],"isLastPage":false,"nextPageStart":{next}}}"#
+        )
+    };
+    let endless: Vec<String> = (1..=10).map(|start| page(&(start * 100).to_string())).collect();
+    let last = r#"{"values":[],"isLastPage":true}"#.to_owned();
+    for (headers, pages, expected) in [
+        (&NAMED[..], endless.clone(), Ok(("42", false))),
+        (&NAMED[..], vec![page("0")], Ok(("42", false))),
+        (&NAMED[..], vec![page("null")], Ok(("42", false))),
+        (&NAMED[..], vec![r#"{"values":[],"isLastPage":"no"}"#.to_owned()], Ok(("42", false))),
+        (&NAMED[..], vec![page("100"), last.clone()], Ok(("42", true))),
+        (&NAMED[..], vec![r#"{"values":[]}"#.to_owned()], Ok(("42", true))),
+        // The name is not the key of an account.
+        (&NAMED[1..], endless, Err("malformed")),
+        (&NAMED[1..], vec![page("null")], Err("malformed")),
+        (&NAMED[1..], vec![last], Err("malformed")),
+    ] {
+        let http = ScriptedTransport::new();
+        http.respond(PATH, 200, headers, r#"{"values":[],"isLastPage":true}"#);
+        for page in &pages {
+            http.respond(PATH, 200, headers, page.as_str());
+        }
+        let token = scripted(&http).1;
+        let outcome = provider("https://git.example.com").user(&http, &token).await.leak_checked();
+        let found = outcome.as_ref().map(|user| (user.key.subject(), user.is_bot)).map_err(Error::code);
+        assert_eq!(found, expected, "{pages:?}");
+        assert_eq!(http.requests().len(), pages.len() + 1);
+    }
+}
+
+/// A letter that becomes another one in lower case must not make one name of two.
+#[tokio::test]
+async fn a_name_that_only_looks_equal_is_another_user() {
+    for (header, name, code) in [
+        ("KIM", "kim", "ok"),
+        ("%E2%84%AAim", "\u{212a}im", "ok"),
+        ("%E2%84%AAim", "kim", "malformed"),
+        ("kim", "\u{212a}im", "malformed"),
+    ] {
+        let http = ScriptedTransport::new();
+        let page = format!(r#"{{"values":[{{"name":"{name}","id":45,"type":"NORMAL"}}],"isLastPage":true}}"#);
+        for _ in 0..2 {
+            http.respond("/rest/api/latest/users", 200, &[("X-AUSERNAME", header)], page.as_str());
+        }
+        let (integration, token) = scripted(&http);
+        let outcome = integration.user(&token).await.leak_checked();
+        assert_eq!(outcome.as_ref().map_or_else(|error| error.code(), |_| "ok"), code, "{header} {name}");
+    }
+}
+
+#[tokio::test]
+async fn avatars_are_links() {
+    for (avatar, expected) in [
+        ("/stash/users/jdoe/avatar.png?s=64", Some("https://git.example.com/stash/users/jdoe/avatar.png?s=64")),
+        ("https://www.gravatar.com/avatar/0?s=64", Some("https://www.gravatar.com/avatar/0?s=64")),
+        ("javascript:alert(1)", None),
+        ("/\\javascript:alert(1)", None),
+        ("avatar.png", None),
+    ] {
+        let http = ScriptedTransport::new();
+        let avatar = serde_json::Value::from(avatar);
+        let page = format!(r#"{{"values":[{{"name":"jdoe","id":42,"avatarUrl":{avatar}}}],"isLastPage":true}}"#);
+        for _ in 0..2 {
+            http.respond("/rest/api/latest/users", 200, &[("X-AUSERID", "42")], page.as_str());
+        }
+        let (integration, token) = scripted(&http);
+        let user = integration.user(&token).await.leak_checked().unwrap();
+        assert_eq!(user.avatar_url.as_ref().map(|url| url.as_str()), expected, "{avatar}");
+    }
 }
 
 /// A token that is not valid makes its caller an anonymous visitor, who gets responses with status 200.
@@ -216,7 +369,7 @@ async fn a_late_code_is_refused() {
 #[tokio::test]
 async fn a_member_has_a_permission_in_a_project() {
     let mut public = FakeProject::new(90, "OPEN", "Open")
-        .member(FakeUser::jdoe2().id, codehost_oauth::testing::bitbucket_data_center::Level::Write)
+        .member(FakeUser::jdoe2().id, Permission::Write)
         .repository(FakeRepository::new(91, "web"));
     public.public = true;
     let mut shown = FakeRepository::new(93, "shown");
@@ -255,7 +408,8 @@ async fn a_member_has_a_permission_in_a_project() {
     ] {
         assert_eq!(build(access, group.clone()).unwrap_err().code(), code, "{group:?}");
     }
-    assert!(Group::path("~jdoe").is_err());
+    let personal = Group::path("~jdoe").unwrap_err();
+    assert!(personal.advice().hint.contains("A personal project (~NAME) has no members"));
 }
 
 #[test]
@@ -313,7 +467,8 @@ async fn every_refusal_has_its_meaning() {
         (401, &[], captcha, "account_captcha_required"),
         (403, &[], captcha, "account_captcha_required"),
         (401, &[("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE; login-url=x")], "", "account_captcha_required"),
-        (404, named, "project.NoSuchProjectException", "api_not_found"),
+        (404, &[], "project.NoSuchProjectException", "api_not_found"),
+        (404, named, "", "api_not_found"),
         (410, named, "", "endpoint_removed"),
         (429, named, "", "rate_limited"),
         (503, &[], "", "code_host_down"),
@@ -330,8 +485,18 @@ async fn every_refusal_has_its_meaning() {
         let id = error.summary().and_then(|summary| summary.request_id()).map(|id| id.sanitized().to_owned());
         assert_eq!(id.is_some(), headers.contains(&named[1]) && error.summary().is_some(), "{status} {exception}");
     }
-    // A wrong list is not a membership.
+    // A project that is hidden, or does not exist.
+    let http = ScriptedTransport::new();
+    let hidden = r#"{"errors":[{"exceptionName":"com.atlassian.bitbucket.project.NoSuchProjectException"}]}"#;
+    http.otherwise(404, &[("content-type", "application/json"), named[0]], hidden);
+    let (integration, token) = scripted(&http);
+    let outcome = integration.membership(&token, &Group::path("PROJ").unwrap()).await.leak_checked();
+    assert_eq!(outcome.unwrap(), Membership::NotMember);
+    // A wrong list is not a membership, and proves none to be missing.
     for body in [
+        r#"{"values":[],"isLastPage":false}"#,
+        r#"{"values":[],"isLastPage":false,"nextPageStart":0}"#,
+        r#"{"values":[],"isLastPage":"yes"}"#,
         r#"{"values":null}"#,
         "{}",
         "[]",
@@ -357,10 +522,13 @@ async fn the_check_finds_what_would_fail() {
         (builder(), wrong_secret(), "client_rejected", true),
         (builder().version("7.19.2"), config(Access::SignIn), "version_too_old", false),
         (builder().version("7.20.0"), config(Access::SignIn), "credentials", true),
+        (builder().numeric_build(true).invalid_client_status(400), config(Access::SignIn), "credentials", true),
         // Whether the secret is right cannot be known: the code is looked at first, or any secret passes.
         (builder().grant_checked_first(true), wrong_secret(), "credentials_unclear", true),
         (builder().validate_client_secret(false), config(Access::SignIn), "credentials_unclear", true),
         (builder().maintenance(Some(Maintenance::Json)), config(Access::SignIn), "code_host_down", false),
+        (builder().maintenance(Some(Maintenance::Html)), config(Access::SignIn), "code_host_down", false),
+        (builder().maintenance(Some(Maintenance::HtmlOk)), config(Access::SignIn), "not_this_platform", false),
         (builder().login_redirect(true), config(Access::SignIn), "not_this_platform", false),
         (builder().display_name("Our Git"), config(Access::SignIn), "credentials", true),
         (builder().closed_to_anonymous(true), config(Access::SignIn), "credentials", true),
@@ -397,6 +565,7 @@ fn the_guide_shows_the_boxes_of_the_link() {
     assert_eq!(read.links.iter().map(|link| link.address.as_str()).collect::<Vec<_>>(), [link]);
     assert!(read.warnings.iter().any(|warning| warning.contains("7.20")));
     assert!(read.warnings.iter().any(|warning| warning.contains("2029")));
+    assert!(read.warnings.iter().any(|warning| warning.contains("server settings must begin with https://")));
 }
 
 #[tokio::test]
