@@ -165,16 +165,23 @@ impl ApiResponse {
     }
 
     /// Whether a bot protection responded: it sends a header, or a page with 403 or 503 that contains one of the usual marks.
+    /// With other statuses, most of these marks are also in pages of the code host; that of Anubis, which likes 200, is not.
     fn is_bot_challenge(&self, media: Media) -> bool {
         if self.header("cf-mitigated").is_some_and(|value| value.eq_ignore_ascii_case("challenge")) {
             return true;
         }
-        let is_refusal = matches!(self.parts.status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE);
-        if !is_refusal || media != Media::Html {
+        if media != Media::Html {
             return false;
         }
-        let text = self.text.to_ascii_lowercase();
-        CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
+        match self.parts.status {
+            StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {
+                let text = self.text.to_ascii_lowercase();
+                CHALLENGE_MARKS.iter().any(|mark| text.contains(mark))
+            }
+            // Tokens in a response that is only labelled as a page are not lost.
+            StatusCode::OK | StatusCode::UNAUTHORIZED => self.text.contains(ANUBIS) && !json::is_json(&self.text),
+            _ => false,
+        }
     }
 
     /// Scheme, host and port only: path and query may repeat secrets of the request.
@@ -228,6 +235,9 @@ const SECONDS_IN_2001: u64 = 1_000_000_000;
 /// The longest name in DNS, a scheme and a port.
 const MAX_ORIGIN: usize = 253 + 8 + 6;
 
+/// The path at which Anubis serves its scripts, in lower case as it writes it.
+const ANUBIS: &str = "/.within.website/x/cmd/anubis/";
+
 /// Texts in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard, Sucuri,
 /// Anubis, and the captchas that any of them may use.
 const CHALLENGE_MARKS: [&str; 20] = [
@@ -242,7 +252,7 @@ const CHALLENGE_MARKS: [&str; 20] = [
     "px-captcha",
     "ddos-guard",
     "sucuri_cloudproxy",
-    "/.within.website/x/cmd/anubis/",
+    ANUBIS,
     "g-recaptcha",
     "h-captcha",
     "hcaptcha.com",

@@ -41,9 +41,10 @@ pub(super) fn nothing_here() -> FakeResponse {
     respond(404, &[HTML], "<!DOCTYPE html>\n<title>Page Not Found</title>\n")
 }
 
-/// The page of a proxy that lets only browsers with scripts pass.
+/// The page of a proxy that lets only browsers with scripts pass, as Anubis has it.
 pub(super) fn bot_check(status: u16) -> FakeResponse {
-    let page = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Making sure you're not a bot!</title></head>\n\
+    let page = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Making sure you're not a bot!</title>\n\
+                <script async type=\"module\" src=\"/.within.website/x/cmd/anubis/static/js/main.mjs\"></script></head>\n\
                 <body><h1>Making sure you're not a bot!</h1><noscript>Please enable JavaScript.</noscript></body></html>\n";
     respond(status, &[HTML], page)
 }

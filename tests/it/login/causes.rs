@@ -267,8 +267,12 @@ fn hints_name_what_to_check() {
 async fn a_bot_challenge_has_its_own_cause() {
     let cloudflare =
         "<!DOCTYPE html><title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x></script>";
+    let anubis = "<html><script src=\"/.within.website/x/cmd/anubis/static/js/main.mjs\"></script></html>";
     for (status, headers, body, expected) in [
-        (403, &[("content-type", HTML), ("cf-mitigated", "challenge")][..], "<html></html>", "bot_challenge"),
+        (200, &[("content-type", HTML)][..], anubis, "bot_challenge"),
+        (401, &[("content-type", HTML)], anubis, "bot_challenge"),
+        (403, &[("content-type", HTML)], anubis, "bot_challenge"),
+        (403, &[("content-type", HTML), ("cf-mitigated", "challenge")], "<html></html>", "bot_challenge"),
         (503, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
         (429, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
         (200, &[("content-type", HTML), ("cf-mitigated", "challenge")], "", "bot_challenge"),
