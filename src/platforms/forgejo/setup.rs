@@ -47,15 +47,19 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
     guide.title = format!("Create an OAuth2 application on Forgejo or Gitea for {}", request.name);
     guide.links = links(base, &request.owner);
     guide.steps = steps(guide.links.len());
-    let callback_urls = request.callback_urls(PLATFORM.id());
-    let callback_urls: Vec<&str> = callback_urls.iter().map(|url| url.as_str()).collect();
     guide.fields = vec![
         SetupField::copy("Application name", &request.name)
             .note("Users see it when the server asks them to authorize."),
-        SetupField::copy("Redirect URIs", callback_urls.join("\n")).note("One on each line."),
+        SetupField::copy("Redirect URIs", guide.callback_url.as_str()).note("One on each line."),
+    ];
+    let more = request.callback_urls(PLATFORM.id()).into_iter().skip(1);
+    guide.fields.extend(
+        more.map(|url| SetupField::copy("Redirect URIs", url.as_str()).note("On the next line of that field.")),
+    );
+    guide.fields.extend([
         SetupField::set("Confidential client", "on"),
         SetupField::set("Skip authorization for public clients", "off").note("Only on Gitea."),
-    ];
+    ]);
     guide.scopes = SetupScope::list(&scopes::required(&request.access), scopes::describe);
     guide.has_scope_boxes = false;
     guide.credentials = vec![SetupCredentials::new(
