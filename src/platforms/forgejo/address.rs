@@ -1,4 +1,4 @@
-use super::HOSTS;
+use super::{HOSTS, PLATFORM};
 use crate::error::BaseUrlError;
 use crate::platforms::address::{refuse_other_services, without_page};
 use crate::values::base_url::BaseUrl;
@@ -9,8 +9,10 @@ use crate::values::base_url::BaseUrl;
 /// Any other path counts as the sub-path of the installation: it cannot be told apart from the page of a user.
 pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     refuse_other_services(pasted, &HOSTS)?;
-    if HOSTS.contains(&pasted.authority()) {
-        return Ok(pasted.with_path(""));
+    // Always over TLS: its e-mail addresses count as confirmed by the platform.
+    let is_at = |url: &str| url.strip_prefix("https://") == Some(pasted.authority());
+    if let Some(service) = PLATFORM.services().iter().find(|service| is_at(service.base_url)) {
+        return Ok(BaseUrl::constant(service.base_url));
     }
     Ok(pasted.with_path(without_repository(without_page(pasted.path(), &PAGES))))
 }
@@ -69,5 +71,9 @@ mod tests {
             let root = root(&BaseUrl::parse(pasted, &Network::public_only()).unwrap());
             assert_eq!(root.ok().as_ref().map(BaseUrl::as_str), expected, "{pasted}");
         }
+        let network = Network::public_only().danger_allow_http();
+        let unencrypted = |url: &str| root(&BaseUrl::parse(url, &network).unwrap()).unwrap();
+        assert_eq!(unencrypted("http://codeberg.org/acme").as_str(), "https://codeberg.org");
+        assert_eq!(unencrypted("http://git.example.com").as_str(), "http://git.example.com");
     }
 }

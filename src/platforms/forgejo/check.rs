@@ -2,7 +2,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Forgejo, PLATFORM};
-use crate::error::{Audience, Error, ResponseError, ResponseSummary, TokenError};
+use crate::error::{ApiError, Audience, Error, ResponseError, ResponseSummary, TokenError};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
@@ -21,16 +21,22 @@ pub(super) async fn check(
     let mut report = CheckReport::new(PLATFORM.id(), PLATFORM.name(), &forgejo.base_url);
     match recognize(forgejo, &http).await {
         Ok(version) => {
-            reached(&mut report, &forgejo.api_url, version);
-            report.push(discovery(forgejo, &http).await);
+            reached(&mut report, &forgejo.api_url, version.as_ref());
+            let discovery = discovery(forgejo, &http).await;
             let response = forgejo.token_endpoint().probe(&http, client, &request.callback_url).await;
-            // The server compares the callback URL before the code.
-            if matches!(response, Err(Error::Token { cause: TokenError::CodeRejected, .. })) {
-                report.push(Finding::ok("callback_url", "The callback URL is registered."));
+            if is_oauth_off(&response, version.as_ref(), &discovery) {
+                report.push(
+                    Finding::problem("oauth_disabled", "OAuth2 is switched off on this server.")
+                        .fix(Audience::CodeHost, "Set ENABLED = true in the section [oauth2] of the server's app.ini."),
+                );
+                report.push_not_checked(
+                    "credentials",
+                    "The Client ID and the secret: a server without OAuth2 does not check them.",
+                );
+            } else {
+                report.push(own_url(forgejo, &discovery));
+                credentials(response).into_iter().for_each(|finding| report.push(finding));
             }
-            credential_findings(response, OtherErrors::ProveNothing, REJECTED)
-                .into_iter()
-                .for_each(|finding| report.push(finding));
         }
         Err(finding) => {
             report.push(finding.network());
@@ -101,7 +107,7 @@ fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
     [parent, root].into_iter().flatten().map(|path| api_url.with_path(path))
 }
 
-fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>) {
+fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<&Version>) {
     report.push(Finding::ok("reachable", "The server can be reached."));
     report.push(if api_url.as_str().starts_with("https:") {
         Finding::ok("tls", "Its certificate is trusted.")
@@ -115,7 +121,7 @@ fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>
         .fix(Audience::CodeHost, "Configure the server to use https://.")
     });
     let Some(version) = version else {
-        report.push(Finding::ok("platform", "The server is a Forgejo or Gitea. It tells its version to users only."));
+        report.push(Finding::ok("platform", "The server is a Forgejo or Gitea. Its version is not known."));
         return;
     };
     report.push(Finding::ok("platform", format!("The server is a {}.", version.name())));
@@ -130,39 +136,75 @@ fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>
     }
 }
 
-/// Newer versions have no discovery document if OAuth is switched off. Nothing is sent to an address in it.
-async fn discovery(forgejo: &Forgejo, http: &dyn Transport) -> Finding {
+/// What the discovery document says. Nothing is sent to an address in it.
+enum Discovery {
+    /// The server's own URL.
+    Issuer(String),
+    Missing,
+    Unreadable,
+}
+
+async fn discovery(forgejo: &Forgejo, http: &dyn Transport) -> Discovery {
     let uri = forgejo.api_url.endpoint(&[".well-known", "openid-configuration"]);
-    let response = match ApiRequest::get(&uri).send(http).await {
-        Ok(response) if response.status().is_success() => response,
-        response => {
-            let status =
-                response.map_or_else(|error| error.summary().map(ResponseSummary::status), |ok| Some(ok.status()));
-            return match status {
-                Some(StatusCode::NOT_FOUND) => {
-                    Finding::problem("oauth_disabled", "OAuth2 is switched off on this server.")
-                        .fix(Audience::CodeHost, "Set ENABLED = true in the section [oauth2] of the server's app.ini.")
-                }
-                _ => Finding::note("discovery_missing", "The server's discovery document cannot be read."),
-            };
-        }
+    let (status, issuer) = match ApiRequest::get(&uri).send(http).await {
+        Ok(response) => (Some(response.status()), response.json_or_default::<Document>().issuer),
+        Err(error) => (error.summary().map(ResponseSummary::status), None),
     };
-    let own = response.json_or_default::<Discovery>().issuer.unwrap_or_default();
-    if own.trim_end_matches('/') == forgejo.base_url.as_str() {
-        return Finding::ok("issuer", "The server has the base URL as its own.");
+    match (status, issuer) {
+        (Some(StatusCode::NOT_FOUND), _) => Discovery::Missing,
+        (Some(StatusCode::OK), Some(issuer)) => Discovery::Issuer(issuer),
+        _ => Discovery::Unreadable,
     }
-    Finding::warning(
-        "issuer",
-        "The server has another URL as its own. It sends browsers there, and its links lead there.",
-    )
-    .fix(
-        Audience::CodeHost,
-        "Set ROOT_URL in the section [server] of the server's app.ini to the address at which users open it.",
-    )
+}
+
+/// Without OAuth, the token endpoint responds with 403, and newer versions have no discovery document. Each alone can also come
+/// from a proxy, so both are needed where the version is a newer one.
+fn is_oauth_off(response: &Result<(), Error>, version: Option<&Version>, discovery: &Discovery) -> bool {
+    let is_forbidden = matches!(response, Err(Error::Api { cause: ApiError::Forbidden, .. }));
+    let is_older = !version.is_some_and(Version::hides_discovery_without_oauth);
+    is_forbidden && (is_older || matches!(discovery, Discovery::Missing))
+}
+
+fn own_url(forgejo: &Forgejo, discovery: &Discovery) -> Finding {
+    match discovery {
+        Discovery::Issuer(own) if own.trim_end_matches('/') == forgejo.base_url.as_str() => {
+            Finding::ok("issuer", "The server has the base URL as its own.")
+        }
+        Discovery::Issuer(_) => Finding::warning(
+            "issuer",
+            "The server has another URL as its own. It sends browsers there, and its links lead there.",
+        )
+        .fix(
+            Audience::CodeHost,
+            "Set ROOT_URL in the section [server] of the server's app.ini to the address at which users open it.",
+        ),
+        Discovery::Missing | Discovery::Unreadable => {
+            Finding::note("discovery_missing", "The server's discovery document cannot be read.")
+        }
+    }
+}
+
+fn credentials(response: Result<(), Error>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &response {
+        // The server compares the callback URL before the code.
+        Err(Error::Token { cause: TokenError::CodeRejected, .. }) => {
+            findings.push(Finding::ok("callback_url", "The callback URL is registered."));
+        }
+        // The base URL is correct: the API has responded.
+        Err(error @ Error::Response { cause: ResponseError::Html | ResponseError::NotJson, .. }) => {
+            let fix = "Let requests to /login/oauth/access_token and /api/ pass: a protection against bots or another login \
+                       page responds in the server's place.";
+            return vec![Finding::from_error(error).fix(Audience::CodeHost, fix)];
+        }
+        _ => {}
+    }
+    findings.extend(credential_findings(response, OtherErrors::ProveNothing, REJECTED));
+    findings
 }
 
 #[derive(Default, Deserialize)]
-struct Discovery {
+struct Document {
     issuer: Option<String>,
 }
 
@@ -186,6 +228,11 @@ impl Version {
     fn name(&self) -> String {
         let [major, minor, patch] = self.numbers;
         format!("{} {major}.{minor}.{patch}", if self.is_forgejo { "Forgejo" } else { "Gitea" })
+    }
+
+    /// Older versions have the discovery document also while OAuth is switched off.
+    fn hides_discovery_without_oauth(&self) -> bool {
+        self.numbers >= if self.is_forgejo { [13, 0, 0] } else { [1, 25, 0] }
     }
 
     /// Older versions ignore scopes.

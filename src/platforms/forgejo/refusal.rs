@@ -79,8 +79,8 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
         403 if says("not activated") => account(AccountError::Unconfirmed),
         403 if says("prohibited from signing in") => account(AccountError::Blocked),
         403 if says("must change your password") => account(AccountError::PasswordExpired),
-        // The text before the address is translated.
-        403 if message.trim_end().ends_with("user/settings/security") => account(AccountError::TwoFactorRequired),
+        // The text around the address is translated.
+        403 if says("/user/settings/security") => account(AccountError::TwoFactorRequired),
         403 if says("required scope") || says("token scope is limited") => {
             // In front of "token scope", which lists those that the token has.
             let required = message.split("token scope=").next().unwrap_or_default();

@@ -326,6 +326,7 @@ async fn every_refusal_of_the_api_has_its_meaning() {
             "account_password_expired",
         ),
         (403, "Aktiviere sie unter: https://git.example.com/user/settings/security", "two_factor_required"),
+        (403, "請至 https://git.example.com/git/user/settings/security 啟用。", "two_factor_required"),
         (403, "Only signed in user is allowed to call APIs.", "forbidden"),
         (404, "Nicht gefunden", "api_not_found"),
         (500, "", "code_host_down"),
@@ -346,7 +347,58 @@ async fn every_refusal_of_the_api_has_its_meaning() {
         let login = log_in(&integration, &fake, "jane").await.unwrap();
         fake.set_bot_check(Some(status));
         let error = integration.user(&login.tokens.access_token).await.leak_checked().unwrap_err();
-        assert!(matches!(error.code(), "html" | "bot_challenge"), "{status}: {}", error.code());
+        assert_eq!(error.code(), "bot_challenge", "{status}");
+        assert!(!error.advice().needs_login);
+    }
+}
+
+/// Users who may not sign in mostly get 403; where they get a response, it says so.
+#[tokio::test]
+async fn the_state_in_the_response_decides_and_must_be_readable() {
+    for (members, code) in [
+        (r#""active":true,"prohibit_login":false"#, "ok"),
+        (r#""active":true,"prohibit_login":false,"restricted":true"#, "ok"),
+        // Older versions do not tell it.
+        (r#""login":"jane""#, "ok"),
+        (r#""active":true,"prohibit_login":true"#, "account_blocked"),
+        (r#""active":false,"prohibit_login":true"#, "account_blocked"),
+        (r#""active":false,"prohibit_login":false"#, "account_pending_approval"),
+        (r#""active":"yes","prohibit_login":false"#, "malformed"),
+        (r#""active":true,"prohibit_login":1"#, "malformed"),
+    ] {
+        let http = ScriptedTransport::new();
+        http.json("/login/oauth/access_token", r#"{"access_token":"canary-a","token_type":"bearer"}"#);
+        http.json("/api/v1/user", format!(r#"{{"id":7,{members}}}"#)).json("/api/v1/user/emails", EMAILS);
+        let outcome = finish(&scripted(&http), "").await;
+        assert_eq!(outcome.map_or_else(|error| error.code(), |_| "ok"), code, "{members}");
+    }
+    for id in ["0", "-7", "\"7\"", "7.5", "null", "9223372036854775808"] {
+        let http = ScriptedTransport::new();
+        http.json("/login/oauth/access_token", r#"{"access_token":"canary-a","token_type":"bearer"}"#);
+        http.json("/api/v1/user", format!(r#"{{"id":{id},"login":"jane"}}"#)).json("/api/v1/user/emails", EMAILS);
+        assert_eq!(finish(&scripted(&http), "").await.unwrap_err().code(), "malformed", "{id}");
+    }
+}
+
+/// A Forgejo 16 says what is wrong with a token, in a message that repeats the token.
+#[tokio::test]
+async fn newer_servers_tell_an_expired_token_from_a_revoked_one() {
+    for (version, expired, revoked) in [
+        ("16.0.0+gitea-1.22.0", "token_expired", "token_revoked"),
+        ("15.0.3+gitea-1.22.0", "token_rejected", "token_rejected"),
+    ] {
+        let fake = server(FakeForgejo::builder().version(version).unique_tokens(true)).await;
+        let integration = live(&fake, config(Access::SignIn)).build().unwrap();
+        let user = async |login: &Login| {
+            let error = integration.user(&login.tokens.access_token).await.leak_checked().unwrap_err();
+            error.code()
+        };
+        let login = log_in(&integration, &fake, "jane").await.unwrap();
+        fake.expire_all_tokens();
+        assert_eq!(user(&login).await, expired, "{version}");
+        let login = log_in(&integration, &fake, "jane").await.unwrap();
+        fake.revoke("jane");
+        assert_eq!(user(&login).await, revoked, "{version}");
     }
 }
 
@@ -414,7 +466,10 @@ async fn the_check_finds_what_would_fail() {
         (FakeForgejo::builder(), wrong_id, "client_rejected"),
         (FakeForgejo::builder(), other_callback, "callback_url_rejected"),
         (FakeForgejo::builder().oauth(false), config(Access::SignIn), "oauth_disabled"),
-        (FakeForgejo::builder().bot_check(200), config(Access::SignIn), "not_this_platform"),
+        (FakeForgejo::builder().oauth(false).version("11.0.3+gitea-1.22.0"), config(Access::SignIn), "oauth_disabled"),
+        (FakeForgejo::builder().oauth(false).gitea().version("1.24.0"), config(Access::SignIn), "oauth_disabled"),
+        (FakeForgejo::builder().oauth(false).require_sign_in(true), config(Access::SignIn), "oauth_disabled"),
+        (FakeForgejo::builder().bot_check(200), config(Access::SignIn), "bot_challenge"),
         (FakeForgejo::builder().gitea().version("1.22.6"), config(Access::SignIn), "no_scopes"),
         (FakeForgejo::builder().root_url("http://other.example.com"), config(Access::SignIn), "issuer"),
     ] {
@@ -423,7 +478,8 @@ async fn the_check_finds_what_would_fail() {
         let found = report.findings().iter().find(|finding| finding.code == code);
         assert!(found.is_some_and(|finding| finding.level != Level::Ok && finding.fix.is_some()), "{code}: {report}");
         let is_secret_sent = fake.requests().iter().any(|request| request.method == http::Method::POST);
-        assert_eq!(is_secret_sent, code != "not_this_platform", "{code}");
+        assert_eq!(is_secret_sent, code != "bot_challenge", "{code}");
+        assert_eq!(report.verdict() == Verdict::Wrong, !["no_scopes", "issuer"].contains(&code), "{report}");
     }
     // The version is told to users only.
     let private = server(FakeForgejo::builder().require_sign_in(true)).await;
@@ -435,6 +491,38 @@ async fn the_check_finds_what_would_fail() {
     let report = Integration::builder(provider(&page), http, config(Access::SignIn)).build().unwrap().check().await;
     let fix = report.findings()[0].fix.as_ref().unwrap();
     assert!(report.findings()[0].code == "base_path" && fix.contains(fine.base_url()), "{report}");
+}
+
+/// A proxy can hide the discovery document, and respond in place of the token endpoint. That is not a server without OAuth.
+#[tokio::test]
+async fn the_check_tells_a_proxy_from_a_server_without_oauth() {
+    const JSON: &str = "application/json";
+    let refused_code = r#"{"error":"unauthorized_client","error_description":"client is not authorized"}"#;
+    let discovery = r#"{"issuer":"https://git.example.com/"}"#;
+    let proxy = "<html>Sign in at the proxy</html>";
+    for (version, document, token, codes) in [
+        ("15.0.3+gitea-1.22.0", (404, "{}"), (400, JSON, refused_code), "discovery_missing callback_url credentials"),
+        ("15.0.3+gitea-1.22.0", (200, "{}"), (400, JSON, refused_code), "discovery_missing callback_url credentials"),
+        ("development", (200, discovery), (400, JSON, refused_code), "issuer callback_url credentials"),
+        ("15.0.3+gitea-1.22.0", (404, ""), (403, "text/plain", "Forbidden"), "oauth_disabled"),
+        ("1.25.0", (200, discovery), (403, "text/plain", "Forbidden"), "issuer credentials_unclear"),
+        ("1.24.9", (200, discovery), (403, "text/plain", "Forbidden"), "oauth_disabled"),
+        ("1.27.2", (200, discovery), (200, "text/html", proxy), "issuer html"),
+        ("1.27.2", (200, discovery), (403, "text/html", proxy), "issuer html"),
+    ] {
+        let http = ScriptedTransport::new();
+        http.json("/api/v1/version", format!(r#"{{"version":"{version}"}}"#));
+        http.respond("/.well-known/openid-configuration", document.0, &[("content-type", JSON)], document.1);
+        http.respond("/login/oauth/access_token", token.0, &[("content-type", token.1)], token.2);
+        let report = scripted(&http).check().await;
+        let found: Vec<_> = report.findings().iter().skip(3).map(|finding| finding.code).collect();
+        assert_eq!(found.join(" "), codes, "{version} {report}");
+        let of_html = report.findings().iter().find(|finding| finding.code == "html");
+        assert!(
+            of_html.is_none_or(|html| html.fix.as_ref().unwrap().contains("/login/oauth/access_token")),
+            "{report}"
+        );
+    }
 }
 
 fn setup_request() -> SetupRequest {
@@ -470,8 +558,13 @@ fn the_guide_has_no_boxes_and_a_line_for_each_callback_url() {
     let app: codehost_oauth::PublicUrl = "https://other.example.com".parse().unwrap();
     let guide =
         forgejo.setup_guide(&request.more_callback_url(codehost_oauth::CallbackUrl::at(&app, "/callback").unwrap()));
-    let field = guide.fields.iter().find(|field| field.label == "Redirect URIs").unwrap();
-    assert_eq!(field.value, format!("https://packages.example.com/oauth/callback/forgejo/demo\n{more}"));
+    let fields = guide.fields.iter().filter(|field| field.label == "Redirect URIs");
+    let values: Vec<_> = fields.map(|field| field.value.as_str()).collect();
+    assert_eq!(values, ["https://packages.example.com/oauth/callback/forgejo/demo", more]);
+    // Each is a value of its own in what an administrator copies from.
+    assert!(guide.to_string().lines().any(|line| line.trim() == more), "{guide}");
+    assert!(guide.to_html().contains(&format!("<code>{more}</code>")));
+    assert!(guide.to_markdown().contains(&format!("`{more}`")));
 }
 
 #[tokio::test]
