@@ -65,7 +65,7 @@
 //! - **`rustls`** (default): TLS by rustls with aws-lc-rs, with the operating system's trusted certificates.
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the app installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
-//! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, it is not used.
+//! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, this one is used.
 //! - **`axum`**: [`router`].
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each

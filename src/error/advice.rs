@@ -44,8 +44,8 @@ pub struct Advice {
     pub hint: Cow<'static, str>,
     /// A sentence that anybody may read.
     pub public_message: Cow<'static, str>,
-    /// Whether the same call may succeed later, without a change by anybody. The code or refresh token of this call is used
-    /// up in any case: start a new login instead of repeating the exchange.
+    /// Whether the same call may succeed later, without a change by anybody. Treat the code or the refresh token of this
+    /// call as used up, unless the error says that nothing was sent: start a new login instead of repeating the exchange.
     pub is_transient: bool,
     /// Whether the user must log in again. For an access token that the API does not accept: unless a refresh renews it.
     pub needs_login: bool,

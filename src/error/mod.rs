@@ -1,6 +1,6 @@
 //! What can go wrong, who must act, and the fix.
 //!
-//! There is one enum for each phase. All of them, and [`Error`] which holds any of them, have a [`code`](Error::code) and
+//! There is one enum for each phase. All of them, and [`Error`] which holds any of them but [`SealError`] and those of the keeper, have a [`code`](Error::code) and
 //! give [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait or to log in again.
 //!
 //! No `Debug`, `Display` or `source()` of these types contains a token, code, secret, state, verifier or any text that a

@@ -173,7 +173,7 @@ impl IntegrationBuilder {
     ///
     /// [`ConfigError::ClientId`] and [`ConfigError::ClientSecret`] if they are not valid; [`ConfigError::NoScopes`] if the
     /// access level has no scopes, [`ConfigError::UnknownScope`] if the platform does not know one;
-    /// [`ConfigError::UnlimitedScopes`] if it would take it for all rights; [`ConfigError::SecretPlaceholder`] for a
+    /// [`ConfigError::UnlimitedScopes`] if the platform would take them for everything that the user may do; [`ConfigError::SecretPlaceholder`] for a
     /// secret that the platform shows in place of the real one; for a policy, [`ConfigError::GroupCount`],
     /// [`ConfigError::GroupScope`] if the access level lacks the scope that a group needs, and [`ConfigError::Group`],
     /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too

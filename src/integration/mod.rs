@@ -169,7 +169,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// Also [`ConfigError::UserId`] if the id is empty or longer than 255 bytes.
+    /// As [`Purpose::connect`].
     pub fn begin_connect(&self, user_id: &str, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         self.begin(Purpose::connect(user_id)?, LoginOptions { return_to, ..LoginOptions::default() })
     }
@@ -337,7 +337,7 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        (*self.provider).check(&self.http.without_breaker(), &self.client, &request).await
+        (*self.provider).check(&self.http.past_breaker(), &self.client, &request).await
     }
 
     /// The link to share with users.

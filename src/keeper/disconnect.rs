@@ -37,9 +37,13 @@ impl Inner {
         let revocation = match self.integration(connection).await {
             Ok(integration) => match self.load(connection, &integration).await {
                 Ok(Some(record)) => Some(integration.revoke(&record.tokens).await),
+                Ok(None) => None,
+                Err(error @ KeeperError::Store(_)) => return Err(error),
                 // The tokens are deleted even if they cannot be opened: a lost key, or a changed base URL.
-                Ok(None) | Err(_) => None,
+                Err(_) => None,
             },
+            Err(error @ KeeperError::App(_)) => return Err(error),
+            // The app has deleted the integration.
             Err(_) => None,
         };
         let deleted = with_timeout(self.store.delete(connection)).await;

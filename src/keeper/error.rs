@@ -152,7 +152,7 @@ impl KeeperError {
             }
             .needs_login(),
             Self::Retry { after, cause } => match cause {
-                Some(cause) => Advice { hint: cause.advice().hint, ..Advice::code_host(cause.code(), "") },
+                Some(cause) => Advice { needs_login: false, ..cause.advice().hide_cause() },
                 None => Advice::operator("busy", "Try again in a moment."),
             }
             .retry_after(Some(*after)),

@@ -25,8 +25,8 @@ impl Inner {
             let result = self.try_import(connection, &integration, &record, &sealed, &mut earlier).await;
             self.token_cache.remove(connection);
             match result {
-                // Another login was imported in the meantime. Whether it has replaced this one, and revoked it, or this one was never
-                // stored: it must not be stored now.
+                // Another login was imported in the meantime. It may have replaced and revoked this one, or this one was never stored.
+                // In both cases, this one must not be stored now.
                 Ok(Import::Replaced) => {
                     if earlier.found.is_some_and(|newer| record.shares_no_token_with(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
@@ -76,7 +76,7 @@ impl Inner {
             Ok(true) => Ok(Import::Done),
             Ok(false) => Ok(Import::Conflict),
             Err(error) => {
-                if earlier.attempts == Attempts::Known {
+                if earlier.attempts == Attempts::NothingStored {
                     earlier.attempts = Attempts::UncertainAfter(login);
                 }
                 Err(error)
@@ -95,9 +95,9 @@ struct Earlier {
 
 #[derive(Default, PartialEq, Eq)]
 enum Attempts {
-    /// The result of each is known: nothing was stored.
+    /// None has stored the record.
     #[default]
-    Known,
+    NothingStored,
     /// One may have stored the record, although it failed. This login was stored before the first such attempt.
     UncertainAfter(Option<Revision>),
 }

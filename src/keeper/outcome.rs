@@ -75,5 +75,7 @@ fn is_refusal(error: &Error) -> bool {
 
 /// Another task or node is refreshing.
 pub(super) fn busy() -> Outcome {
-    Outcome::Retry { after: Duration::from_secs(1), cause: None }
+    Outcome::Retry { after: BUSY_DELAY, cause: None }
 }
+
+pub(super) const BUSY_DELAY: Duration = Duration::from_secs(1);

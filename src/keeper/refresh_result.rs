@@ -11,7 +11,7 @@ use super::event::KeeperEvent;
 use super::failure::is_outage;
 use super::inner::{FIRST_RETRY_DELAY, MAX_RETRY_DELAY, WriteResult};
 use super::login_reason::LoginReason;
-use super::outcome::{Outcome, busy, retry_later};
+use super::outcome::{BUSY_DELAY, Outcome, busy, retry_later};
 use super::record::Record;
 use super::refresh::{Refresh, from_elsewhere};
 use crate::error::Error;
@@ -65,7 +65,7 @@ impl Refresh {
         }
         match self.belongs_to_user(&new.tokens.access_token).await {
             // The next call verifies them again.
-            Err(_) => Ok(busy()),
+            Err(error) => retry_later(BUSY_DELAY, Some(Arc::new(error))),
             found => Ok(match self.store_verification(&new, found).await? {
                 Some(Outcome::StillValid(token)) => Outcome::Renewed(token),
                 outcome => outcome.unwrap_or_else(busy),

@@ -26,7 +26,7 @@ pub enum Purpose {
     /// The user of the callback is logged in.
     #[default]
     LogIn,
-    /// The user of the callback is connected to an account of the app.
+    /// The code host's account is connected to a user of the app, who is signed in.
     #[non_exhaustive]
     Connect {
         /// The app's own id of the user who is signed in.

@@ -70,7 +70,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownScope`].
+    /// [`ConfigError::UnknownScope`], or [`ConfigError::UnlimitedScopes`] if these scopes would allow everything that the user may do.
     fn ensure_scopes(&self, scopes: &Scopes) -> Result<(), ConfigError> {
         let _ = scopes;
         Ok(())

@@ -24,10 +24,14 @@ use crate::values::user::User;
 /// Changes some methods of a provider: those that you write replace those of [`inner`](Self::inner), all others are
 /// forwarded to it. [`into_provider`](Self::into_provider) makes an [`OAuthProvider`] of it.
 ///
+/// A method of the inner provider calls the inner provider's methods, never yours. So if you change the scopes, change the setup
+/// guide too.
+///
 /// ```
 /// use codehost_oauth::gitlab::GitLab;
 /// use codehost_oauth::provider::ProviderWrapper;
 /// use codehost_oauth::transport::Network;
+/// use codehost_oauth::setup::{SetupGuide, SetupRequest, SetupScope};
 /// use codehost_oauth::{Access, BaseUrl, OAuthProvider, Scopes};
 ///
 /// /// Asks for one more scope than GitLab needs.
@@ -43,6 +47,13 @@ use crate::values::user::User;
 ///
 ///     fn required_scopes(&self, access: &Access) -> Scopes {
 ///         self.0.required_scopes(access).iter().cloned().chain("profile".parse()).collect()
+///     }
+///
+///     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
+///         let mut guide = self.0.setup_guide(request);
+///         let scopes = self.required_scopes(&request.access);
+///         guide.scopes = SetupScope::list(&scopes, |scope| self.0.describe_scope(scope));
+///         guide
 ///     }
 /// }
 ///

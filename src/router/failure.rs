@@ -90,6 +90,7 @@ impl Failure {
         match (&self.cause, self.operation) {
             (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
             (_, LOG_OUT) => "Log-out failed",
+            (_, "begin_connect" | "finish_connect") => "The account was not connected",
             _ => "Login failed",
         }
     }

@@ -198,7 +198,8 @@ impl LoginRoutes {
     ///
     /// [`FailureCause::NoSessionLayer`] if there is no session, [`FailureCause::Session`] if its store fails.
     pub async fn csrf_token(&self, request: &RequestHead) -> Result<CsrfToken, Failure> {
-        if let Some(text) = self.0.backend.csrf_and_confirm(request, &self.0.callback_runs).await? {
+        self.0.backend.confirm_finished_logins(request, &self.0.callback_runs).await?;
+        if let Some(text) = self.0.backend.csrf(request).await? {
             return Ok(CsrfToken::new(text, None));
         }
         let (text, cookie) = self.0.backend.new_csrf(request).await?;
@@ -212,7 +213,8 @@ impl LoginRoutes {
     /// [`FailureCause::Csrf`] if it was not, and as [`csrf_token`](Self::csrf_token).
     pub async fn verify_csrf(&self, request: &RequestHead, token: &str) -> Result<(), Failure> {
         let given = Secret::unchecked(token.to_owned());
-        match self.0.backend.csrf_and_confirm(request, &self.0.callback_runs).await? {
+        self.0.backend.confirm_finished_logins(request, &self.0.callback_runs).await?;
+        match self.0.backend.csrf(request).await? {
             Some(token) if token.matches(&given) => Ok(()),
             _ => Err(FailureCause::Csrf.into()),
         }

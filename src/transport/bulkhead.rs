@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Transport;
 use super::limits::{Limits, Recorded, RequestLimits};
+use super::origin::Origin;
 use crate::error::TransportError;
 use crate::values::token::TokenBinding;
 
@@ -31,9 +32,10 @@ impl Bulkhead {
         Self { inner, limits, binding, max_in_flight: max_in_flight.clamp(1, Semaphore::MAX_PERMITS) }
     }
 
-    /// The same transport without the circuit breaker: a check must report the current state.
-    pub(crate) fn without_breaker(&self) -> impl Transport + '_ {
-        WithoutBreaker(self)
+    /// The same transport, which an open breaker does not stop, because a check must report the current state. Outcomes are recorded
+    /// all the same.
+    pub(crate) fn past_breaker(&self) -> impl Transport + '_ {
+        PastBreaker(self)
     }
 
     /// Waits for a slot, sends a request, and records its outcome.
@@ -46,24 +48,19 @@ impl Bulkhead {
         let _slot = slot(limits.slots()).await?;
         // Only a `POST` can contain the code of a callback.
         let is_trusted = is_repeatable(request.method());
+        let origin = Origin::of(request.uri())?;
         let response = (*self.inner).send(request, max_body).await;
         let base_url = self.binding.base_url();
         let recorded = limits.breaker().record(base_url, response.as_ref().err(), is_trusted);
         if let (Recorded::ProbeNeeded, Err(error)) = (recorded, &response) {
             // Anybody can make this app send an invalid code, and a firewall may drop such requests. So the breaker opens only
             // if a request without such content fails too.
-            let probe = tokio::time::timeout(MAX_WAIT, (*self.inner).send(self.probe_request(), MAX_PROBE_BODY)).await;
+            let probe =
+                tokio::time::timeout(MAX_WAIT, (*self.inner).send(probe_request(&origin)?, MAX_PROBE_BODY)).await;
             let is_down = probe.map_or(true, |probe| probe.is_err_and(|error| error.advice().is_transient));
             limits.breaker().record_probe(base_url, error, is_down);
         }
         response
-    }
-
-    fn probe_request(&self) -> http::Request<Vec<u8>> {
-        let mut request = http::Request::new(Vec::new());
-        *request.method_mut() = http::Method::HEAD;
-        *request.uri_mut() = self.binding.base_url().endpoint(&[]);
-        request
     }
 
     fn limits(&self) -> Arc<Limits> {
@@ -92,10 +89,10 @@ impl Transport for Bulkhead {
 }
 
 #[derive(Debug)]
-struct WithoutBreaker<'a>(&'a Bulkhead);
+struct PastBreaker<'a>(&'a Bulkhead);
 
 #[async_trait]
-impl Transport for WithoutBreaker<'_> {
+impl Transport for PastBreaker<'_> {
     async fn send(
         &self,
         request: http::Request<Vec<u8>>,
@@ -103,6 +100,14 @@ impl Transport for WithoutBreaker<'_> {
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         self.0.attempt(&self.0.limits(), request, max_body).await
     }
+}
+
+/// A request for the start page of the server that has not responded. Any response shows that it is there.
+fn probe_request(origin: &Origin) -> Result<http::Request<Vec<u8>>, TransportError> {
+    let mut request = http::Request::new(Vec::new());
+    *request.method_mut() = http::Method::HEAD;
+    *request.uri_mut() = origin.uri()?;
+    Ok(request)
 }
 
 /// Waits up to [`MAX_WAIT`] for a free slot. A timer is made only if no slot is free now.

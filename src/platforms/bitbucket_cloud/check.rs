@@ -26,11 +26,7 @@ pub(super) async fn check(
     match (reached(&response), api) {
         (true, Ok(())) => {
             report.push(Finding::ok("reachable", "Bitbucket Cloud and its API can be reached."));
-            report.push(if bitbucket.base_url.as_str().starts_with("https:") {
-                Finding::ok("tls", "Their certificates are trusted.")
-            } else {
-                Finding::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-            });
+            report.push(Finding::encryption(&bitbucket.api_url, PLATFORM.name()));
             report.push(Finding::ok("platform", "It is Bitbucket Cloud."));
         }
         // `credentials` adds the finding about the site.

@@ -138,17 +138,7 @@ fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
 
 fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>) {
     report.push(Finding::ok("reachable", "Bitbucket can be reached."));
-    report.push(if api_url.as_str().starts_with("https:") {
-        Finding::ok("tls", "Its certificate is trusted.")
-    } else if api_url.is_loopback() {
-        Finding::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-    } else {
-        Finding::warning(
-            "no_encryption",
-            "The connection is not encrypted: the secret and the tokens can be read on the way.",
-        )
-        .fix(Audience::CodeHost, "Configure Bitbucket to use https://, which its OAuth 2.0 needs.")
-    });
+    report.push(Finding::encryption(api_url, PLATFORM.name()));
     report.push(match version {
         Some(Version([major, minor])) => Finding::ok("platform", format!("The server is a Bitbucket {major}.{minor}.")),
         None => Finding::ok("platform", "The server is a Bitbucket. It tells its version to users only."),

@@ -87,7 +87,12 @@ async fn version_at(base: &BaseUrl, http: &dyn Transport) -> Result<Option<Optio
     let response = ApiRequest::get(&base.endpoint(&["api", "v1", "version"])).send(http).await?;
     let members = Members::parse(response.text()).unwrap_or_default();
     Ok(match response.status() {
-        StatusCode::OK => members.text("version").map(|text| Version::parse(&text)),
+        StatusCode::OK => match members.text("version") {
+            // Built without a version.
+            Some(text) if text == "development" => Some(None),
+            Some(text) => Version::parse(&text).map(Some),
+            None => None,
+        },
         StatusCode::FORBIDDEN if is_sign_in_required(&response, &members) => Some(None),
         _ => None,
     })
@@ -109,17 +114,7 @@ fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
 
 fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<&Version>) {
     report.push(Finding::ok("reachable", "The server can be reached."));
-    report.push(if api_url.as_str().starts_with("https:") {
-        Finding::ok("tls", "Its certificate is trusted.")
-    } else if api_url.is_loopback() {
-        Finding::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-    } else {
-        Finding::warning(
-            "no_encryption",
-            "The connection is not encrypted: the secret and the tokens can be read on the way.",
-        )
-        .fix(Audience::CodeHost, "Configure the server to use https://.")
-    });
+    report.push(Finding::encryption(api_url, PLATFORM.name()));
     let Some(version) = version else {
         report.push(Finding::ok("platform", "The server is a Forgejo or Gitea. Its version is not known."));
         return;

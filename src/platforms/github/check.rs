@@ -20,12 +20,7 @@ pub(super) async fn check(
     match recognize(github, &http).await {
         Ok(()) => {
             report.push(Finding::ok("reachable", "GitHub can be reached."));
-            report.push(if github.base_url.as_str().starts_with("https:") {
-                Finding::ok("tls", "Its certificate is trusted.")
-            } else {
-                let message = "The connection is not encrypted.";
-                Finding::warning("no_encryption", message).fix(Audience::CodeHost, "Configure GitHub to use https://.")
-            });
+            report.push(Finding::encryption(&github.base_url, PLATFORM.name()));
             report.push(Finding::ok("platform", "The server is a GitHub."));
             credentials(github, &http, client, request).await.into_iter().for_each(|finding| report.push(finding));
         }

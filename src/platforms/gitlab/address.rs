@@ -20,7 +20,7 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     let root = pasted.with_path(root);
     if root.authority() == "gitlab.com" && root.as_str() != GITLAB_COM {
         return Err(BaseUrlError::OtherPlatform {
-            reason: "GitLab.com has no sub-path",
+            reason: "this is not the address of GitLab.com",
             hint: "Enter https://gitlab.com.",
         });
     }

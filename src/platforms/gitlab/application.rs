@@ -1,8 +1,9 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::{GitLab, PLATFORM, refusal, scopes};
+use super::{GitLab, PLATFORM, refusal};
 use crate::error::{ApiError, Error};
+use crate::provider::oauth_provider::OAuthProvider as _;
 use crate::provider::setup::{AppOwner, SetupRequest};
 use crate::transport::{ApiRequest, Transport};
 use crate::util::json::Members;
@@ -52,7 +53,7 @@ impl GitLab {
         let body = json!({
             "name": request.name,
             "redirect_uri": callback_urls.iter().map(|url| url.as_str()).collect::<Vec<_>>().join("\n"),
-            "scopes": scopes::required(&request.access).to_string(),
+            "scopes": self.required_scopes(&request.access).to_string(),
             "confidential": true,
         });
         let response = ApiRequest::post(&uri).bearer(token, &self.base_url)?.json(&body).send(http).await?;

@@ -190,15 +190,7 @@ fn is_gitlab_api(response: &ApiResponse) -> bool {
 fn reached(report: &mut CheckReport, api_url: &BaseUrl) {
     // Without the URL: tenants see this finding, and the operator may have set another API URL.
     report.push(Finding::ok("reachable", "GitLab can be reached."));
-    report.push(if api_url.as_str().starts_with("https:") {
-        Finding::ok("tls", "Its certificate is trusted.")
-    } else if api_url.is_loopback() {
-        Finding::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-    } else {
-        let message =
-            "The connection is not encrypted: everybody on the network path can read the secret and the tokens.";
-        Finding::warning("no_encryption", message).fix(Audience::CodeHost, "Configure GitLab to use https://.")
-    });
+    report.push(Finding::encryption(api_url, PLATFORM.name()));
     report.push(Finding::ok("platform", "The server is a GitLab."));
 }
 

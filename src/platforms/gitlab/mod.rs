@@ -231,7 +231,7 @@ impl OAuthProvider for GitLab {
     }
 
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
-        setup::guide(&self.base_url, &request.callback_url(PLATFORM.id()), request)
+        setup::guide(&self.base_url, request, &self.required_scopes(&request.access))
     }
 
     fn issuers(&self) -> Vec<&str> {

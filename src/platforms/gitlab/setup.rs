@@ -4,6 +4,7 @@ use crate::provider::setup::{
 };
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
+use crate::values::scope::Scopes;
 
 /// The pages at which to create the application.
 ///
@@ -29,13 +30,15 @@ pub(crate) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
     }
 }
 
-pub(crate) fn guide(base: &BaseUrl, callback: &CallbackUrl, request: &SetupRequest) -> SetupGuide {
+/// `scopes` are those that logins ask for.
+pub(crate) fn guide(base: &BaseUrl, request: &SetupRequest, scopes: &Scopes) -> SetupGuide {
+    let callback = &request.callback_url(PLATFORM.id());
     let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), callback.clone());
     guide.title = format!("Create an OAuth application on GitLab for {}", request.name);
     guide.links = links(base, &request.owner);
     guide.steps = steps(&request.owner, guide.links.len());
     guide.fields = fields(callback, request);
-    guide.scopes = SetupScope::list(&scopes::required(&request.access), scopes::describe);
+    guide.scopes = SetupScope::list(scopes, scopes::describe);
     guide.credentials = vec![SetupCredentials::new(
         "Application ID",
         "Secret",

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Audience, Error, ResponseError, ResponseSummary, TransportError};
+use crate::values::base_url::BaseUrl;
 
 /// One result of a check.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
@@ -51,6 +52,21 @@ impl Finding {
     /// A finding of [`Level::Note`].
     pub fn note(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Level::Note, code, message)
+    }
+
+    /// Whether the connection to a server that has responded is encrypted. `name` is the platform's.
+    pub(crate) fn encryption(url: &BaseUrl, name: &str) -> Self {
+        if url.as_str().starts_with("https:") {
+            Self::ok("tls", "The certificate is trusted.")
+        } else if url.is_loopback() {
+            Self::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
+        } else {
+            Self::warning(
+                "no_encryption",
+                "The connection is not encrypted: everyone on the network path can read the secret and the tokens.",
+            )
+            .fix(Audience::CodeHost, format!("Configure {name} to use https://."))
+        }
     }
 
     /// A finding of [`Level::Warning`].

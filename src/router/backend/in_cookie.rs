@@ -34,12 +34,12 @@ impl InCookie {
         Self { keys, secure: public_url.as_str().starts_with("https:"), suffix }
     }
 
-    pub(super) fn csrf_and_confirm(&self, request: &RequestHead, callback_runs: &CallbackRuns) -> Option<Secret> {
-        for found in self.logins(request) {
-            if let Content::Finished { .. } = found.content {
-                callback_runs.response_received(found.state);
-            }
-        }
+    pub(super) fn finished_logins(&self, request: &RequestHead) -> Vec<StateId> {
+        let logins = self.logins(request).into_iter();
+        logins.filter(|found| matches!(found.content, Content::Finished { .. })).map(|found| found.state).collect()
+    }
+
+    pub(super) fn csrf(&self, request: &RequestHead) -> Option<Secret> {
         let name = self.csrf_name();
         let mut values = cookies(request).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value);
         values.find_map(|value| token(std::str::from_utf8(value).ok()?.to_owned()))

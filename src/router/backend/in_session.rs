@@ -28,15 +28,12 @@ impl Default for InSession {
 }
 
 impl InSession {
-    pub(super) async fn csrf_and_confirm(
-        &self,
-        session: &dyn AppSession,
-        callback_runs: &CallbackRuns,
-    ) -> Result<Option<Secret>, Failure> {
-        let stored = Stored::read(session).await?;
-        // A browser with the session of a finished login has received the response.
-        stored.finished.iter().for_each(|one| callback_runs.response_received(one.state));
-        Ok(stored.csrf.and_then(token))
+    pub(super) async fn finished_logins(&self, session: &dyn AppSession) -> Result<Vec<StateId>, Failure> {
+        Ok(Stored::read(session).await?.finished.iter().map(|login| login.state).collect())
+    }
+
+    pub(super) async fn csrf(&self, session: &dyn AppSession) -> Result<Option<Secret>, Failure> {
+        Ok(Stored::read(session).await?.csrf.and_then(token))
     }
 
     pub(super) async fn new_csrf(&self, session: &dyn AppSession) -> Result<Secret, Failure> {

@@ -78,18 +78,26 @@ impl Backend {
         }
     }
 
-    /// This browser's CSRF token, if it has one. What came with the request also shows which finished logins the browser knows
-    /// about: those are confirmed, so that they cannot be repeated.
-    pub(super) async fn csrf_and_confirm(
+    /// Confirms the finished logins that came with the request, so that their callbacks cannot be repeated: a browser that sends
+    /// one has received the response.
+    pub(super) async fn confirm_finished_logins(
         &self,
         request: &RequestHead,
         callback_runs: &CallbackRuns,
-    ) -> Result<Option<Secret>, Failure> {
+    ) -> Result<(), Failure> {
+        let states = match &self.storage {
+            Storage::Session(in_session) => in_session.finished_logins(&*self.needed_session(request)?).await?,
+            Storage::Cookie(in_cookie) => in_cookie.finished_logins(request),
+        };
+        states.into_iter().for_each(|state| callback_runs.response_received(state));
+        Ok(())
+    }
+
+    /// This browser's CSRF token, if it has one.
+    pub(super) async fn csrf(&self, request: &RequestHead) -> Result<Option<Secret>, Failure> {
         match &self.storage {
-            Storage::Session(in_session) => {
-                in_session.csrf_and_confirm(&*self.needed_session(request)?, callback_runs).await
-            }
-            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf_and_confirm(request, callback_runs)),
+            Storage::Session(in_session) => in_session.csrf(&*self.needed_session(request)?).await,
+            Storage::Cookie(in_cookie) => Ok(in_cookie.csrf(request)),
         }
     }
 

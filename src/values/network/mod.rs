@@ -37,7 +37,10 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug)]
 pub struct Network {
     reach: Reach,
-    plain_http: PlainHttp,
+    /// Loopback addresses, also by plain HTTP.
+    allows_loopback: bool,
+    /// Plain HTTP to every permitted address.
+    allows_http: bool,
     denied: Arc<[Cidr]>,
     nat64: Arc<[Cidr]>,
 }
@@ -47,13 +50,6 @@ enum Reach {
     PublicOnly,
     AllowList(Arc<[Cidr]>),
     Any,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PlainHttp {
-    Refused,
-    Loopback,
-    Allowed,
 }
 
 impl Network {
@@ -81,7 +77,7 @@ impl Network {
     }
 
     /// Also allows loopback addresses (127.0.0.0/8, ::1, `localhost`), and plain HTTP to them and to nothing else.
-    /// For development and tests. Has no effect together with [`danger_allow_http`](Self::danger_allow_http).
+    /// For development and tests.
     ///
     /// ```
     /// # use codehost_oauth::{transport::Network, BaseUrl};
@@ -91,18 +87,14 @@ impl Network {
     /// ```
     #[must_use]
     pub fn allow_loopback_http(self) -> Self {
-        let plain_http = match self.plain_http {
-            PlainHttp::Allowed => PlainHttp::Allowed,
-            PlainHttp::Refused | PlainHttp::Loopback => PlainHttp::Loopback,
-        };
-        Self { plain_http, ..self }
+        Self { allows_loopback: true, ..self }
     }
 
     /// Allows plain HTTP to every address that the policy permits: client secrets and tokens then cross the network
     /// readable by everyone on the way. Only for an isolated network whose code host has no TLS.
     #[must_use]
     pub fn danger_allow_http(self) -> Self {
-        Self { plain_http: PlainHttp::Allowed, ..self }
+        Self { allows_http: true, ..self }
     }
 
     /// Networks that are never reached, whatever else is allowed: such as the operator's own servers at public addresses.
@@ -153,7 +145,7 @@ impl Network {
         if is_metadata(address) || self.is_denied(address) {
             return false;
         }
-        if self.plain_http == PlainHttp::Loopback && address.to_canonical().is_loopback() {
+        if self.allows_loopback && address.to_canonical().is_loopback() {
             return true;
         }
         // A NAT64 sends packets on to the IPv4 address inside, so only that one counts.
@@ -226,22 +218,18 @@ impl Network {
         }
         match &self.reach {
             Reach::AllowList(_) | Reach::Any => true,
-            Reach::PublicOnly if is_or_below("localhost") => self.plain_http == PlainHttp::Loopback,
+            Reach::PublicOnly if is_or_below("localhost") => self.allows_loopback,
             Reach::PublicOnly => name.contains('.') && !LOCAL_SUFFIXES.iter().any(|suffix| is_or_below(suffix)),
         }
     }
 
     /// Whether plain HTTP may be spoken to this host of a URL.
     pub(crate) fn permits_http(&self, host: &url::Host<&str>) -> bool {
-        match self.plain_http {
-            PlainHttp::Refused => false,
-            PlainHttp::Allowed => true,
-            PlainHttp::Loopback => is_loopback_host(host),
-        }
+        self.allows_http || (self.allows_loopback && is_loopback_host(host))
     }
 
     fn new(reach: Reach) -> Self {
-        Self { reach, plain_http: PlainHttp::Refused, denied: Arc::default(), nat64: Arc::default() }
+        Self { reach, allows_loopback: false, allows_http: false, denied: Arc::default(), nat64: Arc::default() }
     }
 }
 

@@ -272,6 +272,33 @@ async fn a_disconnect_works_without_an_integration() -> Result {
     Ok(())
 }
 
+/// While it is not known whether there is an integration, nothing is deleted: the tokens would stay valid.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_that_cannot_look_up_the_integration_deletes_nothing() -> Result {
+    struct Down;
+
+    #[async_trait::async_trait]
+    impl codehost_oauth::FindIntegration for Down {
+        async fn find(
+            &self,
+            _: &codehost_oauth::IntegrationId,
+        ) -> std::result::Result<Option<Arc<codehost_oauth::Integration>>, codehost_oauth::error::AppError> {
+            Err("the table cannot be read".into())
+        }
+    }
+
+    let store = Arc::new(MemoryStore::default());
+    let code_host = FakeCodeHost::new("demo", LATENCY)?;
+    let keeper = code_host.builder(Arc::clone(&store)).build();
+    keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
+    let down = codehost_oauth::keeper::TokenKeeper::builder(Arc::clone(&store), super::scenario::ring(), Down).build();
+    let error = down.disconnect(&code_host.connection(1)).await.leak_checked().unwrap_err();
+    assert_eq!((error.code(), error.advice().is_transient), ("app", true));
+    assert!(store.load(&code_host.connection(1)).await?.is_some());
+    assert!(keeper.disconnect(&code_host.connection(1)).await.leak_checked()?.deleted);
+    Ok(())
+}
+
 #[test]
 fn malformed_connection_ids_are_refused() {
     for text in

@@ -19,7 +19,7 @@ async fn unverified(store: impl TokenStore + 'static) -> Result<(FakeCodeHost, T
     let keeper = code_host.due(code_host.builder(store).verify_identity(true)).await?;
     code_host.http.respond("user", 503, "{}");
     let outcome = keeper.ask(&code_host.connection(1)).await.leak_checked()?;
-    assert!(matches!(outcome, Outcome::Retry { cause: None, .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Retry { cause: Some(_), .. }), "{outcome:?}");
     assert_eq!(code_host.http.refresh_tokens_sent(), ["canary-refresh-1"]);
     Ok((code_host, keeper))
 }

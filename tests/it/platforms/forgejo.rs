@@ -525,6 +525,19 @@ async fn the_check_tells_a_proxy_from_a_server_without_oauth() {
     }
 }
 
+/// The credentials are sent only to what is known to be a Forgejo or a Gitea.
+#[tokio::test]
+async fn a_server_with_another_kind_of_version_gets_no_secret() {
+    for version in [r#""x""#, r#""""#, r#""v""#, "7", "null", "{}"] {
+        let http = ScriptedTransport::new();
+        http.json("/api/v1/version", format!(r#"{{"version":{version}}}"#));
+        http.otherwise(404, &[("content-type", "application/json")], "{}");
+        let report = scripted(&http).check().await;
+        assert!(report.finding("not_this_platform").is_some(), "{version} {report}");
+        assert!(http.requests().iter().all(|request| request.method == http::Method::GET), "{version}");
+    }
+}
+
 fn setup_request() -> SetupRequest {
     let app = "https://packages.example.com".parse().unwrap();
     SetupRequest::new(app, "demo".parse().unwrap(), "Depot", Access::Read).unwrap()

@@ -6,11 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codehost_oauth::error::Error;
 use codehost_oauth::gitlab::GitLab;
+use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab, ScriptedTransport};
 use codehost_oauth::transport::Network;
 use codehost_oauth::{
-    Access, BaseUrl, Callback, EmailEvidence, EmailTrust, Integration, IntegrationConfig, Login, LoginPolicy,
-    OAuthProvider as _, UserState,
+    Access, AccessToken, BaseUrl, Callback, EmailEvidence, EmailTrust, Integration, IntegrationConfig, Login,
+    LoginPolicy, OAuthProvider as _, TokenBinding, UserState,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +37,19 @@ async fn a_login_takes_one_round_trip() {
     let network = Network::public_only().allow_loopback_http();
     let gitlab = GitLab::new(BaseUrl::parse(fake.base_url(), &network).unwrap()).unwrap().with_id_token();
     assert_eq!(gitlab.required_scopes(&Access::Read).to_string(), "read_api read_user openid email");
+    // The guide has the boxes for all that logins ask for, and an application by API has them too.
+    let request =
+        SetupRequest::new("http://127.0.0.1:9000".parse().unwrap(), "demo".parse().unwrap(), "Depot", Access::SignIn);
+    let request = request.unwrap();
+    let guide = gitlab.setup_guide(&request);
+    let boxes = guide.scopes.iter().filter(|scope| scope.requested).map(|scope| scope.description.scope.as_str());
+    assert_eq!(boxes.collect::<Vec<_>>(), ["read_user", "openid", "email"]);
+    let http = ScriptedTransport::new();
+    let binding = TokenBinding::new("demo".parse().unwrap(), gitlab.base_url().clone());
+    let token = AccessToken::new("canary-right".to_owned(), &binding).unwrap();
+    assert!(gitlab.create_application(&http, &token, &request).await.leak_checked().is_err());
+    let body: Value = serde_json::from_slice(&http.requests()[0].body).unwrap();
+    assert_eq!(body["scopes"], "read_user openid email");
     let trips = RoundTrips::new();
     let build = |policy: LoginPolicy| {
         Integration::builder(std::sync::Arc::new(gitlab.clone()), trips.clone(), config("http://127.0.0.1:9000"))

@@ -374,6 +374,29 @@ async fn failures_with_made_up_codes_do_not_open_the_breaker() {
     assert_eq!(urls.last().map(String::as_str), Some("HEAD https://git1.example.com/"), "{urls:?}");
 }
 
+/// The browser's address of a code host may be out of this app's reach.
+#[tokio::test(start_paused = true)]
+async fn the_probe_goes_to_the_server_that_has_failed() {
+    let dead = canned_http::CannedHttp::new(|_| Err(TransportError::TimedOut));
+    let url = |text: &str| codehost_oauth::BaseUrl::parse(text, &network()).unwrap();
+    let gitlab = codehost_oauth::Platform::find("gitlab").unwrap();
+    let provider =
+        gitlab.provider_with_api_url(url("https://git.example.com"), url("https://inside.example.com:8443/gitlab"));
+    let config = codehost_oauth::IntegrationConfig {
+        id: "t1".parse().unwrap(),
+        name: "GitLab".to_owned(),
+        public_url: "https://packages.example.com".parse().unwrap(),
+        client_id: "id".to_owned(),
+        client_secret: "canary-secret".to_owned(),
+        access: codehost_oauth::Access::SignIn,
+    };
+    let integration = Integration::builder(provider.unwrap(), dead.clone(), config).build().unwrap();
+    for count in 0..9 {
+        log_in(&integration, &format!("made-up-{count}")).await.unwrap_err();
+    }
+    assert_eq!(dead.urls().last().map(String::as_str), Some("HEAD https://inside.example.com:8443/"));
+}
+
 async fn log_in(integration: &Integration, code: &str) -> Result<codehost_oauth::Login, Error> {
     crate::support::log_in(integration, |url| {
         let state =
