@@ -55,7 +55,7 @@ async fn check(flags: Flags) -> Result<(), Failure> {
     }
 }
 
-/// The first finding of a level, as a failure that is printed like that of every example.
+/// The first finding of a level, as a failure that is printed like that of every example: on stderr, for scripts.
 fn failure(report: &CheckReport, level: Level) -> Failure {
     let finding = report.findings().iter().find(|finding| finding.level == level);
     let text = |part: fn(&Finding) -> String| finding.map(part).unwrap_or_default();

@@ -9,14 +9,15 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use codehost_oauth::Platform;
 use codehost_oauth::testing::github::ServerKind;
 use codehost_oauth::testing::{
     FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeForgejo, FakeGitHub, FakeGitLab,
 };
+use codehost_oauth::{Platform, PublicUrl};
 use support::integration::platform;
 use support::{Failure, exit, print};
 
@@ -28,8 +29,11 @@ struct Flags {
     #[arg(long, value_parser = platform)]
     platform: Platform,
     /// The callback URL of your app's integration
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = callback_url)]
     callback_url: String,
+    /// The loopback address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001")]
+    listen: SocketAddr,
     /// The scopes that the OAuth application allows, where a platform has check boxes for them
     #[arg(long, value_name = "SCOPES")]
     scopes: Option<String>,
@@ -48,33 +52,46 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     // Each arm keeps its server until the program is stopped.
     match flags.platform.id() {
         "bitbucket-cloud" => {
-            let fake = FakeBitbucket::builder().application(application("account email")).start().await;
+            let fake =
+                FakeBitbucket::builder().listen(flags.listen).application(application("account email")).start().await;
             let fake = fake.map_err(failure)?;
-            serve(fake.base_url(), "jane, una (address not confirmed), nomail").await
+            serve(&flags, fake.base_url(), "jane, una (address not confirmed), nomail").await
         }
         "bitbucket-data-center" => {
-            let fake = FakeBitbucketDataCenter::builder().application(application("")).start().await;
+            let fake =
+                FakeBitbucketDataCenter::builder().listen(flags.listen).application(application("")).start().await;
             let fake = fake.map_err(failure)?;
-            serve(fake.base_url(), "jdoe").await
+            serve(&flags, fake.base_url(), "jdoe").await
         }
         "forgejo" => {
-            let fake = FakeForgejo::builder().application(application("")).start().await.map_err(failure)?;
-            serve(fake.base_url(), "jane").await
+            let fake = FakeForgejo::builder()
+                .listen(flags.listen)
+                .application(application(""))
+                .start()
+                .await
+                .map_err(failure)?;
+            serve(&flags, fake.base_url(), "jane").await
         }
         "github" => {
-            let fake = FakeGitHub::builder().kind(ServerKind::EnterpriseServer).version("3.23.0");
+            let fake = FakeGitHub::builder().listen(flags.listen).kind(ServerKind::EnterpriseServer).version("3.23.0");
             let fake = fake.application(application("")).start().await.map_err(failure)?;
-            serve(fake.base_url(), "janedoe, sue (suspended)").await
+            serve(&flags, fake.base_url(), "janedoe, sue (suspended)").await
         }
         _ => {
-            let fake = FakeGitLab::builder().application(application("read_user")).start().await.map_err(failure)?;
-            serve(fake.base_url(), "alice, bob (address not confirmed), carol (blocked)").await
+            let fake = FakeGitLab::builder()
+                .listen(flags.listen)
+                .application(application("read_user"))
+                .start()
+                .await
+                .map_err(failure)?;
+            serve(&flags, fake.base_url(), "alice, bob (address not confirmed), carol (blocked)").await
         }
     }
 }
 
-async fn serve(base_url: &str, users: &str) -> Result<(), Failure> {
+async fn serve(flags: &Flags, base_url: &str, users: &str) -> Result<(), Failure> {
     print(&format!("base URL: {base_url}\nclient ID: fake-client\nsecret: fake-secret\nusers: {users}\n"))?;
+    print(&format!("It accepts the callback URL {} only.\n", flags.callback_url))?;
     print("Press Ctrl+C to stop.\n")?;
     std::future::pending().await
 }
@@ -82,7 +99,12 @@ async fn serve(base_url: &str, users: &str) -> Result<(), Failure> {
 fn failure(error: std::io::Error) -> Failure {
     Failure {
         code: "listen".to_owned(),
-        message: format!("the fake code host cannot listen on a loopback address: {error}"),
-        hint: String::new(),
+        message: format!("the fake code host cannot listen on this address: {error}"),
+        hint: "Name another loopback address in --listen.".to_owned(),
     }
+}
+
+/// A callback URL is a path below a public URL, and a public URL has the same form.
+fn callback_url(text: &str) -> Result<String, String> {
+    text.parse::<PublicUrl>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -68,7 +68,11 @@ impl From<AccessFlag> for Access {
 
 /// Reads a `--platform` flag.
 pub(crate) fn platform(id: &str) -> Result<Platform, String> {
-    Platform::find(id).map_err(|error| error.to_string())
+    Platform::find(id).map_err(|error| match id {
+        "gitea" | "codeberg" => "use forgejo, which is for Gitea and Codeberg too".to_owned(),
+        "bitbucket" => "use bitbucket-cloud or bitbucket-data-center".to_owned(),
+        _ => error.to_string(),
+    })
 }
 
 /// The base URL in the flag, or that of the platform's own service.

@@ -21,7 +21,11 @@ pub(crate) struct Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { code: error.code().to_owned(), message: error.to_string(), hint: error.advice().hint.into_owned() }
+        let (code, mut hint) = (error.code(), error.advice().hint.into_owned());
+        if code.starts_with("base_url_") && hint.contains("allow") {
+            hint.push_str(" Here: --allow-network or --allow-http.");
+        }
+        Self { code: code.to_owned(), message: error.to_string(), hint }
     }
 }
 

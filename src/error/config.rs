@@ -285,6 +285,12 @@ pub enum ConfigError {
         /// A scope that limits it.
         needed: String,
     },
+    /// Scopes that do not allow the request for the user.
+    #[error("without {needed}, these scopes do not allow to look up who logs in")]
+    UserScope {
+        /// The scope that allows it.
+        needed: String,
+    },
     /// The text that the code host shows in place of the client secret.
     #[error("this is not the client secret, but what the code host shows in place of it")]
     SecretPlaceholder,
@@ -390,6 +396,7 @@ impl ConfigError {
             Self::UnlimitedScopes { .. } => {
                 Advice::operator("unlimited_scopes", "Add a scope for the API, such as the named one.")
             }
+            Self::UserScope { .. } => Advice::operator("user_scope", "Add the named scope."),
             Self::SecretPlaceholder => Advice::administrator(
                 "secret_placeholder",
                 "Choose \"Regenerate secret\" in the OAuth application, and copy the new secret before you leave the page.",

@@ -1,3 +1,5 @@
+use url::Url;
+
 use super::{Advice, UntrustedText, advised};
 
 /// Why a request to the callback URL is not an authorization response (RFC 6749 section 4.1.2).
@@ -101,6 +103,12 @@ pub enum VerifyError {
     /// The OAuth application lacks a scope that was asked for.
     #[error("the OAuth application does not have every scope that was asked for")]
     ScopeNotEnabled,
+    /// The user has authorized the OAuth application before, with other scopes, and the code host keeps those.
+    #[error("the user's earlier authorization has other scopes")]
+    ConsentTooNarrow {
+        /// Where the user revokes the authorization.
+        where_to: Option<Box<Url>>,
+    },
     /// The code host does not accept the callback URL.
     #[error("the callback URL is not that of the OAuth application")]
     CallbackUrlRejected,
@@ -172,6 +180,7 @@ impl VerifyError {
                 "scope_not_enabled",
                 "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
             ),
+            Self::ConsentTooNarrow { where_to } => Advice::consent_too_narrow(where_to.as_deref()),
             Self::CallbackUrlRejected => Advice::administrator(
                 "callback_url_rejected",
                 "Copy the callback URL of the setup guide into the OAuth application.",

@@ -152,13 +152,7 @@ impl ApiError {
                     at(setup_link.as_deref())
                 ),
             ),
-            Self::ConsentTooNarrow { where_to, .. } => Advice::user(
-                "consent_too_narrow",
-                format!(
-                    "Revoke the access of this app in your settings at the code host{}, then log in again.",
-                    at(where_to.as_deref())
-                ),
-            ),
+            Self::ConsentTooNarrow { where_to, .. } => Advice::consent_too_narrow(where_to.as_deref()),
             Self::ApplicationNotApproved => Advice::administrator(
                 "application_not_approved",
                 "Ask an owner of the organization to approve this OAuth application, or register it in the organization.",
@@ -260,7 +254,10 @@ pub enum AccountError {
     /// The code host says that an e-mail address is confirmed, but the integration's e-mail trust does not accept that.
     #[error("the app does not trust this code host to confirm e-mail addresses")]
     EmailNotTrusted,
-    /// The code host did not give all e-mail addresses, and none of those that it gave is the primary one.
+    /// The code host does not say whether the user has confirmed the e-mail address.
+    #[error("the code host does not say whether the e-mail address is confirmed")]
+    EmailEvidenceUnknown,
+    /// The code host did not give all e-mail addresses, and the one that is needed is not among those that it gave.
     #[error("the code host did not give all of the account's e-mail addresses")]
     EmailsIncomplete,
     /// The token lacks the scope for e-mail addresses.
@@ -286,7 +283,7 @@ impl AccountError {
             }
             Self::Deactivated => Advice::user(
                 "account_deactivated",
-                "Sign in at the code host once to reactivate your account, then log in again.",
+                "Sign in at the code host once, then log in again. If you cannot, ask an administrator of the code host to activate your account.",
             ),
             Self::PendingApproval => Advice::user(
                 "account_pending_approval",
@@ -328,7 +325,7 @@ impl AccountError {
             ),
             Self::ExternalUnknown => Advice::administrator(
                 "external_unknown",
-                "Remove the rule from this integration: this code host has no such mark.",
+                "Remove the rule from this integration: this code host has no such mark, or does not tell it with an ID token.",
             ),
             Self::EmailDomain => Advice::user(
                 "email_domain",
@@ -345,6 +342,10 @@ impl AccountError {
             Self::EmailNotTrusted => Advice::operator(
                 "email_not_trusted",
                 "Set the integration's e-mail trust to this-instance, if you trust the operator of the code host to confirm e-mail addresses.",
+            ),
+            Self::EmailEvidenceUnknown => Advice::operator(
+                "email_evidence_unknown",
+                "Set the integration's e-mail trust to without-verification, if you trust the operator of the code host to give each user the right address.",
             ),
             Self::EmailsIncomplete => Advice::code_host(
                 "emails_incomplete",
@@ -364,6 +365,14 @@ impl AccountError {
                 "Confirm your primary e-mail address at the code host, then log in again.",
             ),
         }
+    }
+}
+
+impl Advice {
+    pub(super) fn consent_too_narrow(where_to: Option<&Url>) -> Self {
+        let link = at(where_to);
+        let hint = format!("Revoke the access of this app in your settings at the code host{link}, then log in again.");
+        Self::user("consent_too_narrow", hint)
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::future;
 use tokio::time::Instant;
 
 use super::{Integration, LoginOptions, LoginStart};
-use crate::error::{AccountError, ConfigError, Error, TransportError, VerifyError};
+use crate::error::{AccountError, ConfigError, Error, TransportError};
 use crate::login::{Callback, Expected, Login, PendingLogin, Purpose};
 use crate::provider::grant::AuthorizationRequest;
 use crate::provider::membership::{Group, Membership};
@@ -59,11 +59,7 @@ impl Integration {
     ) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
         let (provider, http) = (&*self.provider, &self.http);
-        let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now());
-        let grant = grant.map_err(|error| match &error {
-            VerifyError::Refused { error: code, .. } => provider.callback_error(code.sanitized()).unwrap_or(error),
-            _ => error,
-        })?;
+        let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
         let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
         let known = tokens.user.take().map(|user| *user);
         let user = self.admit(&tokens.access_token, known, deadline).await?;

@@ -102,10 +102,7 @@ impl LoginPolicy {
         if self.refuses_external && user.is_external.ok_or(AccountError::ExternalUnknown)? {
             return Err(AccountError::External);
         }
-        match &self.email_domains {
-            Some(domains) if !user.has_trusted_email_at(domains, trust) => Err(AccountError::EmailDomain),
-            _ => Ok(()),
-        }
+        self.email_domains.as_ref().map_or(Ok(()), |domains| user.ensure_email_at(domains, trust))
     }
 }
 

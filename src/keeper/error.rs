@@ -105,7 +105,7 @@ pub enum KeeperError {
         /// What went wrong, if something did.
         cause: Option<Arc<Error>>,
     },
-    /// The code host refused the refresh, for a reason that an administrator can fix. The stored tokens are kept.
+    /// The code host refused the refresh, for a reason that an administrator or the user can fix. The stored tokens are kept.
     #[error("the code host refused to renew the tokens: {cause}")]
     Refused {
         /// How long the keeper waits before the next attempt.
@@ -156,9 +156,11 @@ impl KeeperError {
                 None => Advice::operator("busy", "Try again in a moment."),
             }
             .retry_after(Some(*after)),
-            Self::Refused { cause, .. } => {
-                Advice { hint: cause.advice().hint, ..Advice::administrator(cause.code(), "") }
-            }
+            Self::Refused { cause, .. } => match &**cause {
+                // About the user's account or its rights.
+                Error::Account { .. } | Error::Api { .. } => Advice { needs_login: false, ..cause.advice() },
+                _ => Advice { hint: cause.advice().hint, ..Advice::administrator(cause.code(), "") },
+            },
             Self::Unsaved { .. } => {
                 Advice::operator("tokens_unsaved", "Repair the token store. The user may have to log in again.")
             }

@@ -28,10 +28,16 @@ pub(super) fn is_refresh_token_rejected(error: &Error) -> bool {
     matches!(error, Error::Token { cause: TokenError::RefreshRejected, response } if response.has_status_of_refusal())
 }
 
-/// Whether a response says that it concerns the whole code host, not one connection: 429, 5xx, maintenance. Requests without a
-/// response are counted elsewhere, by the client's breaker.
+/// Whether a response is not about the tokens: 429, 5xx, maintenance. Requests without a response are counted elsewhere, by the
+/// client's breaker.
 pub(super) fn is_outage(error: &Error) -> bool {
     matches!(error, Error::Response { cause, .. } if cause.advice().is_transient)
+}
+
+/// Whether the code host asks this client to wait, whatever connection it asks for.
+pub(super) fn is_told_to_wait(outage: &Error) -> bool {
+    outage.advice().retry_after.is_some()
+        || matches!(outage, Error::Response { cause: ResponseError::RateLimited { .. } | ResponseError::ReadOnly, .. })
 }
 
 /// Turns a refusal that can be about the refresh token or about the client into one for an administrator.

@@ -14,7 +14,7 @@ use crate::values::scope::Scopes;
 pub enum LoginReason {
     /// Nothing is stored for this connection.
     NotConnected,
-    /// The access token has expired, and the platform gave no refresh token.
+    /// The access token has expired or was revoked, and the platform gave no refresh token.
     NoRefreshToken,
     /// The platform no longer accepts the refresh token: it was revoked, or has expired.
     RefreshTokenRejected,
@@ -56,7 +56,7 @@ impl fmt::Display for LoginReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotConnected => "nothing is stored for this connection",
-            Self::NoRefreshToken => "the access token has expired and there is no refresh token",
+            Self::NoRefreshToken => "the access token is no longer valid, and there is no refresh token",
             Self::RefreshTokenRejected => "the code host no longer accepts the refresh token",
             Self::ResponseLost => "the response to an earlier refresh was lost",
             Self::SubjectChanged => "a refresh gave tokens of another user",

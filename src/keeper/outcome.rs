@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::error::KeeperError;
 use super::login_reason::LoginReason;
-use crate::error::Error;
+use crate::error::{ApiError, Error};
 use crate::values::token::AccessToken;
 
 /// How a caller got a connection's access token, or why it did not.
@@ -70,7 +70,13 @@ pub(super) fn retry_later(after: Duration, cause: Option<Arc<Error>>) -> Result<
 }
 
 fn is_refusal(error: &Error) -> bool {
-    matches!(error, Error::Token { response, .. } if !response.status().is_server_error())
+    match error {
+        Error::Token { response, .. } => !response.status().is_server_error(),
+        // New tokens that are not known everywhere yet.
+        Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected, .. } => false,
+        Error::Account { .. } | Error::Api { .. } => true,
+        _ => false,
+    }
 }
 
 /// Another task or node is refreshing.

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub(super) struct Pauses {
     connections: HashMap<ConnectionId, Pause>,
     all: Option<Pause>,
+    /// The connection of the last outage, if nothing has succeeded since.
+    last_outage: Option<ConnectionId>,
 }
 
 /// How long a connection must still wait, and why.
@@ -59,6 +61,13 @@ impl Pauses {
         }
     }
 
+    /// Whether an outage is of the whole code host: another connection had one too, and nothing has succeeded in between. The
+    /// code host may always fail for one user.
+    pub(super) fn is_of_all(&mut self, connection: &ConnectionId) -> bool {
+        let last = self.last_outage.replace(connection.clone());
+        last.is_some_and(|last| last != *connection)
+    }
+
     /// Pauses all connections, with the same steps. Failures during the pause do not count as another step.
     pub(super) fn pause_all(&mut self, retry_after: Option<Duration>, cause: &Arc<Error>) -> Duration {
         let now = Instant::now();
@@ -96,6 +105,7 @@ impl Pauses {
     /// runs does not end.
     pub(super) fn succeeded(&mut self, connection: &ConnectionId) {
         self.resume(connection);
+        self.last_outage = None;
         let now = Instant::now();
         self.all.take_if(|pause| pause.until <= now);
     }

@@ -6,7 +6,7 @@ use super::error::KeeperError;
 use super::login_reason::LoginReason;
 use super::store::Revision;
 use crate::integration::Integration;
-use crate::provider::missing_scopes;
+use crate::provider::{missing_scopes, scopes_not_covered};
 use crate::values::scope::{Scope, ScopeDescription, Scopes};
 use crate::values::token::{RefreshToken, TokenSet};
 
@@ -88,7 +88,9 @@ impl Record {
             return None;
         }
         let known = self.known_scopes()?;
-        unless_empty(missing_scopes(&**integration.provider(), integration.scopes(), &known))
+        // Without the requested scopes, those that the platform never lists may have been granted.
+        let missing = if self.requested_scopes.is_some() { scopes_not_covered } else { missing_scopes };
+        unless_empty(missing(&**integration.provider(), integration.scopes(), &known))
     }
 
     /// The scopes of `new`, a renewal of this record, that were neither granted before, nor implied by those, nor

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::client_check;
 use super::error::KeeperError;
 use super::event::KeeperEvent;
-use super::failure::is_outage;
+use super::failure::{is_outage, is_told_to_wait};
 use super::inner::{FIRST_RETRY_DELAY, MAX_RETRY_DELAY, WriteResult};
 use super::login_reason::LoginReason;
 use super::outcome::{BUSY_DELAY, Outcome, busy, retry_later};
@@ -164,7 +164,9 @@ impl Refresh {
                 return (pauses.pause_all_for(after, &cause), after);
             }
             let after = pauses.pause(&self.connection, retry_after, &cause);
-            let all = if is_outage(&cause) { pauses.pause_all(retry_after, &cause) } else { after };
+            // The code host says so, or it fails for others too.
+            let is_of_all = is_outage(&cause) && (pauses.is_of_all(&self.connection) || is_told_to_wait(&cause));
+            let all = if is_of_all { pauses.pause_all(retry_after, &cause) } else { after };
             (false, after.max(all))
         });
         if is_first {

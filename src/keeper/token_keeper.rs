@@ -96,8 +96,8 @@ impl TokenKeeper {
     /// renewed the tokens, reads the store again, renews the tokens if no other node has, and calls once more. Tokens
     /// that are only a few seconds old are not renewed after a 401.
     ///
-    /// Not every node of the code host may know a new token yet. So a new token that is rejected is tried again after
-    /// one second, and then after two seconds. In total, there are at most four calls.
+    /// Not every node of the code host may know a new token yet. So a new token that is rejected, or one that nothing can
+    /// renew, is tried again after one second, and then after two seconds. In total, there are at most four calls.
     ///
     /// # Errors
     ///
@@ -127,8 +127,15 @@ impl TokenKeeper {
             result => return result,
         }
         let outcome = self.find_token(connection, Some(&token)).await.inspect_err(|error| log(connection, error));
-        let current = outcome.and_then(Outcome::into_token).map_err(CallError::Keeper)?;
-        // Either another token, or the same one if it is too new to be renewed.
+        let (current, refusal) = match outcome.and_then(Outcome::into_token) {
+            Ok(current) => (current, CallError::Unauthorized),
+            // One 401 can be a mistake of one node, and nothing can renew this token.
+            Err(error @ KeeperError::NeedsLogin(LoginReason::NoRefreshToken)) => {
+                (token.duplicate(), CallError::Keeper(error))
+            }
+            Err(error) => return Err(CallError::Keeper(error)),
+        };
+        // Either another token, or the same one if it is too new to be renewed, or cannot be.
         if !current.matches(&token) {
             match call(current.duplicate()).await {
                 Err(CallError::Unauthorized) => {}
@@ -142,7 +149,7 @@ impl TokenKeeper {
                 result => return result,
             }
         }
-        Err(CallError::Unauthorized)
+        Err(refusal)
     }
 
     /// Stores the tokens of a login and replaces older ones. Continues if the future is dropped. Older tokens of the

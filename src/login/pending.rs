@@ -107,6 +107,10 @@ impl PendingLogin {
             Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,
             Outcome::Nothing => return Err(VerifyError::CodeMissing),
             Outcome::Error { error, description } => {
+                let text = description.as_ref().map(|text| text.sanitized()).unwrap_or_default();
+                if let Some(error) = expected.provider.callback_error(error.sanitized(), text) {
+                    return Err(error);
+                }
                 return Err(match error.sanitized() {
                     "access_denied" => VerifyError::Denied,
                     "invalid_scope" => VerifyError::ScopeNotEnabled,

@@ -75,8 +75,8 @@ macro_rules! forward {
                 $bound::issuers(&**self)
             }
 
-            fn callback_error(&self, error: &str) -> Option<VerifyError> {
-                $bound::callback_error(&**self, error)
+            fn callback_error(&self, error: &str, description: &str) -> Option<VerifyError> {
+                $bound::callback_error(&**self, error, description)
             }
 
             fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {

@@ -1,16 +1,28 @@
 use super::oauth_provider::OAuthProvider;
 use crate::values::scope::{Scope, ScopeDescription, Scopes};
 
-/// The required scopes that were neither granted nor covered by a granted scope.
+/// The required scopes that were neither granted nor covered by a granted scope. Those that the platform never lists may have been
+/// granted all the same.
 pub(crate) fn missing_scopes(
     provider: &dyn OAuthProvider,
     required: &Scopes,
     granted: &Scopes,
 ) -> Vec<ScopeDescription> {
-    if required.iter().all(|scope| granted.contains(scope)) {
+    let mut missing = scopes_not_covered(provider, required, granted);
+    missing.retain(|description| !description.never_listed);
+    missing
+}
+
+/// The required scopes that are neither in `given` nor covered by one of those.
+pub(crate) fn scopes_not_covered(
+    provider: &dyn OAuthProvider,
+    required: &Scopes,
+    given: &Scopes,
+) -> Vec<ScopeDescription> {
+    if required.iter().all(|scope| given.contains(scope)) {
         return Vec::new();
     }
-    let mut covered: Vec<Scope> = granted.iter().cloned().collect();
+    let mut covered: Vec<Scope> = given.iter().cloned().collect();
     let mut next = 0;
     while let Some(scope) = covered.get(next) {
         let more = provider.covered_scopes(scope);
@@ -19,7 +31,7 @@ pub(crate) fn missing_scopes(
         next = next.saturating_add(1);
     }
     let missing = required.iter().filter(|scope| !covered.contains(scope));
-    missing.map(|scope| provider.describe_scope(scope)).filter(|description| !description.never_listed).collect()
+    missing.map(|scope| provider.describe_scope(scope)).collect()
 }
 
 #[cfg(test)]

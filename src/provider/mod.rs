@@ -14,6 +14,8 @@ pub(crate) mod token_endpoint;
 mod wrapper;
 
 pub(crate) use self::missing_scopes::missing_scopes;
+#[cfg(feature = "seal")]
+pub(crate) use self::missing_scopes::scopes_not_covered;
 pub use self::token_endpoint::{Grant, TokenEndpoint, TokenRefusal};
 pub use self::wrapper::ProviderWrapper;
 pub use crate::transport::request::ApiRequest;

@@ -70,7 +70,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownScope`], or [`ConfigError::UnlimitedScopes`] if these scopes would allow everything that the user may do.
+    /// [`ConfigError::UnknownScope`]; [`ConfigError::UnlimitedScopes`] if these scopes would allow everything that the user may do;
+    /// [`ConfigError::UserScope`] if they do not allow to look up the user.
     fn ensure_scopes(&self, scopes: &Scopes) -> Result<(), ConfigError> {
         let _ = scopes;
         Ok(())
@@ -95,10 +96,10 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         vec![self.base_url().as_str()]
     }
 
-    /// The meaning of an `error` in a callback (RFC 6749 section 4.1.2.1) that only this platform has. Return `None` for every other:
-    /// `access_denied`, `invalid_scope`, `server_error` and `temporarily_unavailable` are handled already.
-    fn callback_error(&self, error: &str) -> Option<VerifyError> {
-        let _ = error;
+    /// What `error` and `error_description` of a callback (RFC 6749 section 4.1.2.1) mean on this platform only. Return `None` for
+    /// every other meaning: `access_denied`, `invalid_scope`, `server_error` and `temporarily_unavailable` are handled already.
+    fn callback_error(&self, error: &str, description: &str) -> Option<VerifyError> {
+        let _ = (error, description);
         None
     }
 

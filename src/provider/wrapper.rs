@@ -140,8 +140,8 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
     }
 
     /// See [`OAuthProvider::callback_error`].
-    fn callback_error(&self, error: &str) -> Option<VerifyError> {
-        self.inner().callback_error(error)
+    fn callback_error(&self, error: &str, description: &str) -> Option<VerifyError> {
+        self.inner().callback_error(error, description)
     }
 
     /// See [`OAuthProvider::authorization_url`].

@@ -115,8 +115,8 @@ impl User {
     ///
     /// [`AccountError::EmailsIncomplete`] and [`AccountError::EmailScope`] if no primary address is known since the list
     /// is not complete; [`AccountError::EmailNotAscii`] for one that is never trusted; [`AccountError::EmailNotTrusted`] if
-    /// the code host confirms the address and `trust` does not accept that; [`AccountError::NoTrustedEmail`] if the
-    /// user must confirm one.
+    /// the code host confirms the address and `trust` does not accept that; [`AccountError::EmailEvidenceUnknown`] if the
+    /// code host does not say whether it is confirmed; [`AccountError::NoTrustedEmail`] if the user must confirm one.
     pub fn require_trusted_email(&self, trust: EmailTrust) -> Result<&str, AccountError> {
         let mut primary = self.emails.iter().filter(|email| email.primary);
         let email = match (primary.next(), primary.next(), self.email_list) {
@@ -132,15 +132,27 @@ impl User {
         Ok(email.address())
     }
 
-    /// Whether a trusted address, primary or not, is at one of these domains, which are in lower case.
-    pub(crate) fn has_trusted_email_at(&self, domains: &[Box<str>], trust: EmailTrust) -> bool {
-        let is_at = |email: &Email| {
+    /// Refuses accounts of which no trusted address, primary or not, is at one of these domains, which are in lower case. The
+    /// error tells whether the user can do something about it.
+    pub(crate) fn ensure_email_at(&self, domains: &[Box<str>], trust: EmailTrust) -> Result<(), AccountError> {
+        let is_at = |email: &&Email| {
             let domain = email.address().rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
-            domains.iter().any(|accepted| **accepted == *domain)
+            email.address().is_ascii() && domains.iter().any(|accepted| **accepted == *domain)
         };
-        self.emails
-            .iter()
-            .any(|email| email.address().is_ascii() && ensure_trusted(email, trust).is_ok() && is_at(email))
+        let mut refusal = match self.email_list {
+            EmailList::Complete => AccountError::EmailDomain,
+            EmailList::Incomplete => AccountError::EmailsIncomplete,
+            EmailList::NotPermitted => AccountError::EmailScope,
+        };
+        for email in self.emails.iter().filter(is_at) {
+            match ensure_trusted(email, trust) {
+                Ok(()) => return Ok(()),
+                // Another address may be confirmed, so the error stays that of the list.
+                Err(AccountError::NoTrustedEmail) => {}
+                Err(error) => refusal = error,
+            }
+        }
+        Err(refusal)
     }
 
     /// Refuses accounts that are not an active user's.
@@ -163,12 +175,14 @@ impl User {
 
 /// Checks the evidence and the authority of an address.
 fn ensure_trusted(email: &Email, trust: EmailTrust) -> Result<(), AccountError> {
-    let confirmed = email.evidence == EmailEvidence::Confirmed;
-    let by_platform = email.authority == EmailAuthority::Platform;
-    match trust {
-        EmailTrust::Platform if confirmed && !by_platform => Err(AccountError::EmailNotTrusted),
-        EmailTrust::Platform | EmailTrust::ThisInstance if !confirmed => Err(AccountError::NoTrustedEmail),
-        EmailTrust::Platform | EmailTrust::ThisInstance | EmailTrust::WithoutVerification => Ok(()),
+    match (trust, email.evidence, email.authority) {
+        (EmailTrust::WithoutVerification, ..) | (_, EmailEvidence::Confirmed, EmailAuthority::Platform) => Ok(()),
+        (EmailTrust::ThisInstance, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => Ok(()),
+        (EmailTrust::Platform, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => {
+            Err(AccountError::EmailNotTrusted)
+        }
+        (_, EmailEvidence::Unconfirmed, _) => Err(AccountError::NoTrustedEmail),
+        (_, EmailEvidence::Unknown, _) => Err(AccountError::EmailEvidenceUnknown),
     }
 }
 

@@ -75,7 +75,7 @@ fn steps() -> Vec<String> {
          form of an OAuth consumer.",
         "Fill in the form: copy each value from below. The list has the fields of both forms; skip those that yours does not \
          have.",
-        "Tick the scopes below, except those that the form ticks together with another one.",
+        "Tick the scopes below, except those that another one includes.",
         "Save. The secret of an OAuth client is shown at once. On the older page, click the name of the new consumer to see it.",
         "Paste Client ID and Secret (Key and Secret on the older page) into the form of this integration and save it.",
         "Log in once yourself before you share the login link.",

@@ -69,13 +69,12 @@ async fn repositories(
 
 /// The meaning of a refusal. A project that does not exist, or that the user may not see, has no members that a user can see.
 fn refused(bitbucket: &BitbucketDataCenter, response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
+    let is_user = Identity::of(response).is_some();
     match refusal::api(&bitbucket.base_url, response) {
-        Error::Api { cause: ApiError::Forbidden, .. } => {
+        Error::Api { cause: ApiError::Forbidden, .. } if is_user => {
             Err(AccountError::MembershipScope { scope: permission.to_owned() }.into())
         }
-        Error::Api { cause: ApiError::NotFound, .. }
-            if refusal::is_no_such_project(response) && Identity::of(response).is_some() =>
-        {
+        Error::Api { cause: ApiError::NotFound, .. } if is_user && refusal::is_no_such_project(response) => {
             Ok(Membership::NotMember)
         }
         error => Err(error),

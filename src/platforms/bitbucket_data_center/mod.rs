@@ -120,7 +120,12 @@ impl BitbucketDataCenter {
                 error => return Err(error),
             }
         }
-        let identity = Identity::of(&response).ok_or_else(|| refusal::anonymous(&response))?;
+        let identity = match Identity::of(&response) {
+            Some(identity) => identity,
+            // A proxy, for example.
+            None if response.status() == StatusCode::FORBIDDEN => return Err(refusal::api(&self.base_url, &response)),
+            None => return Err(refusal::anonymous(&response)),
+        };
         let listing = match (is_list_closed, identity.id) {
             (false, _) => None,
             (true, Some(id)) => Some(Listing::Unclear(id)),

@@ -30,6 +30,8 @@ pub(super) fn describe(scope: &Scope) -> ScopeDescription {
         ((*label).to_owned(), reason)
     });
     let mut description = ScopeDescription::new(scope.clone(), label, reason);
+    // Every link has it, so that it is never missing.
+    description.never_listed = scope.as_str() == PUBLIC_REPOS;
     description.implies = implied(scope.as_str()).iter().copied().map(Scope::known).collect();
     description
 }
@@ -42,7 +44,7 @@ pub(super) fn allow(scopes: &Scopes, permission: &str) -> bool {
 pub(super) const PUBLIC_REPOS: &str = "PUBLIC_REPOS";
 const REPO_READ: &str = "REPO_READ";
 const REPO_WRITE: &str = "REPO_WRITE";
-const REPO_ADMIN: &str = "REPO_ADMIN";
+pub(super) const REPO_ADMIN: &str = "REPO_ADMIN";
 
 /// Each with its label and what it is for. The first one has no box: every link has it.
 const SCOPES: [(&str, &str, &str); 8] = [

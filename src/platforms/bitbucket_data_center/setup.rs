@@ -26,7 +26,6 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
     let mut guide = SetupGuide::new(PLATFORM.id(), PLATFORM.name(), base.clone(), callback_url.clone());
     guide.title = format!("Create an incoming application link on Bitbucket for {}", request.name);
     guide.links = links(base);
-    guide.steps = STEPS.map(str::to_owned).to_vec();
     guide.fields = vec![
         SetupField::set("Application type", "External application"),
         SetupField::set("Direction", "Incoming"),
@@ -39,6 +38,7 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
     if !guide.has_scope_boxes {
         guide.fields.push(SetupField::set("Application permissions", "none"));
     }
+    guide.steps = steps(guide.has_scope_boxes);
     guide.scopes = SetupScope::list(&required, scopes::describe);
     guide.credentials = vec![SetupCredentials::new(
         "Client ID",
@@ -59,6 +59,12 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
         "Only one administrator should work on application links at a time, since a new link has damaged others before.",
         "Atlassian ends all licences of Bitbucket Data Center on 28 March 2029: then it is read-only.",
     ];
+    if guide.scopes.iter().any(|scope| scope.requested && scope.description.scope.as_str() == scopes::REPO_ADMIN) {
+        warnings.push(
+            "REPO_ADMIN also allows to change the settings of every repository that the user administers. Bitbucket has no \
+             narrower scope for webhooks.",
+        );
+    }
     if guide.callback_url.as_str().starts_with("http://") {
         warnings.push(
             "This app's address begins with http://. Bitbucket accepts only https://, unless its property \
@@ -75,11 +81,20 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
     warnings.into_iter().map(str::to_owned).collect()
 }
 
-const STEPS: [&str; 6] = [
-    "Leave the form of this integration open, and do not save it yet.",
-    "Open the page, and choose \"Create link\".",
-    "Fill in the form: copy each value from below, and set the application permissions as shown.",
-    "Choose \"Save\". Copy Client ID and Client secret.",
-    "Paste both into the form of this integration and save it.",
-    "Log in once yourself before you share the login link.",
-];
+fn steps(has_scope_boxes: bool) -> Vec<String> {
+    let form = match has_scope_boxes {
+        true => {
+            "Fill in the form: copy each value from below. Under \"Application permissions\", tick the scopes as shown below."
+        }
+        false => "Fill in the form: copy each value from below, and leave the application permissions empty.",
+    };
+    let steps = [
+        "Leave the form of this integration open, and do not save it yet.",
+        "Open the page, and choose \"Create link\".",
+        form,
+        "Choose \"Save\". Copy Client ID and Client secret.",
+        "Paste both into the form of this integration and save it.",
+        "Log in once yourself before you share the login link.",
+    ];
+    steps.map(str::to_owned).to_vec()
+}

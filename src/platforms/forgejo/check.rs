@@ -35,6 +35,15 @@ pub(super) async fn check(
                 );
             } else {
                 report.push(own_url(forgejo, &discovery));
+                if !is_callback_url_compared(&response) {
+                    report.push_not_checked(
+                        "callback_url",
+                        format!(
+                            "The callback URL {}: the server compares it after Client ID and secret.",
+                            request.callback_url
+                        ),
+                    );
+                }
                 credentials(response).into_iter().for_each(|finding| report.push(finding));
             }
         }
@@ -179,10 +188,15 @@ fn own_url(forgejo: &Forgejo, discovery: &Discovery) -> Finding {
     }
 }
 
+/// The server compares the callback URL before the code.
+fn is_callback_url_compared(response: &Result<(), Error>) -> bool {
+    let cause = if let Err(Error::Token { cause, .. }) = response { Some(cause) } else { None };
+    matches!(cause, Some(TokenError::CodeRejected | TokenError::CallbackUrlRejected { .. }))
+}
+
 fn credentials(response: Result<(), Error>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &response {
-        // The server compares the callback URL before the code.
         Err(Error::Token { cause: TokenError::CodeRejected, .. }) => {
             findings.push(Finding::ok("callback_url", "The callback URL is registered."));
         }

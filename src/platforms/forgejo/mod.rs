@@ -17,7 +17,7 @@ use http::Uri;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
+use crate::error::{ApiError, BaseUrlError, ConfigError, Error, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -164,6 +164,12 @@ impl OAuthProvider for Forgejo {
 
     fn setup_guide(&self, request: &SetupRequest) -> SetupGuide {
         setup::guide(&self.base_url, request)
+    }
+
+    /// A user who has authorized other scopes before must revoke that first.
+    fn callback_error(&self, error: &str, description: &str) -> Option<VerifyError> {
+        (error == "server_error" && description.contains("grant exists with different scope"))
+            .then(|| VerifyError::ConsentTooNarrow { where_to: Some(Box::new(setup::authorized(&self.base_url))) })
     }
 
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url {

@@ -13,17 +13,20 @@ pub(super) fn required(access: &Access) -> Scopes {
     names.iter().copied().map(Scope::known).collect()
 }
 
-/// Both servers give a token all rights of its user if a scope is unknown to them, or if there are only scopes of OpenID Connect.
+/// Both servers give a token all rights of its user if a scope is unknown to them, or if there are only scopes of OpenID Connect. A
+/// login looks up the user.
 pub(super) fn ensure(scopes: &Scopes) -> Result<(), ConfigError> {
     let unknown = scopes.iter().find(|scope| !is_known(scope.as_str()));
     if let Some(scope) = unknown {
         return Err(ConfigError::UnknownScope { scope: scope.as_str().to_owned() });
     }
     let limits = |scope: &Scope| scope.as_str() == ALL || category(scope.as_str()).is_some();
-    match scopes.iter().any(limits) {
-        true => Ok(()),
-        false => Err(ConfigError::UnlimitedScopes { needed: READ_USER.to_owned() }),
+    let reads_user = |scope: &Scope| matches!(scope.as_str(), READ_USER | WRITE_USER | ALL);
+    let needed = READ_USER.to_owned();
+    if !scopes.iter().any(limits) {
+        return Err(ConfigError::UnlimitedScopes { needed });
     }
+    if scopes.iter().any(reads_user) { Ok(()) } else { Err(ConfigError::UserScope { needed }) }
 }
 
 /// What a scope is for. No form has boxes for scopes: the user sees them when the server asks to authorize.
@@ -32,7 +35,7 @@ pub(super) fn ensure(scopes: &Scopes) -> Result<(), ConfigError> {
 pub(super) fn describe(scope: &Scope) -> ScopeDescription {
     let reason = match scope.as_str() {
         READ_USER => "Reads who logs in, their e-mail addresses and teams.",
-        "write:user" => "Reads and writes the profile and the settings.",
+        WRITE_USER => "Reads and writes the profile and the settings.",
         "read:organization" => "Reads organizations and teams.",
         "read:repository" => "Reads repositories and their webhooks.",
         "write:repository" => "Reads and writes repositories and their webhooks.",
@@ -69,6 +72,7 @@ pub(super) fn known_in(text: &str) -> Vec<String> {
 }
 
 pub(super) const READ_USER: &str = "read:user";
+const WRITE_USER: &str = "write:user";
 const ALL: &str = "all";
 
 fn is_known(scope: &str) -> bool {

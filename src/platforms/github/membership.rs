@@ -84,7 +84,8 @@ async fn send(
 ) -> Result<Option<ApiResponse>, Error> {
     let response = ApiRequest::get(uri).bearer(token, &github.base_url)?.send(http).await?;
     match response.status() {
-        StatusCode::NOT_FOUND if lacks_scope(&response) => {
+        // What a token may not see is left out of a list, or not found.
+        status if lacks_scope(&response) && (status.is_success() || status == StatusCode::NOT_FOUND) => {
             Err(AccountError::MembershipScope { scope: scopes::READ_ORG.to_owned() }.into())
         }
         StatusCode::NOT_FOUND => Ok(None),

@@ -238,7 +238,7 @@ impl OAuthProvider for GitHub {
         vec![&self.issuer]
     }
 
-    fn callback_error(&self, error: &str) -> Option<VerifyError> {
+    fn callback_error(&self, error: &str, _: &str) -> Option<VerifyError> {
         match error {
             "redirect_uri_mismatch" => Some(VerifyError::CallbackUrlRejected),
             "application_suspended" => Some(VerifyError::ApplicationSuspended),
@@ -287,18 +287,21 @@ impl OAuthProvider for GitHub {
         client: &ClientCredentials,
         tokens: &TokenSet,
     ) -> Result<Revocation, Error> {
-        let mut response = self.delete(http, client, &tokens.access_token).await?;
+        let mut access_token = &tokens.access_token;
+        let mut response = self.delete(http, client, access_token).await?;
+        let fresh;
         if let (StatusCode::NOT_FOUND, Some(refresh_token)) = (response.status(), &tokens.refresh_token) {
-            let fresh = match self.token_endpoint().refresh(http, client, refresh_token).await {
+            fresh = match self.token_endpoint().refresh(http, client, refresh_token).await {
                 Err(Error::Token { cause: TokenError::RefreshRejected, .. }) => return Ok(Revocation::Revoked),
                 fresh => fresh?,
             };
-            response = self.delete(http, client, &fresh.access_token).await?;
+            access_token = &fresh.access_token;
+            response = self.delete(http, client, access_token).await?;
         }
         match response.status() {
             status if status.is_success() => Ok(Revocation::Revoked),
             // The token is not valid any more, or the client secret is wrong. The API tells which.
-            StatusCode::NOT_FOUND if self.is_dead(http, &tokens.access_token).await? => Ok(Revocation::Revoked),
+            StatusCode::NOT_FOUND if self.is_dead(http, access_token).await? => Ok(Revocation::Revoked),
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Err(Error::Token {
                 cause: refusal::client_rejected(&self.base_url),
                 response: Box::new(response.summary()),

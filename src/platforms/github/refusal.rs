@@ -83,4 +83,5 @@ fn is_rate_limit(response: &ApiResponse, message: &str) -> bool {
     response.header("x-ratelimit-remaining") == Some("0")
         || response.header("retry-after").is_some()
         || message.contains("rate limit")
+        || message.contains("Maximum number of login attempts exceeded")
 }

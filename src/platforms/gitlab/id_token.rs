@@ -13,7 +13,7 @@ use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailEvidence};
 use crate::values::token::{ClientCredentials, TokenSet};
-use crate::values::user::{User, UserState};
+use crate::values::user::{EmailList, User, UserState};
 
 /// The user that the ID token names, `None` if there is no ID token.
 ///
@@ -61,6 +61,9 @@ pub(super) fn user(
     };
     let authority = user::authority(&gitlab.base_url);
     user.emails.extend(claims.text("email").and_then(|email| Email::new(&email, evidence, authority, true)));
+    if user.emails.is_empty() {
+        user.email_list = EmailList::Incomplete;
+    }
     Ok(Some(user))
 }
 

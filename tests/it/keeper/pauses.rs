@@ -65,7 +65,9 @@ async fn an_outage_pauses_the_whole_integration_and_no_other() -> Result {
         for n in 0..40 {
             assert!(retry_after(&keeper, &large, n).await <= Duration::from_secs(30));
         }
-        assert_eq!(large.http.refresh_tokens_sent(), ["canary-refresh-0"], "{status}");
+        // A 429 is about the client. Others may be about one user, until another one gets it too.
+        let sent: &[_] = if status == 429 { &["canary-refresh-0"] } else { &["canary-refresh-0", "canary-refresh-1"] };
+        assert_eq!(large.http.refresh_tokens_sent(), sent, "{status}");
         assert!(matches!(keeper.ask(&small.connection(1)).await.leak_checked()?, Outcome::Renewed(_)), "{status}");
         // The outage is over.
         large.http.respond("token", 200, r#"{"access_token":"canary-a-{n}","token_type":"Bearer","expires_in":7200}"#);
@@ -101,7 +103,7 @@ async fn an_outage_ends_the_waiting_in_the_queue() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_sets_the_pause_up_to_fifteen_minutes() -> Result {
-    for (retry_after_header, seconds) in [("5", 30), ("300", 300), ("900", 900), ("86400", 900), ("soon", 30)] {
+    for (retry_after_header, seconds) in [("5", 30), ("300", 300), ("900", 900), ("86400", 900)] {
         let ([large, _], keeper) = two(2).await?;
         large.http.respond("token", 503, "{}");
         *large.http.retry_after.lock().unwrap() = Some(retry_after_header.to_owned());
@@ -112,6 +114,20 @@ async fn retry_after_sets_the_pause_up_to_fifteen_minutes() -> Result {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(keeper.access_token(&large.connection(1)).await.leak_checked().is_err());
         assert_eq!(large.http.refresh_tokens_sent().len(), 2, "{retry_after_header}");
+    }
+    Ok(())
+}
+
+/// GitLab answers 500 at every refresh of a blocked user's tokens with OpenID Connect.
+#[tokio::test(start_paused = true)]
+async fn a_user_for_whom_the_code_host_fails_pauses_nobody_else() -> Result {
+    let ([large, _], keeper) = two(40).await?;
+    for n in 1..40 {
+        large.http.respond("token", 500, "{}");
+        assert!(keeper.access_token(&large.connection(0)).await.leak_checked().is_err());
+        large.http.respond("token", 200, r#"{"access_token":"canary-a-{n}","token_type":"Bearer","expires_in":7200}"#);
+        assert!(matches!(keeper.ask(&large.connection(n)).await.leak_checked()?, Outcome::Renewed(_)), "{n}");
+        tokio::time::advance(Duration::from_secs(30)).await;
     }
     Ok(())
 }

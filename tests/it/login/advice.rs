@@ -59,6 +59,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::Role { known: "guest, owner".to_owned() } => "role", Administrator, false;
         ConfigError::UnknownScope { scope: "x".to_owned() } => "unknown_scope", Operator, false;
         ConfigError::UnlimitedScopes { needed: "read:user".to_owned() } => "unlimited_scopes", Operator, false;
+        ConfigError::UserScope { needed: "read:user".to_owned() } => "user_scope", Operator, false;
         ConfigError::SecretPlaceholder => "secret_placeholder", Administrator, false;
         ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
         ConfigError::GroupCount => "group_count", Administrator, false;

@@ -133,7 +133,7 @@ async fn only_trusted_addresses_at_the_domains_count() {
     unconfirmed.confirmed_at = None;
     for (user, trust, expected) in [
         (user(), EmailTrust::ThisInstance, "ok"),
-        (user(), EmailTrust::Platform, "email_domain"),
+        (user(), EmailTrust::Platform, "email_not_trusted"),
         (unconfirmed.clone(), EmailTrust::ThisInstance, "email_domain"),
         (unconfirmed, EmailTrust::WithoutVerification, "ok"),
         (gitlab::FakeUser::new(77, "jane", "Jane", "jane@sub.acme.example"), EmailTrust::ThisInstance, "email_domain"),

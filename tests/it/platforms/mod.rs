@@ -16,3 +16,4 @@ mod minimal;
 mod own_rules;
 mod revoke;
 mod scenarios;
+mod who_must_act;

@@ -48,7 +48,7 @@ impl ProviderWrapper for OwnRules {
         vec!["https://git.example.com/login/oauth", "https://git.example.com"]
     }
 
-    fn callback_error(&self, error: &str) -> Option<VerifyError> {
+    fn callback_error(&self, error: &str, _: &str) -> Option<VerifyError> {
         match error {
             "redirect_uri_mismatch" => Some(VerifyError::CallbackUrlRejected),
             "application_suspended" => Some(VerifyError::ApplicationSuspended),

@@ -125,12 +125,14 @@ impl Running {
 
     async fn end(mut self) -> Ended {
         let mut out = String::new();
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            out.push_str(&line);
-            out.push('\n');
-        }
-        let output = tokio::time::timeout(Duration::from_secs(120), self.child.wait_with_output()).await;
-        let output = output.unwrap().unwrap();
+        let ended = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                out.push_str(&line);
+                out.push('\n');
+            }
+            self.child.wait_with_output().await.unwrap()
+        };
+        let output = tokio::time::timeout(Duration::from_secs(120), ended).await.expect("the program does not end");
         Ended { status: output.status.code(), stdout: printed(out.into_bytes()), stderr: printed(output.stderr) }
     }
 

@@ -58,7 +58,9 @@ async fn bots_log_in_if_the_app_allows_bots() {
 async fn the_email_trust_setting_decides_which_addresses_are_trusted() {
     const CONFIRMED: &str = r#"{"id":42,"username":"jane","state":"active","email":"jane@example.com",
         "confirmed_at":"2020-01-01T00:00:00Z"}"#;
-    const UNCONFIRMED: &str = r#"{"id":42,"username":"jane","state":"active","email":"jane@example.com"}"#;
+    const UNCONFIRMED: &str =
+        r#"{"id":42,"username":"jane","state":"active","email":"jane@example.com","confirmed_at":null}"#;
+    const UNKNOWN: &str = r#"{"id":42,"username":"jane","state":"active","email":"jane@example.com"}"#;
     for (user, trust, trusted) in [
         (CONFIRMED, EmailTrust::Platform, false),
         (CONFIRMED, EmailTrust::ThisInstance, true),
@@ -66,6 +68,9 @@ async fn the_email_trust_setting_decides_which_addresses_are_trusted() {
         (UNCONFIRMED, EmailTrust::Platform, false),
         (UNCONFIRMED, EmailTrust::ThisInstance, false),
         (UNCONFIRMED, EmailTrust::WithoutVerification, true),
+        (UNKNOWN, EmailTrust::Platform, false),
+        (UNKNOWN, EmailTrust::ThisInstance, false),
+        (UNKNOWN, EmailTrust::WithoutVerification, true),
     ] {
         let login = canned_http::log_in(&gitlab(user).email_trust(trust).build().unwrap(), authorize).await.unwrap();
         let found = login.trusted_email();
@@ -74,6 +79,7 @@ async fn the_email_trust_setting_decides_which_addresses_are_trusted() {
         let expected = match trusted {
             true => "",
             false if user == CONFIRMED => "email_not_trusted",
+            false if user == UNKNOWN => "email_evidence_unknown",
             false => "no_trusted_email",
         };
         let code = login.require_trusted_email().err().map(|error| error.code());

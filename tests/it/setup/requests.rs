@@ -116,10 +116,10 @@ fn names_in_markdown_are_code_spans() -> Result {
     let describe = |scope: &Scope| ScopeDescription::new(scope.clone(), scope.to_string(), "Reads.");
     guide.scopes = SetupScope::list(&"read_user a`b c``d`".parse()?, describe);
     let markdown = guide.to_markdown();
-    for span in ["- `read_user`: Reads.\n", "- ``a`b``: Reads.\n", "- ``` c``d` ```: Reads.\n"] {
+    for span in ["- Tick `read_user`: Reads.\n", "- Tick ``a`b``: Reads.\n", "- Tick ``` c``d` ```: Reads.\n"] {
         assert!(markdown.contains(span), "{markdown}");
     }
-    assert!(guide.to_html().contains("<li><code>read_user</code>: Reads.</li>"));
+    assert!(guide.to_html().contains("<li>Tick <code>read_user</code>: Reads.</li>"));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -38,6 +38,7 @@ pub(crate) fn html(guide: &SetupGuide) -> String {
             true => name,
             false => format!("<strong>{}</strong> ({name})", escape(&description.label)),
         };
+        item.insert_str(0, mark(guide, scope));
         push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(guide, scope).as_deref())));
         item
     });

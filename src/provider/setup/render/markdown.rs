@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -32,14 +32,11 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
     for scope in &guide.scopes {
         let description = &scope.description;
         let name = code(description.scope.as_str());
-        if description.label == description.scope.as_str() {
-            push(&mut out, format_args!("- {name}: {}", prose(&description.reason)));
-        } else {
-            push(
-                &mut out,
-                format_args!("- **{}** ({name}): {}", escape(&description.label), prose(&description.reason)),
-            );
-        }
+        let name = match description.label == description.scope.as_str() {
+            true => name,
+            false => format!("**{}** ({name})", escape(&description.label)),
+        };
+        push(&mut out, format_args!("- {}{name}: {}", mark(guide, scope), prose(&description.reason)));
         end(&mut out, implied(guide, scope).as_deref());
     }
 

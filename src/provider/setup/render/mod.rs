@@ -29,6 +29,15 @@ fn scopes_heading(guide: &SetupGuide) -> &'static str {
     if guide.has_scope_boxes { "Scopes" } else { "Scopes that logins ask for (the form has no boxes for them)" }
 }
 
+/// What to do with the box of a scope: empty if the form has none.
+fn mark(guide: &SetupGuide, scope: &SetupScope) -> &'static str {
+    match scope.must_tick() {
+        _ if !guide.has_scope_boxes => "",
+        true => "Tick ",
+        false => "Included: ",
+    }
+}
+
 /// The note on a scope that another one includes.
 fn implied(guide: &SetupGuide, scope: &SetupScope) -> Option<String> {
     let by = scope.implied_by.as_ref()?;
