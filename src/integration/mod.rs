@@ -284,6 +284,7 @@ impl Integration {
     /// let token = keeper.access_token(&key.to_string().parse()?).await?;
     /// match integration.recheck(&token, &key).await {
     ///     Ok(user) => println!("{} may stay", user.key),
+    ///     Err(error) if error.advice().is_transient => println!("try again later: {error}"),
     ///     Err(Error::Account { cause, .. }) => println!("end the session: {cause}"),
     ///     Err(error) => println!("try again later: {error}"),
     /// }
@@ -293,8 +294,9 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// [`Error::Account`] if the user may not log in any more; otherwise as [`user`](Self::user) and
-    /// [`membership`](Self::membership): then it is not known.
+    /// [`Error::Account`] if the user may not log in any more, except
+    /// [`AccountError::EmailsIncomplete`](crate::error::AccountError::EmailsIncomplete), which is transient; otherwise as
+    /// [`user`](Self::user) and [`membership`](Self::membership): then it is not known.
     pub async fn recheck(&self, token: &AccessToken, key: &AccountKey) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let work = async {
@@ -421,7 +423,7 @@ impl Integration {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }
 
-    /// Whether the code host accepts the client; see [`OAuthProvider::accepts_client`].
+    /// Whether it is proved that the code host accepts the client; see [`OAuthProvider::accepts_client`].
     #[cfg(feature = "seal")]
     pub(crate) async fn accepts_client(&self) -> Result<bool, Error> {
         let call = (*self.provider).accepts_client(&self.http, &self.client, &self.callback_url);

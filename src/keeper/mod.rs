@@ -8,7 +8,7 @@
 //!   dropped.
 //! - Nodes take turns by a lease in the [`TokenStore`]: the second node reads the tokens that the first one stored.
 //! - New tokens are stored before they are given out, and never replaced by older ones.
-//! - An outage never requires a new login: only the code host's refusal of the refresh token does.
+//! - An outage never requires a new login. [`LoginReason`] lists what does.
 
 mod builder;
 mod call_error;

@@ -148,11 +148,11 @@ impl Record {
             && self.expires_at(now).is_none_or(|end| end.duration_since(now).unwrap_or_default() > needed)
     }
 
-    /// Whether it is time to renew: at once if a login is needed or the user is not verified; otherwise 60 to 120 s before the token
+    /// Whether it is time to renew: at once if the user is not verified; otherwise 60 to 120 s before the token
     /// expires, or a quarter to half of its lifetime before if it lives less than four minutes. The random revision decides when
     /// exactly, so connections are spread, and every node computes the same time.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        self.needs_login.is_some() || self.unverified || self.renewal_time().is_reached(now)
+        self.unverified || self.renewal_time().is_reached(now)
     }
 
     pub(super) fn renewal_time(&self) -> RenewalTime {

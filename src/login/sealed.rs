@@ -91,7 +91,7 @@ struct Payload<T> {
 }
 
 const PLACE: SealContext<'_> = SealContext { purpose: "pending-logins", integration: "", connection: "" };
-/// A whole response head has 3,500 bytes: nginx refuses more than 4 KiB unless it is told otherwise.
+/// In bytes. Many proxies refuse a response head of more than 4 KiB, and the app's other headers need their part of it.
 const MAX_TEXT: usize = 2400;
 
 /// `None` if it is longer than `max`.

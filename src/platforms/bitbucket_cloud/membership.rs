@@ -24,7 +24,7 @@ pub(super) async fn membership(
     if !response.status().is_success() {
         return match refusal::api(base_url, &response) {
             Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
-                Err(AccountError::MembershipScope { scope: ACCOUNT.to_owned() }.into())
+                Err(AccountError::MembershipScope { scope: ACCOUNT_SCOPE.to_owned() }.into())
             }
             Error::Api { cause: ApiError::Forbidden, .. } if refusal::means_not_a_member(&response) => {
                 Ok(Membership::NotMember)
@@ -56,12 +56,12 @@ pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> 
     }
     least_rank(group)?;
     identifier(group)?;
-    let account = Scope::known(ACCOUNT);
+    let account = Scope::known(ACCOUNT_SCOPE);
     let enough = scopes.iter().any(|scope| *scope == account || scopes::describe(scope).implies.contains(&account));
-    if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: ACCOUNT.to_owned() }) }
+    if enough { Ok(()) } else { Err(ConfigError::GroupScope { scope: ACCOUNT_SCOPE.to_owned() }) }
 }
 
-const ACCOUNT: &str = "account";
+const ACCOUNT_SCOPE: &str = "account";
 
 /// The permissions of members, lowest first. A `collaborator` reaches some repositories but is not a member. An unknown
 /// permission counts as none.

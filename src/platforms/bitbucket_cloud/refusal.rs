@@ -70,7 +70,7 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
             missing: detail
                 .map(missing)
                 .filter(|missing| !missing.is_empty())
-                .unwrap_or_else(|| vec![ACCOUNT.to_owned()]),
+                .unwrap_or_else(|| vec![ACCOUNT_LABEL.to_owned()]),
             setup_link: Some(setup_link(base_url)),
         }),
         403 => api(ApiError::Forbidden),
@@ -149,7 +149,7 @@ fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
 
 /// The check box that every call of a login needs. It is named if the response names no check box of the form: the response
 /// may name the granular scopes of API tokens.
-const ACCOUNT: &str = "Account: Read";
+const ACCOUNT_LABEL: &str = "Account: Read";
 
 /// The check boxes of the scopes that are required and not granted. Unknown scopes are left out: the server wrote the list.
 fn missing(detail: &Value) -> Vec<String> {

@@ -18,13 +18,13 @@ use crate::values::callback_url::CallbackUrl;
 /// use codehost_oauth::{transport::Network, BaseUrl, CallbackUrl};
 ///
 /// let base = BaseUrl::parse("https://code.example.com", &Network::public_only())?;
-/// let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "forgejo", &"demo".parse()?);
+/// let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "sourcehut", &"demo".parse()?);
 ///
-/// let mut guide = SetupGuide::new("forgejo", "Forgejo", base, callback);
+/// let mut guide = SetupGuide::new("sourcehut", "SourceHut", base, callback);
 /// guide.steps.push("Open the settings of your account, then \"Applications\".".into());
 /// guide.fields.push(SetupField::copy("Redirect URIs", guide.callback_url.as_str()).note("One on each line."));
 ///
-/// let copied = "    https://packages.example.com/oauth/callback/forgejo/demo\n";
+/// let copied = "    https://packages.example.com/oauth/callback/sourcehut/demo\n";
 /// assert!(guide.to_string().contains(copied));
 /// assert!(guide.to_html().contains("<li>Open the settings of your account, then &quot;Applications&quot;.</li>"));
 /// # Ok::<(), codehost_oauth::error::Error>(())
@@ -88,8 +88,8 @@ impl SetupGuide {
     /// ```
     /// # use codehost_oauth::{setup::SetupGuide, transport::Network, BaseUrl, CallbackUrl};
     /// # let base = BaseUrl::parse("https://code.example.com", &Network::public_only())?;
-    /// # let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "forgejo", &"demo".parse()?);
-    /// let mut guide = SetupGuide::new("forgejo", "Forgejo", base, callback);
+    /// # let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "sourcehut", &"demo".parse()?);
+    /// let mut guide = SetupGuide::new("sourcehut", "SourceHut", base, callback);
     /// guide.title = "[Demo](javascript:alert)".into();
     /// assert!(guide.to_markdown().starts_with(r"## \[Demo\]\(javascript:alert\)"));
     /// # Ok::<(), codehost_oauth::error::Error>(())
@@ -103,8 +103,8 @@ impl SetupGuide {
     /// ```
     /// # use codehost_oauth::{setup::SetupGuide, transport::Network, BaseUrl, CallbackUrl};
     /// # let base = BaseUrl::parse("https://code.example.com", &Network::public_only())?;
-    /// # let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "forgejo", &"demo".parse()?);
-    /// let mut guide = SetupGuide::new("forgejo", "Forgejo", base, callback);
+    /// # let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "sourcehut", &"demo".parse()?);
+    /// let mut guide = SetupGuide::new("sourcehut", "SourceHut", base, callback);
     /// guide.title = "<script>".into();
     /// assert!(guide.to_html().starts_with("<h2>&lt;script&gt;</h2>"));
     /// # Ok::<(), codehost_oauth::error::Error>(())

@@ -15,12 +15,13 @@ use crate::values::public_url::PublicUrl;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AppOwner {
-    /// The user who creates it. On Bitbucket, where the owner is always a workspace: a workspace that is not known yet.
+    /// The user who creates it. On Bitbucket Cloud, where the owner is always a workspace: a workspace that is not known yet.
     #[default]
     User,
-    /// A group by its full path, such as `acme/tools`; on Bitbucket a workspace by its id or `{uuid}`.
+    /// On GitLab a group by its full path, such as `acme/tools`; on GitHub, Forgejo and Gitea an organization by its name; on
+    /// Bitbucket Cloud a workspace by its id or `{uuid}`.
     Group(String),
-    /// The whole GitLab instance. On Bitbucket the same as [`User`](Self::User).
+    /// The whole server, on GitLab, Forgejo and Gitea. On other platforms the same as [`User`](Self::User).
     Instance,
 }
 
@@ -107,8 +108,8 @@ impl SetupRequest {
         Ok(Self { callback: Some(CallbackUrl::at(&self.public_url, path)?), ..self })
     }
 
-    /// The same with another callback URL that the OAuth application is to have, for example that of a test system. Bitbucket
-    /// accepts only one: its guide says so.
+    /// The same with another callback URL that the OAuth application is to have, for example that of a test system. Platforms that
+    /// accept only one say so in their guide.
     ///
     /// ```
     /// # use codehost_oauth::{setup::SetupRequest, Access, CallbackUrl};
