@@ -208,7 +208,7 @@ pub(crate) fn is_json(text: &str) -> bool {
 const NULL: &str = "null";
 const MAX_DISPLAY_TEXT: usize = 512;
 /// Enough for most objects.
-const USUAL_MEMBERS: usize = 48;
+const USUAL_MEMBERS: usize = 24;
 /// More members than any platform's response has, and entries of a list. Each takes memory beside its text.
 const MAX_MEMBERS: usize = 4096;
 const MAX_ENTRIES: usize = 1000;

@@ -314,7 +314,7 @@ async fn callbacks_redirect_and_failures_have_a_page() {
     page.assert_text("You did not allow the login.");
     page.assert_text("href=\"/login/main-gitlab\"");
 
-    for (username, text) in [("dave", "reactivate your account"), ("carol", "unblock your account")] {
+    for (username, text) in [("dave", "activate your account"), ("carol", "unblock your account")] {
         let callback = browser.authorize(&link, &link, Some(username)).await;
         browser.open(&callback).await.assert_text(text);
     }
