@@ -23,6 +23,8 @@ pub(crate) struct App {
     pub(crate) network: Network,
     pub(crate) store: Store,
     pub(crate) demo: Option<Demo>,
+    /// By base URL: where the requests to this code host go instead.
+    api_urls: HashMap<String, BaseUrl>,
     http: HttpClient,
     /// Integrations that are built already; a change of the row removes it.
     built: Mutex<HashMap<IntegrationId, Arc<Integration>>>,
@@ -53,6 +55,7 @@ impl App {
         network: Network,
         store: Store,
         demo: Option<Demo>,
+        api_urls: HashMap<String, BaseUrl>,
     ) -> std::result::Result<Self, Failure> {
         let token = IntegrationId::random()?.to_string();
         Ok(Self {
@@ -61,6 +64,7 @@ impl App {
             network,
             store,
             demo,
+            api_urls,
             built: Mutex::default(),
             setup_token: Mutex::new(Some(token.clone())),
             shown_token: token,
@@ -85,14 +89,19 @@ impl App {
         Ok(())
     }
 
-    /// The provider for a platform and a base URL.
+    /// The provider for a platform and a base URL. Where its requests go is the operator's to say: with an API URL of its own, a
+    /// tenant could vouch for the users of GitLab.com.
     pub(crate) fn provider(
         &self,
         platform: &str,
         base_url: &str,
     ) -> std::result::Result<Arc<dyn OAuthProvider>, codehost_oauth::error::Error> {
         let platform = Platform::find(platform)?;
-        Ok(platform.provider(BaseUrl::parse(base_url.trim(), &self.network)?)?)
+        let provider = platform.provider(BaseUrl::parse(base_url.trim(), &self.network)?)?;
+        Ok(match self.api_urls.get(provider.base_url().as_str()) {
+            Some(api_url) => platform.provider_with_api_url(provider.base_url().clone(), api_url.clone())?,
+            None => provider,
+        })
     }
 
     /// Builds the integration of a row, with this secret.

@@ -31,12 +31,29 @@ impl Program {
         Self::start("127.0.0.1:0", database, &[]).await
     }
 
+    /// Starts it with an address at which it reaches a code host.
+    pub(super) async fn with_api_url(listen: &str, base_url: &str, api_url: &str) -> Self {
+        let mut command = Self::command(listen);
+        command.arg("--api-url").arg(format!("{base_url}={api_url}"));
+        Self::run(command).await
+    }
+
     pub(super) async fn start(listen: &str, database: Option<&Path>, keys: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(crate::support::programs::package("host"));
-        command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS").envs(keys.iter().copied());
+        let mut command = Self::command(listen);
+        command.envs(keys.iter().copied());
         if let Some(database) = database {
             command.arg("--database").arg(database);
         }
+        Self::run(command).await
+    }
+
+    fn command(listen: &str) -> Command {
+        let mut command = Command::new(crate::support::programs::package("host"));
+        command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS");
+        command
+    }
+
+    async fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut url, mut token, mut gitlab, mut bitbucket, mut fakes) =

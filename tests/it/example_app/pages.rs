@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use http::header::{LOCATION, SET_COOKIE};
 
 use super::{Program, directory};
@@ -429,6 +430,38 @@ async fn a_changed_base_url_asks_for_the_secret_again() {
         .submit(&edit, &edit, &[fields.as_slice(), &sent].concat())
         .await
         .assert_text("The integration GitLab is saved.");
+}
+
+/// Browsers use the base URL, the app an address that its operator has set.
+#[tokio::test]
+async fn the_operator_says_where_the_app_reaches_a_code_host() {
+    let address = crate::support::free_address().to_string();
+    let callback = format!("http://{address}/oauth/callback/gitlab/main-gitlab");
+    let application = FakeApplication::new("api-id", "canary-api-secret", &callback, "read_user");
+    let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
+    let program = Program::with_api_url(&address, "https://git.example.com", gitlab.base_url()).await;
+    let mut admin = HttpBrowser::of(&program);
+    admin.submit("/setup", "/setup", &[("token", &program.token)]).await;
+    let form = "/org/main/integrations/new";
+    let fields = [
+        ("platform", "gitlab"),
+        ("name", "GitLab"),
+        ("base_url", "https://git.example.com/"),
+        ("access", "sign-in"),
+        ("client_id", "api-id"),
+        ("client_secret", "canary-api-secret"),
+        ("act", "save"),
+    ];
+    admin.submit(form, form, &fields).await.assert_text("The integration GitLab is saved.");
+    let mut browser = HttpBrowser::of(&program);
+    let token = browser.open("/login").await.token();
+    let begun = browser.post("/login/main-gitlab", &[("csrf_token", &token)]).await;
+    let page = begun.location().to_owned();
+    assert!(page.starts_with("https://git.example.com/oauth/authorize?"), "{page}");
+    // The fake stands for the page that browsers reach at the base URL.
+    let page = page.replacen("https://git.example.com", gitlab.base_url(), 1);
+    let callback = gitlab.authorize(&page, "alice").unwrap();
+    browser.open(&callback).await.assert_text("Two-factor authentication");
 }
 
 #[tokio::test]
