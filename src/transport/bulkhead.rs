@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
+use http::uri::PathAndQuery;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Transport;
 use super::limits::{Limits, Recorded, RequestLimits};
-use super::origin::Origin;
 use crate::error::TransportError;
 use crate::values::token::TokenBinding;
 
@@ -48,15 +48,14 @@ impl Bulkhead {
         let _slot = slot(limits.slots()).await?;
         // Only a `POST` can contain the code of a callback.
         let is_trusted = is_repeatable(request.method());
-        let origin = Origin::of(request.uri())?;
+        let uri = request.uri().clone();
         let response = (*self.inner).send(request, max_body).await;
         let base_url = self.binding.base_url();
         let recorded = limits.breaker().record(base_url, response.as_ref().err(), is_trusted);
         if let (Recorded::ProbeNeeded, Err(error)) = (recorded, &response) {
             // Anybody can make this app send an invalid code, and a firewall may drop such requests. So the breaker opens only
             // if a request without such content fails too.
-            let probe =
-                tokio::time::timeout(MAX_WAIT, (*self.inner).send(probe_request(&origin)?, MAX_PROBE_BODY)).await;
+            let probe = tokio::time::timeout(MAX_WAIT, (*self.inner).send(probe_request(uri), MAX_PROBE_BODY)).await;
             let is_down = probe.map_or(true, |probe| probe.is_err_and(|error| error.advice().is_transient));
             limits.breaker().record_probe(base_url, error, is_down);
         }
@@ -103,11 +102,13 @@ impl Transport for PastBreaker<'_> {
 }
 
 /// A request for the start page of the server that has not responded. Any response shows that it is there.
-fn probe_request(origin: &Origin) -> Result<http::Request<Vec<u8>>, TransportError> {
+fn probe_request(failed: Uri) -> http::Request<Vec<u8>> {
+    let mut parts = failed.into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
     let mut request = http::Request::new(Vec::new());
     *request.method_mut() = http::Method::HEAD;
-    *request.uri_mut() = origin.uri()?;
-    Ok(request)
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    request
 }
 
 /// Waits up to [`MAX_WAIT`] for a free slot. A timer is made only if no slot is free now.

@@ -37,9 +37,10 @@ impl<'a> Members<'a> {
         self.text(name).and_then(display_text)
     }
 
-    /// A member as a `T`.
+    /// A member as a `T`. Null counts as missing.
     pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.once(name).ok()??).ok()
+        let raw = self.once(name).ok()?.filter(|raw| *raw != NULL)?;
+        serde_json::from_str(raw).ok()
     }
 
     /// The members of an object inside this one; none if there is no such object.

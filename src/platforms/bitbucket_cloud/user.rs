@@ -74,7 +74,9 @@ pub(super) fn parse_emails(response: &ApiResponse) -> Result<(Vec<Email>, Next),
 /// `{8-4-4-4-12}` hexadecimal digits, in lower case and without the braces.
 fn uuid_digits(text: &str) -> Option<String> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
-    let groups = inner.split('-').map(str::len);
-    let digits = inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    (digits && groups.eq([8, 4, 4, 4, 12])).then(|| inner.to_ascii_lowercase())
+    let is_right = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    (inner.len() == 36 && inner.bytes().enumerate().all(is_right)).then(|| inner.to_ascii_lowercase())
 }
