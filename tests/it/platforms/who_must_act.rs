@@ -294,3 +294,18 @@ async fn a_token_that_cannot_be_renewed_is_tried_again() {
         assert_eq!(found, expected, "{refusals}");
     }
 }
+
+/// Each link of Bitbucket Data Center has `PUBLIC_REPOS`, and its form has no box for it.
+#[tokio::test]
+async fn a_scope_without_a_box_is_never_missing() {
+    let http = ScriptedTransport::new();
+    http.json("/rest/oauth2/latest/token", r#"{"access_token":"canary-a","token_type":"bearer","scope":""}"#);
+    let named = [JSON, ("X-AUSERNAME", "li"), ("X-AUSERID", "5")];
+    let page = r#"{"values":[{"name":"li","id":5,"active":true,"type":"NORMAL"}],"isLastPage":true}"#;
+    for _ in 0..2 {
+        http.respond("/rest/api/latest/users", 200, &named, page);
+    }
+    let integration = builder(bitbucket(), &http, Access::SignIn).build().unwrap();
+    let login = finish(&integration, "code=abc").await.unwrap();
+    assert!(login.missing_scopes.is_empty(), "{:?}", login.missing_scopes);
+}
