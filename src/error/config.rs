@@ -234,6 +234,46 @@ pub enum ConfigError {
     /// A range of addresses.
     #[error("the network must be an IP address, or a range such as 10.0.0.0/8 with no bits set after the prefix")]
     Cidr,
+    /// A name that may have private addresses.
+    #[error("the allowed name must be a host name such as git.corp.example")]
+    AllowedName,
+    /// The URL of a proxy.
+    #[error(
+        "the proxy must be a URL with http, https, socks5 or socks5h, a host name, and a port, such as http://proxy.example.com:3128"
+    )]
+    ProxyUrl,
+    /// User or password of a proxy.
+    #[error(
+        "user and password of the proxy must have at most 255 bytes and no control characters, and the user no colon"
+    )]
+    ProxyCredentials,
+    /// A header that is sent with each request of an integration.
+    #[error("the header {name} cannot be sent with each request")]
+    FixedHeader {
+        /// The name of the header, without the characters that no name may have.
+        name: String,
+    },
+    /// A text without a client certificate in PEM format.
+    #[error("the text contains no client certificate in PEM format")]
+    NoClientCertificate,
+    /// A client certificate that cannot be read.
+    #[error("the client certificate is not valid")]
+    InvalidClientCertificate,
+    /// A client certificate whose time is over.
+    #[error("the client certificate has expired")]
+    ClientCertificateExpired,
+    /// A private key that cannot be read.
+    #[error("the client certificate's key is not a private key in PEM format that this build can use")]
+    ClientKey,
+    /// A private key with a password.
+    #[error("the client certificate's key is encrypted with a password")]
+    ClientKeyEncrypted,
+    /// A wrong password of a private key.
+    #[error("the password of the client certificate's key is wrong")]
+    ClientKeyPassword,
+    /// A private key of another certificate.
+    #[error("the key does not belong to the client certificate")]
+    ClientKeyMismatch,
     /// A text without a certificate in PEM format.
     #[error("the text contains no certificate in PEM format")]
     NoCertificate,
@@ -243,8 +283,8 @@ pub enum ConfigError {
     /// Certificates for an HTTP client that cannot use them: on Android, or without a feature for TLS.
     #[error("the HTTP client of this build cannot trust further certificates")]
     CertificatesNotSupported,
-    /// The HTTP client could not start.
-    #[error("the HTTP client cannot be built, most likely because the system has no trusted certificates")]
+    /// The TLS library could not start.
+    #[error("the HTTP client cannot be built: the TLS library refuses its settings")]
     HttpClient,
     /// With the feature `rustls-no-provider`: no crypto provider is installed.
     #[error("no rustls crypto provider is installed")]
@@ -357,6 +397,47 @@ impl ConfigError {
             Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
             Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
             Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
+            Self::AllowedName => {
+                Advice::operator("allowed_name", "Write a name without a port, such as git.corp.example.")
+            }
+            Self::ProxyUrl => Advice::operator("proxy_url", "Write it as http://proxy.example.com:3128."),
+            Self::ProxyCredentials => Advice::operator(
+                "proxy_credentials",
+                "Correct user and password. In a URL, percent-encode characters such as @, : and /.",
+            ),
+            Self::FixedHeader { .. } => Advice::administrator(
+                "fixed_header",
+                "Enter name and value as the access gateway's page shows them. `Authorization`, `Host` and the headers of the \
+                 body cannot be set.",
+            ),
+            Self::NoClientCertificate => Advice::administrator(
+                "client_certificate_missing",
+                "Paste the client certificate in PEM format, from the line with BEGIN CERTIFICATE to the line with END.",
+            ),
+            Self::InvalidClientCertificate => Advice::administrator(
+                "client_certificate_invalid",
+                "Copy the client certificate again, from the line with BEGIN CERTIFICATE to the line with END.",
+            ),
+            Self::ClientCertificateExpired => {
+                Advice::administrator("client_certificate_expired", "Renew the client certificate.")
+            }
+            Self::ClientKey => Advice::administrator(
+                "client_key",
+                "Paste the key of the client certificate in PEM format (PKCS #8), from the line with BEGIN PRIVATE KEY to the \
+                 line with END.",
+            ),
+            Self::ClientKeyEncrypted => Advice::administrator(
+                "client_key_encrypted",
+                "Enter the key's password too, or remove it: openssl pkey -in client.key -out client-plain.key",
+            ),
+            Self::ClientKeyPassword => {
+                Advice::administrator("client_key_password", "Enter the password of the key again.")
+            }
+            Self::ClientKeyMismatch => Advice::administrator(
+                "client_key_mismatch",
+                "Paste the key that the client certificate was made for, and the client's certificate before those of its \
+                 authorities.",
+            ),
             Self::NoCertificate => Advice::administrator(
                 "no_certificate",
                 "Paste the certificate of the authority that signed the code host's certificate, in PEM format.",
@@ -371,7 +452,7 @@ impl ConfigError {
             ),
             Self::HttpClient => Advice::operator(
                 "http_client",
-                "Install the system's CA certificates, or pass root certificates to the HTTP client's builder.",
+                "Use a client certificate and authorities that the TLS library of this build supports.",
             ),
             Self::CryptoProvider => Advice::operator(
                 "crypto_provider",

@@ -11,6 +11,7 @@ mod advice;
 mod config;
 mod login;
 mod platform;
+mod proxy;
 mod response;
 #[cfg(feature = "seal")]
 mod seal;
@@ -21,6 +22,7 @@ pub(crate) use self::advice::{MAX_RETRY_AFTER, advised};
 pub use self::config::{BaseUrlError, ConfigError, TextFault};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
+pub use self::proxy::ProxyError;
 pub use self::response::{ResponseSummary, UntrustedText};
 #[cfg(feature = "seal")]
 pub use self::seal::SealError;

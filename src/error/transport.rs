@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Advice, advised};
+use super::{Advice, ProxyError, advised};
 use crate::values::network::RefusedAddress;
 
 /// Why a request got no complete response.
@@ -65,6 +65,15 @@ pub enum TransportError {
     /// TLS failed for another reason: too old a version, or no TLS at all at that port.
     #[error("no TLS connection could be made with the code host")]
     Tls,
+    /// The code host demands a client certificate, or refuses the one of this integration.
+    #[error("the code host refuses the connection without a client certificate that it accepts")]
+    ClientCertificate,
+    /// The system has no certificate authorities, and the integration brings none.
+    #[error("no certificate authority is trusted: the system has none, and none was added")]
+    NoAuthorities,
+    /// The proxy gave no connection to the code host.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// No complete response in time.
     #[error("the code host did not respond in time")]
     TimedOut,
@@ -170,6 +179,17 @@ impl TransportError {
                 "Give the code host a certificate for a TLS server, with an RSA key of 2048 bits or more, or an ECDSA key.",
             ),
             Self::Tls => Advice::administrator("tls_failed", "Check that the base URL's port speaks TLS 1.2 or newer."),
+            Self::ClientCertificate => Advice::administrator(
+                "client_certificate",
+                "Give the integration a client certificate that the code host accepts, with its key, and with the certificates \
+                 between it and the authority that the code host knows.",
+            ),
+            Self::NoAuthorities => Advice::operator(
+                "no_authorities",
+                "Install the system's CA certificates (for Debian and Alpine the package ca-certificates), or add the \
+                 certificate of the code host's authority to the integration.",
+            ),
+            Self::Proxy(cause) => return cause.advise(),
             Self::NameLookupTimedOut => Advice::operator(
                 "name_lookup_timed_out",
                 "Check the name servers that this app uses, and that they know the host name of the base URL.",

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future;
 use tokio::time::Instant;
 use url::Url;
 
@@ -339,7 +340,11 @@ impl Integration {
     /// ```
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        (*self.provider).check(&self.http.past_breaker(), &self.client, &request).await
+        let http = self.http.past_breaker();
+        let start_page = self.provider.base_url().endpoint(&[]);
+        let checked = (*self.provider).check(&http, &self.client, &request);
+        let (report, connection) = future::join(checked, self.http.inspect(&start_page)).await;
+        report.with_connection(connection)
     }
 
     /// The link to share with users.

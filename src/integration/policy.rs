@@ -1,7 +1,7 @@
 use crate::error::{AccountError, ConfigError};
 use crate::provider::membership::Group;
-use crate::values::base_url::is_host_name;
 use crate::values::email::EmailTrust;
+use crate::values::network::is_host_name;
 use crate::values::user::User;
 
 /// Who may log in to an integration, with [`IntegrationBuilder::policy`](crate::IntegrationBuilder::policy). A user must meet

@@ -8,8 +8,8 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Transport;
 use super::limits::{Limits, Recorded, RequestLimits};
+use super::{ConnectionReport, Transport};
 use crate::error::TransportError;
 use crate::values::token::TokenBinding;
 
@@ -55,7 +55,8 @@ impl Bulkhead {
         if let (Recorded::ProbeNeeded, Err(error)) = (recorded, &response) {
             // Anybody can make this app send an invalid code, and a firewall may drop such requests. So the breaker opens only
             // if a request without such content fails too.
-            let probe = tokio::time::timeout(MAX_WAIT, (*self.inner).send(probe_request(uri), MAX_PROBE_BODY)).await;
+            let probe =
+                tokio::time::timeout(PROBE_TIMEOUT, (*self.inner).send(probe_request(uri), MAX_PROBE_BODY)).await;
             let is_down = probe.map_or(true, |probe| probe.is_err_and(|error| error.advice().is_transient));
             limits.breaker().record_probe(base_url, error, is_down);
         }
@@ -84,6 +85,12 @@ impl Transport for Bulkhead {
         if !is_open {
             (*self.inner).preconnect(uri, requests);
         }
+    }
+
+    async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
+        let limits = self.limits();
+        let _slot = slot(limits.slots()).await.ok()?;
+        (*self.inner).inspect(uri).await
     }
 }
 
@@ -129,6 +136,8 @@ pub(super) fn is_repeatable(method: &http::Method) -> bool {
 
 /// How many requests of one integration may be under way at the same time, unless set.
 pub(crate) const MAX_IN_FLIGHT: usize = 32;
+/// How long a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest response to a probe, in bytes.
 const MAX_PROBE_BODY: usize = 64 * 1024;

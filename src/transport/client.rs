@@ -15,10 +15,14 @@ use tokio::sync::Semaphore;
 
 use super::bulkhead::{self, is_repeatable};
 use super::connect::Connector;
+use super::fixed_headers::FixedHeaders;
 use super::origin::Origin;
 use super::pool::{Connection, Outgoing, Pool};
+use super::proxy::{Proxied, Proxy};
+use super::report::ConnectionReport;
 use super::request::DEFAULT_USER_AGENT;
 use super::resolve::{Lookups, Resolve, System};
+use super::tls::{self, ClientCertificate, Layer, Reloads};
 use super::{RequestLimits, Transport};
 use crate::error::{ConfigError, TransportError};
 use crate::values::network::Network;
@@ -44,17 +48,26 @@ use crate::values::network::Network;
 pub struct HttpClient {
     connections: Arc<Connections>,
     shared: Arc<Shared>,
+    headers: Vec<FixedHeaders>,
     timeout: Option<Duration>,
 }
 
-/// Shared by all clones, also those with another time-out.
+/// Shared by all clones, also those with another time-out or other headers.
 struct Connections {
     pool: Arc<Pool>,
-    /// PEM texts that are trusted in addition to the system's certificate authorities.
-    certificates: Vec<Vec<u8>>,
+    settings: ConnectionSettings,
 }
 
-/// Also shared by clients with other certificates.
+/// What connections need that not every client of an app has.
+#[derive(Clone, Debug, Default)]
+struct ConnectionSettings {
+    /// PEM texts that are trusted in addition to the system's certificate authorities.
+    certificates: Vec<Vec<u8>>,
+    client_certificate: Option<ClientCertificate>,
+    proxy: Option<Proxy>,
+}
+
+/// Also shared by clients with other settings of their connections.
 struct Shared {
     network: Network,
     connect_timeout: Duration,
@@ -63,6 +76,7 @@ struct Shared {
     lookups: Lookups,
     in_flight: Semaphore,
     limits: RequestLimits,
+    reloads: Reloads,
 }
 
 impl HttpClient {
@@ -73,7 +87,7 @@ impl HttpClient {
             connect_timeout: CONNECT_TIMEOUT,
             timeout: Some(TOTAL_TIMEOUT),
             user_agent: None,
-            certificates: Vec::new(),
+            connections: ConnectionSettings::default(),
             resolver: Arc::new(System),
             max_in_flight: MAX_IN_FLIGHT,
         }
@@ -123,9 +137,46 @@ impl HttpClient {
     /// [`ConfigError::NoCertificate`] if `pem` contains none, [`ConfigError::InvalidCertificate`], or
     /// [`ConfigError::CertificatesNotSupported`].
     pub fn with_root_certificates(&self, pem: &str) -> Result<Self, ConfigError> {
-        let certificates = self.connections.certificates.iter().cloned().chain([pem.as_bytes().to_vec()]).collect();
-        let connections = Arc::new(Connections::new(&self.shared, certificates)?);
-        Ok(Self { connections, shared: Arc::clone(&self.shared), timeout: self.timeout })
+        self.with_connections(|settings| settings.certificates.push(pem.as_bytes().to_vec()))
+    }
+
+    /// A client that shows this certificate to servers that demand one (mutual TLS). Use it for one integration: it has its
+    /// own connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::HttpClient`] if the TLS library refuses the certificate.
+    pub fn with_client_certificate(&self, certificate: ClientCertificate) -> Result<Self, ConfigError> {
+        self.with_connections(|settings| settings.client_certificate = Some(certificate))
+    }
+
+    /// A client that uses another proxy than this one, or with `None` no proxy. Use it for one integration: it has its own
+    /// connections. A tenant must never choose a proxy, because it would make the app connect to any address.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_root_certificates`](Self::with_root_certificates), for the certificates of an `https` proxy.
+    pub fn with_proxy(&self, proxy: Option<Proxy>) -> Result<Self, ConfigError> {
+        self.with_connections(|settings| settings.proxy = proxy)
+    }
+
+    /// A client that sends these headers too, with each request to the origin that they are for. Use it for one integration.
+    #[must_use]
+    pub fn with_headers(&self, headers: FixedHeaders) -> Self {
+        let headers = self.headers.iter().cloned().chain([headers]).collect();
+        Self { headers, ..self.clone() }
+    }
+
+    /// Reads the system's certificate authorities again before the next connection, also for all clients that were made from
+    /// this one. Without it, they are read again after a minute.
+    pub fn reload_certificates(&self) {
+        self.shared.reloads.add();
+    }
+
+    fn with_connections(&self, change: impl FnOnce(&mut ConnectionSettings)) -> Result<Self, ConfigError> {
+        let mut settings = self.connections.settings.clone();
+        change(&mut settings);
+        Ok(Self { connections: Arc::new(Connections::new(&self.shared, settings)?), ..self.clone() })
     }
 
     async fn exchange(
@@ -176,11 +227,13 @@ impl HttpClient {
         let headers = outgoing.headers_mut();
         headers.insert(HOST, origin.host_header()?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        match (headers.get(USER_AGENT), &self.shared.user_agent) {
-            (None, None) => _ = headers.insert(USER_AGENT, HeaderValue::from_static(DEFAULT_USER_AGENT)),
-            (None, Some(own)) => _ = headers.insert(USER_AGENT, own.clone()),
-            (Some(named), Some(own)) if named == DEFAULT_USER_AGENT => _ = headers.insert(USER_AGENT, own.clone()),
-            (Some(_), _) => {}
+        // An app or a provider that names itself is not overwritten.
+        if headers.get(USER_AGENT).is_none_or(|named| named == DEFAULT_USER_AGENT) {
+            let default = || HeaderValue::from_static(DEFAULT_USER_AGENT);
+            headers.insert(USER_AGENT, self.shared.user_agent.clone().unwrap_or_else(default));
+        }
+        for fixed in &self.headers {
+            fixed.add_to(headers, origin);
         }
         Ok(outgoing)
     }
@@ -209,12 +262,24 @@ impl Transport for HttpClient {
     fn limits(&self) -> Option<&RequestLimits> {
         Some(&self.shared.limits)
     }
+
+    async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
+        Some(self.connections.pool.inspect(&Origin::of(uri).ok()?).await)
+    }
 }
 
 impl Connections {
-    fn new(shared: &Shared, certificates: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
-        let connector = Connector::new(&shared.network, &shared.lookups, shared.connect_timeout, &certificates)?;
-        Ok(Self { pool: Arc::new(Pool::new(connector)), certificates })
+    fn new(shared: &Shared, settings: ConnectionSettings) -> Result<Self, ConfigError> {
+        let client_certificate = settings.client_certificate.as_ref();
+        let proxy = settings.proxy.clone().map(|proxy| Proxied::new(proxy, &shared.reloads)).transpose()?;
+        let connector = Connector {
+            network: shared.network.clone(),
+            lookups: shared.lookups.clone(),
+            tls: Layer::new(&settings.certificates, client_certificate, &shared.reloads)?,
+            proxy,
+            timeout: shared.connect_timeout,
+        };
+        Ok(Self { pool: Arc::new(Pool::new(connector)), settings })
     }
 }
 
@@ -234,7 +299,7 @@ pub struct HttpClientBuilder {
     connect_timeout: Duration,
     timeout: Option<Duration>,
     user_agent: Option<HeaderValue>,
-    certificates: Vec<Vec<u8>>,
+    connections: ConnectionSettings,
     resolver: Arc<dyn Resolve>,
     max_in_flight: usize,
 }
@@ -266,7 +331,14 @@ impl HttpClientBuilder {
     /// [`HttpClient::with_root_certificates`].
     #[must_use]
     pub fn root_certificates(mut self, pem: &str) -> Self {
-        self.certificates.push(pem.as_bytes().to_vec());
+        self.connections.certificates.push(pem.as_bytes().to_vec());
+        self
+    }
+
+    /// Connects to code hosts through this proxy. For one integration see [`HttpClient::with_proxy`].
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.connections.proxy = Some(proxy);
         self
     }
 
@@ -290,9 +362,12 @@ impl HttpClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::HttpClient`] if the system has no trusted certificates; [`ConfigError::NoCertificate`] or
-    /// [`ConfigError::InvalidCertificate`] if a PEM text has none or an invalid one; [`ConfigError::CryptoProvider`], with the feature
+    /// [`ConfigError::NoCertificate`] or [`ConfigError::InvalidCertificate`] if a PEM text has none or an invalid one;
+    /// [`ConfigError::HttpClient`] if the TLS library cannot start; [`ConfigError::CryptoProvider`], with the feature
     /// `rustls-no-provider` only, if the app has not installed one.
+    ///
+    /// A system without certificate authorities, such as a slim container image, is no error here: integrations can bring
+    /// their own. Without any, a connection fails with [`TransportError::NoAuthorities`].
     pub fn build(self) -> Result<HttpClient, ConfigError> {
         let shared = Shared {
             network: self.network,
@@ -301,9 +376,10 @@ impl HttpClientBuilder {
             lookups: Lookups::new(self.resolver),
             in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             limits: RequestLimits::default(),
+            reloads: Reloads::default(),
         };
-        let connections = Arc::new(Connections::new(&shared, self.certificates)?);
-        Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
+        let connections = Arc::new(Connections::new(&shared, self.connections)?);
+        Ok(HttpClient { connections, shared: Arc::new(shared), headers: Vec::new(), timeout: self.timeout })
     }
 }
 
@@ -348,6 +424,10 @@ async fn read_to_end(
 fn cause(error: &(dyn StdError + 'static), connection: &Connection, max_body: usize) -> TransportError {
     if connection.is_exceeded() {
         return TransportError::TooLarge { limit: max_body };
+    }
+    // With TLS 1.3, a server says so after the handshake, in place of a response.
+    if let Some(TransportError::ClientCertificate) = tls::find_cause(error) {
+        return TransportError::ClientCertificate;
     }
     let mut cause = Some(error);
     while let Some(current) = cause {

@@ -1,155 +1,132 @@
 //! Opens new connections: which addresses are tried, what is checked before a byte is sent, and what an error means.
 
-use std::error::Error as StdError;
-use std::future::{self, Future};
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
 use super::meter::{Meter, Metered};
 use super::origin::{Origin, Target};
+use super::proxy::Proxied;
+use super::report::{ConnectionReport, ReportedAddress};
 use super::resolve::Lookups;
-use super::tls::{self, Tls};
-use crate::error::{ConfigError, TransportError};
+use super::socket::Socket;
+use super::{tcp, tls};
+use crate::error::{ProxyError, TransportError};
 use crate::values::network::Network;
 
 /// Opens connections that the network policy allows, within a time limit.
 pub(super) struct Connector {
-    network: Network,
-    lookups: Lookups,
-    tls: tls::Layer,
-    timeout: Duration,
+    pub(super) network: Network,
+    pub(super) lookups: Lookups,
+    pub(super) tls: tls::Layer,
+    pub(super) proxy: Option<Proxied>,
+    pub(super) timeout: Duration,
 }
 
 /// A new connection, with the counters of the bytes that the server sends: `http` above TLS, `wire` below it.
 pub(super) struct Stream {
-    pub(super) io: Metered<<Tls<Tcp> as Service<Uri>>::Response>,
+    pub(super) io: Metered<Socket>,
     pub(super) http: Meter,
     pub(super) wire: Meter,
 }
 
 impl Connector {
-    /// `certificates` are PEM texts.
-    pub(super) fn new(
-        network: &Network,
-        lookups: &Lookups,
-        timeout: Duration,
-        certificates: &[Vec<u8>],
-    ) -> Result<Self, ConfigError> {
-        let tls = tls::Layer::new(certificates)?;
-        Ok(Self { network: network.clone(), lookups: lookups.clone(), tls, timeout })
-    }
-
     /// Connects to an origin, if the network policy allows it. Every connection of the client is opened here.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, TransportError> {
-        let target = origin.check(&self.network)?;
-        let now = Instant::now();
-        let until = now.checked_add(self.timeout).unwrap_or(now);
-        let addresses = match target {
-            Target::Name(name) => {
-                timeout_at(until, self.addresses(&name)).await.unwrap_or(Err(TransportError::NameLookupTimedOut))?
-            }
-            // hyper connects to an address in the URI without the resolver, so the list stays empty.
-            Target::Address(_) => Vec::new(),
-        };
+        let until = self.deadline();
         let wire = Meter::default();
-        wire.allow(MAX_HANDSHAKE);
-        let tcp = Tcp::new(addresses, &self.network, self.timeout, wire.clone());
-        // `poll_ready` is not needed: all layers are always ready.
-        let connecting = self.tls.over(tcp).call(origin.uri()?);
-        let connected = timeout_at(until, connecting).await.map_err(|_| TransportError::TimedOut)?;
+        let socket = self.socket(origin, until, &wire).await?;
+        let tls = self.tls.connect(socket, origin.uri()?);
+        let stream = timeout_at(until, tls).await.unwrap_or(Err(TransportError::TimedOut))?;
         let http = Meter::default();
-        Ok(Stream { io: Metered::new(connected.map_err(tls_error)?, http.clone()), http, wire })
+        Ok(Stream { io: Metered::new(stream, http.clone()), http, wire })
+    }
+
+    /// What the operator can know about connections to an origin. It opens one, and sends nothing on it.
+    pub(super) async fn inspect(&self, origin: &Origin) -> ConnectionReport {
+        let until = self.deadline();
+        let proxy = origin.uri().ok().and_then(|uri| self.proxy_for(&uri));
+        let addresses = match origin.check(&self.network) {
+            Ok(Target::Name(name)) if proxy.is_none_or(Proxied::needs_addresses) => {
+                let found = timeout_at(until, self.lookups.lookup(&name)).await;
+                let network = self.network.of_name(&name);
+                let found = found.ok().and_then(Result::ok).unwrap_or_default();
+                found.into_iter().take(MAX_ADDRESSES).map(|address| reported(&network, address)).collect()
+            }
+            Ok(Target::Address(address)) => vec![reported(&self.network, address)],
+            Err(TransportError::AddressRefused(refused)) => vec![reported(&self.network, refused.address())],
+            Ok(Target::Name(_)) | Err(_) => Vec::new(),
+        };
+        let certificate = async {
+            let socket = self.socket(origin, until, &Meter::default()).await.ok()?;
+            self.tls.inspect(socket, origin.uri().ok()?).await
+        };
+        let certificate = timeout_at(until, certificate).await.ok().flatten();
+        ConnectionReport { proxy: proxy.map(|proxy| proxy.proxy().to_string()), addresses, certificate }
+    }
+
+    /// A connection below TLS: direct, or through the proxy. `wire` counts the bytes that the server sends.
+    async fn socket(&self, origin: &Origin, until: Instant, wire: &Meter) -> Result<Socket, TransportError> {
+        let uri = origin.uri()?;
+        let target = origin.check(&self.network)?;
+        wire.allow(MAX_HANDSHAKE);
+        let proxy = self.proxy_for(&uri);
+        let network = match &target {
+            Target::Name(name) => self.network.of_name(name),
+            Target::Address(_) => self.network.clone(),
+        };
+        let addresses = match target {
+            Target::Name(name) if proxy.is_none_or(Proxied::needs_addresses) => {
+                timeout_at(until, self.addresses(&name, &network))
+                    .await
+                    .unwrap_or(Err(TransportError::NameLookupTimedOut))?
+            }
+            Target::Name(_) | Target::Address(_) => Vec::new(),
+        };
+        match proxy {
+            None => {
+                let tcp = timeout_at(until, tcp::connect(&uri, addresses, &network, self.timeout)).await;
+                let tcp = tcp.unwrap_or(Err(TransportError::TimedOut))?;
+                Ok(Box::new(Metered::new(tcp, wire.clone())))
+            }
+            Some(proxy) => {
+                let tunnel = proxy.tunnel(origin, &addresses, &self.lookups, self.timeout, wire);
+                timeout_at(until, tunnel).await.unwrap_or(Err(ProxyError::TimedOut.into()))
+            }
+        }
+    }
+
+    fn proxy_for(&self, code_host: &http::Uri) -> Option<&Proxied> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(code_host))
     }
 
     /// Resolves a name once. If the policy refuses one of its addresses, all of them are refused.
-    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, TransportError> {
+    async fn addresses(&self, name: &str, network: &Network) -> Result<Vec<IpAddr>, TransportError> {
         // With a trailing dot it is the same name.
         let name = name.strip_suffix('.').unwrap_or(name);
-        let addresses = self.lookups.lookup(name).await?;
-        if let Some(refused) = first_refused(&self.network, name, &addresses) {
-            return Err(TransportError::AddressRefused(self.network.refused(refused)));
+        let mut addresses = self.lookups.lookup(name).await?;
+        if let Some(refused) = first_refused(network, name, &addresses) {
+            return Err(TransportError::AddressRefused(network.refused(refused)));
         }
-        Ok(addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, 0)).collect())
+        addresses.truncate(MAX_ADDRESSES);
+        Ok(addresses)
+    }
+
+    #[cfg(test)]
+    pub(super) fn direct(network: Network, lookups: Lookups, timeout: Duration) -> Self {
+        let tls = tls::Layer::new(&[], None, &tls::Reloads::default()).unwrap();
+        Self { network, lookups, tls, proxy: None, timeout }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.timeout).unwrap_or(now)
     }
 }
 
-type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, TransportError>> + Send>>;
-
-/// Opens TCP connections to addresses that are already resolved. TLS, if there is any, is a layer above.
-#[derive(Clone)]
-pub(super) struct Tcp {
-    connector: HttpConnector<Addresses>,
-    network: Network,
-    wire: Meter,
-}
-
-impl Tcp {
-    fn new(addresses: Vec<SocketAddr>, network: &Network, timeout: Duration, wire: Meter) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Addresses(addresses));
-        // The TLS layer above handles `https`.
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        // It is divided among the addresses of a name, so that one that does not respond leaves time for the next.
-        connector.set_connect_timeout(Some(timeout));
-        connector.set_keepalive(Some(KEEPALIVE));
-        connector.set_keepalive_interval(Some(KEEPALIVE));
-        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        connector.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
-        Self { connector, network: network.clone(), wire }
-    }
-}
-
-impl Service<Uri> for Tcp {
-    type Response = Metered<TokioIo<TcpStream>>;
-    type Error = TransportError;
-    type Future = Connecting<Self::Response>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, network, wire) = (self.connector.call(uri), self.network.clone(), self.wire.clone());
-        Box::pin(async move {
-            let connection = connecting.await.map_err(|error| tcp_error(&error))?;
-            // Defence in depth: the address was checked before connecting.
-            match connection.inner().peer_addr().map(|peer| peer.ip()) {
-                Ok(address) if network.permits(address) => Ok(Metered::new(connection, wire)),
-                Ok(address) => Err(TransportError::AddressRefused(network.refused(address))),
-                Err(_) => Err(TransportError::Unreachable),
-            }
-        })
-    }
-}
-
-/// A resolver for one name whose addresses are already known.
-#[derive(Clone)]
-struct Addresses(Vec<SocketAddr>);
-
-impl Service<Name> for Addresses {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = TransportError;
-    type Future = future::Ready<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Name) -> Self::Future {
-        future::ready(Ok(std::mem::take(&mut self.0).into_iter()))
-    }
+fn reported(network: &Network, address: IpAddr) -> ReportedAddress {
+    ReportedAddress { address, class: network.refused(address).class(), is_allowed: network.permits(address) }
 }
 
 /// The first refused address. One is enough to refuse the name: a mix of allowed and refused addresses is probably an attack.
@@ -159,55 +136,16 @@ fn first_refused(network: &Network, name: &str, addresses: &[IpAddr]) -> Option<
     addresses.iter().copied().find(|ip| !network.permits(*ip) || (local && !ip.is_loopback()))
 }
 
-/// Why there is no TCP connection.
-fn tcp_error(error: &(dyn StdError + 'static)) -> TransportError {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        if let Some(known) = current.downcast_ref::<TransportError>() {
-            return known.clone();
-        }
-        if current.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
-            return TransportError::TimedOut;
-        }
-        cause = current.source();
-    }
-    TransportError::Unreachable
-}
-
-/// Why there is no connection with TLS: an error of TLS, or of the TCP connection below it. The error's text is not used: it
-/// may contain a URL.
-fn tls_error(error: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
-    let error = error.into();
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
-    while let Some(current) = cause {
-        if let Some(known) = current.downcast_ref::<TransportError>().cloned().or_else(|| tls::classify(current)) {
-            return known;
-        }
-        cause = match current.downcast_ref::<io::Error>() {
-            // `source` would skip the inner error, which is often an I/O error again.
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-            None => current.source(),
-        };
-    }
-    // The server does not use TLS, or it ended the handshake.
-    TransportError::Tls
-}
-
-/// Bytes that a server may send before the first request: mostly its certificates.
+/// Bytes that a server and a proxy may send before the first request: mostly certificates.
 const MAX_HANDSHAKE: usize = 256 * 1024;
 /// How many addresses of a name are tried, until one accepts the connection. A name server could send thousands, and so make
 /// this app connect to servers of strangers.
 const MAX_ADDRESSES: usize = 8;
-/// TCP keep-alive: the idle time before the first probe, and the time between two probes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// TCP keep-alive: after this number of probes without a response, the connection is closed.
-const KEEPALIVE_RETRIES: u32 = 3;
-/// How long sent data may remain without an acknowledgement, on systems that have this option.
-#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::future;
+    use std::io;
     use std::sync::Arc;
 
     use super::*;
@@ -234,32 +172,6 @@ mod tests {
         }
     }
 
-    /// Row S3 again, defence in depth: the peer's address is checked after the addresses of the name.
-    #[tokio::test]
-    async fn no_byte_is_sent_to_a_peer_that_is_not_allowed() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let uri: Uri = format!("https://localhost:{}/", address.port()).parse().unwrap();
-        let tcp = |network| Tcp::new(vec![address], &network, Duration::from_secs(1), unlimited());
-
-        assert!(tcp(Network::any()).call(uri.clone()).await.is_ok());
-        let refused =
-            tls::Layer::new(&[]).unwrap().over(tcp(Network::public_only())).call(uri).await.map_err(tls_error);
-        assert_eq!(refused.err().map(|error| error.code()), Some("address_not_allowed"));
-        for _ in 0..2 {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut sent = Vec::new();
-            tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut sent).await.unwrap();
-            assert!(sent.is_empty());
-        }
-    }
-
-    fn unlimited() -> Meter {
-        let meter = Meter::default();
-        meter.allow(usize::MAX);
-        meter
-    }
-
     /// A look-up that uses up the connect time-out is not reported as a server that does not respond.
     #[tokio::test(start_paused = true)]
     async fn a_lookup_that_times_out_has_its_own_error() {
@@ -272,7 +184,7 @@ mod tests {
             }
         }
         for timeout in [1, 5, 60].map(Duration::from_secs) {
-            let connector = Connector::new(&Network::any(), &Lookups::new(Arc::new(Stuck)), timeout, &[]).unwrap();
+            let connector = Connector::direct(Network::any(), Lookups::new(Arc::new(Stuck)), timeout);
             let error =
                 connector.connect(&Origin::of(&"https://git.example.com/".parse().unwrap()).unwrap()).await.err();
             assert_eq!(error, Some(TransportError::NameLookupTimedOut));

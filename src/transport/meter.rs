@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 
 /// How many bytes a server may still send, and whether it has sent any.
 #[derive(Clone, Debug, Default)]
@@ -123,13 +122,6 @@ impl<T: Write + Unpin> Write for Metered<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
-    }
-}
-
-/// The TLS layer needs this trait.
-impl<T: Connection> Connection for Metered<T> {
-    fn connected(&self) -> Connected {
-        self.inner.connected()
     }
 }
 

@@ -5,6 +5,8 @@ mod bulkhead;
 mod client;
 #[cfg(feature = "http-client")]
 mod connect;
+#[cfg(feature = "http-client")]
+mod fixed_headers;
 mod limits;
 #[cfg(feature = "http-client")]
 mod meter;
@@ -12,10 +14,17 @@ mod meter;
 mod origin;
 #[cfg(feature = "http-client")]
 mod pool;
+#[cfg(feature = "http-client")]
+mod proxy;
+mod report;
 pub(crate) mod request;
 #[cfg(feature = "http-client")]
 mod resolve;
 pub(crate) mod response;
+#[cfg(feature = "http-client")]
+mod socket;
+#[cfg(feature = "http-client")]
+mod tcp;
 #[cfg(feature = "http-client")]
 mod tls;
 
@@ -31,12 +40,22 @@ pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::client::{HttpClient, HttpClientBuilder};
+#[cfg(feature = "http-client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
+pub use self::fixed_headers::FixedHeaders;
 pub use self::limits::RequestLimits;
+#[cfg(feature = "http-client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
+pub use self::proxy::Proxy;
+pub use self::report::{CertificateSummary, ConnectionReport, ReportedAddress};
 pub(crate) use self::request::ApiRequest;
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::resolve::Resolve;
 pub(crate) use self::response::{ApiResponse, MAX_TOKEN_BODY};
+#[cfg(feature = "http-client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
+pub use self::tls::ClientCertificate;
 pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 
 /// Sends one request and returns one response.
@@ -122,6 +141,14 @@ pub trait Transport: fmt::Debug + Send + Sync {
     fn limits(&self) -> Option<&RequestLimits> {
         None
     }
+
+    /// How this transport connects to the server of `uri`, for the operator's report of a check: addresses, proxy and
+    /// certificate. It sends no request. The default, `None`, means that the transport does not know.
+    ///
+    /// Signature: `async fn inspect(&self, uri: &http::Uri) -> Option<ConnectionReport>`
+    async fn inspect(&self, _uri: &Uri) -> Option<ConnectionReport> {
+        None
+    }
 }
 
 #[async_trait]
@@ -140,5 +167,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     fn limits(&self) -> Option<&RequestLimits> {
         (**self).limits()
+    }
+
+    async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
+        (**self).inspect(uri).await
     }
 }

@@ -79,6 +79,12 @@ impl Origin {
         Uri::from_parts(parts).map_err(|_| TransportError::Protocol)
     }
 
+    /// The host as in the URI, so with brackets if it is an IPv6 address, and the port.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        let default = if self.scheme == Scheme::HTTP { 80 } else { 443 };
+        (self.authority.host(), self.authority.port_u16().unwrap_or(default))
+    }
+
     pub(super) fn host_header(&self) -> Result<HeaderValue, TransportError> {
         HeaderValue::from_str(self.authority.as_str()).map_err(|_| TransportError::Protocol)
     }

@@ -18,6 +18,7 @@ use super::bulkhead::is_repeatable;
 use super::connect::{Connector, Stream};
 use super::meter::Meter;
 use super::origin::Origin;
+use super::report::ConnectionReport;
 use crate::error::TransportError;
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
@@ -72,6 +73,11 @@ impl Pool {
         Connection::handshake(self.connector.connect(origin).await?).await
     }
 
+    /// What the operator can know about connections to an origin.
+    pub(super) async fn inspect(&self, origin: &Origin) -> ConnectionReport {
+        self.connector.inspect(origin).await
+    }
+
     /// Opens connections in advance, until `count` of them are idle or are being opened.
     pub(super) fn preconnect(self: &Arc<Self>, origin: &Origin, count: usize) {
         if tokio::runtime::Handle::try_current().is_err() {
@@ -80,7 +86,7 @@ impl Pool {
         let missing = {
             let mut state = self.lock();
             let connections = state.of(origin);
-            connections.idle.retain(Connection::is_usable_for_get);
+            connections.idle.retain(Connection::is_usable);
             let missing = count.saturating_sub(connections.idle.len().saturating_add(connections.opening));
             connections.opening = connections.opening.saturating_add(missing);
             missing
@@ -163,7 +169,7 @@ impl Pool {
                     return Taken::MustConnect;
                 }
             }
-            if connection.is_usable_for_get() {
+            if connection.is_usable() {
                 return Taken::Idle(connection);
             }
         }
@@ -235,7 +241,7 @@ impl State {
     /// Closes connections that were idle for too long, and removes empty entries. Returns whether any connection is idle.
     fn clean_up(&mut self) -> bool {
         self.by_origin.retain(|_, origin| {
-            origin.idle.retain(Connection::is_usable_for_get);
+            origin.idle.retain(Connection::is_usable);
             origin.waiters.retain(|waiter| !waiter.is_closed());
             !origin.idle.is_empty() || !origin.waiters.is_empty() || origin.opening > 0 || origin.closes_early()
         });
@@ -342,7 +348,7 @@ impl Connection {
         self.http.is_exceeded() || self.wire.is_exceeded()
     }
 
-    fn is_usable_for_get(&self) -> bool {
+    fn is_usable(&self) -> bool {
         !self.sender.is_closed() && self.idle_since.elapsed() <= MAX_IDLE
     }
 }
@@ -393,7 +399,7 @@ mod tests {
                 let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
                 let network = Network::public_only().allow_loopback_http();
                 let lookups = Lookups::new(Arc::new(System));
-                let connector = Connector::new(&network, &lookups, Duration::from_secs(5), &[]).unwrap();
+                let connector = Connector::direct(network, lookups, Duration::from_secs(5));
                 let (pool, origin) = (Arc::new(Pool::new(connector)), Origin::of(&uri).unwrap());
                 let connection = pool.connect(&origin).await.unwrap();
                 let returning = Returning(pool, origin, Some(connection));

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::error::BaseUrlError;
-use crate::values::network::Network;
+use crate::values::network::{Network, is_host_name};
 
 /// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
@@ -285,25 +285,6 @@ fn host_of(authority: &str) -> Result<&str, BaseUrlError> {
     let port = port.strip_prefix(':').unwrap_or(port);
     let plain = !port.is_empty() && !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
     if plain && port.parse::<u16>().is_ok() { Ok(host) } else { Err(BaseUrlError::Port) }
-}
-
-/// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. Host
-/// names have no underscores, but some intranets use them.
-pub(crate) fn is_host_name(name: &str) -> bool {
-    let (mut before, mut label) = (b'.', 0_usize);
-    for byte in name.bytes() {
-        let allowed = match byte {
-            b'.' => before != b'-' && (1..=63).contains(&label),
-            b'-' => before != b'.',
-            _ => byte.is_ascii_alphanumeric() || byte == b'_',
-        };
-        if !allowed {
-            return false;
-        }
-        label = if byte == b'.' { 0 } else { label.saturating_add(1) };
-        before = byte;
-    }
-    before != b'-' && (1..=63).contains(&label) && name.len() <= 253
 }
 
 /// What is encoded in a path segment: all but `pchar` (RFC 3986 section 3.3).

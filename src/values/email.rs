@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::error::ConfigError;
 use crate::util::text::is_invisible;
-use crate::values::base_url::is_host_name;
+use crate::values::network::is_host_name;
 
 /// An e-mail address of the user, and what is known about it.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]

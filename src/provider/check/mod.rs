@@ -10,6 +10,7 @@ pub use self::request::CheckRequest;
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::transport::ConnectionReport;
 use crate::values::base_url::BaseUrl;
 
 /// The result of a check.
@@ -40,6 +41,7 @@ pub struct CheckReport {
     base_url: BaseUrl,
     findings: Vec<Finding>,
     not_checked: Vec<NotChecked>,
+    connection: Option<ConnectionReport>,
 }
 
 /// The result of all findings of a report.
@@ -69,7 +71,7 @@ impl CheckReport {
     /// An empty report about the code host at this base URL.
     pub fn new(platform_id: &'static str, platform_name: &'static str, base_url: &BaseUrl) -> Self {
         let (findings, not_checked) = (Vec::new(), Vec::new());
-        Self { platform_id, platform_name, base_url: base_url.clone(), findings, not_checked }
+        Self { platform_id, platform_name, base_url: base_url.clone(), findings, not_checked, connection: None }
     }
 
     /// Adds a finding.
@@ -92,6 +94,16 @@ impl CheckReport {
         &self.not_checked
     }
 
+    /// How the app connects to the code host: addresses, proxy and certificate. `None` in a [public](Self::public) report, and
+    /// if the transport does not know it.
+    pub fn connection(&self) -> Option<&ConnectionReport> {
+        self.connection.as_ref()
+    }
+
+    pub(crate) fn with_connection(self, connection: Option<ConnectionReport>) -> Self {
+        Self { connection, ..self }
+    }
+
     /// The finding with this code.
     pub fn finding(&self, code: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.code == code)
@@ -111,7 +123,7 @@ impl CheckReport {
 
     /// The report for somebody who must not learn about the app's network, such as a tenant who typed in the base URL. All
     /// findings about the network have the same text: refused, timed out, not found, not trusted, another kind of server. It
-    /// contains no text from a server. The full report is for the operator.
+    /// contains no text from a server, and not the [connection](Self::connection). The full report is for the operator.
     ///
     /// The time that a check takes still tells something about the network. If that matters, respond after a fixed time.
     ///
@@ -137,7 +149,7 @@ impl CheckReport {
                 findings.push(finding);
             }
         }
-        Self { findings, ..self.clone() }
+        Self { findings, connection: None, ..self.clone() }
     }
 
     /// An HTML fragment: everything escaped, without script, style, class or id.
@@ -173,13 +185,14 @@ impl fmt::Display for CheckReport {
 impl serde::Serialize for CheckReport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
-        let mut report = serializer.serialize_struct("CheckReport", 6)?;
+        let mut report = serializer.serialize_struct("CheckReport", 7)?;
         report.serialize_field("platform_id", self.platform_id)?;
         report.serialize_field("platform_name", self.platform_name)?;
         report.serialize_field("base_url", &self.base_url)?;
         report.serialize_field("verdict", &self.verdict())?;
         report.serialize_field("findings", &self.findings)?;
         report.serialize_field("not_checked", &self.not_checked)?;
+        report.serialize_field("connection", &self.connection)?;
         report.end()
     }
 }

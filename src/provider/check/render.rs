@@ -21,6 +21,12 @@ pub(super) fn text(report: &CheckReport, out: &mut fmt::Formatter<'_>) -> fmt::R
             writeln!(out, "  - {} [{}]", one_line(&row.message), row.code)?;
         }
     }
+    if let Some(connection) = &report.connection {
+        writeln!(out, "\n{CONNECTION}")?;
+        for line in connection.to_string().lines() {
+            writeln!(out, "  - {}", one_line(line))?;
+        }
+    }
     Ok(())
 }
 
@@ -51,10 +57,18 @@ fn write_html(report: &CheckReport, out: &mut String) -> fmt::Result {
         }
         writeln!(out, "</ul>")?;
     }
+    if let Some(connection) = &report.connection {
+        writeln!(out, "<p>{CONNECTION}</p>\n<ul>")?;
+        for line in connection.to_string().lines() {
+            writeln!(out, "<li>{}</li>", escape(line))?;
+        }
+        writeln!(out, "</ul>")?;
+    }
     Ok(())
 }
 
 const NOT_CHECKED: &str = "Not checked:";
+const CONNECTION: &str = "Connection (for the operator only):";
 
 fn verdict(verdict: Verdict) -> &'static str {
     match verdict {

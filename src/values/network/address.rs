@@ -55,14 +55,15 @@ impl fmt::Debug for RefusedAddress {
     }
 }
 
-/// Why an address is refused.
+/// What kind of address an address is, such as the reason why it is refused.
 ///
 /// ```
 /// use codehost_oauth::transport::AddressClass;
 ///
 /// assert_eq!(AddressClass::Private.to_string(), "a private address");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AddressClass {
     /// It gives out the credentials of a machine in a cloud.
@@ -92,14 +93,20 @@ impl AddressClass {
             IpAddr::V4(v4) => (v4.is_private(), v4.is_link_local(), in_v4(v4, (Ipv4Addr::new(100, 64, 0, 0), 10))),
             IpAddr::V6(v6) => (v6.is_unique_local(), v6.is_unicast_link_local(), false),
         };
-        match () {
-            () if loopback => Self::Loopback,
-            () if private => Self::Private,
-            () if shared => Self::Shared,
-            () if link_local => Self::LinkLocal,
-            () if multicast => Self::Multicast,
-            () if is_public(address) => Self::Public,
-            () => Self::Special,
+        if loopback {
+            Self::Loopback
+        } else if private {
+            Self::Private
+        } else if shared {
+            Self::Shared
+        } else if link_local {
+            Self::LinkLocal
+        } else if multicast {
+            Self::Multicast
+        } else if is_public(address) {
+            Self::Public
+        } else {
+            Self::Special
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Network {
     allows_http: bool,
     denied: Arc<[Cidr]>,
     nat64: Arc<[Cidr]>,
+    /// Names whose addresses may be private, in lower case and without a dot at the end.
+    names: Arc<[String]>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +114,31 @@ impl Network {
     pub fn deny(mut self, networks: impl IntoIterator<Item = Cidr>) -> Self {
         self.denied = self.denied.iter().copied().chain(networks).collect();
         self
+    }
+
+    /// Allows the code host with this name to have any address, also a private one that changes: every address but those of
+    /// cloud metadata and those that are [denied](Self::deny). No other name and no address in a URL is allowed by it, also no
+    /// name below this one.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::Network, BaseUrl};
+    /// let network = Network::public_only().allow_name("git.corp")?;
+    /// assert!(BaseUrl::parse("https://git.corp", &network).is_ok());
+    /// assert!(BaseUrl::parse("https://other.corp", &network).is_err());
+    /// assert!(BaseUrl::parse("https://10.0.0.5", &network).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::AllowedName`] unless it is a host name.
+    pub fn allow_name(mut self, name: &str) -> Result<Self, ConfigError> {
+        let name = match url::Host::parse(name) {
+            Ok(url::Host::Domain(name)) if is_host_name(&name) => name,
+            _ => return Err(ConfigError::AllowedName),
+        };
+        self.names = self.names.iter().cloned().chain([without_dot(&name).to_owned()]).collect();
+        Ok(self)
     }
 
     /// Another prefix of the operator's NAT64, besides `64:ff9b::/96`: its addresses are judged by the IPv4 address in them.
@@ -204,10 +231,21 @@ impl Network {
         })
     }
 
+    /// The policy for the addresses of a host name.
+    #[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "only our client looks up names"))]
+    pub(crate) fn of_name(&self, name: &str) -> Self {
+        let reach = if self.allows_name(name) { Reach::Any } else { self.reach.clone() };
+        Self { reach, ..self.clone() }
+    }
+
+    fn allows_name(&self, name: &str) -> bool {
+        self.names.iter().any(|allowed| allowed.eq_ignore_ascii_case(without_dot(name)))
+    }
+
     /// Whether a host name may be looked up. The check of its addresses decides; this one refuses local names early, with a
     /// better message.
     pub(crate) fn permits_name(&self, name: &str) -> bool {
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = without_dot(name);
         let is_or_below = |suffix: &str| {
             let split = name.len().checked_sub(suffix.len()).and_then(|at| name.split_at_checked(at));
             split
@@ -218,6 +256,7 @@ impl Network {
         }
         match &self.reach {
             Reach::AllowList(_) | Reach::Any => true,
+            Reach::PublicOnly if self.allows_name(name) => true,
             Reach::PublicOnly if is_or_below("localhost") => self.allows_loopback,
             Reach::PublicOnly => name.contains('.') && !LOCAL_SUFFIXES.iter().any(|suffix| is_or_below(suffix)),
         }
@@ -229,7 +268,14 @@ impl Network {
     }
 
     fn new(reach: Reach) -> Self {
-        Self { reach, allows_loopback: false, allows_http: false, denied: Arc::default(), nat64: Arc::default() }
+        Self {
+            reach,
+            allows_loopback: false,
+            allows_http: false,
+            denied: Arc::default(),
+            nat64: Arc::default(),
+            names: Arc::default(),
+        }
     }
 }
 
@@ -276,9 +322,33 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// With a dot at the end it is the same name.
+fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
 /// A name of this machine itself (RFC 6761 section 6.3).
 pub(crate) fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. Host
+/// names have no underscores, but some intranets use them.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    let (mut before, mut label) = (b'.', 0_usize);
+    for byte in name.bytes() {
+        let allowed = match byte {
+            b'.' => before != b'-' && (1..=63).contains(&label),
+            b'-' => before != b'.',
+            _ => byte.is_ascii_alphanumeric() || byte == b'_',
+        };
+        if !allowed {
+            return false;
+        }
+        label = if byte == b'.' { 0 } else { label.saturating_add(1) };
+        before = byte;
+    }
+    before != b'-' && (1..=63).contains(&label) && name.len() <= 253
 }
 
 /// `localhost`, 127.0.0.0/8 or ::1.

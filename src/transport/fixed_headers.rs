@@ -1,0 +1,91 @@
+use std::fmt;
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::origin::Origin;
+use crate::error::ConfigError;
+use crate::values::base_url::BaseUrl;
+
+/// Headers that an access gateway in front of a code host demands, such as `CF-Access-Client-Id` and `CF-Access-Client-Secret`
+/// (Cloudflare Access), or `Proxy-Authorization` (Google's IAP). They are sent with every request to the origin of one URL
+/// (its scheme, name and port), and to no other. Give them to
+/// [`HttpClient::with_headers`](crate::transport::HttpClient::with_headers).
+///
+/// `Debug` shows nothing of them.
+///
+/// ```
+/// use codehost_oauth::BaseUrl;
+/// use codehost_oauth::transport::{FixedHeaders, HttpClient, Network};
+///
+/// let http = HttpClient::builder(Network::public_only()).build()?;
+/// let base_url = BaseUrl::parse("https://git.example.com", http.network())?;
+/// let headers = [("CF-Access-Client-Id", "app.access"), ("CF-Access-Client-Secret", "s3cr3t")];
+/// let http = http.with_headers(FixedHeaders::new(&base_url, headers)?);
+/// assert!(FixedHeaders::new(&base_url, [("Authorization", "Bearer x")]).is_err());
+/// # Ok::<(), codehost_oauth::error::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FixedHeaders {
+    origin: Origin,
+    headers: HeaderMap,
+}
+
+impl FixedHeaders {
+    /// Headers for the origin of `url`, as names and values.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::FixedHeader`] if a name or a value is not valid in HTTP, or if the header belongs to the request:
+    /// `Authorization`, `Host`, `Content-Type` and the like.
+    pub fn new<'a>(url: &BaseUrl, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, ConfigError> {
+        let mut fixed = HeaderMap::new();
+        for (name, value) in headers {
+            let error = || ConfigError::FixedHeader {
+                name: name.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect(),
+            };
+            let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !OF_REQUEST.contains(name));
+            let mut value = HeaderValue::from_str(value).map_err(|_| error())?;
+            value.set_sensitive(true);
+            fixed.insert(name.ok_or_else(error)?, value);
+        }
+        let origin = Origin::of(&url.endpoint(&[])).map_err(|_| ConfigError::FixedHeader { name: String::new() })?;
+        Ok(Self { origin, headers: fixed })
+    }
+
+    /// Adds them to a request to `origin`, if they are for it.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap, origin: &Origin) {
+        if self.origin == *origin {
+            headers.extend(self.headers.clone());
+        }
+    }
+}
+
+impl fmt::Debug for FixedHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedHeaders").finish_non_exhaustive()
+    }
+}
+
+/// What this crate or the HTTP library sets.
+const OF_REQUEST: [HeaderName; 14] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    EXPECT,
+    HOST,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    USER_AGENT,
+];
+/// How much of a wrong name an error repeats, in characters.
+const MAX_NAME: usize = 40;

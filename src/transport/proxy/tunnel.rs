@@ -1,0 +1,183 @@
+//! Tunnels through a proxy: `CONNECT` over HTTP/1.1, and SOCKS 5.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{self, Either};
+use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::client::legacy::connect::proxy::SocksV5;
+use tower_service::Service;
+
+use super::super::meter::{Meter, Metered};
+use super::super::origin::Origin;
+use super::super::resolve::Lookups;
+use super::super::socket::{Opened, Socket};
+use super::super::{tcp, tls};
+use super::{Credentials, Kind, Proxy};
+use crate::error::{ConfigError, ProxyError, TransportError};
+use crate::values::network::Network;
+
+/// A proxy with what is needed to connect to it.
+pub(in super::super) struct Proxied {
+    proxy: Proxy,
+    /// For an `https` proxy.
+    tls: Option<tls::Layer>,
+}
+
+impl Proxied {
+    pub(in super::super) fn new(proxy: Proxy, reloads: &tls::Reloads) -> Result<Self, ConfigError> {
+        let tls = match proxy.kind {
+            Kind::Https => Some(tls::Layer::new(&proxy.certificates, None, reloads)?),
+            Kind::Http | Kind::Socks5 | Kind::Socks5h => None,
+        };
+        Ok(Self { proxy, tls })
+    }
+
+    /// Whether a code host is reached through the proxy.
+    pub(in super::super) fn is_for(&self, code_host: &Uri) -> bool {
+        self.proxy.is_for(code_host)
+    }
+
+    /// Whether the app, not the proxy, looks up names.
+    pub(in super::super) fn needs_addresses(&self) -> bool {
+        self.proxy.kind == Kind::Socks5
+    }
+
+    pub(in super::super) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Opens a tunnel to a code host: to the first of its `addresses` that accepts the connection, if the app has looked them
+    /// up. `wire` counts the bytes that the proxy sends.
+    pub(in super::super) async fn tunnel(
+        &self,
+        origin: &Origin,
+        addresses: &[IpAddr],
+        lookups: &Lookups,
+        timeout: Duration,
+        wire: &Meter,
+    ) -> Result<Socket, TransportError> {
+        let (name, port) = origin.host_and_port();
+        let mut targets = addresses.iter().map(|address| SocketAddr::new(*address, port).to_string());
+        let mut target = targets.next().unwrap_or_else(|| format!("{name}:{port}"));
+        loop {
+            let socket = self.connect(lookups, timeout, wire).await?;
+            let opened = match self.proxy.kind {
+                Kind::Http | Kind::Https => connect(socket, &target, self.proxy.credentials.as_deref()).await,
+                Kind::Socks5 | Kind::Socks5h => socks(socket, &target, self.proxy.credentials.as_deref()).await,
+            };
+            target = match (opened, targets.next()) {
+                (Err(ProxyError::CodeHostUnreachable), Some(next)) => next,
+                (opened, _) => return Ok(opened?),
+            };
+        }
+    }
+
+    /// A connection to the proxy. It is the operator's, so the network policy for code hosts does not apply.
+    async fn connect(&self, lookups: &Lookups, timeout: Duration, wire: &Meter) -> Result<Socket, ProxyError> {
+        let uri = self.proxy.uri().ok_or(ProxyError::NameNotFound)?;
+        let addresses = match &self.proxy.host {
+            url::Host::Domain(name) => lookups.lookup(name).await.map_err(|_| ProxyError::NameNotFound)?,
+            url::Host::Ipv4(_) | url::Host::Ipv6(_) => Vec::new(),
+        };
+        let tcp = tcp::connect(&uri, addresses, &Network::any(), timeout).await.map_err(|_| ProxyError::Unreachable)?;
+        let tcp: Socket = Box::new(Metered::new(tcp, wire.clone()));
+        let Some(tls) = &self.tls else { return Ok(tcp) };
+        match tls.connect(tcp, uri).await {
+            Ok(encrypted) => Ok(encrypted),
+            Err(error) if error.is_certificate() => Err(ProxyError::Certificate),
+            Err(_) => Err(ProxyError::Tls),
+        }
+    }
+}
+
+/// Asks an HTTP proxy for a tunnel to `target`, which is a host and a port (RFC 9110 section 9.3.6).
+async fn connect(socket: Socket, target: &str, credentials: Option<&Credentials>) -> Result<Socket, ProxyError> {
+    let mut request = Request::connect(target).body(Empty::<Bytes>::new()).map_err(|_| ProxyError::Protocol)?;
+    request.headers_mut().insert(HOST, HeaderValue::from_str(target).map_err(|_| ProxyError::Protocol)?);
+    if let Some(credentials) = credentials {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.basic().ok_or(ProxyError::CredentialsRefused)?);
+    }
+    let mut http = http1::Builder::new();
+    http.max_buf_size(MAX_HEAD);
+    let (mut sender, connection) = http.handshake(socket).await.map_err(|_| ProxyError::Protocol)?;
+    let tunnel = async {
+        let response = sender.send_request(request).await.map_err(|_| ProxyError::Protocol)?;
+        accepted(&response, credentials.is_some())?;
+        hyper::upgrade::on(response).await.map_err(|_| ProxyError::Protocol)
+    };
+    // The connection is driven here, not in a task of its own, so that nothing is left when the time is over.
+    let upgraded = match future::select(pin!(tunnel), pin!(connection.with_upgrades())).await {
+        Either::Left((upgraded, _)) => upgraded?,
+        Either::Right((_, tunnel)) => tunnel.await?,
+    };
+    Ok(Box::new(upgraded))
+}
+
+/// What the proxy's response to `CONNECT` means.
+fn accepted(response: &Response<Incoming>, has_credentials: bool) -> Result<(), ProxyError> {
+    match response.status() {
+        status if status.is_success() => Ok(()),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED if has_credentials => Err(ProxyError::CredentialsRefused),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(ProxyError::CredentialsMissing),
+        status if status.is_server_error() && is_name_error(response.headers()) => Err(ProxyError::CodeHostNotFound),
+        status if status.is_server_error() => Err(ProxyError::CodeHostUnreachable),
+        // Such as 403 and 405.
+        status if status.is_client_error() => Err(ProxyError::Forbidden),
+        _ => Err(ProxyError::Protocol),
+    }
+}
+
+/// Whether a proxy says that it did not find the name: in `Proxy-Status` (RFC 9209 section 2.3), or as Squid does.
+fn is_name_error(headers: &HeaderMap) -> bool {
+    let has = |name: &str, words: &[&str]| {
+        let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| words.iter().any(|word| value.contains(word)))
+    };
+    has("proxy-status", &["dns_error", "dns_timeout"]) || has("x-squid-error", &["ERR_DNS_FAIL"])
+}
+
+/// Asks a SOCKS 5 proxy for a tunnel to `target`, which is a host and a port.
+async fn socks(socket: Socket, target: &str, credentials: Option<&Credentials>) -> Result<Socket, ProxyError> {
+    let target = Uri::builder().scheme("socks5").authority(target).path_and_query("/").build();
+    let target = target.map_err(|_| ProxyError::Protocol)?;
+    let mut proxy = SocksV5::new(target.clone(), Opened::new(socket));
+    if let Some(credentials) = credentials {
+        proxy = proxy.with_auth(credentials.user.clone(), credentials.password.expose().to_owned());
+    }
+    proxy.call(target).await.map_err(|error| socks_error(&error, credentials.is_some()))
+}
+
+/// The errors of `hyper-util` have public variants, but no public names; the inner ones show only their text.
+fn socks_error(error: &SocksError, has_credentials: bool) -> ProxyError {
+    let SocksError::V5(error) = error else { return ProxyError::Protocol };
+    match error.to_string().as_str() {
+        "credentials not accepted" => ProxyError::CredentialsRefused,
+        // It wants no credentials where there are some, or the other way round.
+        "server does not support user/pass authentication" | "server implements authentication incorrectly" => {
+            if has_credentials {
+                ProxyError::CredentialsRefused
+            } else {
+                ProxyError::CredentialsMissing
+            }
+        }
+        "connection not allowed" => ProxyError::Forbidden,
+        // A proxy says the same of a name that it does not find.
+        "general server failure"
+        | "network unreachable"
+        | "host unreachable"
+        | "connection refused"
+        | "ttl expired" => ProxyError::CodeHostUnreachable,
+        _ => ProxyError::Protocol,
+    }
+}
+
+type SocksError = <SocksV5<Opened> as Service<Uri>>::Error;
+
+/// The longest head of a proxy's response, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
