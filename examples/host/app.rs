@@ -6,26 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use codehost_oauth::error::AppError;
-use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{
-    BaseUrl, EmailTrust, FindIntegration, Integration, IntegrationConfig, IntegrationId, OAuthProvider, Platform,
-    PublicUrl,
-};
+use codehost_oauth::{EmailTrust, FindIntegration, Integration, IntegrationConfig, IntegrationId, PublicUrl};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::Session;
 
+use crate::code_hosts::CodeHosts;
 use crate::demo::Demo;
 use crate::store::{FIRST, IntegrationRow, Organization, Person, Result, Store};
 use crate::support::Failure;
 
 pub(crate) struct App {
     pub(crate) public_url: PublicUrl,
-    pub(crate) network: Network,
     pub(crate) store: Store,
     pub(crate) demo: Option<Demo>,
-    /// By base URL: where the requests to this code host go instead.
-    api_urls: HashMap<String, BaseUrl>,
-    http: HttpClient,
+    pub(crate) code_hosts: CodeHosts,
     /// Integrations that are built already; a change of the row removes it.
     built: Mutex<HashMap<IntegrationId, Arc<Integration>>>,
     /// `None` once it has been used.
@@ -52,19 +46,16 @@ pub(crate) const OPERATOR: &str = "operator";
 impl App {
     pub(crate) fn new(
         public_url: PublicUrl,
-        network: Network,
         store: Store,
         demo: Option<Demo>,
-        api_urls: HashMap<String, BaseUrl>,
+        code_hosts: CodeHosts,
     ) -> std::result::Result<Self, Failure> {
         let token = IntegrationId::random()?.to_string();
         Ok(Self {
             public_url,
-            http: HttpClient::builder(network.clone()).build()?,
-            network,
             store,
             demo,
-            api_urls,
+            code_hosts,
             built: Mutex::default(),
             setup_token: Mutex::new(Some(token.clone())),
             shown_token: token,
@@ -89,28 +80,14 @@ impl App {
         Ok(())
     }
 
-    /// The provider for a platform and a base URL. Where its requests go is the operator's to say: with an API URL of its own, a
-    /// tenant could vouch for the users of GitLab.com.
-    pub(crate) fn provider(
-        &self,
-        platform: &str,
-        base_url: &str,
-    ) -> std::result::Result<Arc<dyn OAuthProvider>, codehost_oauth::error::Error> {
-        let platform = Platform::find(platform)?;
-        let provider = platform.provider(BaseUrl::parse(base_url.trim(), &self.network)?)?;
-        Ok(match self.api_urls.get(provider.base_url().as_str()) {
-            Some(api_url) => platform.provider_with_api_url(provider.base_url().clone(), api_url.clone())?,
-            None => provider,
-        })
-    }
-
     /// Builds the integration of a row, with this secret.
     pub(crate) fn build(
         &self,
         row: &IntegrationRow,
         secret: &str,
     ) -> std::result::Result<Integration, codehost_oauth::error::Error> {
-        let mut http = self.http.clone();
+        let provider = self.code_hosts.provider(&row.platform, &row.base_url)?;
+        let mut http = self.code_hosts.http(provider.base_url())?;
         if let Some(pem) = &row.ca_pem {
             http = http.with_root_certificates(pem)?;
         }
@@ -121,7 +98,7 @@ impl App {
         let trust = if row.trust_emails { EmailTrust::WithoutVerification } else { EmailTrust::Platform };
         let access = row.access.parse()?;
         let integration = Integration::builder(
-            self.provider(&row.platform, &row.base_url)?,
+            provider,
             http,
             IntegrationConfig {
                 id: row.id.clone(),

@@ -78,7 +78,7 @@ impl Typed {
         existing: Option<&IntegrationRow>,
     ) -> Result<Draft> {
         let mut draft = Draft::default();
-        let provider = match app.provider(&self.platform, &self.base_url) {
+        let provider = match app.code_hosts.provider(&self.platform, &self.base_url) {
             Ok(provider) => Some(provider),
             Err(error) => {
                 let field =

@@ -10,6 +10,7 @@
 //! `CODEHOST_KEYS` holds the keys that seal client secrets and sessions.
 
 mod app;
+mod code_hosts;
 mod demo;
 mod form;
 mod keys;
@@ -29,11 +30,11 @@ use std::sync::Arc;
 
 use app::App;
 use clap::Parser;
-use codehost_oauth::transport::Network;
-use codehost_oauth::{BaseUrl, PublicUrl};
+use code_hosts::{CodeHostFlags, CodeHosts};
+use codehost_oauth::PublicUrl;
 use demo::Demo;
 use store::Store;
-use support::{Failure, NetworkFlags, exit, print};
+use support::{Failure, exit, print};
 use tokio::net::TcpListener;
 
 /// A web app that users log in to with their code host
@@ -52,11 +53,8 @@ struct Flags {
     /// The SQLite file; if left out, host.sqlite, or memory with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Where the app reaches a code host, if not at the base URL that browsers use; can be repeated
-    #[arg(long = "api-url", value_name = "BASE_URL=API_URL")]
-    api_urls: Vec<String>,
     #[command(flatten)]
-    network: NetworkFlags,
+    code_hosts: CodeHostFlags,
 }
 
 #[tokio::main]
@@ -90,7 +88,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     };
     let keys = Arc::new(keys::load(database.as_deref())?);
     let store = Store::open(database.as_deref(), Arc::clone(&keys)).await?;
-    let mut network = flags.network.network()?;
+    let mut network = flags.code_hosts.network.network()?;
     let demo = match flags.demo {
         true => {
             network = network.allow_loopback_http();
@@ -102,8 +100,8 @@ async fn run(flags: Flags) -> Result<(), Failure> {
         print(&demo.describe())?;
     }
 
-    let api_urls = flags.api_urls.iter().map(|pair| api_url(pair, &network)).collect::<Result<_, _>>()?;
-    let app = Arc::new(App::new(public_url, network, store, demo, api_urls)?);
+    let code_hosts = CodeHosts::new(&flags.code_hosts, network)?;
+    let app = Arc::new(App::new(public_url, store, demo, code_hosts)?);
     print(&format!(
         "administrators: enter the one-time token {} at {}/setup to set up the app, or if no administrator can log in\n",
         app.setup_token(),
@@ -111,12 +109,6 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     ))?;
     print(&format!("open: {}\n", app.public_url))?;
     axum::serve(listener, routes::routes(app)).await.map_err(|error| failure("serve", &error))
-}
-
-/// A base URL, and where to reach it.
-fn api_url(pair: &str, network: &Network) -> Result<(String, BaseUrl), Failure> {
-    let (base_url, api_url) = pair.split_once('=').unwrap_or((pair, ""));
-    Ok((BaseUrl::parse(base_url, network)?.as_str().to_owned(), BaseUrl::parse(api_url, network)?))
 }
 
 fn failure(code: &str, error: &dyn std::error::Error) -> Failure {

@@ -1,10 +1,11 @@
 //! The flags that describe an integration, the same in every example.
 
 use clap::ValueEnum;
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::transport::Network;
 use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, Platform, PublicUrl};
 
-use super::{Failure, NetworkFlags};
+use super::network::{client_certificate, fixed_headers, read};
+use super::{Failure, NetworkFlags, ProxyFlags};
 
 /// The environment variable with the client secret. It is not a flag, since flags are shown in the list of processes.
 const SECRET: &str = "CODEHOST_CLIENT_SECRET";
@@ -42,8 +43,16 @@ pub(crate) struct IntegrationFlags {
     /// A file with the certificate of the private certificate authority that signed the code host's certificate
     #[arg(long, value_name = "PEM")]
     ca_file: Option<std::path::PathBuf>,
+    /// A file with the client certificate, and its key, that the code host demands
+    #[arg(long, value_name = "PEM")]
+    client_certificate: Option<std::path::PathBuf>,
+    /// A file with the headers that an access gateway in front of the code host demands, one `Name: value` in each line
+    #[arg(long, value_name = "FILE")]
+    headers: Option<std::path::PathBuf>,
     #[command(flatten)]
     network: NetworkFlags,
+    #[command(flatten)]
+    proxy: ProxyFlags,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -95,8 +104,10 @@ impl IntegrationFlags {
         let network = self.network.network()?;
         let base_url = base_url(self.base_url.as_deref(), self.platform, &network)?;
         let provider = match &self.api_url {
-            Some(api_url) => self.platform.provider_with_api_url(base_url, BaseUrl::parse(api_url, &network)?)?,
-            None => self.platform.provider(base_url)?,
+            Some(api_url) => {
+                self.platform.provider_with_api_url(base_url.clone(), BaseUrl::parse(api_url, &network)?)?
+            }
+            None => self.platform.provider(base_url.clone())?,
         };
         let name = self.name.as_deref().unwrap_or(self.platform.name());
         let id = match &self.id {
@@ -104,14 +115,16 @@ impl IntegrationFlags {
             None => IntegrationId::from_name(name)?,
         };
         let public_url: PublicUrl = self.public_url.parse()?;
-        let mut http = HttpClient::builder(network);
+        let mut http = self.proxy.http(network)?;
         if let Some(path) = &self.ca_file {
-            let pem = std::fs::read_to_string(path).map_err(|error| Failure {
-                code: "ca_file".to_owned(),
-                message: format!("the file in --ca-file cannot be read: {error}"),
-                hint: "Check its path and permissions. It must contain certificates in PEM format.".to_owned(),
-            })?;
-            http = http.root_certificates(&pem);
+            http = http.root_certificates(&read("--ca-file", path)?);
+        }
+        let mut http = http.build()?;
+        if let Some(path) = &self.client_certificate {
+            http = http.with_client_certificate(client_certificate(path)?)?;
+        }
+        if let Some(path) = &self.headers {
+            http = http.with_headers(fixed_headers(path, &base_url)?);
         }
         let secret = std::env::var(SECRET).map_err(|_| Failure {
             code: "client_secret_missing".to_owned(),
@@ -120,7 +133,7 @@ impl IntegrationFlags {
         })?;
         let mut builder = Integration::builder(
             provider,
-            http.build()?,
+            http,
             IntegrationConfig {
                 id,
                 name: name.to_owned(),

@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "not every example needs all of it")]
 
 pub(crate) mod integration;
+pub(crate) mod network;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use codehost_oauth::error::Error;
-use codehost_oauth::transport::{Cidr, Network};
+
+pub(crate) use self::network::{NetworkFlags, ProxyFlags};
 
 /// A failure, as the examples print it.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl<E: Into<Error>> From<E> for Failure {
         let error = error.into();
         let (code, mut hint) = (error.code(), error.advice().hint.into_owned());
         if code.starts_with("base_url_") && hint.contains("allow") {
-            hint.push_str(" Here: --allow-network or --allow-http.");
+            hint.push_str(" Here: --allow-network, --allow-name or --allow-http.");
         }
         Self { code: code.to_owned(), message: error.to_string(), hint }
     }
@@ -53,25 +55,5 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
             hint: String::new(),
         }),
         _ => Ok(()),
-    }
-}
-
-/// The addresses that an example may connect to.
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct NetworkFlags {
-    /// A private network that the code host is in, such as 10.0.0.0/8; can be repeated
-    #[arg(long = "allow-network", value_name = "CIDR")]
-    allow_networks: Vec<String>,
-    /// Also allow loopback addresses, and plain http:// to them
-    #[arg(long)]
-    allow_http: bool,
-}
-
-impl NetworkFlags {
-    /// The network policy: public addresses, and those that the flags allow.
-    pub(crate) fn network(&self) -> Result<Network, Failure> {
-        let networks = self.allow_networks.iter().map(|text| text.parse::<Cidr>()).collect::<Result<Vec<_>, _>>()?;
-        let network = if networks.is_empty() { Network::public_only() } else { Network::public_and(networks) };
-        Ok(if self.allow_http { network.allow_loopback_http() } else { network })
     }
 }

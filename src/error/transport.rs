@@ -178,7 +178,10 @@ impl TransportError {
                 "tls_certificate",
                 "Give the code host a certificate for a TLS server, with an RSA key of 2048 bits or more, or an ECDSA key.",
             ),
-            Self::Tls => Advice::administrator("tls_failed", "Check that the base URL's port speaks TLS 1.2 or newer."),
+            Self::Tls => Advice::administrator(
+                "tls_failed",
+                "Check that the base URL's port speaks TLS 1.2 or newer, and whether it demands a client certificate.",
+            ),
             Self::ClientCertificate => Advice::administrator(
                 "client_certificate",
                 "Give the integration a client certificate that the code host accepts, with its key, and with the certificates \
@@ -233,6 +236,9 @@ pub enum ResponseError {
         /// Scheme, host and port of the target.
         to: Option<String>,
     },
+    /// A web server's page that says that it demands a client certificate, or does not accept the one that it got.
+    #[error("the web server of the code host demands a client certificate that it accepts")]
+    ClientCertificate,
     /// A web page where JSON was expected.
     #[error("the code host responded with a web page")]
     Html,
@@ -275,9 +281,11 @@ impl ResponseError {
                 "redirect",
                 "Ask the operator of the code host for its address, and use that as the base URL, with its sub-path if it has one.",
             ),
+            Self::ClientCertificate => TransportError::ClientCertificate.advise(),
             Self::Html => Advice::administrator(
                 "html",
-                "Check that the base URL is the code host's start page, with its sub-path, and that no other login page is in front of its API.",
+                "Check that the base URL is the code host's start page, with its sub-path. If an access gateway with its own login \
+                 is in front of it, let the gateway accept headers, and add them to the integration.",
             ),
             Self::NotJson => Advice::administrator("not_json", "Check that the base URL is that of a code host."),
             Self::Malformed { .. } => {

@@ -141,6 +141,7 @@ impl ApiResponse {
     fn fault_of_refusal(&self, media: Media) -> Option<ResponseError> {
         match media {
             _ if self.is_empty => None,
+            Media::Html if self.is_about_client_certificate() => Some(ResponseError::ClientCertificate),
             Media::Html => Some(ResponseError::Html),
             Media::Other if self.parts.status == StatusCode::UNAUTHORIZED && !json::is_json(&self.text) => {
                 Some(ResponseError::NotJson)
@@ -182,6 +183,11 @@ impl ApiResponse {
             StatusCode::OK | StatusCode::UNAUTHORIZED => self.text.contains(ANUBIS) && !json::is_json(&self.text),
             _ => false,
         }
+    }
+
+    /// Whether a web server demands a client certificate, or refuses the one that it got. nginx does it with a page.
+    fn is_about_client_certificate(&self) -> bool {
+        self.parts.status == StatusCode::BAD_REQUEST && CERTIFICATE_MARKS.iter().any(|mark| self.text.contains(mark))
     }
 
     /// Scheme, host and port only: path and query may repeat secrets of the request.
@@ -237,6 +243,9 @@ const MAX_ORIGIN: usize = 253 + 8 + 6;
 
 /// The path at which Anubis serves its scripts, in lower case as it writes it.
 const ANUBIS: &str = "/.within.website/x/cmd/anubis/";
+
+/// Titles of nginx's pages about client certificates.
+const CERTIFICATE_MARKS: [&str; 2] = ["No required SSL certificate was sent", "The SSL certificate error"];
 
 /// Texts in the pages of bot protections, in lower case: Cloudflare, AWS, Imperva, Akamai, DataDome, HUMAN, DDoS-Guard, Sucuri,
 /// Anubis, and the captchas that any of them may use.

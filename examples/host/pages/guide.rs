@@ -95,6 +95,12 @@ pub(crate) fn report(report: &CheckReport) -> Markup {
                     ul { @for row in report.not_checked() { li { (row.message) } } }
                 }
             }
+            @if let Some(connection) = report.connection() {
+                details {
+                    summary { "The connection, which only the operator sees" }
+                    ul { @for line in connection.to_string().lines() { li { (line) } } }
+                }
+            }
         }
     }
 }

@@ -123,8 +123,8 @@ async fn connect(socket: Socket, target: &str, credentials: Option<&Credentials>
 fn accepted(response: &Response<Incoming>, has_credentials: bool) -> Result<(), ProxyError> {
     match response.status() {
         status if status.is_success() => Ok(()),
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED if has_credentials => Err(ProxyError::CredentialsRefused),
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(ProxyError::CredentialsMissing),
+        // Tinyproxy responds with 401 to a wrong password.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Err(refused(has_credentials)),
         status if status.is_server_error() && is_name_error(response.headers()) => Err(ProxyError::CodeHostNotFound),
         status if status.is_server_error() => Err(ProxyError::CodeHostUnreachable),
         // Such as 403 and 405.
@@ -178,6 +178,11 @@ fn socks_error(error: &SocksError, has_credentials: bool) -> ProxyError {
 }
 
 type SocksError = <SocksV5<Opened> as Service<Uri>>::Error;
+
+/// The error of a proxy that wants other credentials.
+fn refused(has_credentials: bool) -> ProxyError {
+    if has_credentials { ProxyError::CredentialsRefused } else { ProxyError::CredentialsMissing }
+}
 
 /// The longest head of a proxy's response, in bytes.
 const MAX_HEAD: usize = 16 * 1024;

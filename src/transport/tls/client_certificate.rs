@@ -40,6 +40,18 @@ impl ClientCertificate {
         Identity::parse(certificate, key).map(Self)
     }
 
+    /// The same, for a key that begins with `-----BEGIN ENCRYPTED PRIVATE KEY-----` (PKCS #8, as `openssl genpkey -aes256` writes it).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and [`ConfigError::ClientKeyPassword`]. [`ConfigError::ClientKey`] also if the key is not
+    /// encrypted, or in another way.
+    #[cfg(feature = "encrypted-keys")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encrypted-keys")))]
+    pub fn from_encrypted_pem(certificate: &str, key: &str, password: &str) -> Result<Self, ConfigError> {
+        Identity::parse(certificate, &decrypt(key, password)?).map(Self)
+    }
+
     pub(super) fn identity(&self) -> &Identity {
         &self.0
     }
@@ -50,3 +62,22 @@ impl fmt::Debug for ClientCertificate {
         f.debug_struct("ClientCertificate").finish_non_exhaustive()
     }
 }
+
+/// The key in PEM format without encryption.
+#[cfg(feature = "encrypted-keys")]
+fn decrypt(key: &str, password: &str) -> Result<zeroize::Zeroizing<String>, ConfigError> {
+    use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
+
+    // Certificates may be in the same text.
+    let start = key.find(ENCRYPTED_KEY).ok_or(ConfigError::ClientKey)?;
+    let (_, document) =
+        SecretDocument::from_pem(key.get(start..).unwrap_or_default()).map_err(|_| ConfigError::ClientKey)?;
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| ConfigError::ClientKey)?;
+    let decrypted = encrypted.decrypt(password).map_err(|_| ConfigError::ClientKeyPassword)?;
+    // With a wrong password, the result is rarely valid padding, but never a key.
+    PrivateKeyInfoRef::try_from(decrypted.as_bytes()).map_err(|_| ConfigError::ClientKeyPassword)?;
+    decrypted.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|_| ConfigError::ClientKey)
+}
+
+#[cfg(feature = "encrypted-keys")]
+const ENCRYPTED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";

@@ -2,6 +2,7 @@
 
 pub(crate) mod canned_http;
 pub(crate) mod fixture;
+pub(crate) mod network_programs;
 pub(crate) mod port;
 pub(crate) mod programs;
 pub(crate) mod scripted;

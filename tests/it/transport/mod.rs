@@ -1,11 +1,13 @@
 //! Requests on real sockets: policy, limits, pools, and misbehaving code hosts.
 
 mod dns;
+mod gateways;
 mod hostile;
 mod isolation;
 mod kept_connections;
 mod memory;
 mod preconnect;
+mod proxies;
 mod requests;
 mod saturation;
 mod tenants;
