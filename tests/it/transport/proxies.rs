@@ -126,7 +126,7 @@ async fn each_failure_of_a_proxy_has_its_own_code() {
         (format!("socks5h://{microsocks}"), &*open, ProxyError::CredentialsMissing),
         (format!("socks5h://app:wrong@{microsocks}"), &*open, ProxyError::CredentialsRefused),
         (format!("http://{squid}"), "https://forbidden.example/", ProxyError::Forbidden),
-        (format!("http://{squid}"), "https://git.example.com/", ProxyError::CodeHostNotFound),
+        (format!("http://{squid}"), "https://git.example.com/", ProxyError::CodeHostUnreachable),
         (format!("http://{squid}"), &*closed, ProxyError::CodeHostUnreachable),
         (format!("http://app:s3cr3t@{tinyproxy}"), &*closed, ProxyError::CodeHostUnreachable),
         (format!("socks5h://{plain_socks}"), &*closed, ProxyError::CodeHostUnreachable),
