@@ -31,10 +31,10 @@ impl Program {
         Self::start("127.0.0.1:0", database, &[]).await
     }
 
-    /// Starts it with an address at which it reaches a code host.
-    pub(super) async fn with_api_url(listen: &str, base_url: &str, api_url: &str) -> Self {
+    /// Starts it with flags about code hosts.
+    pub(super) async fn with_flags(listen: &str, flags: &[&str]) -> Self {
         let mut command = Self::command(listen);
-        command.arg("--api-url").arg(format!("{base_url}={api_url}"));
+        command.args(flags);
         Self::run(command).await
     }
 

@@ -7,6 +7,7 @@ use http::header::{LOCATION, SET_COOKIE};
 
 use super::{Program, directory};
 use crate::secrets::leak_check;
+use crate::support::network_programs::{Authority, Certificate, Program as NetworkProgram};
 
 /// A browser without a script.
 pub(super) struct HttpBrowser {
@@ -439,7 +440,8 @@ async fn the_operator_says_where_the_app_reaches_a_code_host() {
     let callback = format!("http://{address}/oauth/callback/gitlab/main-gitlab");
     let application = FakeApplication::new("api-id", "canary-api-secret", &callback, "read_user");
     let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
-    let program = Program::with_api_url(&address, "https://git.example.com", gitlab.base_url()).await;
+    let api_url = format!("https://git.example.com={}", gitlab.base_url());
+    let program = Program::with_flags(&address, &["--api-url", &api_url]).await;
     let mut admin = HttpBrowser::of(&program);
     admin.submit("/setup", "/setup", &[("token", &program.token)]).await;
     let form = "/org/main/integrations/new";
@@ -460,6 +462,58 @@ async fn the_operator_says_where_the_app_reaches_a_code_host() {
     assert!(page.starts_with("https://git.example.com/oauth/authorize?"), "{page}");
     // The fake stands for the page that browsers reach at the base URL.
     let page = page.replacen("https://git.example.com", gitlab.base_url(), 1);
+    let callback = gitlab.authorize(&page, "alice").unwrap();
+    browser.open(&callback).await.assert_text("Two-factor authentication");
+}
+
+/// The code host demands a client certificate and a header, and is reached through a proxy. A tenant's form has none of this.
+#[tokio::test]
+async fn the_operator_sets_proxy_client_certificate_and_headers() {
+    let address = crate::support::free_address().to_string();
+    let callback = format!("http://{address}/oauth/callback/gitlab/main-gitlab");
+    let application = FakeApplication::new("gate-id", "canary-gate-secret", &callback, "read_user");
+    let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
+    let port = url::Url::parse(gitlab.base_url()).unwrap().port().unwrap();
+    let (servers, clients) = (Authority::new(), Authority::named("Clients"));
+    let server = Certificate { clients: Some(clients.pem()), ..servers.server() };
+    let gate = r#"ssl_verify_client on; ssl_client_certificate clients.pem;
+                  if ($http_x_gate != "open-for-the-test") { return 403; }"#;
+    let nginx = NetworkProgram::nginx_gateway(port, &server, gate).await;
+    let proxy = NetworkProgram::tinyproxy(None).await;
+    let base_url = format!("https://localhost:{}/gitlab", nginx.port);
+
+    let folder = super::directory("operator_sets_proxy");
+    let client = clients.sign("app", |_| {});
+    std::fs::write(folder.join("client.pem"), format!("{}{}", client.pem, client.key)).unwrap();
+    std::fs::write(folder.join("headers"), "X-Gate: open-for-the-test\n").unwrap();
+    let file = |name: &str| format!("{base_url}={}", folder.join(name).display());
+    let proxy = format!("http://127.0.0.1:{}", proxy.port);
+    let flags = ["--proxy", &proxy, "--client-certificate", &file("client.pem"), "--headers", &file("headers")];
+    let program = Program::with_flags(&address, &flags).await;
+
+    let mut admin = HttpBrowser::of(&program);
+    admin.submit("/setup", "/setup", &[("token", &program.token)]).await;
+    let form = "/org/main/integrations/new";
+    let ca_pem = servers.pem();
+    let mut fields = vec![
+        ("platform", "gitlab"),
+        ("name", "GitLab"),
+        ("base_url", &base_url),
+        ("access", "sign-in"),
+        ("client_id", "gate-id"),
+        ("client_secret", "canary-gate-secret"),
+        ("ca_pem", &ca_pem),
+        ("act", "check"),
+    ];
+    let report = admin.submit(form, form, &fields).await;
+    report.assert_text(&format!("Proxy: {proxy}"));
+    report.assert_text("CN=Test server");
+    fields.last_mut().unwrap().1 = "save";
+    admin.submit(form, form, &fields).await.assert_text("The integration GitLab is saved.");
+    let mut browser = HttpBrowser::of(&program);
+    let token = browser.open("/login").await.token();
+    let begun = browser.post("/login/main-gitlab", &[("csrf_token", &token)]).await;
+    let page = begun.location().replacen(&base_url, gitlab.base_url(), 1);
     let callback = gitlab.authorize(&page, "alice").unwrap();
     browser.open(&callback).await.assert_text("Two-factor authentication");
 }

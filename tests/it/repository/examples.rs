@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::secrets::leak_check;
+use crate::support::network_programs::Program as NetworkProgram;
 use crate::support::programs::example;
 use crate::support::{canned_http, free_address};
 
@@ -76,11 +77,12 @@ struct Start<'a> {
     secret: &'a str,
     address: SocketAddr,
     more: &'a [&'a str],
+    environment: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Start<'a> {
     fn new(platform: &'a str, base_url: &'a str, address: SocketAddr) -> Self {
-        Self { platform, base_url, access: "sign-in", secret: SECRET, address, more: &[] }
+        Self { platform, base_url, access: "sign-in", secret: SECRET, address, more: &[], environment: &[] }
     }
 
     async fn run(self) -> Running {
@@ -98,7 +100,7 @@ impl<'a> Start<'a> {
             &listen,
         ]);
         command.args(["--id", "demo", "--client-id", "example-client", "--access", self.access, "--allow-http"]);
-        command.args(self.more).env("CODEHOST_CLIENT_SECRET", self.secret);
+        command.args(self.more).env("CODEHOST_CLIENT_SECRET", self.secret).envs(self.environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = async |start: &str| {
@@ -262,6 +264,58 @@ async fn login_prints_who_logged_in_at_bitbucket() {
     assert_eq!(login["granted_scopes"], json!(["account", "email"]));
     assert_eq!((&login["missing_scopes"], &login["expires_in"]), (&json!([]), &json!(7200)));
     assert_eq!(bitbucket.requests().len(), 3);
+}
+
+/// `localhost` is not allowed for the app itself, so that the proxy is used for the address.
+#[tokio::test]
+async fn login_and_check_use_a_proxy() {
+    let (gitlab, address) = at_gitlab().await;
+    let proxy = NetworkProgram::tinyproxy(Some(("app", "s3cr3t"))).await;
+    let url = format!("http://app@127.0.0.1:{}", proxy.port);
+    let password = [("CODEHOST_PROXY_PASSWORD", "s3cr3t")];
+
+    let mut start = Start::new("gitlab", gitlab.base_url(), address);
+    start.more = &["--proxy", &url];
+    start.environment = &password;
+    let running = start.run().await;
+    let callback = gitlab.authorize(&running.open, "alice").unwrap();
+    assert_eq!(running.finish(&callback).await.json()["account_key"], "gitlab:demo:2");
+
+    // Without the password, and through the proxy of the environment.
+    let mut start = Start::new("gitlab", gitlab.base_url(), address);
+    start.more = &["--proxy", &url];
+    let running = start.run().await;
+    let callback = gitlab.authorize(&running.open, "alice").unwrap();
+    running.browse(&callback).await;
+    running.end().await.assert_failed("proxy_credentials_missing");
+
+    let check = ["--platform", "gitlab", "--base-url", gitlab.base_url(), "--public-url", "http://127.0.0.1:9"];
+    let check = [&check[..], &["--id", "demo", "--client-id", "x", "--access", "sign-in", "--allow-http"]].concat();
+    let env = |no_proxy: &str| {
+        let mut command = program("check");
+        command.args(&check).args(["--proxy", "env", "--format", "json"]).env("CODEHOST_CLIENT_SECRET", SECRET);
+        command.env("HTTPS_PROXY", format!("127.0.0.1:{}", proxy.port)).env("NO_PROXY", no_proxy);
+        command
+    };
+    let report: Value = serde_json::from_str(&stdout(&env("").output().await.unwrap())).unwrap();
+    assert_eq!(report["findings"][0]["code"], "proxy_credentials_missing");
+    assert_eq!(report["connection"]["proxy"], format!("http://127.0.0.1:{}", proxy.port));
+    let report: Value = serde_json::from_str(&stdout(&env("127.0.0.1").output().await.unwrap())).unwrap();
+    assert_eq!(report["findings"][0]["code"], "reachable");
+    assert_eq!(report["connection"]["proxy"], Value::Null);
+    assert_eq!(report["connection"]["addresses"][0]["class"], "loopback");
+
+    for (flags, status, text) in [
+        (["--proxy", "http://app:s3cr3t@127.0.0.1:1"], 2, "CODEHOST_PROXY_PASSWORD"),
+        (["--proxy", "ftp://127.0.0.1"], 1, "error[proxy_url]"),
+        (["--client-certificate", "/nowhere"], 1, "error[client_certificate]"),
+        (["--headers", "/nowhere"], 1, "error[headers]"),
+        (["--allow-name", "10.0.0.1"], 1, "error[allowed_name]"),
+    ] {
+        let output = run("check", &[&check[..], &flags].concat()).await;
+        assert_eq!(output.status.code(), Some(status), "{flags:?}");
+        assert!(stderr(&output).contains(text), "{flags:?}");
+    }
 }
 
 #[tokio::test]
