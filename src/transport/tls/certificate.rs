@@ -104,3 +104,60 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 const MAX_NAMES: usize = 20;
 /// The longest value of an attribute, in characters.
 const MAX_TEXT: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_names_and_the_end() {
+        let certificate = CertificateDer::from_pem_slice(PEM.as_bytes()).unwrap();
+        let summary = summary(&certificate).unwrap();
+        assert_eq!((&*summary.subject, &*summary.issuer), ("CN=app, O=Example", "CN=app, O=Example"));
+        assert!(summary.not_after.ends_with("2126 02:54:41 GMT"), "{}", summary.not_after);
+        assert_eq!(not_after(&certificate).map(httpdate::fmt_http_date), Some(summary.not_after));
+    }
+
+    /// Each prefix, and each byte changed: the texts are a server's.
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let certificate = CertificateDer::from_pem_slice(PEM.as_bytes()).unwrap();
+        for at in 0..certificate.len() {
+            let _ = summary(&CertificateDer::from(&certificate[..at]));
+            for value in [0, 1, 0x7f, 0x80, 0x81, 0x82, 0x83, 0xff] {
+                let mut changed = certificate.to_vec();
+                changed[at] = value;
+                let _ = name(&changed[at..]);
+                let _ = summary(&CertificateDer::from(changed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_and_has_no_control_characters() {
+        // SET { SEQUENCE { CN, UTF8String } }
+        let rdn = |value: &[u8]| {
+            let attribute = [&[6, 3, 0x55, 4, 3, 0x0c, u8::try_from(value.len()).unwrap()], value].concat();
+            let sequence = [&[0x30, u8::try_from(attribute.len()).unwrap()], &*attribute].concat();
+            [&[0x31, u8::try_from(sequence.len()).unwrap()], &*sequence].concat()
+        };
+        assert_eq!(name(&rdn(b"a\r\nb\x1b[31m")), "CN=ab[31m");
+        assert_eq!(name(&rdn(&[b'a'; 110])).len(), "CN=".len() + MAX_TEXT);
+        assert_eq!(name(&[rdn(b"a"), rdn(b"b")].concat()), "CN=a, CN=b");
+        assert_eq!(name(&[0x31, 0x84, 0, 0, 0, 1]), "");
+    }
+
+    const PEM: &str = "\
+        -----BEGIN CERTIFICATE-----\n\
+        MIIBlzCCAT2gAwIBAgIUUyHshv6NAMEP2v/kWA2E31fog/QwCgYIKoZIzj0EAwIw\n\
+        IDEMMAoGA1UEAwwDYXBwMRAwDgYDVQQKDAdFeGFtcGxlMCAXDTI2MTEyODAyNTQ0\n\
+        MVoYDzIxMjYxMTA0MDI1NDQxWjAgMQwwCgYDVQQDDANhcHAxEDAOBgNVBAoMB0V4\n\
+        YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARhyOgWsG0z/wWfc8wTocDu\n\
+        rgSsraoHCKUPOqCH1cPvp9OqE53Q+vLLjza6EDubAuZhZTncPM525wnJcSr/W3Aw\n\
+        o1MwUTAdBgNVHQ4EFgQU82M9g+TWgPttM6G0emSrKxpTJZ8wHwYDVR0jBBgwFoAU\n\
+        82M9g+TWgPttM6G0emSrKxpTJZ8wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQD\n\
+        AgNIADBFAiEAucnutOO/8hUNylRCWD2WqhzYy0/RU41OZNxGo45ZTpMCIDg/sJV0\n\
+        L3Hm154BAegYFJ043gU4hvNJPeDL7fv+44x7\n\
+        -----END CERTIFICATE-----\n\
+    ";
+}

@@ -1,5 +1,6 @@
 //! Requests on real sockets: policy, limits, pools, and misbehaving code hosts.
 
+mod authorities;
 mod dns;
 mod gateways;
 mod hostile;
