@@ -23,6 +23,7 @@ pub(crate) async fn observed<T>(
     use tracing::field::Empty;
 
     let span = tracing::info_span!(
+        target: TARGET,
         "codehost_oauth",
         %integration,
         platform = platform.id(),
