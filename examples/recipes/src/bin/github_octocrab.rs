@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use codehost_oauth::AccessToken;
 use codehost_oauth::transport::HttpClient;
@@ -21,15 +23,16 @@ async fn main() -> Result<()> {
 /// Call it inside of a tokio runtime. With a `TokenKeeper`, build it again for each token: it is cheap, and connections are kept
 /// by `http`.
 fn octocrab(http: &HttpClient, token: &AccessToken) -> Result<Octocrab> {
-    let (http, token) = (http.clone(), std::sync::Arc::new(token.duplicate()));
-    let service = tower::service_fn(move |request| call(http.clone(), std::sync::Arc::clone(&token), request));
+    let (http, token) = (http.clone(), Arc::new(token.duplicate()));
+    let service = tower::service_fn(move |request| call(http.clone(), Arc::clone(&token), request));
     Ok(OctocrabBuilder::new_empty().with_service(service).with_auth(AuthState::None).build()?)
 }
 
 /// octocrab gives a path, or the URL of a next page.
+#[allow(clippy::disallowed_methods, reason = "the body is from this program, not from the network")]
 async fn call(
     http: HttpClient,
-    token: std::sync::Arc<AccessToken>,
+    token: Arc<AccessToken>,
     request: http::Request<OctoBody>,
 ) -> Result<http::Response<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
