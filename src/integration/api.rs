@@ -91,7 +91,6 @@ impl<'a> ApiCall<'a> {
     /// [`ApiError::NotFound`](crate::error::ApiError::NotFound) for status 404: there is no such thing, or the user may not see it.
     /// [`Error::Response`] for a redirect, which is never followed, a rate limit, an outage, and every other status:
     /// [`Error::summary`] has it. [`Error::Transport`] if there is no response.
-    #[cfg_attr(not(feature = "seal"), allow(rustdoc::broken_intra_doc_links, reason = "the keeper is a feature"))]
     pub async fn send(self, token: &AccessToken) -> Result<ApiResponse, Error> {
         let Self { integration, request } = self;
         integration.ensure_own(token.binding(), "access token")?;
