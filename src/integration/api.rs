@@ -57,7 +57,8 @@ impl<'a> ApiCall<'a> {
         Self { integration, request: ApiRequest::new(method, uri) }
     }
 
-    /// Adds parameters to the query. They are encoded; never put a secret into a URL.
+    /// Adds parameters to the query. They are encoded; never put a secret into a URL. The pages of a list are asked for by a
+    /// parameter too: take its value from the response, not the URL of the next page.
     pub fn query(self, parameters: &[(&str, &str)]) -> Self {
         Self { request: self.request.query(parameters), ..self }
     }

@@ -56,7 +56,12 @@ pub async fn gitlab(http: HttpClient, host: &str) -> Result<Demo<FakeGitLab>> {
     Ok(Demo { fake, http, integration, login })
 }
 
-fn integration(provider: Arc<dyn OAuthProvider>, http: &HttpClient) -> Result<Integration> {
+/// The integration `demo` of this provider.
+///
+/// # Errors
+///
+/// If the provider does not accept the settings.
+pub fn integration(provider: Arc<dyn OAuthProvider>, http: &HttpClient) -> Result<Integration> {
     let config = IntegrationConfig {
         id: "demo".parse()?,
         name: "Demo".to_owned(),

@@ -5,7 +5,7 @@
 mod demo;
 mod send;
 
-pub use self::demo::{Demo, github, gitlab};
+pub use self::demo::{Demo, github, gitlab, integration};
 pub use self::send::{MAX_BODY, send};
 
 /// As in a program: every error is shown and ends it.

@@ -59,25 +59,32 @@ mod tests {
         demo.fake.revoke_all();
         let refresh_token = demo.login.tokens.refresh_token.as_ref().unwrap();
         demo.integration.refresh(refresh_token).await.unwrap_err();
+        let closed = HttpClient::builder(Network::public_only()).build().unwrap();
+        recipes::integration(std::sync::Arc::clone(demo.integration.provider()), &closed)
+            .unwrap()
+            .refresh(refresh_token)
+            .await
+            .unwrap_err();
         drop(guard);
         provider.force_flush().unwrap();
 
         let spans = exporter.get_finished_spans().unwrap();
         let named = |key: &str| -> Vec<String> { spans.iter().map(|span| attribute(span, key).unwrap()).collect() };
         assert!(spans.iter().all(|span| span.name == "codehost_oauth"), "{spans:?}");
-        assert_eq!(named("operation"), ["finish_login", "api", "refresh"]);
-        assert_eq!(named("outcome"), ["ok", "ok", "refresh_rejected"]);
-        assert_eq!(named("integration"), ["demo"; 3]);
-        assert_eq!(named("platform"), ["gitlab"; 3]);
+        assert_eq!(named("operation"), ["finish_login", "api", "refresh", "refresh"]);
+        assert_eq!(named("outcome"), ["ok", "ok", "refresh_rejected", "address_not_allowed"]);
+        assert_eq!(named("integration"), ["demo"; 4]);
+        assert_eq!(named("platform"), ["gitlab"; 4]);
         assert!(named("duration_ms").iter().all(|text| text.parse::<u64>().is_ok()), "{spans:?}");
 
         // The event of the failure is in its span. An error that the operator need not fix is no error of the span.
         let events: Vec<usize> = spans.iter().map(|span| span.events.len()).collect();
-        assert_eq!(events, [0, 0, 1]);
+        assert_eq!(events, [0, 0, 1, 1]);
         let event = spans[2].events.first().unwrap();
         let code = event.attributes.iter().find(|attribute| attribute.key.as_str() == "code");
         assert_eq!(code.unwrap().value.as_str(), "refresh_rejected");
-        assert!(spans.iter().all(|span| span.status == Status::Unset), "{spans:?}");
+        assert_eq!(spans[2].status, Status::Unset);
+        assert!(matches!(spans[3].status, Status::Error { .. }), "{:?}", spans[3].status);
 
         let text = format!("{spans:?}");
         for token in [token.expose_for(demo.integration.provider().base_url()).unwrap(), "secret"] {
