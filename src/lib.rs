@@ -101,7 +101,7 @@ mod util;
 mod values;
 
 pub use integration::{
-    FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginOptions, LoginPolicy,
+    ApiCall, FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginOptions, LoginPolicy,
     LoginStart,
 };
 pub use login::web;

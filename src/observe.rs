@@ -23,6 +23,7 @@ pub(crate) async fn observed<T>(
     use tracing::field::Empty;
 
     let span = tracing::info_span!(
+        target: TARGET,
         "codehost_oauth",
         %integration,
         platform = platform.id(),
@@ -42,7 +43,8 @@ pub(crate) async fn observed<T>(
             hint: &error.advice().hint,
             note: note.as_deref(),
         };
-        failed(operation, Some(integration.as_str()), error, &report);
+        // In the span, so that a collector of traces finds both together.
+        span.in_scope(|| failed(operation, Some(integration.as_str()), error, &report));
     }
     result
 }

@@ -1,3 +1,4 @@
+mod api;
 mod builder;
 mod find;
 mod login;
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
+use http::Method;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::api::ApiCall;
 pub use self::builder::{IntegrationBuilder, IntegrationConfig};
 pub use self::find::FindIntegration;
 pub use self::policy::LoginPolicy;
@@ -307,6 +310,26 @@ impl Integration {
             if user.key == *key { Ok(user) } else { Err(AccountError::OtherAccount.into()) }
         };
         self.observe("recheck", work).await
+    }
+
+    /// Begins a `GET` of the code host's API. `path` are the segments below the provider's
+    /// [`api_url`](OAuthProvider::api_url), each of which is encoded as a whole.
+    ///
+    /// ```
+    /// # async fn example(integration: codehost_oauth::Integration, token: codehost_oauth::AccessToken)
+    /// # -> Result<(), codehost_oauth::error::Error> {
+    /// let projects = integration.api_get(&["api", "v4", "projects"]).query(&[("membership", "true")]);
+    /// println!("{}", projects.send(&token).await?.text());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn api_get(&self, path: &[&str]) -> ApiCall<'_> {
+        self.api_call(Method::GET, path)
+    }
+
+    /// Begins a call of the code host's API with any method; see [`api_get`](Self::api_get).
+    pub fn api_call(&self, method: Method, path: &[&str]) -> ApiCall<'_> {
+        ApiCall::new(self, method, &self.provider.api_url().endpoint(path))
     }
 
     /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see [`OAuthProvider::revoke`].

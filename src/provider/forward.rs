@@ -14,7 +14,7 @@ use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
-use crate::transport::Transport;
+use crate::transport::{ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -153,6 +153,10 @@ macro_rules! forward {
                 user: Option<&User>,
             ) -> Result<Membership, Error> {
                 $bound::membership(&**self, http, token, group, user).await
+            }
+
+            fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+                $bound::api_error(&**self, response)
             }
 
             async fn check(

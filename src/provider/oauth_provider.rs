@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::platform::Platform;
-use crate::error::{ConfigError, Error, VerifyError};
+use crate::error::{ApiError, ConfigError, Error, ResponseError, VerifyError};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
-use crate::transport::Transport;
+use crate::transport::{ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -260,6 +260,22 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ) -> Result<Membership, Error> {
         let (_, _, _, _) = (http, token, group, user);
         Err(ConfigError::NoGroups.into())
+    }
+
+    /// Why a response of the API is no success, for the app's own [calls](crate::Integration::api_get); `None` for a success. The
+    /// checks of [`ApiRequest::send`](crate::provider::ApiRequest::send) have passed. A token that is not accepted must be
+    /// [`ApiError::TokenExpired`], [`ApiError::TokenRevoked`] or [`ApiError::TokenRejected`], so that it is renewed. The default
+    /// goes by the status. Sends nothing.
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        let cause = match response.status().as_u16() {
+            200..=299 => return None,
+            401 => ApiError::TokenRejected,
+            403 => ApiError::Forbidden,
+            404 => ApiError::NotFound,
+            410 => ApiError::EndpointRemoved,
+            _ => return Some(response.unusable(ResponseError::Status)),
+        };
+        Some(Error::Api { cause, response: Box::new(response.summary()) })
     }
 
     /// Checks base URL, credentials and scopes, as far as possible without a user; see [`check`](crate::check). It takes no

@@ -13,7 +13,7 @@ use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
-use crate::transport::Transport;
+use crate::transport::{ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -261,6 +261,11 @@ pub trait ProviderWrapper: fmt::Debug + Send + Sync {
         user: Option<&User>,
     ) -> Result<Membership, Error> {
         self.inner().membership(http, token, group, user).await
+    }
+
+    /// See [`OAuthProvider::api_error`].
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        self.inner().api_error(response)
     }
 
     /// See [`OAuthProvider::check`].

@@ -38,16 +38,32 @@ impl Bulkhead {
         PastBreaker(self)
     }
 
-    /// Waits for a slot, sends a request, and records its outcome.
+    /// The same transport for calls of the app. A user may have chosen what they ask for, and some of them are slow. So if they
+    /// fail, the breaker opens only if the start page fails too.
+    pub(crate) fn for_app(&self) -> impl Transport + '_ {
+        ForApp(self)
+    }
+
+    async fn send_unless_open(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+        is_trusted: bool,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let limits = self.limits();
+        limits.breaker().admit(self.binding.base_url())?;
+        self.attempt(&limits, request, max_body, is_trusted).await
+    }
+
+    /// Waits for a slot, sends a request, and records its outcome. `is_trusted` means that no stranger has chosen what is sent.
     async fn attempt(
         &self,
         limits: &Limits,
         request: http::Request<Vec<u8>>,
         max_body: usize,
+        is_trusted: bool,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let _slot = slot(limits.slots()).await?;
-        // Only a `POST` can contain the code of a callback.
-        let is_trusted = is_repeatable(request.method());
         let uri = request.uri().clone();
         let response = (*self.inner).send(request, max_body).await;
         let base_url = self.binding.base_url();
@@ -75,9 +91,8 @@ impl Transport for Bulkhead {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let limits = self.limits();
-        limits.breaker().admit(self.binding.base_url())?;
-        self.attempt(&limits, request, max_body).await
+        let is_trusted = has_no_code(&request);
+        self.send_unless_open(request, max_body, is_trusted).await
     }
 
     fn preconnect(&self, uri: &Uri, requests: usize) {
@@ -104,8 +119,28 @@ impl Transport for PastBreaker<'_> {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        self.0.attempt(&self.0.limits(), request, max_body).await
+        let is_trusted = has_no_code(&request);
+        self.0.attempt(&self.0.limits(), request, max_body, is_trusted).await
     }
+}
+
+#[derive(Debug)]
+struct ForApp<'a>(&'a Bulkhead);
+
+#[async_trait]
+impl Transport for ForApp<'_> {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        self.0.send_unless_open(request, max_body, false).await
+    }
+}
+
+/// Only a `POST` can contain the code of a callback, which a stranger may have chosen.
+fn has_no_code(request: &http::Request<Vec<u8>>) -> bool {
+    is_repeatable(request.method())
 }
 
 /// A request for the start page of the server that has not responded. Any response shows that it is there.

@@ -3,6 +3,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -86,6 +87,35 @@ impl ApiRequest {
         let value = HeaderValue::try_from(text.expose());
         let value = value.map_err(|_| ConfigError::OtherBinding { what: "client credentials" })?;
         Ok(self.header(AUTHORIZATION, secret(value)))
+    }
+
+    /// Adds parameters to the query. They are encoded; never put a secret into a URL.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use codehost_oauth::{provider::ApiRequest, testing::ScriptedTransport};
+    ///
+    /// let http = ScriptedTransport::new();
+    /// http.json("/search", "[]");
+    /// let uri = "https://git.example.com/search?page=1".parse()?;
+    /// ApiRequest::get(&uri).query(&[("q", "a b&c")]).send(&http).await?;
+    /// assert_eq!(http.requests()[0].url.query(), Some("page=1&q=a+b%26c"));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub fn query(mut self, parameters: &[(&str, &str)]) -> Self {
+        if parameters.is_empty() {
+            return self;
+        }
+        let mut parts = self.request.uri().clone().into_parts();
+        let target = parts.path_and_query.as_ref().map_or("/", PathAndQuery::as_str);
+        let separator = if target.contains('?') { '&' } else { '?' };
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        parts.path_and_query = PathAndQuery::try_from(format!("{target}{separator}{query}")).ok();
+        // Only a query that is too long is no part of a URI; a request to none is refused.
+        *self.request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        self
     }
 
     /// Sets a header, in place of the one that there was.

@@ -26,7 +26,7 @@ use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::Revocation;
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::TokenEndpoint;
-use crate::transport::{ApiRequest, Transport};
+use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -313,6 +313,10 @@ impl OAuthProvider for BitbucketCloud {
         _: Option<&User>,
     ) -> Result<Membership, Error> {
         membership::membership(http, &self.base_url, &self.api_url, token, group).await
+    }
+
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        (!response.status().is_success()).then(|| refusal::api(&self.base_url, response))
     }
 
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {

@@ -76,7 +76,7 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
         403 => api(ApiError::Forbidden),
         404 => api(ApiError::NotFound),
         410 => api(ApiError::EndpointRemoved),
-        _ => response.unusable(ResponseError::Status),
+        _ => Error::Response { cause: ResponseError::Status, response: summary() },
     }
 }
 

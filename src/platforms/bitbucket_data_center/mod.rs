@@ -279,6 +279,13 @@ impl OAuthProvider for BitbucketDataCenter {
         membership::membership(self, http, token, group).await
     }
 
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        match response.status().is_success() {
+            true => Identity::of(response).is_none().then(|| refusal::anonymous(response)),
+            false => Some(refusal::api(&self.base_url, response)),
+        }
+    }
+
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }

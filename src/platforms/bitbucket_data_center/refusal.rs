@@ -46,7 +46,7 @@ pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => api(ApiError::Forbidden),
         StatusCode::NOT_FOUND => api(ApiError::NotFound),
         StatusCode::GONE => api(ApiError::EndpointRemoved),
-        _ => response.unusable(ResponseError::Status),
+        _ => Error::Response { cause: ResponseError::Status, response: summary() },
     }
 }
 

@@ -354,6 +354,10 @@ impl OAuthProvider for GitHub {
         membership::membership(self, http, token, group, user).await
     }
 
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        (!response.status().is_success()).then(|| refusal::api(&self.base_url, response))
+    }
+
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }

@@ -25,7 +25,7 @@ use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::{self, Revocation};
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
 use crate::provider::token_endpoint::{self, TokenEndpoint};
-use crate::transport::{ApiRequest, Transport};
+use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -331,6 +331,10 @@ impl OAuthProvider for GitLab {
         user: Option<&User>,
     ) -> Result<Membership, Error> {
         membership::membership(self, http, token, group, user).await
+    }
+
+    fn api_error(&self, response: &ApiResponse) -> Option<Error> {
+        (!response.status().is_success()).then(|| refusal::api(&self.base_url, response))
     }
 
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {

@@ -70,7 +70,7 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
             None => api(ApiError::Forbidden),
         },
         404 => api(ApiError::NotFound),
-        _ => response.unusable(ResponseError::Status),
+        _ => Error::Response { cause: ResponseError::Status, response: summary() },
     }
 }
 

@@ -1,5 +1,6 @@
 //! The token keeper and its stores.
 
+mod api_calls;
 mod changed_base_url;
 mod edge_cases;
 mod example;

@@ -1,6 +1,7 @@
 //! The built-in platforms, and the conformance suite for every provider.
 
 mod all;
+mod api_calls;
 mod bitbucket;
 mod bitbucket_data_center;
 mod conformance;

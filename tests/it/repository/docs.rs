@@ -171,3 +171,35 @@ fn every_number_and_row_has_tests() {
         assert!(!Command::new(&threat).args(["--list", unknown]).output().unwrap().status.success(), "{unknown}");
     }
 }
+
+/// The operations of spans are named where `Integration` runs them.
+#[test]
+fn every_operation_of_a_span_is_documented() {
+    let page = page("docs/tracing.md");
+    let (_, table) = page.split_once("| `operation` | when |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let first_cells = table.lines().filter_map(|line| line.split(" | ").next());
+    let documented: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let sources =
+        ["mod", "api"].map(|file| fs::read_to_string(root().join(format!("src/integration/{file}.rs"))).unwrap());
+    let named =
+        sources.iter().flat_map(|text| text.split(".observe(\"").skip(1)).filter_map(|rest| rest.split('"').next());
+    let named: BTreeSet<&str> = named.collect();
+    assert!(named.contains("finish_login") && named.contains("api"), "{named:?}");
+    assert_eq!(documented, named);
+}
+
+/// The lines of the recipes' page are those of the programs.
+#[test]
+fn the_lines_of_the_recipes_are_in_the_programs() {
+    let folder = root().join("examples/recipes/src/bin");
+    let programs = fs::read_dir(folder).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let programs: String = programs.collect();
+    let page = page("docs/recipes.md");
+    let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("rust,ignore\n"));
+    let lines: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(lines.len() > 4, "{lines:?}");
+    for line in lines {
+        assert!(programs.contains(line), "docs/recipes.md: {line}");
+    }
+}
