@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future;
 use http::{Method, StatusCode, Uri};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error, TokenError, VerifyError};
@@ -135,7 +135,7 @@ impl GitHub {
 
     async fn emails_page(&self, http: &dyn Transport, token: &AccessToken, page: usize) -> Result<ApiResponse, Error> {
         let mut url = self.api_url.page(&["user", "emails"]);
-        url.query_pairs_mut().append_pair("per_page", "100").append_pair("page", &page.to_string());
+        url.query_pairs_mut().append_pair("per_page", &PER_PAGE.to_string()).append_pair("page", &page.to_string());
         let uri = Uri::try_from(url.as_str()).unwrap_or_default();
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         match response.status().is_success() {
@@ -154,8 +154,12 @@ impl GitHub {
         first: Result<ApiResponse, Error>,
         emails: &mut Vec<Email>,
     ) -> EmailList {
-        let mut response = first;
-        for next_page in 2.. {
+        let mut first = Some(first);
+        for page in 1..=MAX_PAGES {
+            let response = match first.take() {
+                Some(first) => first,
+                None => self.emails_page(http, token, page).await,
+            };
             let text = match &response {
                 Ok(response) => response.text(),
                 // Without the scope nothing is found; a GitHub App without the permission is refused.
@@ -171,10 +175,6 @@ impl GitHub {
             if entries < PER_PAGE {
                 return EmailList::Complete;
             }
-            if next_page > MAX_PAGES {
-                break;
-            }
-            response = self.emails_page(http, token, next_page).await;
         }
         EmailList::Incomplete
     }
@@ -321,15 +321,16 @@ impl OAuthProvider for GitHub {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let first = timeout(EMAILS_TIMEOUT, self.emails_page(http, token, 1));
+        let deadline = Instant::now().checked_add(EMAILS_TIMEOUT).unwrap_or_else(Instant::now);
+        let first = timeout_at(deadline, self.emails_page(http, token, 1));
         let (user, first) = future::join(self.account(http, token), first).await;
         let mut user = user?;
         let username = user.username.clone().unwrap_or_default();
         user.email_list = match first {
             Ok(Err(error @ Error::Config(_))) => return Err(error),
             Ok(first) => {
-                let rest = self.emails(http, token, &username, first, &mut user.emails);
-                timeout(EMAILS_TIMEOUT, rest).await.unwrap_or(EmailList::Incomplete)
+                let all = self.emails(http, token, &username, first, &mut user.emails);
+                timeout_at(deadline, all).await.unwrap_or(EmailList::Incomplete)
             }
             Err(_) => EmailList::Incomplete,
         };
@@ -361,5 +362,5 @@ impl OAuthProvider for GitHub {
 
 const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 10;
-/// A login works without the addresses, so it does not wait longer for them.
+/// How long a login waits for all pages of addresses together. It works without them.
 const EMAILS_TIMEOUT: Duration = Duration::from_secs(10);
