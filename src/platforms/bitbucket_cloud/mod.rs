@@ -54,7 +54,8 @@ pub(super) const HOSTS: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.
 ///
 /// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and
 /// `GET /2.0/user/emails` at `https://api.bitbucket.org` at the same time; further pages of addresses one by one, ten at
-/// most, and only at the same URL except for its query. If the addresses cannot be read, the login goes on without them and
+/// most, and only at the same URL except for its query. If only the request for the addresses gets 401, it is repeated after
+/// one and after two seconds. If the addresses cannot be read, the login goes on without them and
 /// [`User::email_list`] says so. Needs the scope `account`, which includes `email`. A membership is looked up by
 /// `GET /2.0/user/workspaces/{workspace}/permission`. PKCE is sent, but nothing depends on it: Bitbucket does not document
 /// that it checks it.
