@@ -1,7 +1,8 @@
 //! What can go wrong, who must act, and the fix.
 //!
-//! There is one enum for each phase. All of them, and [`Error`] which holds any of them but [`SealError`] and those of the keeper, have a [`code`](Error::code) and
-//! give [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait or to log in again.
+//! There is one enum for each phase. [`Error`] holds any of them, except [`SealError`] and the errors of the keeper. Each has a
+//! [`code`](Error::code) and gives [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait
+//! or to log in again.
 //!
 //! No `Debug`, `Display` or `source()` of these types contains a token, code, secret, state, verifier or any text that a
 //! server sent, with one exception: a redirect names scheme, host and port of its target. The texts of a server are in

@@ -9,7 +9,7 @@ pub(super) struct Identity {
     pub(super) id: Option<u64>,
     /// `X-AUSERNAME`, decoded.
     pub(super) name: Option<String>,
-    /// A part of the name to search for. It is not known how the header writes a blank, so the text has no `+`.
+    /// The longest part of the name without a `+`: the header may write a blank as `+`.
     pub(super) search: String,
     /// Whether the header can be read in only one way.
     pub(super) is_exact: bool,

@@ -161,7 +161,7 @@ impl Finding {
         }
     }
 
-    /// Replaces every finding about the network.
+    /// The one finding that replaces every finding about the network.
     fn unreachable() -> Self {
         let text = Error::from(TransportError::Unreachable).advice().public_message;
         Self::unknown("instance_unreachable", text)

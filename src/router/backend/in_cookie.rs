@@ -240,7 +240,7 @@ enum Content {
 }
 
 impl Content {
-    /// A login without a waiting tab counts as the oldest.
+    /// For sorting: unreadable cookies first, then finished logins, then pending logins by age.
     fn begun_at(&self) -> u64 {
         match self {
             Self::Pending { login, .. } => login.begun_at(),
