@@ -1,5 +1,6 @@
 use percent_encoding::percent_decode_str;
 
+use crate::error::Error;
 use crate::transport::ApiResponse;
 
 /// Whose token a request had: each response of the REST API names the user in its headers. An anonymous visitor has none.
@@ -30,5 +31,10 @@ impl Identity {
         let longest = header.split('+').max_by_key(|part| part.len()).unwrap_or_default();
         let search = decode(longest).unwrap_or_default();
         Some(Self { id, name, search, is_exact: !header.contains('+') })
+    }
+
+    /// The id of a user without a profile. A name can be given to another user, so it identifies nobody.
+    pub(super) fn needed_id(&self, response: &ApiResponse) -> Result<u64, Error> {
+        self.id.ok_or_else(|| response.malformed("X-AUSERID"))
     }
 }
