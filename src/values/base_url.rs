@@ -118,8 +118,22 @@ impl BaseUrl {
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn endpoint(&self, segments: &[&str]) -> Uri {
-        // A URL of scheme, authority and an encoded path is a URI; a request to none is refused.
-        Uri::try_from(self.page(segments).as_str()).unwrap_or_default()
+        uri(&self.page(segments))
+    }
+
+    /// The same with a query, whose names and values are percent-encoded.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::Network, BaseUrl};
+    /// let base = BaseUrl::parse("https://git.example.com/gitlab", &Network::public_only())?;
+    /// let uri = base.endpoint_with_query(&["groups"], &[("search", "a&b"), ("page", "2")]);
+    /// assert_eq!(uri, "https://git.example.com/gitlab/groups?search=a%26b&page=2");
+    /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+    /// ```
+    pub fn endpoint_with_query(&self, segments: &[&str], query: &[(&str, &str)]) -> Uri {
+        let mut url = self.page(segments);
+        url.query_pairs_mut().extend_pairs(query);
+        uri(&url)
     }
 
     /// The same scheme, host and port with another sub-path.
@@ -173,6 +187,11 @@ impl serde::Serialize for BaseUrl {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
+}
+
+/// A URL of scheme, authority, and an encoded path and query is a URI; a request to none is refused.
+fn uri(url: &Url) -> Uri {
+    Uri::try_from(url.as_str()).unwrap_or_default()
 }
 
 /// Parses a URL of scheme, host, port and path. Refuses a host that the `url` crate would read differently from its text (`0177.1`,

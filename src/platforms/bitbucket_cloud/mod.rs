@@ -123,7 +123,7 @@ impl BitbucketCloud {
         let endpoints = Endpoints {
             token: site.endpoint(&["site", "oauth2", "access_token"]),
             user: api_url.endpoint(&["2.0", "user"]),
-            emails: emails(&api_url),
+            emails: api_url.endpoint_with_query(&["2.0", "user", "emails"], &[("pagelen", "100"), ("page", "1")]),
             has_api_host: site != &api_url,
         };
         Self { base_url, api_url, endpoints: Arc::new(endpoints) }
@@ -319,12 +319,6 @@ impl OAuthProvider for BitbucketCloud {
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }
-}
-
-fn emails(api_url: &BaseUrl) -> Uri {
-    let mut url = api_url.page(&["2.0", "user", "emails"]);
-    url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", "1");
-    Uri::try_from(url.as_str()).unwrap_or_default()
 }
 
 /// The next page. The server chooses its URL, and the token is sent there, so only the query may differ from the first page.

@@ -1,6 +1,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::error::Error;
+use crate::platforms::id::database_id;
 use crate::transport::ApiResponse;
 
 /// Whose token a request had: each response of the REST API names the user in its headers. An anonymous visitor has none.
@@ -19,8 +20,7 @@ pub(super) struct Identity {
 impl Identity {
     /// `None` for an anonymous visitor, and for a header that cannot be read.
     pub(super) fn of(response: &ApiResponse) -> Option<Self> {
-        let id = response.header("x-auserid").and_then(|text| text.parse().ok());
-        let id = id.filter(|id: &u64| i64::try_from(*id).is_ok_and(|id| id > 0));
+        let id = response.header("x-auserid").and_then(|text| text.parse().ok()).and_then(database_id);
         let header = response.header("x-ausername").unwrap_or_default();
         let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
         let name =

@@ -1,4 +1,3 @@
-use http::Uri;
 use serde_json::value::RawValue;
 
 use super::identity::Identity;
@@ -57,13 +56,8 @@ async fn repositories(
     permission: &str,
     start: u64,
 ) -> Result<ApiResponse, Error> {
-    let mut url = bitbucket.api_url.page(&["rest", "api", "latest", "repos"]);
-    url.query_pairs_mut()
-        .append_pair("projectkey", project)
-        .append_pair("permission", permission)
-        .append_pair("limit", "100")
-        .append_pair("start", &start.to_string());
-    let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+    let query = [("projectkey", project), ("permission", permission), ("limit", "100"), ("start", &start.to_string())];
+    let uri = bitbucket.api_url.endpoint_with_query(&["rest", "api", "latest", "repos"], &query);
     ApiRequest::get(&uri).bearer(token, &bitbucket.base_url)?.send(http).await
 }
 

@@ -101,9 +101,7 @@ impl BitbucketDataCenter {
         token: &AccessToken,
         query: &[(&str, &str)],
     ) -> Result<ApiResponse, Error> {
-        let mut url = self.api_url.page(&["rest", "api", "latest", "users"]);
-        url.query_pairs_mut().extend_pairs(query);
-        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let uri = self.api_url.endpoint_with_query(&["rest", "api", "latest", "users"], query);
         ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await
     }
 

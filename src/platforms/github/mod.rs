@@ -134,9 +134,8 @@ impl GitHub {
     }
 
     async fn emails_page(&self, http: &dyn Transport, token: &AccessToken, page: usize) -> Result<ApiResponse, Error> {
-        let mut url = self.api_url.page(&["user", "emails"]);
-        url.query_pairs_mut().append_pair("per_page", &PER_PAGE.to_string()).append_pair("page", &page.to_string());
-        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let query = [("per_page", &*PER_PAGE.to_string()), ("page", &page.to_string())];
+        let uri = self.api_url.endpoint_with_query(&["user", "emails"], &query);
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         match response.status().is_success() {
             true => Ok(response),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{GitLab, PLATFORM, user};
 use crate::error::{Error, VerifyError};
+use crate::platforms::id::database_id;
 use crate::provider::oauth_provider::OAuthProvider as _;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -50,7 +51,7 @@ pub(super) fn user(
     if time("iat")? > now.saturating_add(CLOCK_TOLERANCE) {
         return Err(malformed("iat"));
     }
-    let id: u64 = text("sub")?.parse().ok().filter(|id| *id > 0).ok_or_else(|| malformed("sub"))?;
+    let id = text("sub")?.parse().ok().and_then(database_id).ok_or_else(|| malformed("sub"))?;
     let integration = tokens.access_token.binding().integration().clone();
     let mut user = User::new(AccountKey::new(integration, PLATFORM.id(), id.to_string()));
     user.state = UserState::Unknown;
