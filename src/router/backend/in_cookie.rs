@@ -10,10 +10,10 @@ use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{FinishedLogin, StoredLogin, not_a_header, token};
+use super::{StoredLogin, not_a_header, token};
 use crate::error::Error;
 use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, Purpose, ReturnTo};
-use crate::router::callback_runs::{CallbackRuns, StateId};
+use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::{KeyRing, SealContext};
@@ -108,7 +108,7 @@ impl InCookie {
         &self,
         request: &RequestHead,
         state: StateId,
-        done: Option<&FinishedLogin<'_>>,
+        login: Option<&RunLogin>,
         response: &mut Response,
     ) {
         let mut set = Vec::new();
@@ -118,14 +118,14 @@ impl InCookie {
                 Content::Finished { .. } => false,
                 Content::Unreadable => true,
             };
-            if is_removable && done.is_some_and(|done| done.is_login) {
+            if is_removable && login.is_some_and(RunLogin::is_login) {
                 set.extend(self.remove(cookie.state));
             }
         }
         let used = set.iter().fold(length(response.headers()), |sum: usize, cookie| {
             sum.saturating_add(cookie.len()).saturating_add(HEADER_NAME_LENGTH)
         });
-        match done.and_then(|done| self.remember(done, value_limit_beside(used))) {
+        match login.and_then(|login| self.remember(login, value_limit_beside(used))) {
             Some(cookie) => set.push(cookie),
             None => set.extend(self.remove(state)),
         }
@@ -145,9 +145,9 @@ impl InCookie {
     }
 
     /// The cookie of a finished login. It is no proof of a login: it says where a repeated callback redirects.
-    fn remember(&self, done: &FinishedLogin<'_>, limit: usize) -> Option<HeaderValue> {
-        let name = self.login_name(done.state);
-        [done.return_to, None].into_iter().find_map(|return_to| {
+    fn remember(&self, login: &RunLogin, limit: usize) -> Option<HeaderValue> {
+        let name = self.login_name(login.state);
+        [login.return_to.as_ref(), None].into_iter().find_map(|return_to| {
             let marker =
                 Marker { expires_at: now().saturating_add(MAX_LOGIN_AGE.as_secs()), return_to: return_to.cloned() };
             let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;

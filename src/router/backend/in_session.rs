@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{FinishedLogin, StoredLogin, token};
+use super::{StoredLogin, token};
 use crate::error::Error;
 use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, ReturnTo};
-use crate::router::callback_runs::{CallbackRuns, StateId};
+use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::{AppSession, Failure, FailureCause};
 use crate::values::secret::Secret;
 
@@ -79,16 +79,16 @@ impl InSession {
     pub(super) async fn finish(
         &self,
         session: &dyn AppSession,
-        done: &FinishedLogin<'_>,
+        login: &RunLogin,
         callback_runs: &CallbackRuns,
     ) -> Result<(), Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
         push(
             &mut stored.finished,
-            Finished { state: done.state, return_to: done.return_to.cloned(), finished_at: now() },
+            Finished { state: login.state, return_to: login.return_to.clone(), finished_at: now() },
         );
-        if !done.is_login {
+        if !login.is_login() {
             return stored.write(session).await;
         }
         stored.csrf = None;
