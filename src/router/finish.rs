@@ -7,6 +7,7 @@ use axum::response::Response;
 use super::backend::StoredLogin;
 use super::callback_runs::{CallbackRun, CallbackRunGuard, REPEAT_WINDOW, RunLogin, StateId};
 use super::head::{has_cookie, is_same_site};
+use super::operation::Operation;
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
 use crate::error::{CallbackError, Error, VerifyError};
@@ -30,7 +31,7 @@ impl LoginRoutes {
                 let path = return_to.as_ref().map_or(self.0.public_url.path(), ReturnTo::as_str);
                 return see_other(path);
             }
-            Err(failure) => return self.failed("finish_login", request, failure, id, None).await,
+            Err(failure) => return self.failed(Operation::FinishLogin, request, failure, id, None).await,
         };
         let login = &run.login;
         match self.complete(request, &run).await {
@@ -39,7 +40,7 @@ impl LoginRoutes {
                 response
             }
             Err(failure) => {
-                let operation = if login.is_login() { "finish_login" } else { "finish_connect" };
+                let operation = if login.is_login() { Operation::FinishLogin } else { Operation::FinishConnect };
                 let (id, return_to) = (Some(login.integration_id.as_str()), login.return_to.clone());
                 let mut response = self.failed(operation, request, failure, id, return_to).await;
                 self.0.backend.set_cookies(request, login.state, None, &mut response);
