@@ -1,6 +1,6 @@
 //! Pending logins in cookies: one for the CSRF token, and a sealed one for each login.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -10,13 +10,14 @@ use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{StoredLogin, not_a_header, token};
+use super::{StoredLogin, not_a_header};
 use crate::error::Error;
-use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, Purpose, ReturnTo};
+use crate::login::{Callback, MAX_LOGIN_AGE, MAX_SEALED, PendingLogin, PendingLogins, Purpose, ReturnTo};
 use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::{KeyRing, SealContext};
+use crate::util::time::unix_seconds;
 use crate::values::public_url::PublicUrl;
 use crate::values::secret::Secret;
 
@@ -42,7 +43,7 @@ impl InCookie {
     pub(super) fn csrf(&self, request: &RequestHead) -> Option<Secret> {
         let name = self.csrf_name();
         let mut values = cookies(request).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value);
-        values.find_map(|value| token(std::str::from_utf8(value).ok()?.to_owned()))
+        values.find_map(|value| Secret::parse_random(std::str::from_utf8(value).ok()?.to_owned()))
     }
 
     pub(super) fn new_csrf(&self) -> Result<(Secret, HeaderValue), Failure> {
@@ -262,7 +263,6 @@ const FINISHED: &str = "f.";
 const MAX_LOGINS: usize = 8;
 /// Bytes of all cookies of logins: web servers accept 8 KiB for one header, and the app has cookies too.
 const MAX_OF_REQUEST: usize = 6000;
-const MAX_SEALED: usize = 2400;
 /// The most cookies that are decrypted for one request.
 const MAX_OPENED: usize = 32;
 /// The most cookies that a new login removes.
@@ -291,5 +291,5 @@ fn context(name: &str) -> SealContext<'_> {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_seconds(SystemTime::now())
 }

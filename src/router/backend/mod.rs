@@ -194,13 +194,6 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// 32 bytes in base64url.
-const TOKEN_LENGTH: usize = 43;
-
-fn token(text: String) -> Option<Secret> {
-    Secret::parse(text, TOKEN_LENGTH).filter(|token| token.expose().len() == TOKEN_LENGTH)
-}
-
 fn not_a_header(error: http::header::InvalidHeaderValue) -> Failure {
     FailureCause::Session(error.into()).into()
 }
