@@ -209,6 +209,9 @@ pub enum ConfigError {
     /// A provider returned a user of another integration or platform, or without an id.
     #[error("the provider returned an account key of another integration or platform, or one without an id")]
     AccountKey,
+    /// A look-up of a membership without the user, or without the user name, where the platform asks by it.
+    #[error("the membership can be looked up only with the user and the user name")]
+    UserNeeded,
     /// A text that is not an access level.
     #[error("the access level must be sign-in, read, write, or scopes: followed by scopes")]
     Access,
@@ -348,6 +351,11 @@ impl ConfigError {
             Self::AccountKey => Advice::operator(
                 "account_key",
                 "Correct the provider: make the key from the token's integration and the user's immutable id.",
+            ),
+            Self::UserNeeded => Advice::operator(
+                "user_needed",
+                "Look up the user first, and pass it to `OAuthProvider::membership`. If the code host gives no user name, require another \
+                 group.",
             ),
             Self::Platform { known } => Advice::administrator("platform", format!("Choose one of {known}.")),
             Self::Access => Advice::administrator("access", "Choose sign-in, read or write."),

@@ -24,7 +24,7 @@ pub(super) async fn membership(
         Target::OrganizationId(id) => return membership_by_id(github, http, token, group, id).await,
         Target::Organization(name) => (vec!["user", "memberships", "orgs", name], Some(name)),
         Target::Team(organization, team) => {
-            let username = user.and_then(|user| user.username.as_deref()).ok_or(ConfigError::AccountKey)?;
+            let username = user.and_then(|user| user.username.as_deref()).ok_or(ConfigError::UserNeeded)?;
             (vec!["orgs", organization, "teams", team, "memberships", username], None)
         }
     };

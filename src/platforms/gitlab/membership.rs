@@ -24,7 +24,7 @@ pub(super) async fn membership(
     let (least_role, least_level) = least_role(group)?;
     let id = path_segment(group)?;
     // The user was read from a response of this GitLab, so the subject is a number.
-    let user = user.and_then(|user| user.key.subject().parse().ok()).ok_or(ConfigError::AccountKey)?;
+    let user = user.ok_or(ConfigError::UserNeeded)?.key.subject().parse().map_err(|_| ConfigError::AccountKey)?;
     let of_group = of_group(gitlab, http, token, id, least_level, user);
     let membership = if group.includes_subgroups() {
         let of_subgroups = of_subgroups(gitlab, http, token, id, least_level);

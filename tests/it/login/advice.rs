@@ -41,6 +41,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::ClientId(TextFault::Empty) => "client_id", Administrator, false;
         ConfigError::ClientSecret(TextFault::Character) => "client_secret", Administrator, false;
         ConfigError::OtherBinding { what: "tokens" } => "other_binding", Administrator, false;
+        ConfigError::UserNeeded => "user_needed", Operator, false;
         ConfigError::Access => "access", Administrator, false;
         ConfigError::EmailTrust => "email_trust", Administrator, false;
         ConfigError::CallbackPath => "callback_path", Operator, false;

@@ -197,6 +197,20 @@ async fn a_membership_in_another_organization_is_no_membership() {
 }
 
 #[tokio::test]
+async fn a_team_is_not_looked_up_without_a_user_name() {
+    let http = ScriptedTransport::new();
+    let integration = public(&http);
+    let token = AccessToken::new("gho_canary".to_owned(), integration.binding()).unwrap();
+    let team = Group::path("acme/tools").unwrap();
+    let error = integration.provider().membership(&http, &token, &team, None).await.leak_checked().unwrap_err();
+    assert_eq!(error.code(), "user_needed");
+    http.json("/user", USER.replace("janedoe", ""));
+    http.json("/user/emails", EMAILS);
+    let error = integration.membership(&token, &team).await.leak_checked().unwrap_err();
+    assert_eq!((error.code(), http.requests().len()), ("user_needed", 2));
+}
+
+#[tokio::test]
 async fn an_organization_is_found_by_its_id_on_any_page() {
     let entry =
         |id: u64| format!(r#"{{"state":"active","role":"member","organization":{{"login":"acme","id":{id}}}}}"#);
