@@ -61,7 +61,7 @@ impl Refresh {
             };
             // A pause may have begun while this task waited for its permit.
             if let Some(waiting) =
-                self.inner.refreshes.pauses(integration, self.settings, |p| p.waiting(&self.connection))
+                self.inner.refreshes.with_pauses(integration, self.settings, |p| p.waiting(&self.connection))
             {
                 drop(permit);
                 return self.paused(waiting).await;

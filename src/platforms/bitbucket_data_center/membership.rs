@@ -26,7 +26,7 @@ pub(super) async fn membership(
     loop {
         let response = repositories(bitbucket, http, token, project, permission, start).await?;
         if !response.status().is_success() {
-            return refused(bitbucket, &response, permission);
+            return refused(&response, permission);
         }
         if Identity::of(&response).is_none() {
             return Err(refusal::anonymous(&response));
@@ -62,9 +62,9 @@ async fn repositories(
 }
 
 /// The meaning of a refusal. A project that does not exist, or that the user may not see, has no members that a user can see.
-fn refused(bitbucket: &BitbucketDataCenter, response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
+fn refused(response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
     let is_user = Identity::of(response).is_some();
-    match refusal::api(&bitbucket.base_url, response) {
+    match refusal::api(response) {
         Error::Api { cause: ApiError::Forbidden, .. } if is_user => {
             Err(AccountError::MembershipScope { scope: permission.to_owned() }.into())
         }

@@ -105,25 +105,6 @@ impl BitbucketDataCenter {
         ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await
     }
 
-    /// Whose token a request for the list of users had.
-    fn identity(&self, response: &ApiResponse) -> Result<Identity, Error> {
-        if response.status().is_success() {
-            // A success must be a list.
-            List::parse(response, 0)?;
-        } else {
-            match refusal::api(&self.base_url, response) {
-                Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
-                error => return Err(error),
-            }
-        }
-        match Identity::of(response) {
-            Some(identity) => Ok(identity),
-            // A proxy, for example.
-            None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(&self.base_url, response)),
-            None => Err(refusal::anonymous(response)),
-        }
-    }
-
     /// Searches the list of users.
     async fn find_profile(
         &self,
@@ -137,7 +118,7 @@ impl BitbucketDataCenter {
             let query = [("filter", filter), ("limit", "100"), ("start", &first), ("avatarSize", "64")];
             let response = self.users(http, token, &query).await?;
             if !response.status().is_success() {
-                return Err(refusal::api(&self.base_url, &response));
+                return Err(refusal::api(&response));
             }
             if Identity::of(&response).as_ref() != Some(identity) {
                 return Err(refusal::anonymous(&response));
@@ -153,6 +134,25 @@ impl BitbucketDataCenter {
                 Next::Page(_) | Next::Unknown => return Ok(Profile::Unknown(identity.needed_id(&response)?)),
             }
         }
+    }
+}
+
+/// Whose token a request for the list of users had.
+fn identity(response: &ApiResponse) -> Result<Identity, Error> {
+    if response.status().is_success() {
+        // A success must be a list.
+        List::parse(response, 0)?;
+    } else {
+        match refusal::api(response) {
+            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
+            error => return Err(error),
+        }
+    }
+    match Identity::of(response) {
+        Some(identity) => Ok(identity),
+        // A proxy, for example.
+        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
+        None => Err(refusal::anonymous(response)),
     }
 }
 
@@ -248,7 +248,7 @@ impl OAuthProvider for BitbucketDataCenter {
     /// the list is closed, or too long to be read, only id and name are known.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let response = self.users(http, token, &[("limit", "1")]).await?;
-        let identity = self.identity(&response)?;
+        let identity = identity(&response)?;
         let profile = match is_list_closed(&response) {
             true => Profile::Unknown(identity.needed_id(&response)?),
             false => self.find_profile(http, token, &identity).await?,

@@ -86,7 +86,7 @@ async fn send(
         }
         StatusCode::NOT_FOUND => Ok(None),
         status if status.is_success() => Ok(Some(response)),
-        _ => Err(refusal::api(&github.base_url, &response)),
+        _ => Err(refusal::api(&response)),
     }
 }
 

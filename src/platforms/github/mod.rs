@@ -128,7 +128,7 @@ impl GitHub {
         let uri = self.api_url.endpoint(&["user"]);
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         if !response.status().is_success() {
-            return Err(refusal::api(&self.base_url, &response));
+            return Err(refusal::api(&response));
         }
         user::parse(token.binding(), response)
     }
@@ -139,7 +139,7 @@ impl GitHub {
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(refusal::api(&self.base_url, &response)),
+            false => Err(refusal::api(&response)),
         }
     }
 
@@ -305,7 +305,7 @@ impl OAuthProvider for GitHub {
                 cause: refusal::client_rejected(&self.base_url),
                 response: Box::new(response.summary()),
             }),
-            _ => Err(refusal::api(&self.base_url, &response)),
+            _ => Err(refusal::api(&response)),
         }
     }
 
