@@ -121,13 +121,13 @@ impl BaseUrl {
         uri(&self.page(segments))
     }
 
-    /// The same with a query, whose names and values are percent-encoded.
+    /// The same with a query. Its names and values are encoded as in a form: a blank becomes `+`.
     ///
     /// ```
     /// # use codehost_oauth::{transport::Network, BaseUrl};
     /// let base = BaseUrl::parse("https://git.example.com/gitlab", &Network::public_only())?;
-    /// let uri = base.endpoint_with_query(&["groups"], &[("search", "a&b"), ("page", "2")]);
-    /// assert_eq!(uri, "https://git.example.com/gitlab/groups?search=a%26b&page=2");
+    /// let uri = base.endpoint_with_query(&["groups"], &[("search", "a & b"), ("page", "2")]);
+    /// assert_eq!(uri, "https://git.example.com/gitlab/groups?search=a+%26+b&page=2");
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn endpoint_with_query(&self, segments: &[&str], query: &[(&str, &str)]) -> Uri {
