@@ -80,7 +80,7 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrlError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let (code, hint) = match self {
             Self::Empty => ("base_url_empty", "Enter the address of the code host, such as https://git.example.com."),
             Self::TooLong => ("base_url_too_long", "Enter the address of the code host's start page."),
@@ -315,7 +315,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::PublicUrl(_) => Advice::operator(
                 "public_url",

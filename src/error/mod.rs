@@ -114,7 +114,7 @@ impl Error {
     /// assert_eq!(Error::from(TransportError::NameNotFound).status(), 502);
     /// ```
     pub fn status(&self) -> u16 {
-        match (self, self.advise().audience) {
+        match (self, self.advice_row().audience) {
             // The same for all of them: the cause would tell strangers about the app's network.
             (Self::Transport(_) | Self::Response { .. }, _) | (_, Audience::CodeHost) => 502,
             (_, Audience::User) => 400,
@@ -140,17 +140,17 @@ impl Error {
         }
     }
 
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
-            Self::BaseUrl(cause) => cause.advise(),
-            Self::Config(cause) => cause.advise(),
-            Self::Callback(cause) => cause.advise(),
-            Self::Verify(cause) => cause.advise(),
-            Self::Transport(cause) => cause.advise(),
-            Self::Response { cause, .. } => cause.advise(),
-            Self::Token { cause, .. } => cause.advise(),
-            Self::Api { cause, .. } => cause.advise(),
-            Self::Account { cause, .. } => cause.advise(),
+            Self::BaseUrl(cause) => cause.advice_row(),
+            Self::Config(cause) => cause.advice_row(),
+            Self::Callback(cause) => cause.advice_row(),
+            Self::Verify(cause) => cause.advice_row(),
+            Self::Transport(cause) => cause.advice_row(),
+            Self::Response { cause, .. } => cause.advice_row(),
+            Self::Token { cause, .. } => cause.advice_row(),
+            Self::Api { cause, .. } => cause.advice_row(),
+            Self::Account { cause, .. } => cause.advice_row(),
         }
     }
 }

@@ -117,7 +117,7 @@ impl TransportError {
         )
     }
 
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
@@ -249,7 +249,7 @@ pub enum ResponseError {
 }
 
 impl ResponseError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::Redirect { .. } => Advice::administrator(
                 "redirect",

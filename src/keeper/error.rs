@@ -55,7 +55,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::TimedOut => Advice::operator("store_timed_out", "Check the load of the token store.").transient(),
             Self::Unreachable { .. } => {
@@ -139,7 +139,7 @@ pub enum KeeperError {
 }
 
 impl KeeperError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::NeedsLogin(reason) => match reason {
                 LoginReason::ScopesMissing { scopes } => {
@@ -167,9 +167,9 @@ impl KeeperError {
             Self::UnknownIntegration => {
                 Advice::operator("unknown_integration", "Delete the connections of integrations that no longer exist.")
             }
-            Self::Config(cause) => cause.advise(),
-            Self::Store(cause) => cause.advise(),
-            Self::Seal(cause) => cause.advise(),
+            Self::Config(cause) => cause.advice_row(),
+            Self::Store(cause) => cause.advice_row(),
+            Self::Seal(cause) => cause.advice_row(),
             Self::App(_) => Advice::operator("app", "Check the source of this error.").public(LATER).transient(),
             Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").public(LATER).transient(),
         }

@@ -213,9 +213,9 @@ impl FailureCause {
         matches!(self, Self::Login(Error::Transport(_) | Error::Response { .. }))
     }
 
-    fn advise(&self) -> Advice {
+    fn advice_row(&self) -> Advice {
         match self {
-            Self::Login(error) => error.advise(),
+            Self::Login(error) => error.advice_row(),
             Self::UnknownIntegration => {
                 Advice::user("integration_unknown", "Check the link, or ask for a new one where you got it.")
             }
