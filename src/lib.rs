@@ -72,7 +72,7 @@
 //!   failed login or refresh; never a URL, a header or a body.
 //! - **`testing`**: [`testing`].
 //!
-//! Without the first four, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
+//! Without the first four and `testing`, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
 //!
 //! Async functions need a Tokio runtime with its clock (`enable_time`), because every wait has a deadline.
 

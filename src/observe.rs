@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::future::Future;
 
 #[cfg(any(feature = "tracing", feature = "seal"))]
+use crate::error::Advice;
+#[cfg(feature = "tracing")]
 use crate::error::Audience;
 use crate::error::Error;
 use crate::provider::platform::Platform;
@@ -37,14 +39,8 @@ pub(crate) async fn observed<T>(
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
         let note = error.operator_note();
-        let report = Report {
-            code: error.code(),
-            audience: error.advice().audience,
-            hint: &error.advice().hint,
-            note: note.as_deref(),
-        };
         // In the span, so that a collector of traces finds both together.
-        span.in_scope(|| failed(operation, Some(integration.as_str()), error, &report));
+        span.in_scope(|| failed(operation, Some(integration.as_str()), error, &error.advice(), note.as_deref()));
     }
     result
 }
@@ -59,21 +55,17 @@ pub(crate) async fn observed<T>(
     work.await
 }
 
-/// The content of the log event of a failed login or refresh.
-#[cfg(any(feature = "tracing", feature = "seal"))]
-#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nothing is logged"))]
-pub(crate) struct Report<'a> {
-    pub(crate) code: &'static str,
-    pub(crate) audience: Audience,
-    pub(crate) hint: &'a str,
-    /// A detail for the operator only.
-    pub(crate) note: Option<&'a str>,
-}
-
-/// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`.
+/// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`. `note` is a detail for the
+/// operator only.
 #[cfg(feature = "tracing")]
-pub(crate) fn failed(operation: &'static str, integration: Option<&str>, cause: &dyn Display, report: &Report<'_>) {
-    let Report { code, audience, hint, note } = *report;
+pub(crate) fn failed(
+    operation: &'static str,
+    integration: Option<&str>,
+    cause: &dyn Display,
+    advice: &Advice,
+    note: Option<&str>,
+) {
+    let (code, audience, hint) = (advice.code, advice.audience, advice.hint.as_ref());
     if audience == Audience::Operator {
         tracing::error!(target: TARGET, integration, operation, code, ?audience, hint, note, "failed: {cause}");
     } else {
@@ -82,7 +74,7 @@ pub(crate) fn failed(operation: &'static str, integration: Option<&str>, cause: 
 }
 
 #[cfg(all(feature = "seal", not(feature = "tracing")))]
-pub(crate) fn failed(_: &'static str, _: Option<&str>, _: &dyn Display, _: &Report<'_>) {}
+pub(crate) fn failed(_: &'static str, _: Option<&str>, _: &dyn Display, _: &Advice, _: Option<&str>) {}
 
 /// Logs a warning for the operator.
 #[cfg(feature = "axum")]

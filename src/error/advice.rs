@@ -113,18 +113,18 @@ const UNREACHABLE: &str =
     "The code host could not be reached, or its response was not as expected. Please try again later.";
 const MISCONFIGURED: &str = "This login is not set up correctly. Please tell the administrator.";
 
-/// Adds the public `code` and `advice` to an enum that has a private `advise(&self) -> Advice`.
+/// Adds the public `code` and `advice` to an enum that has a private `advice_row(&self) -> Advice`.
 macro_rules! advised {
     ($type:ty) => {
         impl $type {
             /// A stable name for the cause, `snake_case`: for logs, metrics and tests.
             pub fn code(&self) -> &'static str {
-                self.advise().code
+                self.advice_row().code
             }
 
             /// Who must act, what they must do, and what may be shown to whom.
             pub fn advice(&self) -> $crate::error::Advice {
-                self.advise()
+                self.advice_row()
             }
         }
     };

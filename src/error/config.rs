@@ -80,7 +80,7 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrlError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let (code, hint) = match self {
             Self::Empty => ("base_url_empty", "Enter the address of the code host, such as https://git.example.com."),
             Self::TooLong => ("base_url_too_long", "Enter the address of the code host's start page."),
@@ -209,6 +209,9 @@ pub enum ConfigError {
     /// A provider returned a user of another integration or platform, or without an id.
     #[error("the provider returned an account key of another integration or platform, or one without an id")]
     AccountKey,
+    /// A look-up of a membership without the user, or without the user name, where the platform asks by it.
+    #[error("the membership can be looked up only with the user and the user name")]
+    UserNeeded,
     /// A text that is not an access level.
     #[error("the access level must be sign-in, read, write, or scopes: followed by scopes")]
     Access,
@@ -352,7 +355,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::PublicUrl(_) => Advice::operator(
                 "public_url",
@@ -388,6 +391,11 @@ impl ConfigError {
             Self::AccountKey => Advice::operator(
                 "account_key",
                 "Correct the provider: make the key from the token's integration and the user's immutable id.",
+            ),
+            Self::UserNeeded => Advice::operator(
+                "user_needed",
+                "Look up the user first, and pass it to `OAuthProvider::membership`. If the code host gives no user name, require another \
+                 group.",
             ),
             Self::Platform { known } => Advice::administrator("platform", format!("Choose one of {known}.")),
             Self::Access => Advice::administrator("access", "Choose sign-in, read or write."),

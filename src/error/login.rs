@@ -35,7 +35,7 @@ pub enum CallbackError {
 }
 
 impl CallbackError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let code = match self {
             Self::TooLong => "callback_too_long",
             Self::Repeated { .. } => "callback_repeated",
@@ -151,7 +151,7 @@ impl VerifyError {
         )
     }
 
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::StateMissing => Advice::user("state_missing", START_AGAIN),
             Self::StateUnknown => Advice::user(

@@ -1,7 +1,8 @@
 //! What can go wrong, who must act, and the fix.
 //!
-//! There is one enum for each phase. All of them, and [`Error`] which holds any of them but [`SealError`] and those of the keeper, have a [`code`](Error::code) and
-//! give [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait or to log in again.
+//! There is one enum for each phase. [`Error`] holds any of them, except [`SealError`] and the errors of the keeper. Each has a
+//! [`code`](Error::code) and gives [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait
+//! or to log in again.
 //!
 //! No `Debug`, `Display` or `source()` of these types contains a token, code, secret, state, verifier or any text that a
 //! server sent, with one exception: a redirect names scheme, host and port of its target. The texts of a server are in
@@ -115,7 +116,7 @@ impl Error {
     /// assert_eq!(Error::from(TransportError::NameNotFound).status(), 502);
     /// ```
     pub fn status(&self) -> u16 {
-        match (self, self.advise().audience) {
+        match (self, self.advice_row().audience) {
             // The same for all of them: the cause would tell strangers about the app's network.
             (Self::Transport(_) | Self::Response { .. }, _) | (_, Audience::CodeHost) => 502,
             (_, Audience::User) => 400,
@@ -141,17 +142,17 @@ impl Error {
         }
     }
 
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
-            Self::BaseUrl(cause) => cause.advise(),
-            Self::Config(cause) => cause.advise(),
-            Self::Callback(cause) => cause.advise(),
-            Self::Verify(cause) => cause.advise(),
-            Self::Transport(cause) => cause.advise(),
-            Self::Response { cause, .. } => cause.advise(),
-            Self::Token { cause, .. } => cause.advise(),
-            Self::Api { cause, .. } => cause.advise(),
-            Self::Account { cause, .. } => cause.advise(),
+            Self::BaseUrl(cause) => cause.advice_row(),
+            Self::Config(cause) => cause.advice_row(),
+            Self::Callback(cause) => cause.advice_row(),
+            Self::Verify(cause) => cause.advice_row(),
+            Self::Transport(cause) => cause.advice_row(),
+            Self::Response { cause, .. } => cause.advice_row(),
+            Self::Token { cause, .. } => cause.advice_row(),
+            Self::Api { cause, .. } => cause.advice_row(),
+            Self::Account { cause, .. } => cause.advice_row(),
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
@@ -138,7 +138,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::TokenExpired => Advice::user("token_expired", "Refresh the tokens, or log in again.")
                 .public("This session with the code host has expired. Please log in again."),
@@ -272,7 +272,7 @@ pub enum AccountError {
 }
 
 impl AccountError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::TermsNotAccepted { url } => Advice::user(
                 "terms_not_accepted",

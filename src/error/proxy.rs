@@ -47,7 +47,7 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::NameNotFound => {
                 Advice::operator("proxy_name_not_found", "Check the spelling of the proxy's host name.").transient()

@@ -53,7 +53,7 @@ pub enum SealError {
 }
 
 impl SealError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::NoKey => Advice::operator("seal_no_key", "Give the key ring at least one key."),
             Self::KeyLength { .. } => Advice::operator("seal_key_length", "Use 32 random bytes as a key."),

@@ -126,7 +126,7 @@ impl TransportError {
         )
     }
 
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
@@ -192,7 +192,7 @@ impl TransportError {
                 "Install the system's CA certificates (for Debian and Alpine the package ca-certificates), or add the \
                  certificate of the code host's authority to the integration.",
             ),
-            Self::Proxy(cause) => return cause.advise(),
+            Self::Proxy(cause) => return cause.advice_row(),
             Self::NameLookupTimedOut => Advice::operator(
                 "name_lookup_timed_out",
                 "Check the name servers that this app uses, and that they know the host name of the base URL.",
@@ -275,13 +275,13 @@ pub enum ResponseError {
 }
 
 impl ResponseError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::Redirect { .. } => Advice::administrator(
                 "redirect",
                 "Ask the operator of the code host for its address, and use that as the base URL, with its sub-path if it has one.",
             ),
-            Self::ClientCertificate => TransportError::ClientCertificate.advise(),
+            Self::ClientCertificate => TransportError::ClientCertificate.advice_row(),
             Self::Html => Advice::administrator(
                 "html",
                 "Check that the base URL is the code host's start page, with its sub-path. If an access gateway with its own login \

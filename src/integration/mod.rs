@@ -173,7 +173,7 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`Purpose::connect`].
+    /// As [`Purpose::connect`], and as [`begin_login`](Self::begin_login).
     pub fn begin_connect(&self, user_id: &str, return_to: Option<ReturnTo>) -> Result<LoginStart, ConfigError> {
         self.begin(Purpose::connect(user_id)?, LoginOptions { return_to, ..LoginOptions::default() })
     }
@@ -201,7 +201,8 @@ impl Integration {
     /// # Errors
     ///
     /// As [`finish_login`](Self::finish_login); [`VerifyError::OtherUser`](crate::error::VerifyError::OtherUser) if
-    /// another user began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login.
+    /// another user began it, [`VerifyError::OtherPurpose`](crate::error::VerifyError::OtherPurpose) if it is a login,
+    /// [`ConfigError::UserId`] if no user can have this id.
     pub async fn finish_connect(
         &self,
         user_id: &str,

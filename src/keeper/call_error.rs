@@ -27,12 +27,6 @@ pub enum CallError<E> {
 /// So that a call of [`Integration`](crate::Integration) can be followed by `?`.
 impl From<Error> for CallError<Error> {
     fn from(error: Error) -> Self {
-        use crate::error::ApiError;
-        match error {
-            Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected, .. } => {
-                Self::Unauthorized
-            }
-            error => Self::Failed(error),
-        }
+        if error.is_unauthorized() { Self::Unauthorized } else { Self::Failed(error) }
     }
 }

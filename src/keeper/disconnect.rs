@@ -24,9 +24,21 @@ impl Inner {
     /// Revokes the tokens and deletes them.
     pub(super) async fn disconnect(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
         let owner = LeaseOwner::random()?;
+        let disconnected = match self.wait_for_lease(connection, &owner).await {
+            Ok(()) => self.revoke_and_delete(connection).await,
+            Err(error) => Err(error),
+        };
+        if disconnected.is_err() {
+            // The record is still there, and a lease would block every refresh. If this fails too, the lease expires.
+            let _ = with_timeout(self.store.release(connection, &owner)).await;
+        }
+        disconnected
+    }
+
+    /// Waits for a running refresh: the new tokens that it gets must be revoked too.
+    async fn wait_for_lease(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), KeeperError> {
         let deadline = Instant::now().checked_add(MAX_WAIT_FOR_LEASE).unwrap_or_else(Instant::now);
-        // Wait for a running refresh: the new tokens that it gets must be revoked too.
-        while !with_timeout(self.store.lease(connection, &owner, self.lease)).await? {
+        while !with_timeout(self.store.lease(connection, owner, self.lease)).await? {
             let is_deleted = with_timeout(self.store.load(connection)).await?.is_none();
             if is_deleted || Instant::now() >= deadline {
                 // Continue without the lease: the tokens must be deleted in any case.
@@ -34,6 +46,10 @@ impl Inner {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+        Ok(())
+    }
+
+    async fn revoke_and_delete(&self, connection: &ConnectionId) -> Result<Disconnected, KeeperError> {
         let revocation = match self.integration(connection).await {
             Ok(integration) => match self.load(connection, &integration).await {
                 Ok(Some(record)) => Some(integration.revoke(&record.tokens).await),

@@ -55,8 +55,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn advise(&self) -> Advice {
-        const LATER: &str = "Your connection to the code host cannot be used at the moment. Please try again later.";
+    pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
             Self::TimedOut => Advice::operator("store_timed_out", "Check the load of the token store.").transient(),
             Self::Unreachable { .. } => {
@@ -140,7 +139,7 @@ pub enum KeeperError {
 }
 
 impl KeeperError {
-    pub(crate) fn advise(&self) -> Advice {
+    pub(crate) fn advice_row(&self) -> Advice {
         match self {
             Self::NeedsLogin(reason) => match reason {
                 LoginReason::ScopesMissing { scopes } => {
@@ -153,28 +152,31 @@ impl KeeperError {
             .needs_login(),
             Self::Retry { after, cause } => match cause {
                 Some(cause) => Advice { needs_login: false, ..cause.advice().hide_cause() },
-                None => Advice::operator("busy", "Try again in a moment."),
+                None => Advice::operator("busy", "Try again in a moment.").public(LATER),
             }
             .retry_after(Some(*after)),
             Self::Refused { cause, .. } => match &**cause {
                 // About the user's account or its rights.
                 Error::Account { .. } | Error::Api { .. } => Advice { needs_login: false, ..cause.advice() },
-                _ => Advice { hint: cause.advice().hint, ..Advice::administrator(cause.code(), "") },
+                _ => Advice::administrator(cause.code(), cause.advice().hint),
             },
             Self::Unsaved { .. } => {
                 Advice::operator("tokens_unsaved", "Repair the token store. The user may have to log in again.")
+                    .public(LATER)
             }
             Self::UnknownIntegration => {
                 Advice::operator("unknown_integration", "Delete the connections of integrations that no longer exist.")
             }
-            Self::Config(cause) => cause.advise(),
-            Self::Store(cause) => cause.advise(),
-            Self::Seal(cause) => cause.advise(),
-            Self::App(_) => Advice::operator("app", "Check the source of this error.").transient(),
-            Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").transient(),
+            Self::Config(cause) => cause.advice_row(),
+            Self::Store(cause) => cause.advice_row(),
+            Self::Seal(cause) => cause.advice_row(),
+            Self::App(_) => Advice::operator("app", "Check the source of this error.").public(LATER).transient(),
+            Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").public(LATER).transient(),
         }
     }
 }
+
+const LATER: &str = "Your connection to the code host cannot be used at the moment. Please try again later.";
 
 advised!(StoreError);
 advised!(KeeperError);

@@ -18,24 +18,24 @@ impl Inner {
     ) -> Result<(), KeeperError> {
         let record = Record::of_login(tokens, integration.scopes())?;
         let sealed = record.seal(&self.ring, connection, integration.client().client_id())?;
-        let mut earlier = Earlier::default();
+        let mut progress = Progress::default();
         let mut delay = FIRST_RETRY_DELAY;
         let mut attempts_left = MAX_ATTEMPTS;
         loop {
-            let result = self.try_import(connection, &integration, &record, &sealed, &mut earlier).await;
+            let result = self.try_import(connection, &integration, &record, &sealed, &mut progress).await;
             self.token_cache.remove(connection);
             match result {
                 // Another login was imported in the meantime. It may have replaced and revoked this one, or this one was never stored.
                 // In both cases, this one must not be stored now.
                 Ok(Import::Replaced) => {
-                    if earlier.found.is_some_and(|newer| record.shares_no_token_with(&newer)) {
+                    if progress.other_record.is_some_and(|newer| record.shares_no_token_with(&newer)) {
                         tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
                     self.refreshes.resume(connection);
-                    if let Some(older) = earlier.found.filter(|older| older.shares_no_token_with(&record)) {
+                    if let Some(older) = progress.other_record.filter(|older| older.shares_no_token_with(&record)) {
                         // In the background: the import does not depend on the response.
                         tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
                     }
@@ -57,7 +57,7 @@ impl Inner {
         integration: &Integration,
         record: &Record,
         sealed: &StoredTokens,
-        earlier: &mut Earlier,
+        progress: &mut Progress,
     ) -> Result<Import, StoreError> {
         let stored = with_timeout(self.store.load(connection)).await?;
         let expected = stored.as_ref().map(|stored| stored.revision);
@@ -67,17 +67,19 @@ impl Inner {
         if login == record.login {
             return Ok(Import::Done);
         }
-        earlier.found = found;
-        match earlier.attempts {
-            Attempts::UncertainAfter(before) if login.is_some() && login != before => return Ok(Import::Replaced),
+        progress.other_record = found;
+        match progress.write {
+            WriteState::MayBeWritten { login_before } if login.is_some() && login != login_before => {
+                return Ok(Import::Replaced);
+            }
             _ => {}
         }
         match with_timeout(self.store.compare_and_swap(connection, expected, sealed)).await {
             Ok(true) => Ok(Import::Done),
             Ok(false) => Ok(Import::Conflict),
             Err(error) => {
-                if earlier.attempts == Attempts::NothingStored {
-                    earlier.attempts = Attempts::UncertainAfter(login);
+                if progress.write == WriteState::NothingWritten {
+                    progress.write = WriteState::MayBeWritten { login_before: login };
                 }
                 Err(error)
             }
@@ -85,21 +87,20 @@ impl Inner {
     }
 }
 
-/// What the attempts so far have found.
+/// What the attempts so far have found and done.
 #[derive(Default)]
-struct Earlier {
-    /// The record that was stored at the last attempt, unless it was already this one.
-    found: Option<Record>,
-    attempts: Attempts,
+struct Progress {
+    /// The record of another login that the last attempt found; `None` if there was none, or it could not be opened.
+    other_record: Option<Record>,
+    write: WriteState,
 }
 
 #[derive(Default, PartialEq, Eq)]
-enum Attempts {
-    /// None has stored the record.
+enum WriteState {
     #[default]
-    NothingStored,
-    /// One may have stored the record, although it failed. This login was stored before the first such attempt.
-    UncertainAfter(Option<Revision>),
+    NothingWritten,
+    /// An attempt may have written the record, although it failed. `login_before` was stored before the first such attempt.
+    MayBeWritten { login_before: Option<Revision> },
 }
 
 /// The result of one attempt to import.

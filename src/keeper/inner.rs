@@ -79,7 +79,7 @@ impl Inner {
         if let Some(reason) = &record.needs_login {
             return Some(Outcome::NeedsLogin(reason.clone()));
         }
-        if let Some(scopes) = record.missing_scopes(integration).filter(|_| self.require_scopes) {
+        if let Some(scopes) = record.newly_requested_scopes(integration).filter(|_| self.require_scopes) {
             return Some(Outcome::NeedsLogin(LoginReason::ScopesMissing { scopes }));
         }
         if record.unverified {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::error::KeeperError;
 use super::login_reason::LoginReason;
-use crate::error::{ApiError, Error};
+use crate::error::Error;
 use crate::values::token::AccessToken;
 
 /// How a caller got a connection's access token, or why it did not.
@@ -72,9 +72,8 @@ pub(super) fn retry_later(after: Duration, cause: Option<Arc<Error>>) -> Result<
 fn is_refusal(error: &Error) -> bool {
     match error {
         Error::Token { response, .. } => !response.status().is_server_error(),
-        // New tokens that are not known everywhere yet.
-        Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected, .. } => false,
-        Error::Account { .. } | Error::Api { .. } => true,
+        // After a 401, new tokens are not known everywhere yet.
+        Error::Account { .. } | Error::Api { .. } => !error.is_unauthorized(),
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use super::login_reason::LoginReason;
 use super::store::Revision;
 use crate::integration::Integration;
 use crate::provider::{missing_scopes, scopes_not_covered};
-use crate::values::scope::{Scope, ScopeDescription, Scopes};
+use crate::values::scope::{ScopeDescription, Scopes};
 use crate::values::token::{RefreshToken, TokenSet};
 
 pub(super) struct Record {
@@ -47,7 +47,7 @@ impl Record {
     pub(super) fn of_login(tokens: TokenSet, requested: &Scopes) -> Result<Self, KeeperError> {
         let mut record = Self::new(tokens)?;
         record.login = Some(record.revision);
-        record.requested_scopes = Some(requested.clone()).filter(|scopes| !truncate(&mut scopes.clone()));
+        record.requested_scopes = fits(requested).then(|| requested.clone());
         Ok(record)
     }
 
@@ -82,7 +82,7 @@ impl Record {
     }
 
     /// The scopes that `integration` requests now and that were neither requested by this login nor granted.
-    pub(super) fn missing_scopes(&self, integration: &Integration) -> Option<Scopes> {
+    pub(super) fn newly_requested_scopes(&self, integration: &Integration) -> Option<Scopes> {
         let has_all = |requested: &Scopes| integration.scopes().iter().all(|scope| requested.contains(scope));
         if self.requested_scopes.as_ref().is_some_and(has_all) {
             return None;
@@ -101,6 +101,7 @@ impl Record {
         }
         let granted = new.tokens.scopes.as_ref()?;
         let known = self.known_scopes()?.iter().chain(integration.scopes()).cloned().collect();
+        // What is granted and not covered by what was known.
         unless_empty(missing_scopes(&**integration.provider(), granted, &known))
     }
 
@@ -199,18 +200,24 @@ const NEW_FOR: Duration = Duration::from_secs(10);
 
 /// Keeps the first scopes up to [`MAX_SCOPES_BYTES`]. `true` if there were more.
 fn truncate(scopes: &mut Scopes) -> bool {
-    let mut bytes_left = MAX_SCOPES_BYTES;
-    let mut fits = |scope: &Scope| {
-        let left = bytes_left.checked_sub(scope.as_str().len().saturating_add(1));
-        bytes_left = left.unwrap_or_default();
-        left.is_some()
-    };
-    let kept: Vec<_> = scopes.iter().take_while(|scope| fits(scope)).cloned().collect();
-    let is_truncated = kept.len() < scopes.len();
+    let is_truncated = !fits(scopes);
     if is_truncated {
-        *scopes = kept.into_iter().collect();
+        *scopes = scopes.iter().take(count_that_fits(scopes)).cloned().collect();
     }
     is_truncated
+}
+
+fn fits(scopes: &Scopes) -> bool {
+    count_that_fits(scopes) == scopes.len()
+}
+
+/// How many scopes from the first on have at most [`MAX_SCOPES_BYTES`] together, with a blank after each.
+fn count_that_fits(scopes: &Scopes) -> usize {
+    let sums = scopes.iter().scan(0_usize, |sum, scope| {
+        *sum = sum.saturating_add(scope.as_str().len()).saturating_add(1);
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= MAX_SCOPES_BYTES).count()
 }
 
 fn unless_empty(scopes: Vec<ScopeDescription>) -> Option<Scopes> {

@@ -59,7 +59,9 @@ impl Refresh {
         if let Some(outcome) = self.save(&new, old).await? {
             return Ok(outcome);
         }
-        self.inner.refreshes.pauses(self.connection.integration(), self.settings, |p| p.succeeded(&self.connection));
+        self.inner
+            .refreshes
+            .with_pauses(self.connection.integration(), self.settings, |p| p.succeeded(&self.connection));
         if !new.unverified {
             return Ok(Outcome::Renewed(new.tokens.access_token));
         }
@@ -158,7 +160,7 @@ impl Refresh {
     pub(super) fn failed(&self, record: &Record, cause: Arc<Error>) -> Result<Outcome, KeeperError> {
         let (integration, retry_after) = (self.connection.integration(), cause.advice().retry_after);
         let is_client_rejected = client_check::is_client_rejected(&cause);
-        let (is_first, after) = self.inner.refreshes.pauses(integration, self.settings, |pauses| {
+        let (is_first, after) = self.inner.refreshes.with_pauses(integration, self.settings, |pauses| {
             if is_client_rejected {
                 let after = client_check::REJECTION_VALID_FOR;
                 return (pauses.pause_all_for(after, &cause), after);

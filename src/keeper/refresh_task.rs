@@ -18,7 +18,7 @@ use super::refresh::{Refresh, from_elsewhere};
 use super::running_refreshes::Admission;
 use super::settings_digest::SettingsDigest;
 use super::store::LeaseOwner;
-use crate::error::{ApiError, Error};
+use crate::error::Error;
 use crate::integration::Integration;
 use crate::values::token::AccessToken;
 
@@ -61,7 +61,7 @@ impl Refresh {
             };
             // A pause may have begun while this task waited for its permit.
             if let Some(waiting) =
-                self.inner.refreshes.pauses(integration, self.settings, |p| p.waiting(&self.connection))
+                self.inner.refreshes.with_pauses(integration, self.settings, |p| p.waiting(&self.connection))
             {
                 drop(permit);
                 return self.paused(waiting).await;
@@ -126,10 +126,7 @@ impl Refresh {
             match self.belongs_to_user(&record.tokens.access_token).await {
                 // The user of this token can no longer be looked up. A refresh gives new tokens, which are verified
                 // instead.
-                Err(Error::Api {
-                    cause: ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected,
-                    ..
-                }) => {}
+                Err(error) if error.is_unauthorized() => {}
                 found => return self.store_verification(&record, found).await,
             }
         }

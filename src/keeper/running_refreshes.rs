@@ -91,7 +91,7 @@ impl RunningRefreshes {
     }
 
     /// Calls `use_pauses` with the pauses of this integration.
-    pub(super) fn pauses<T>(
+    pub(super) fn with_pauses<T>(
         &self,
         integration: &IntegrationId,
         settings: SettingsDigest,
@@ -254,7 +254,7 @@ mod tests {
         let other_settings = SettingsDigest::of_number(2);
         let cause: Arc<crate::error::Error> = Arc::new(crate::error::TransportError::TimedOut.into());
         refreshes.join_or_start(&connection(1), SETTINGS, false, |guard| guards.push(guard));
-        refreshes.pauses(connection(1).integration(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
+        refreshes.with_pauses(connection(1).integration(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
         assert!(matches!(
             refreshes.join_or_start(&connection(2), SETTINGS, false, |_| unreachable!()),
             Admission::Paused(_)
@@ -271,10 +271,11 @@ mod tests {
         let refreshes = Arc::new(RunningRefreshes::new(4));
         let cause: Arc<crate::error::Error> = Arc::new(crate::error::TransportError::TimedOut.into());
         for n in 0..CLEAN_UP_FROM {
-            refreshes.pauses(&format!("i-{n}").parse().unwrap(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
+            refreshes
+                .with_pauses(&format!("i-{n}").parse().unwrap(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
         }
         tokio::time::advance(Duration::from_secs(3600)).await;
-        refreshes.pauses(&"one-more".parse().unwrap(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
+        refreshes.with_pauses(&"one-more".parse().unwrap(), SETTINGS, |pauses| pauses.pause_all(None, &cause));
         assert_eq!(refreshes.lock().integrations.len(), 1);
     }
 }

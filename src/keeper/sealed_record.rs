@@ -45,7 +45,7 @@ impl Record {
             requested_scopes: self.requested_scopes.as_ref().map(ToString::to_string),
             scopes_truncated: self.scopes_truncated,
         };
-        let json = crate::values::secret::json(&json).map_err(|_| SealError::Malformed)?;
+        let json = crate::values::secret::to_zeroizing_json(&json).map_err(|_| SealError::Malformed)?;
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 

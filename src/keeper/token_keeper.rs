@@ -15,7 +15,7 @@ use super::record::Record;
 use super::running_refreshes::Admission;
 use crate::error::ConfigError;
 use crate::integration::Integration;
-use crate::observe::{self, Report};
+use crate::observe;
 use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 
 /// Gives valid access tokens, and renews them before they expire. Make one for the whole process: clones share
@@ -295,8 +295,6 @@ impl fmt::Debug for TokenKeeper {
 /// Logs the error, unless it comes from the code host: that is logged when the refresh fails, once for all callers.
 fn log(connection: &ConnectionId, error: &KeeperError) {
     if !matches!(error, KeeperError::Refused { .. } | KeeperError::Retry { .. }) {
-        let report =
-            Report { code: error.code(), audience: error.advice().audience, hint: &error.advice().hint, note: None };
-        observe::failed("refresh", Some(connection.integration().as_str()), error, &report);
+        observe::failed("refresh", Some(connection.integration().as_str()), error, &error.advice(), None);
     }
 }

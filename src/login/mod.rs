@@ -15,6 +15,8 @@ pub(crate) use self::pending::MAX_LOGIN_AGE;
 pub use self::pending::{PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
 pub use self::return_to::ReturnTo;
+#[cfg(feature = "axum")]
+pub(crate) use self::sealed::MAX_SEALED;
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,7 @@ use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
 use crate::provider::grant::VerifiedGrant;
 use crate::provider::oauth_provider::OAuthProvider;
+use crate::util::time::unix_seconds;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::integration_id::IntegrationId;
 use crate::values::secret::Secret;
@@ -61,7 +62,7 @@ impl PendingLogin {
             callback_url: comparable(expected.callback_url.as_str()).into(),
             state,
             verifier,
-            begun_at: seconds(now),
+            begun_at: unix_seconds(now),
             purpose: expected.purpose.clone(),
             return_to,
         })
@@ -158,7 +159,7 @@ impl PendingLogin {
 
     /// `None` if it was begun in the future by more than the clocks of two nodes may differ.
     fn age(&self, now: SystemTime) -> Option<Duration> {
-        let now = seconds(now);
+        let now = unix_seconds(now);
         match now.checked_sub(self.begun_at) {
             Some(age) => Some(Duration::from_secs(age)),
             None if self.begun_at.saturating_sub(now) <= CLOCK_TOLERANCE => Some(Duration::ZERO),
@@ -345,7 +346,6 @@ impl<'de> Deserialize<'de> for PendingLogin {
             return_to: Option<ReturnTo>,
         }
         let stored = Owned::deserialize(deserializer).map_err(|_| invalid())?;
-        let secret = |text: String| Secret::parse(text, RANDOM_LENGTH).filter(|s| s.expose().len() == RANDOM_LENGTH);
         if stored.v != VERSION {
             return Err(invalid());
         }
@@ -353,8 +353,8 @@ impl<'de> Deserialize<'de> for PendingLogin {
             integration: stored.integration.parse().map_err(|_| invalid())?,
             base_url: stored.base_url,
             callback_url: stored.callback_url,
-            state: secret(stored.state).ok_or_else(invalid)?,
-            verifier: secret(stored.verifier).ok_or_else(invalid)?,
+            state: Secret::parse_random(stored.state).ok_or_else(invalid)?,
+            verifier: Secret::parse_random(stored.verifier).ok_or_else(invalid)?,
             begun_at: stored.begun_at,
             purpose: stored.purpose,
             return_to: stored.return_to,
@@ -365,11 +365,4 @@ impl<'de> Deserialize<'de> for PendingLogin {
 /// serde's own texts quote values, which may be secrets.
 fn invalid<E: serde::de::Error>() -> E {
     E::custom("not a pending login of this version")
-}
-
-/// 32 bytes in base64url.
-const RANDOM_LENGTH: usize = 43;
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -41,8 +41,7 @@ impl Purpose {
     ///
     /// [`ConfigError::UserId`] if the id is empty, longer than 255 bytes, or has control characters.
     pub fn connect(user_id: &str) -> Result<Self, ConfigError> {
-        // Every byte of a character outside ASCII is allowed; the control characters above ASCII are looked for.
-        let fault = TextFault::of(user_id, MAX_USER_ID, |byte| !byte.is_ascii_control())
+        let fault = TextFault::of(user_id, MAX_USER_ID, |_| true)
             .or_else(|| user_id.contains(char::is_control).then_some(TextFault::Character));
         match fault {
             Some(fault) => Err(ConfigError::UserId(fault)),

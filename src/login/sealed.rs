@@ -1,6 +1,6 @@
 //! Pending logins in a cookie.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +10,8 @@ use super::PendingLogins;
 use super::pending::{MAX_LOGIN_AGE, WithoutReturnTo};
 use crate::error::SealError;
 use crate::seal::{KeyRing, SealContext};
+use crate::util::time::unix_seconds;
+use crate::values::secret;
 
 impl PendingLogins {
     /// Seals them for a cookie: at most 2,400 characters of base64url, valid for one hour. The oldest logins are dropped
@@ -40,7 +42,7 @@ impl PendingLogins {
     /// # Ok::<(), SealError>(())
     /// ```
     pub fn seal(&self, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
-        self.seal_within(MAX_TEXT, ring, now)
+        self.seal_within(MAX_SEALED, ring, now)
     }
 
     /// The same in at most `max` characters, and never more than [`seal`](Self::seal) uses, for a response that has other cookies to set too: the oldest logins are dropped
@@ -50,8 +52,8 @@ impl PendingLogins {
     ///
     /// As [`seal`](Self::seal); [`SealError::TooLarge`] if not even the newest login fits.
     pub fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
-        let max = max.min(MAX_TEXT);
-        let expires_at = seconds(now).saturating_add(MAX_LOGIN_AGE.as_secs());
+        let max = max.min(MAX_SEALED);
+        let expires_at = unix_seconds(now).saturating_add(MAX_LOGIN_AGE.as_secs());
         if self.is_empty() {
             return seal(&Payload { expires_at, logins: [(); 0] }, max, ring)?.ok_or(SealError::TooLarge);
         }
@@ -73,13 +75,13 @@ impl PendingLogins {
     /// [`SealError::Expired`] after one hour; [`SealError::TooLarge`], [`SealError::Malformed`], [`SealError::UnknownKey`] and
     /// [`SealError::Rejected`] for a text that [`seal`](Self::seal) did not make with a key of this ring.
     pub fn open(text: &str, ring: &KeyRing, now: SystemTime) -> Result<Self, SealError> {
-        if text.len() > MAX_TEXT {
+        if text.len() > MAX_SEALED {
             return Err(SealError::TooLarge);
         }
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| SealError::Malformed)?;
         let json = ring.open(&PLACE, &sealed)?;
         let payload: Payload<Self> = serde_json::from_slice(&json).map_err(|_| SealError::Malformed)?;
-        if seconds(now) >= payload.expires_at { Err(SealError::Expired) } else { Ok(payload.logins) }
+        if unix_seconds(now) >= payload.expires_at { Err(SealError::Expired) } else { Ok(payload.logins) }
     }
 }
 
@@ -92,17 +94,13 @@ struct Payload<T> {
 
 const PLACE: SealContext<'_> = SealContext { purpose: "pending-logins", integration: "", connection: "" };
 /// In bytes. Many proxies refuse a response head of more than 4 KiB, and the app's other headers need their part of it.
-const MAX_TEXT: usize = 2400;
+pub(crate) const MAX_SEALED: usize = 2400;
 
 /// `None` if it is longer than `max`.
 fn seal<T: Serialize>(payload: &Payload<T>, max: usize, ring: &KeyRing) -> Result<Option<String>, SealError> {
-    let json = crate::values::secret::json(payload).map_err(|_| SealError::Malformed)?;
+    let json = secret::to_zeroizing_json(payload).map_err(|_| SealError::Malformed)?;
     let text = URL_SAFE_NO_PAD.encode(ring.seal(&PLACE, &json)?);
     Ok(Some(text).filter(|text| text.len() <= max))
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -137,7 +135,7 @@ mod tests {
             (0..8).for_each(|_| logins.insert(pending(path)));
             let now = SystemTime::now();
             let text = logins.seal(&ring(), now).unwrap();
-            assert!(text.len() <= MAX_TEXT);
+            assert!(text.len() <= MAX_SEALED);
             let opened = PendingLogins::open(&text, &ring(), now).unwrap();
             assert!(opened.len() >= fits, "{}", opened.len());
             // The newest is there.
@@ -153,7 +151,7 @@ mod tests {
             let mut logins = PendingLogins::default();
             logins.insert(pending(path));
             let text = logins.seal(&ring(), now).unwrap();
-            assert!(text.len() <= MAX_TEXT);
+            assert!(text.len() <= MAX_SEALED);
             let opened = PendingLogins::open(&text, &ring(), now).unwrap();
             assert_eq!(opened.len(), 1);
             opened.iter().next().unwrap().return_to().map(|path| path.as_str().len())
@@ -172,14 +170,14 @@ mod tests {
             logins.insert(pending(&format!("/{}", "x".repeat(letters))));
             logins.seal(&ring(), now).unwrap()
         };
-        let longest = (1200..1700).map(seal).find(|text| text.len() == MAX_TEXT);
+        let longest = (1200..1700).map(seal).find(|text| text.len() == MAX_SEALED);
         assert_eq!(PendingLogins::open(&longest.unwrap(), &ring(), now).unwrap().len(), 1);
         // The login that has just begun is not lost without a word.
         let mut logins = PendingLogins::default();
         logins.insert(pending("/"));
         assert_eq!(logins.seal_within(300, &ring(), now).unwrap_err(), SealError::TooLarge);
-        assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 1), &ring(), now).unwrap_err(), SealError::TooLarge);
-        assert_eq!(PendingLogins::open(&"A".repeat(MAX_TEXT + 100), &ring(), now).unwrap_err(), SealError::TooLarge);
+        assert_eq!(PendingLogins::open(&"A".repeat(MAX_SEALED + 1), &ring(), now).unwrap_err(), SealError::TooLarge);
+        assert_eq!(PendingLogins::open(&"A".repeat(MAX_SEALED + 100), &ring(), now).unwrap_err(), SealError::TooLarge);
     }
 
     #[test]

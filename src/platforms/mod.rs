@@ -6,6 +6,8 @@ pub mod bitbucket_data_center;
 pub mod forgejo;
 pub mod github;
 pub mod gitlab;
+mod id;
+mod recognize;
 
 use crate::error::ConfigError;
 use crate::provider::platform::Platform;

@@ -28,7 +28,7 @@ use crate::values::user::User;
 ///
 /// - Every endpoint is below [`base_url`](Self::base_url) or [`api_url`](Self::api_url); no other server gets a secret.
 /// - Secrets are read with `secret_for` and `expose_for`, which refuse every other URL.
-/// - Each method sends the requests that it documents: no retries, no probing.
+/// - Each method sends the requests that it documents, and repeats one only where it says so.
 /// - Responses become typed values or an [`Error`]; an error's `Display` and `Debug` contain no text from a server.
 ///
 /// `Arc<T>` and `Box<T>` are providers too. To change a method of another provider, see
@@ -249,8 +249,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`Error::Api`] if the token is not accepted; [`Error::Account`] if the platform refuses the user, or if the token lacks
-    /// the scope; [`Error::Config`] for a group or role that the platform cannot have, and [`ConfigError::NoGroups`] unless
-    /// the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
+    /// the scope; [`Error::Config`] for a group or role that the platform cannot have, [`ConfigError::UserNeeded`] without a
+    /// user that it needs, and [`ConfigError::NoGroups`] unless the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
     async fn membership(
         &self,
         http: &dyn Transport,

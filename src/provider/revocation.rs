@@ -39,8 +39,8 @@ pub enum Revocation {
 /// Revokes the refresh token, or the access token if there is no refresh token: one request, with the client secret in the
 /// form. The server revokes the other token too (RFC 7009 section 2.1). `None` if they are revoked, else the refusal.
 ///
-/// The refresh token is preferred because the server may no longer know an expired access token, and also responds with 200 then
-/// (RFC 7009 section 2.2). The hint is always sent: a server may search only tokens of that kind.
+/// A server may not know an expired access token, and then also responds with 200 (RFC 7009 section 2.2). So the refresh token is
+/// sent. The hint is always sent: a server may search only tokens of that kind.
 pub(crate) async fn revoke(
     http: &dyn Transport,
     client: &ClientCredentials,

@@ -85,13 +85,12 @@ pub struct TokenRefusal<'a> {
 impl TokenRefusal<'_> {
     /// The response with `error` and `error_description`, to put into an error.
     pub fn summary(&self) -> Box<ResponseSummary> {
-        let non_empty = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-        Box::new(
-            self.response
-                .summary()
-                .with_error(non_empty(self.error).as_deref(), non_empty(self.description).as_deref()),
-        )
+        Box::new(self.response.summary().with_error(non_empty(self.error), non_empty(self.description)))
     }
+}
+
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// Only the grant and the status: the rest is text from the code host.

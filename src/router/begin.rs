@@ -7,6 +7,7 @@ use http::header::SET_COOKIE;
 use super::callback_runs::StateId;
 use super::failure::login_path;
 use super::head::{MAX_LOCATION, is_framed, is_other_host};
+use super::operation::Operation;
 use super::routes::{field, read_body, see_other};
 use super::{CsrfToken, Failure, LoginPage, LoginRoutes, RequestHead, page};
 use crate::error::{ConfigError, Error};
@@ -22,7 +23,7 @@ impl LoginRoutes {
         let was_redirected = field(&query, AT_PUBLIC_URL).is_some();
         match self.try_login_page(id, request, return_to.clone(), was_redirected).await {
             Ok(response) => response,
-            Err(failure) => self.failed("login_page", request, failure, Some(id), return_to).await,
+            Err(failure) => self.failed(Operation::LoginPage, request, failure, Some(id), return_to).await,
         }
     }
 
@@ -54,14 +55,19 @@ impl LoginRoutes {
         Ok(response)
     }
 
-    pub(super) async fn begin(&self, id: &str, connect: bool, request: &mut RequestHead, body: Body) -> Response {
-        let operation = if connect { "begin_connect" } else { "begin_login" };
+    pub(super) async fn begin(
+        &self,
+        id: &str,
+        operation: Operation,
+        request: &mut RequestHead,
+        body: Body,
+    ) -> Response {
         let form = match read_body(body).await {
             Ok(form) => form,
             Err(cause) => return self.failed(operation, request, cause.into(), Some(id), None).await,
         };
         let return_to: Option<ReturnTo> = field(&form, "return_to").and_then(|path| path.parse().ok());
-        match self.try_begin(id, connect, request, &form, return_to.clone()).await {
+        match self.try_begin(id, operation, request, &form, return_to.clone()).await {
             Ok(response) => response,
             Err(failure) => self.failed(operation, request, failure, Some(id), return_to).await,
         }
@@ -70,7 +76,7 @@ impl LoginRoutes {
     async fn try_begin(
         &self,
         id: &str,
-        connect: bool,
+        operation: Operation,
         request: &mut RequestHead,
         form: &[u8],
         return_to: Option<ReturnTo>,
@@ -82,7 +88,7 @@ impl LoginRoutes {
         self.verify_csrf(request, &field(form, CsrfToken::FIELD).unwrap_or_default()).await?;
         let integration = self.integration(id).await?;
         let failed = |error: ConfigError| Failure::from(Error::from(error));
-        let LoginStart { redirect_to, pending } = if connect {
+        let LoginStart { redirect_to, pending } = if operation == Operation::BeginConnect {
             let user_id = self.user_id(request).await?;
             integration.begin_connect(&user_id, return_to).map_err(failed)?
         } else {

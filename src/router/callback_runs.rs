@@ -42,16 +42,7 @@ impl fmt::Display for StateId {
 
 /// One callback, from its arrival until the app has the login. Repetitions of the same request share it.
 pub(super) struct CallbackRun {
-    pub(super) state: StateId,
-    /// The integration's id.
-    pub(super) id: String,
-    /// The integration when the callback arrived; `None` if it could not be found.
-    pub(super) integration: Option<Arc<Integration>>,
-    /// The user whose account is connected; `None` for a login.
-    pub(super) user_id: Option<String>,
-    pub(super) return_to: Option<ReturnTo>,
-    /// The session that the browser had, if it had one.
-    pub(super) session: Option<String>,
+    pub(super) login: RunLogin,
     /// Digest of the callback's path and query: only who has the code can repeat it.
     request_digest: [u8; 32],
     binding: Mutex<Option<Secret>>,
@@ -60,15 +51,24 @@ pub(super) struct CallbackRun {
     is_cancelled: AtomicBool,
 }
 
-/// The content of a new run.
-pub(super) struct NewCallbackRun {
+/// The login or connection that a callback is to finish.
+pub(super) struct RunLogin {
     pub(super) state: StateId,
-    pub(super) id: String,
+    pub(super) integration_id: String,
+    /// The integration when the callback arrived; `None` if it could not be found.
     pub(super) integration: Option<Arc<Integration>>,
+    /// The user whose account is connected; `None` for a login.
     pub(super) user_id: Option<String>,
     pub(super) return_to: Option<ReturnTo>,
+    /// The session that the browser had, if it had one.
     pub(super) session: Option<String>,
-    pub(super) binding: Secret,
+}
+
+impl RunLogin {
+    /// `false` for a connection.
+    pub(super) fn is_login(&self) -> bool {
+        self.user_id.is_none()
+    }
 }
 
 impl CallbackRun {
@@ -130,16 +130,11 @@ struct Seen {
 
 impl CallbackRuns {
     /// Begins a run, unless one has begun for this state.
-    pub(super) fn begin(&self, start: NewCallbackRun, request: &str) -> Option<Arc<CallbackRun>> {
-        let NewCallbackRun { state, id, integration, user_id, return_to, session, binding } = start;
+    pub(super) fn begin(&self, login: RunLogin, binding: Secret, request: &str) -> Option<Arc<CallbackRun>> {
+        let state = login.state;
         let mut seen = self.seen();
         let run = Arc::new(CallbackRun {
-            state,
-            id,
-            integration,
-            user_id,
-            return_to,
-            session,
+            login,
             request_digest: Sha256::digest(request).into(),
             binding: Mutex::new(Some(binding)),
             result: Mutex::new(None),
@@ -267,17 +262,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn start(state: StateId, binding: &str) -> NewCallbackRun {
-        let binding = Secret::unchecked(binding.to_owned());
-        NewCallbackRun {
-            state,
-            id: String::new(),
-            integration: None,
-            user_id: None,
-            return_to: None,
-            session: None,
-            binding,
-        }
+    fn begin(callback_runs: &CallbackRuns, state: StateId, binding: &str) -> Option<Arc<CallbackRun>> {
+        let integration_id = String::new();
+        let login =
+            RunLogin { state, integration_id, integration: None, user_id: None, return_to: None, session: None };
+        callback_runs.begin(login, Secret::unchecked(binding.to_owned()), "code=x")
     }
 
     #[test]
@@ -285,8 +274,8 @@ mod tests {
         let callback_runs = CallbackRuns::default();
         for state in Secret::random::<2>().unwrap() {
             let state = StateId::of(&state);
-            assert!(callback_runs.begin(start(state, "browser"), "code=x").is_some());
-            assert!(callback_runs.begin(start(state, "browser"), "code=x").is_none());
+            assert!(begin(&callback_runs, state, "browser").is_some());
+            assert!(begin(&callback_runs, state, "browser").is_none());
         }
     }
 
@@ -294,7 +283,7 @@ mod tests {
     fn only_the_same_browser_with_the_same_code_joins() {
         let callback_runs = CallbackRuns::default();
         let state = StateId(7);
-        let run = callback_runs.begin(start(state, "browser"), "code=x").unwrap();
+        let run = begin(&callback_runs, state, "browser").unwrap();
         let joins = |state, query, holder: &str| {
             callback_runs.find_repeated(state, query, |binding| binding == holder).is_some()
         };

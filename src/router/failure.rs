@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::operation::Operation;
 use crate::error::{Advice, AppError, Audience, Error, advised};
 use crate::integration::Integration;
 use crate::login::ReturnTo;
@@ -31,7 +32,7 @@ pub struct Failure {
     path: String,
     has_login: bool,
     /// What the request was to do.
-    operation: &'static str,
+    operation: Option<Operation>,
     is_logged: bool,
     /// Whether the app runs on its developer's machine.
     is_development: bool,
@@ -54,12 +55,12 @@ impl Failure {
     }
 
     /// Sets what the page needs besides cause and integration.
-    pub(super) fn set_context(&mut self, operation: &'static str, public_url: &PublicUrl, return_to: Option<ReturnTo>) {
+    pub(super) fn set_context(&mut self, operation: Operation, public_url: &PublicUrl, return_to: Option<ReturnTo>) {
         let is_unknown = matches!(self.cause, FailureCause::UnknownIntegration);
         let login = self.integration.as_ref().filter(|_| !is_unknown).map(|integration| integration.login_link().url);
         self.has_login = login.is_some();
         self.path = login.as_ref().map_or(public_url.path(), |url| url.path()).to_owned();
-        self.operation = operation;
+        self.operation = Some(operation);
         self.is_development = public_url.url().is_loopback();
         self.return_to = self.return_to.take().or(return_to);
     }
@@ -89,8 +90,8 @@ impl Failure {
     pub(super) fn title(&self) -> &'static str {
         match (&self.cause, self.operation) {
             (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
-            (_, LOG_OUT) => "Log-out failed",
-            (_, "begin_connect" | "finish_connect") => "The account was not connected",
+            (_, Some(Operation::LogOut)) => "Log-out failed",
+            (_, Some(Operation::BeginConnect | Operation::FinishConnect)) => "The account was not connected",
             _ => "Login failed",
         }
     }
@@ -119,15 +120,12 @@ impl<T: Into<FailureCause>> From<T> for Failure {
             return_to: None,
             path: "/".to_owned(),
             has_login: false,
-            operation: "",
+            operation: None,
             is_logged: false,
             is_development: false,
         }
     }
 }
-
-/// The operation of the log-out route.
-pub(super) const LOG_OUT: &str = "log_out";
 
 /// The cause of a [`Failure`].
 #[derive(Debug, thiserror::Error)]
@@ -215,9 +213,9 @@ impl FailureCause {
         matches!(self, Self::Login(Error::Transport(_) | Error::Response { .. }))
     }
 
-    fn advise(&self) -> Advice {
+    fn advice_row(&self) -> Advice {
         match self {
-            Self::Login(error) => error.advise(),
+            Self::Login(error) => error.advice_row(),
             Self::UnknownIntegration => {
                 Advice::user("integration_unknown", "Check the link, or ask for a new one where you got it.")
             }

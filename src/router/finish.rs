@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::backend::{FinishedLogin, StoredLogin};
-use super::callback_runs::{CallbackRun, CallbackRunGuard, NewCallbackRun, REPEAT_WINDOW, StateId};
+use super::backend::StoredLogin;
+use super::callback_runs::{CallbackRun, CallbackRunGuard, REPEAT_WINDOW, RunLogin, StateId};
 use super::head::{has_cookie, is_same_site};
+use super::operation::Operation;
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
 use crate::error::{CallbackError, Error, VerifyError};
@@ -24,25 +25,25 @@ impl LoginRoutes {
         callback: Result<Callback, CallbackError>,
         content: &str,
     ) -> Response {
-        let (state, run) = match self.join(id, request, callback, content).await {
-            Ok(Joined::CallbackRun(run)) => (run.state, run),
+        let run = match self.join(id, request, callback, content).await {
+            Ok(Joined::CallbackRun(run)) => run,
             Ok(Joined::Finished { return_to }) => {
                 let path = return_to.as_ref().map_or(self.0.public_url.path(), ReturnTo::as_str);
                 return see_other(path);
             }
-            Err(failure) => return self.failed("finish_login", request, failure, id, None).await,
+            Err(failure) => return self.failed(Operation::FinishLogin, request, failure, id, None).await,
         };
-        let this_login = FinishedLogin { state, return_to: run.return_to.as_ref(), is_login: run.user_id.is_none() };
-        match self.complete(request, &run, &this_login).await {
+        let login = &run.login;
+        match self.complete(request, &run).await {
             Ok(mut response) => {
-                self.0.backend.set_cookies(request, state, Some(&this_login), &mut response);
+                self.0.backend.set_cookies(request, login.state, Some(login), &mut response);
                 response
             }
             Err(failure) => {
-                let operation = if this_login.is_login { "finish_login" } else { "finish_connect" };
-                let return_to = run.return_to.clone();
-                let mut response = self.failed(operation, request, failure, Some(&run.id), return_to).await;
-                self.0.backend.set_cookies(request, state, None, &mut response);
+                let operation = if login.is_login() { Operation::FinishLogin } else { Operation::FinishConnect };
+                let (id, return_to) = (Some(login.integration_id.as_str()), login.return_to.clone());
+                let mut response = self.failed(operation, request, failure, id, return_to).await;
+                self.0.backend.set_cookies(request, login.state, None, &mut response);
                 response
             }
         }
@@ -58,9 +59,7 @@ impl LoginRoutes {
     ) -> Result<Joined, Failure> {
         let callback = callback.map_err(Error::from)?;
         let state = callback.state().map(StateId::of).ok_or_else(|| Error::from(VerifyError::StateMissing))?;
-        let session = self.session_id(request);
-        let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-        if let Some(run) = self.0.callback_runs.find_repeated(state, content, holds) {
+        if let Some(run) = self.find_repeated(state, request, content) {
             return Ok(Joined::CallbackRun(run));
         }
         match self.0.backend.find(request, &callback).await? {
@@ -74,7 +73,8 @@ impl LoginRoutes {
                 Ok(Joined::Finished { return_to })
             }
             StoredLogin::Nothing => {
-                let lost = session.is_none() && self.0.backend.needs_session() && !is_same_site(request);
+                let has_session = self.session_id(request).is_some();
+                let lost = !has_session && self.0.backend.needs_session() && !is_same_site(request);
                 if lost && self.0.callback_runs.was_login_begun(state) {
                     self.warn_of_lost_session();
                 }
@@ -102,18 +102,13 @@ impl LoginRoutes {
             Err(_) => (None, pending.purpose().user_id().map(str::to_owned)),
         };
         let return_to = pending.return_to().cloned();
-        let start = NewCallbackRun { state, id, integration, user_id, return_to, session, binding };
+        let login = RunLogin { state, integration_id: id, integration, user_id, return_to, session };
         // No `await` from here to the task, so that a run that has begun always ends.
-        let run = match self.0.callback_runs.begin(start, content) {
-            Some(run) => run,
-            None => {
-                let session = self.session_id(request);
-                let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
-                return self.0.callback_runs.find_repeated(state, content, holds);
-            }
+        let Some(run) = self.0.callback_runs.begin(login, binding, content) else {
+            return self.find_repeated(state, request, content);
         };
         let (logins, session) = (self.clone(), self.0.backend.session(request));
-        let login = async move {
+        let work = async move {
             logins.0.backend.spend(session, state).await?;
             let (integration, user_id) = resolved?;
             let login = match user_id {
@@ -123,16 +118,15 @@ impl LoginRoutes {
             // The integration has logged its failures.
             login.map_err(Failure::logged)
         };
-        let guard = CallbackRunGuard(Arc::clone(&run));
-        observe::spawn(async move {
-            let outcome = login.await;
-            guard.0.end(outcome);
-            let run = Arc::clone(&guard.0);
-            drop(guard);
-            tokio::time::sleep(REPEAT_WINDOW).await;
-            run.forget();
-        });
+        spawn_run(CallbackRunGuard(Arc::clone(&run)), work);
         Some(run)
+    }
+
+    /// The run of the same callback, if the same browser sent it before.
+    fn find_repeated(&self, state: StateId, request: &RequestHead, content: &str) -> Option<Arc<CallbackRun>> {
+        let session = self.session_id(request);
+        let holds = |binding: &str| session.as_deref() == Some(binding) || has_cookie(request, binding);
+        self.0.callback_runs.find_repeated(state, content, holds)
     }
 
     async fn resolve(
@@ -150,43 +144,39 @@ impl LoginRoutes {
     }
 
     /// Waits for the run, then checks again everything that may have changed meanwhile.
-    async fn complete(
-        &self,
-        request: &mut RequestHead,
-        run: &CallbackRun,
-        done: &FinishedLogin<'_>,
-    ) -> Result<Response, Failure> {
+    async fn complete(&self, request: &mut RequestHead, run: &CallbackRun) -> Result<Response, Failure> {
         let outcome = run.outcome().await;
-        let login: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
-        let found = self.look_up_again(request, run).await;
+        let finished: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
+        let login = &run.login;
+        let found = self.look_up_again(request, login).await;
         // A log-out has precedence over the other errors, and is checked last because the app's look-ups take time.
-        if run.is_cancelled() || self.has_logged_out(request, run).await? {
+        if run.is_cancelled() || self.has_logged_out(request, login).await? {
             return Err(FailureCause::LoggedOut.into());
         }
         let integration = found?;
-        if let (true, Some(session)) = (done.is_login, &run.session) {
+        if let (true, Some(session)) = (login.is_login(), &login.session) {
             // The app may renew the id, which must not look like a log-out to another login of this browser.
             self.0.callback_runs.mark_session_renewed(session);
         }
-        self.0.backend.finish(request, done, &self.0.callback_runs).await?;
-        Ok(match &run.user_id {
-            None => self.0.handler.logged_in(request, &integration, login).await,
-            Some(user_id) => self.0.handler.connected(request, &integration, user_id, login).await,
+        self.0.backend.finish(request, login, &self.0.callback_runs).await?;
+        Ok(match &login.user_id {
+            None => self.0.handler.logged_in(request, &integration, finished).await,
+            Some(user_id) => self.0.handler.connected(request, &integration, user_id, finished).await,
         })
     }
 
     /// The integration, if it is still the one of the login, for the same user.
-    async fn look_up_again(&self, request: &mut RequestHead, run: &CallbackRun) -> Result<Arc<Integration>, Failure> {
-        let integration = match self.integration(&run.id).await {
+    async fn look_up_again(&self, request: &mut RequestHead, login: &RunLogin) -> Result<Arc<Integration>, Failure> {
+        let integration = match self.integration(&login.integration_id).await {
             Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => {
                 return Err(FailureCause::IntegrationChanged.into());
             }
             found => found?,
         };
-        if !run.integration.as_ref().is_some_and(|then| integration.is_bound_like(then)) {
+        if !login.integration.as_ref().is_some_and(|then| integration.is_bound_like(then)) {
             return Err(FailureCause::IntegrationChanged.into());
         }
-        if let Some(user_id) = &run.user_id {
+        if let Some(user_id) = &login.user_id {
             if self.user_id(request).await? != *user_id {
                 return Err(Error::from(VerifyError::OtherUser).into());
             }
@@ -200,8 +190,8 @@ impl LoginRoutes {
     }
 
     /// Whether the session that the browser had is gone, for another reason than that a login has renewed it.
-    async fn has_logged_out(&self, request: &RequestHead, run: &CallbackRun) -> Result<bool, Failure> {
-        match &run.session {
+    async fn has_logged_out(&self, request: &RequestHead, login: &RunLogin) -> Result<bool, Failure> {
+        match &login.session {
             Some(session) if !self.0.callback_runs.is_renewed(session) => {
                 Ok(self.0.backend.stored_session(request).await?.is_none())
             }
@@ -213,4 +203,16 @@ impl LoginRoutes {
 enum Joined {
     CallbackRun(Arc<CallbackRun>),
     Finished { return_to: Option<ReturnTo> },
+}
+
+/// Keeps the outcome for repetitions of the callback.
+fn spawn_run(guard: CallbackRunGuard, work: impl Future<Output = Result<Login, Failure>> + Send + 'static) {
+    observe::spawn(async move {
+        let outcome = work.await;
+        guard.0.end(outcome);
+        let run = Arc::clone(&guard.0);
+        drop(guard);
+        tokio::time::sleep(REPEAT_WINDOW).await;
+        run.forget();
+    });
 }

@@ -63,9 +63,10 @@ pub trait LoginHandler: Send + Sync + 'static {
         page::failure(request, &failure)
     }
 
-    /// The response to a log-out. Unless implemented, it redirects to the app's start page. Afterwards the request's
-    /// tower-sessions session is deleted, wherever pending logins are kept. An app with another kind of session must end it
-    /// here.
+    /// The response to a log-out. Unless implemented, it redirects to the app's start page. Afterwards the routes end the
+    /// session that their [`Sessions`](super::Sessions) finds in the request; with
+    /// [`in_cookie`](super::LoginRoutes::in_cookie), that of tower-sessions. An app with a session that they do not find must
+    /// end it here.
     ///
     /// Signature: `async fn logged_out(&self, request: &mut RequestHead) -> Response`
     async fn logged_out(&self, request: &mut RequestHead) -> Response {

@@ -89,6 +89,7 @@ mod failure;
 mod finish;
 mod handler;
 mod head;
+mod operation;
 mod page;
 mod routes;
 mod session;
@@ -106,6 +107,7 @@ pub use http::request::Parts as RequestHead;
 
 use self::backend::Backend;
 use self::callback_runs::CallbackRuns;
+use self::operation::Operation;
 use crate::integration::{FindIntegration, Integration};
 use crate::login::ReturnTo;
 use crate::observe;
@@ -250,7 +252,7 @@ impl LoginRoutes {
     /// Logs a failure, and gives the app's page for it. `operation` is for the log and the page's heading.
     async fn failed(
         &self,
-        operation: &'static str,
+        operation: Operation,
         request: &mut RequestHead,
         mut failure: Failure,
         id: Option<&str>,
@@ -264,13 +266,8 @@ impl LoginRoutes {
         if !failure.is_logged() {
             let cause = &failure.cause;
             let note = cause.operator_note();
-            let report = observe::Report {
-                code: cause.code(),
-                audience: cause.advice().audience,
-                hint: &cause.advice().hint,
-                note: note.as_deref(),
-            };
-            observe::failed(operation, id.as_ref().map(IntegrationId::as_str), &cause.with_source(), &report);
+            let id = id.as_ref().map(IntegrationId::as_str);
+            observe::failed(operation.as_str(), id, &cause.with_source(), &cause.advice(), note.as_deref());
         }
         self.0.handler.failed(request, failure).await
     }

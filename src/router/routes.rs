@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::failure::LOG_OUT;
+use super::operation::Operation;
 use super::{FailureCause, LoginRoutes, RequestHead};
 use crate::login::Callback;
 use crate::login::web::{RESPONSE_HEADERS, is_deliberate};
@@ -140,12 +140,12 @@ async fn show_login(State(mounted): State<Mounted>, path: RawPathParams, request
 
 async fn begin_login(State(mounted): State<Mounted>, path: RawPathParams, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    mounted.logins.begin(&mounted.needed_id(&path), false, &mut head, body).await
+    mounted.logins.begin(&mounted.needed_id(&path), Operation::BeginLogin, &mut head, body).await
 }
 
 async fn begin_connect(State(mounted): State<Mounted>, path: RawPathParams, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    mounted.logins.begin(&mounted.needed_id(&path), true, &mut head, body).await
+    mounted.logins.begin(&mounted.needed_id(&path), Operation::BeginConnect, &mut head, body).await
 }
 
 async fn finish(State(mounted): State<Mounted>, path: RawPathParams, request: Request) -> Response {
@@ -200,7 +200,7 @@ async fn log_out(State(mounted): State<Mounted>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     match mounted.logins.log_out_of(&mut head, body).await {
         Ok(response) => response,
-        Err(failure) => mounted.logins.failed(LOG_OUT, &mut head, failure, None, None).await,
+        Err(failure) => mounted.logins.failed(Operation::LogOut, &mut head, failure, None, None).await,
     }
 }
 

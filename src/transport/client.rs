@@ -48,14 +48,14 @@ use crate::values::network::Network;
 pub struct HttpClient {
     connections: Arc<Connections>,
     shared: Arc<Shared>,
-    headers: Vec<FixedHeaders>,
     timeout: Option<Duration>,
 }
 
-/// Shared by all clones, also those with another time-out or other headers.
+/// Shared by all clones, also those with another time-out.
 struct Connections {
     pool: Arc<Pool>,
     settings: ConnectionSettings,
+    headers: Vec<FixedHeaders>,
 }
 
 /// What connections need that not every client of an app has.
@@ -163,8 +163,10 @@ impl HttpClient {
     /// A client that sends these headers too, with each request to the origin that they are for. Use it for one integration.
     #[must_use]
     pub fn with_headers(&self, headers: FixedHeaders) -> Self {
-        let headers = self.headers.iter().cloned().chain([headers]).collect();
-        Self { headers, ..self.clone() }
+        let Connections { pool, settings, headers: earlier } = &*self.connections;
+        let headers = earlier.iter().cloned().chain([headers]).collect();
+        let connections = Connections { pool: Arc::clone(pool), settings: settings.clone(), headers };
+        Self { connections: Arc::new(connections), ..self.clone() }
     }
 
     /// Reads the system's certificate authorities again before the next connection, also for all clients that were made from
@@ -176,7 +178,9 @@ impl HttpClient {
     fn with_connections(&self, change: impl FnOnce(&mut ConnectionSettings)) -> Result<Self, ConfigError> {
         let mut settings = self.connections.settings.clone();
         change(&mut settings);
-        Ok(Self { connections: Arc::new(Connections::new(&self.shared, settings)?), ..self.clone() })
+        let headers = self.connections.headers.clone();
+        let connections = Connections { headers, ..Connections::new(&self.shared, settings)? };
+        Ok(Self { connections: Arc::new(connections), ..self.clone() })
     }
 
     async fn exchange(
@@ -232,7 +236,7 @@ impl HttpClient {
             let default = || HeaderValue::from_static(DEFAULT_USER_AGENT);
             headers.insert(USER_AGENT, self.shared.user_agent.clone().unwrap_or_else(default));
         }
-        for fixed in &self.headers {
+        for fixed in &self.connections.headers {
             fixed.add_to(headers, origin);
         }
         Ok(outgoing)
@@ -279,7 +283,7 @@ impl Connections {
             proxy,
             timeout: shared.connect_timeout,
         };
-        Ok(Self { pool: Arc::new(Pool::new(connector)), settings })
+        Ok(Self { pool: Arc::new(Pool::new(connector)), settings, headers: Vec::new() })
     }
 }
 
@@ -379,7 +383,7 @@ impl HttpClientBuilder {
             reloads: Reloads::default(),
         };
         let connections = Arc::new(Connections::new(&shared, self.connections)?);
-        Ok(HttpClient { connections, shared: Arc::new(shared), headers: Vec::new(), timeout: self.timeout })
+        Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
     }
 }
 

@@ -135,7 +135,7 @@ impl ApiRequest {
         self.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
     }
 
-    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, as a map whose keys are no texts.
+    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, for example a map whose keys are not strings.
     pub fn json(mut self, body: &impl Serialize) -> Self {
         *self.request.body_mut() = serde_json::to_vec(body).unwrap_or_default();
         self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"))

@@ -118,8 +118,22 @@ impl BaseUrl {
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn endpoint(&self, segments: &[&str]) -> Uri {
-        // A URL of scheme, authority and an encoded path is a URI; a request to none is refused.
-        Uri::try_from(self.page(segments).as_str()).unwrap_or_default()
+        uri(&self.page(segments))
+    }
+
+    /// The same with a query. Its names and values are encoded as in a form: a blank becomes `+`.
+    ///
+    /// ```
+    /// # use codehost_oauth::{transport::Network, BaseUrl};
+    /// let base = BaseUrl::parse("https://git.example.com/gitlab", &Network::public_only())?;
+    /// let uri = base.endpoint_with_query(&["groups"], &[("search", "a & b"), ("page", "2")]);
+    /// assert_eq!(uri, "https://git.example.com/gitlab/groups?search=a+%26+b&page=2");
+    /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
+    /// ```
+    pub fn endpoint_with_query(&self, segments: &[&str], query: &[(&str, &str)]) -> Uri {
+        let mut url = self.page(segments);
+        url.query_pairs_mut().extend_pairs(query);
+        uri(&url)
     }
 
     /// The same scheme, host and port with another sub-path.
@@ -147,7 +161,7 @@ impl BaseUrl {
         // The same value with and without the slash at the end: credentials are compared by it.
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Self { url: Arc::new(url.clone()) }
+        Self { url: Arc::new(url) }
     }
 }
 
@@ -175,14 +189,19 @@ impl serde::Serialize for BaseUrl {
     }
 }
 
+/// A URL of scheme, authority, and an encoded path and query is a URI; a request to none is refused.
+fn uri(url: &Url) -> Uri {
+    Uri::try_from(url.as_str()).unwrap_or_default()
+}
+
 /// Parses a URL of scheme, host, port and path. Refuses a host that the `url` crate would read differently from its text (`0177.1`,
 /// `①`, `%31`). Does not check the network policy.
 pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
-    let raw = RawUrl::parse(text)?;
+    let raw_host = raw_host(text)?;
     let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
     let host = url.host().ok_or(BaseUrlError::Host)?;
     let canonical = host.to_string();
-    if raw.host.to_ascii_lowercase() != canonical {
+    if raw_host.to_ascii_lowercase() != canonical {
         return Err(BaseUrlError::HostSpelling { read_as: canonical });
     }
     match host {
@@ -201,49 +220,43 @@ pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
     Ok(url)
 }
 
-/// A URL cut up without repairing anything.
-struct RawUrl<'a> {
-    host: &'a str,
-}
-
-impl<'a> RawUrl<'a> {
-    fn parse(text: &'a str) -> Result<Self, BaseUrlError> {
-        if text.is_empty() {
-            return Err(BaseUrlError::Empty);
-        }
-        if text.len() > MAX_LENGTH {
-            return Err(BaseUrlError::TooLong);
-        }
-        if !text.is_ascii() {
-            return Err(BaseUrlError::NotAscii { read_as: punycode(text) });
-        }
-        let rest = split_scheme(text)?;
-        let (authority, path) = match rest.find(['/', '?', '#', '\\']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        if authority.contains('@') {
-            return Err(BaseUrlError::UserInfo);
-        }
-        if path.contains(['?', '#']) {
-            return Err(BaseUrlError::QueryOrFragment);
-        }
-        let plain = |c: &char| c.is_ascii_alphanumeric() || ".-:/_~".contains(*c);
-        let strange = authority.chars().find(|c| !plain(c) && !"[]".contains(*c));
-        if let Some(found) = strange.or_else(|| path.chars().find(|c| !plain(c))) {
-            return Err(BaseUrlError::Character { found });
-        }
-        let inner = path.strip_suffix('/').unwrap_or(path);
-        let mut segments = inner.split('/').skip(1);
-        if segments.any(|segment| matches!(segment, "" | "." | "..")) {
-            return Err(BaseUrlError::Path);
-        }
-        let host = host_of(authority)?;
-        if host.is_empty() {
-            return Err(BaseUrlError::Host);
-        }
-        Ok(Self { host })
+/// The host of a URL, as it was written: nothing is repaired.
+fn raw_host(text: &str) -> Result<&str, BaseUrlError> {
+    if text.is_empty() {
+        return Err(BaseUrlError::Empty);
     }
+    if text.len() > MAX_LENGTH {
+        return Err(BaseUrlError::TooLong);
+    }
+    if !text.is_ascii() {
+        return Err(BaseUrlError::NotAscii { read_as: punycode(text) });
+    }
+    let rest = split_scheme(text)?;
+    let (authority, path) = match rest.find(['/', '?', '#', '\\']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    if authority.contains('@') {
+        return Err(BaseUrlError::UserInfo);
+    }
+    if path.contains(['?', '#']) {
+        return Err(BaseUrlError::QueryOrFragment);
+    }
+    let plain = |c: &char| c.is_ascii_alphanumeric() || ".-:/_~".contains(*c);
+    let strange = authority.chars().find(|c| !plain(c) && !"[]".contains(*c));
+    if let Some(found) = strange.or_else(|| path.chars().find(|c| !plain(c))) {
+        return Err(BaseUrlError::Character { found });
+    }
+    let inner = path.strip_suffix('/').unwrap_or(path);
+    let mut segments = inner.split('/').skip(1);
+    if segments.any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(BaseUrlError::Path);
+    }
+    let host = host_of(authority)?;
+    if host.is_empty() {
+        return Err(BaseUrlError::Host);
+    }
+    Ok(host)
 }
 
 /// The longest text that is looked at, in bytes.

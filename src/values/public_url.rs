@@ -60,7 +60,7 @@ impl PublicUrl {
     ///
     /// # Errors
     ///
-    /// As from a text, but for the scheme.
+    /// [`ConfigError::PublicUrl`], except for the scheme `http`.
     pub fn danger_allow_http(text: &str) -> Result<Self, ConfigError> {
         let url = crate::values::base_url::read(text).map_err(ConfigError::PublicUrl)?;
         Ok(Self(BaseUrl::from_url(url)))

@@ -42,6 +42,11 @@ impl Secret {
         Ok(bytes.each_ref().map(|bytes| Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes)))))
     }
 
+    /// Reads a text that [`random`](Self::random) made; `None` if it has another length.
+    pub(crate) fn parse_random(text: String) -> Option<Self> {
+        Self::parse(text, RANDOM_LENGTH).filter(|secret| secret.expose().len() == RANDOM_LENGTH)
+    }
+
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -57,10 +62,13 @@ impl Secret {
     }
 }
 
+/// 32 bytes in base64url.
+const RANDOM_LENGTH: usize = 43;
+
 /// A value with secrets as JSON: wiped, and written to where there is room for all of it, so that nothing moves and leaves a
 /// copy behind. It is written twice, the first time to know its length.
 #[cfg(feature = "seal")]
-pub(crate) fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+pub(crate) fn to_zeroizing_json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value)?;
     let mut json = Zeroizing::new(Vec::with_capacity(length.0));
@@ -93,7 +101,7 @@ impl fmt::Debug for Secret {
 mod tests {
     use std::collections::HashSet;
 
-    use super::Secret;
+    use super::{RANDOM_LENGTH, Secret};
 
     /// Growing would leave a copy behind that is not wiped.
     #[cfg(feature = "seal")]
@@ -101,7 +109,7 @@ mod tests {
     fn json_is_written_without_growing() {
         for length in [0, 1, 127, 128, 129, 1000, 20_000] {
             let text = "a\"\\".repeat(length);
-            let json = super::json(&(&text, length)).unwrap();
+            let json = super::to_zeroizing_json(&(&text, length)).unwrap();
             assert_eq!(json.capacity(), json.len());
             assert_eq!(*json, serde_json::to_vec(&(&text, length)).unwrap());
         }
@@ -114,7 +122,7 @@ mod tests {
         for round in 0..1_000_000 {
             let [secret, other] = Secret::random().unwrap();
             assert_ne!(secret.expose(), other.expose());
-            assert_eq!(secret.expose().len(), 43);
+            assert_eq!(secret.expose().len(), RANDOM_LENGTH);
             let head: [u8; 16] = secret.expose().as_bytes()[..16].try_into().unwrap();
             assert!(seen.insert(head), "{round}");
         }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow
 use sqlx::query::Query;
 
 use super::sql::{self, SCHEMA_VERSION, check_schema_version, failed, millis, stored};
-use super::{LeaseOwner, Revision, StoredTokens, TokenStore};
+use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::error::UntrustedText;
 use crate::keeper::ConnectionId;
 use crate::keeper::error::StoreError;
@@ -200,11 +200,12 @@ impl TokenStore for PostgresStore {
                 "UPDATE codehost_oauth_tokens \
                  SET lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond' \
                  WHERE connection = $1 AND (lease_owner IS NULL OR lease_owner = $2 OR lease_until NOT BETWEEN \
-                 clock_timestamp() AND clock_timestamp() + interval '10 minutes') RETURNING 1",
+                 clock_timestamp() AND clock_timestamp() + $4 * interval '1 millisecond') RETURNING 1",
             )
             .bind(connection.as_str())
             .bind(owner.as_str())
             .bind(millis(duration))
+            .bind(millis(MAX_LEASE))
         };
         Ok(self.row(true, query).await?.is_some())
     }

@@ -29,7 +29,7 @@ pub(super) async fn check(
             report.push(Finding::encryption(&bitbucket.api_url, PLATFORM.name()));
             report.push(Finding::ok("platform", "It is Bitbucket Cloud."));
         }
-        // `credentials` adds the finding about the site.
+        // `credential_findings` adds the finding about the site.
         (false, Ok(())) => {}
         (_, Err(error)) => {
             let finding = Finding::from_error(&error);

@@ -54,7 +54,8 @@ pub(super) const HOSTS: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.
 ///
 /// Requests of a login: `POST /site/oauth2/access_token` with HTTP Basic, then `GET /2.0/user` and
 /// `GET /2.0/user/emails` at `https://api.bitbucket.org` at the same time; further pages of addresses one by one, ten at
-/// most, and only at the same URL except for its query. If the addresses cannot be read, the login goes on without them and
+/// most, and only at the same URL except for its query. If only the request for the addresses gets 401, it is repeated after
+/// one and after two seconds. If the addresses cannot be read, the login goes on without them and
 /// [`User::email_list`] says so. Needs the scope `account`, which includes `email`. A membership is looked up by
 /// `GET /2.0/user/workspaces/{workspace}/permission`. PKCE is sent, but nothing depends on it: Bitbucket does not document
 /// that it checks it.
@@ -122,7 +123,7 @@ impl BitbucketCloud {
         let endpoints = Endpoints {
             token: site.endpoint(&["site", "oauth2", "access_token"]),
             user: api_url.endpoint(&["2.0", "user"]),
-            emails: emails(&api_url),
+            emails: api_url.endpoint_with_query(&["2.0", "user", "emails"], &[("pagelen", "100"), ("page", "1")]),
             has_api_host: site != &api_url,
         };
         Self { base_url, api_url, endpoints: Arc::new(endpoints) }
@@ -322,12 +323,6 @@ impl OAuthProvider for BitbucketCloud {
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }
-}
-
-fn emails(api_url: &BaseUrl) -> Uri {
-    let mut url = api_url.page(&["2.0", "user", "emails"]);
-    url.query_pairs_mut().append_pair("pagelen", "100").append_pair("page", "1");
-    Uri::try_from(url.as_str()).unwrap_or_default()
 }
 
 /// The next page. The server chooses its URL, and the token is sent there, so only the query may differ from the first page.

@@ -1,9 +1,10 @@
 use http::StatusCode;
 
 use super::{BitbucketDataCenter, PLATFORM, refusal};
-use crate::error::{Audience, ConfigError, Error, ResponseError, TokenError};
+use crate::error::{Audience, ConfigError, Error, TokenError};
+use crate::platforms::recognize::{Found, VersionRequest};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
-use crate::transport::{ApiRequest, Transport};
+use crate::transport::{ApiResponse, Transport};
 use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -76,55 +77,39 @@ fn made_up(bitbucket: &BitbucketDataCenter, client: &ClientCredentials) -> Resul
 
 /// The version, `None` if only users may read it. If there is no Bitbucket with OAuth 2.0, the finding that says why.
 async fn recognize(api_url: &BaseUrl, http: &dyn Transport) -> Result<Option<Version>, Finding> {
-    match version_at(api_url, http).await {
-        Ok(Some(Some(version))) if version.has_oauth() => return Ok(Some(version)),
-        Ok(Some(Some(Version([major, minor])))) => return Err(too_old(major, minor)),
-        Ok(Some(None)) => return Ok(None),
-        Ok(None) => {}
-        Err(error) => match &error {
-            Error::Response {
-                cause: ResponseError::Redirect { .. } | ResponseError::Html | ResponseError::NotJson,
-                ..
-            } => {}
-            _ => return Err(Finding::from_error(&error)),
-        },
+    match VERSION.send(api_url, candidates(api_url), http).await? {
+        Some(version) if !version.has_oauth() => Err(too_old(&version)),
+        version => Ok(version),
     }
-    for candidate in candidates(api_url) {
-        if matches!(version_at(&candidate, http).await, Ok(Some(_))) {
-            let message = format!("There is no Bitbucket at {api_url}, but there is one at {candidate}.");
-            let fix = format!("Enter {candidate} as the base URL.");
-            return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
-        }
-    }
-    let message = format!("The server at {api_url} does not respond like a Bitbucket Data Center.");
-    Err(Finding::problem("not_this_platform", message).fix(
-        Audience::Administrator,
-        "Enter the address of Bitbucket's start page, with its context path if it has one, and check that no other login page is \
-         in front of it.",
-    ))
 }
 
-fn too_old(major: u64, minor: u64) -> Finding {
+const VERSION: VersionRequest<Version> = VersionRequest {
+    name: "Bitbucket Data Center",
+    path: &["rest", "api", "latest", "application-properties"],
+    read: read_version,
+    hint: "Enter the address of Bitbucket's start page, with its context path if it has one, and check that no other login page is \
+           in front of it.",
+};
+
+fn read_version(response: &ApiResponse) -> Found<Version> {
+    let members = Members::parse(response.text()).unwrap_or_default();
+    match response.status() {
+        // The name of the instance can be changed.
+        StatusCode::OK if members.text("displayName").is_some() => {
+            let version = members.text("version").and_then(|text| Version::parse(&text));
+            version.map_or(Found::OtherServer, Found::Version)
+        }
+        StatusCode::UNAUTHORIZED if refusal::is_bitbucket(response) => Found::NoVersion,
+        _ => Found::OtherServer,
+    }
+}
+
+fn too_old(Version([major, minor]): &Version) -> Finding {
     let message = format!(
         "This Bitbucket is version {major}.{minor}. Logins need OAuth 2.0, which Bitbucket has since version 7.20."
     );
     Finding::problem("version_too_old", message)
         .fix(Audience::CodeHost, "Update Bitbucket. Versions up to 8.19 have had no support since March 2026.")
-}
-
-/// The version at a base URL, `Some(None)` if it is a Bitbucket that tells it to users only, `None` if it is another server.
-async fn version_at(base: &BaseUrl, http: &dyn Transport) -> Result<Option<Option<Version>>, Error> {
-    let uri = base.endpoint(&["rest", "api", "latest", "application-properties"]);
-    let response = ApiRequest::get(&uri).send(http).await?;
-    let members = Members::parse(response.text()).unwrap_or_default();
-    Ok(match response.status() {
-        // The name of the instance can be changed.
-        StatusCode::OK if members.text("displayName").is_some() => {
-            members.text("version").and_then(|text| Version::parse(&text)).map(Some)
-        }
-        StatusCode::UNAUTHORIZED if refusal::is_bitbucket(&response) => Some(None),
-        _ => None,
-    })
 }
 
 /// Other base URLs at which Bitbucket may be: the usual context paths, the parent of the path, and the root.

@@ -1,4 +1,3 @@
-use http::Uri;
 use serde_json::value::RawValue;
 
 use super::identity::Identity;
@@ -27,7 +26,7 @@ pub(super) async fn membership(
     loop {
         let response = repositories(bitbucket, http, token, project, permission, start).await?;
         if !response.status().is_success() {
-            return refused(bitbucket, &response, permission);
+            return refused(&response, permission);
         }
         if Identity::of(&response).is_none() {
             return Err(refusal::anonymous(&response));
@@ -57,20 +56,15 @@ async fn repositories(
     permission: &str,
     start: u64,
 ) -> Result<ApiResponse, Error> {
-    let mut url = bitbucket.api_url.page(&["rest", "api", "latest", "repos"]);
-    url.query_pairs_mut()
-        .append_pair("projectkey", project)
-        .append_pair("permission", permission)
-        .append_pair("limit", "100")
-        .append_pair("start", &start.to_string());
-    let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+    let query = [("projectkey", project), ("permission", permission), ("limit", "100"), ("start", &start.to_string())];
+    let uri = bitbucket.api_url.endpoint_with_query(&["rest", "api", "latest", "repos"], &query);
     ApiRequest::get(&uri).bearer(token, &bitbucket.base_url)?.send(http).await
 }
 
 /// The meaning of a refusal. A project that does not exist, or that the user may not see, has no members that a user can see.
-fn refused(bitbucket: &BitbucketDataCenter, response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
+fn refused(response: &ApiResponse, permission: &str) -> Result<Membership, Error> {
     let is_user = Identity::of(response).is_some();
-    match refusal::api(&bitbucket.base_url, response) {
+    match refusal::api(response) {
         Error::Api { cause: ApiError::Forbidden, .. } if is_user => {
             Err(AccountError::MembershipScope { scope: permission.to_owned() }.into())
         }

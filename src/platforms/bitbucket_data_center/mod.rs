@@ -101,75 +101,73 @@ impl BitbucketDataCenter {
         token: &AccessToken,
         query: &[(&str, &str)],
     ) -> Result<ApiResponse, Error> {
-        let mut url = self.api_url.page(&["rest", "api", "latest", "users"]);
-        url.query_pairs_mut().extend_pairs(query);
-        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let uri = self.api_url.endpoint_with_query(&["rest", "api", "latest", "users"], query);
         ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await
     }
 
-    /// Whose token it is. The list of users is closed to anonymous visitors. If it is closed to users too, the refusal names
-    /// the user all the same.
-    async fn identity(&self, http: &dyn Transport, token: &AccessToken) -> Result<(Identity, Option<Listing>), Error> {
-        let response = self.users(http, token, &[("limit", "1")]).await?;
-        let is_list_closed = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if response.status().is_success() {
-            List::parse(&response, 0)?;
-        } else {
-            match refusal::api(&self.base_url, &response) {
-                Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed => {}
-                error => return Err(error),
-            }
-        }
-        let identity = match Identity::of(&response) {
-            Some(identity) => identity,
-            // A proxy, for example.
-            None if response.status() == StatusCode::FORBIDDEN => return Err(refusal::api(&self.base_url, &response)),
-            None => return Err(refusal::anonymous(&response)),
-        };
-        let listing = match (is_list_closed, identity.id) {
-            (false, _) => None,
-            (true, Some(id)) => Some(Listing::Unclear(id)),
-            (true, None) => return Err(response.malformed("X-AUSERID")),
-        };
-        Ok((identity, listing))
-    }
-
-    /// Searches the list of users for the profile.
-    async fn listing(&self, http: &dyn Transport, token: &AccessToken, identity: &Identity) -> Result<Listing, Error> {
+    /// Searches the list of users.
+    async fn find_profile(
+        &self,
+        http: &dyn Transport,
+        token: &AccessToken,
+        identity: &Identity,
+    ) -> Result<Profile, Error> {
         let (mut start, mut pages) = (0, 0_usize);
         loop {
             let (filter, first) = (identity.search.as_str(), start.to_string());
             let query = [("filter", filter), ("limit", "100"), ("start", &first), ("avatarSize", "64")];
             let response = self.users(http, token, &query).await?;
             if !response.status().is_success() {
-                return Err(refusal::api(&self.base_url, &response));
+                return Err(refusal::api(&response));
             }
             if Identity::of(&response).as_ref() != Some(identity) {
                 return Err(refusal::anonymous(&response));
             }
             let list = List::parse(&response, start)?;
             if let Some(user) = user::find(token.binding(), identity, &list.entries, &response)? {
-                return Ok(Listing::Found(Box::new(user)));
+                return Ok(Profile::Found(Box::new(user)));
             }
             pages = pages.saturating_add(1);
-            match (list.next, identity.id) {
-                (Next::Page(next), _) if pages < MAX_PAGES => start = next,
-                // A name can be given to another user, so it identifies nobody.
-                (_, None) => return Err(response.malformed("X-AUSERID")),
-                (Next::End, Some(id)) => return Ok(Listing::Missing(id)),
-                (Next::Page(_) | Next::Unknown, Some(id)) => return Ok(Listing::Unclear(id)),
+            match list.next {
+                Next::Page(next) if pages < MAX_PAGES => start = next,
+                Next::End => return Ok(Profile::NotListed(identity.needed_id(&response)?)),
+                Next::Page(_) | Next::Unknown => return Ok(Profile::Unknown(identity.needed_id(&response)?)),
             }
         }
     }
 }
 
-/// What the list of users says about a user.
-enum Listing {
+/// Whose token a request for the list of users had.
+fn identity(response: &ApiResponse) -> Result<Identity, Error> {
+    if response.status().is_success() {
+        // A success must be a list.
+        List::parse(response, 0)?;
+    } else {
+        match refusal::api(response) {
+            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
+            error => return Err(error),
+        }
+    }
+    match Identity::of(response) {
+        Some(identity) => Ok(identity),
+        // A proxy, for example.
+        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
+        None => Err(refusal::anonymous(response)),
+    }
+}
+
+/// What the list of users has about the user with an id.
+enum Profile {
     Found(Box<User>),
-    /// The whole list does not have the user with this id.
-    Missing(u64),
-    /// Nothing: the list is closed, or longer than what was read of it.
-    Unclear(u64),
+    /// The whole list does not have the user.
+    NotListed(u64),
+    /// The list is closed, or longer than what was read of it.
+    Unknown(u64),
+}
+
+/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
+fn is_list_closed(response: &ApiResponse) -> bool {
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 #[async_trait]
@@ -249,15 +247,16 @@ impl OAuthProvider for BitbucketDataCenter {
     /// Two round trips, more if the search finds more than 100 users. A user whom the list does not have is a service user. If
     /// the list is closed, or too long to be read, only id and name are known.
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let (identity, listing) = self.identity(http, token).await?;
-        let listing = match listing {
-            Some(listing) => listing,
-            None => self.listing(http, token, &identity).await?,
+        let response = self.users(http, token, &[("limit", "1")]).await?;
+        let identity = identity(&response)?;
+        let profile = match is_list_closed(&response) {
+            true => Profile::Unknown(identity.needed_id(&response)?),
+            false => self.find_profile(http, token, &identity).await?,
         };
-        let (id, is_bot) = match listing {
-            Listing::Found(user) => return Ok(*user),
-            Listing::Missing(id) => (id, true),
-            Listing::Unclear(id) => (id, false),
+        let (id, is_bot) = match profile {
+            Profile::Found(user) => return Ok(*user),
+            Profile::NotListed(id) => (id, true),
+            Profile::Unknown(id) => (id, false),
         };
         let mut user = user::unlisted(token.binding(), id);
         user.username = identity.name;
@@ -282,7 +281,7 @@ impl OAuthProvider for BitbucketDataCenter {
     fn api_error(&self, response: &ApiResponse) -> Option<Error> {
         match response.status().is_success() {
             true => Identity::of(response).is_none().then(|| refusal::anonymous(response)),
-            false => Some(refusal::api(&self.base_url, response)),
+            false => Some(refusal::api(response)),
         }
     }
 

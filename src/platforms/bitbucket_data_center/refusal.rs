@@ -20,7 +20,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("unsupported_grant_type" | "unauthorized_client", _) => TokenError::GrantNotAllowed,
         // Not an OAuth error: a version without OAuth 2.0, or a proxy. It is not about the token.
         ("", _) => {
-            return match api(base_url, refusal.response) {
+            return match api(refusal.response) {
                 Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
                 error => error,
             };
@@ -33,7 +33,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 /// The meaning of a refusal of the REST API. Status 401 has two: with the headers that name the user, the user lacks a right.
 ///
 /// Source: developer.atlassian.com, "Bitbucket Data Center REST API", section "Errors".
-pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
+pub(super) fn api(response: &ApiResponse) -> Error {
     let (exception, message) = first_error(response);
     let summary = || Box::new(response.summary().with_error(Some(&exception), message.as_deref()));
     let api = |cause| Error::Api { cause, response: summary() };

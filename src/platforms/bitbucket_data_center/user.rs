@@ -3,6 +3,7 @@ use serde_json::value::RawValue;
 use super::PLATFORM;
 use super::identity::Identity;
 use crate::error::Error;
+use crate::platforms::id::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -22,7 +23,7 @@ pub(super) fn find(
     let mut user = None;
     for entry in entries {
         let Some(members) = Members::parse(entry.get()) else { continue };
-        let id = members.read("id").filter(|id: &u64| *id > 0);
+        let id = members.read("id").and_then(database_id);
         let is_user = match (identity.id, id) {
             (Some(wanted), id) => id == Some(wanted),
             (None, Some(_)) => is_named(identity, &members),

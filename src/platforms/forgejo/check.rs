@@ -3,6 +3,7 @@ use serde::Deserialize;
 
 use super::{Forgejo, PLATFORM};
 use crate::error::{ApiError, Audience, Error, ResponseError, ResponseSummary, TokenError};
+use crate::platforms::recognize::{Found, VersionRequest};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
@@ -19,7 +20,7 @@ pub(super) async fn check(
 ) -> CheckReport {
     let http = request.bounded(http);
     let mut report = CheckReport::new(PLATFORM.id(), PLATFORM.name(), &forgejo.base_url);
-    match recognize(forgejo, &http).await {
+    match VERSION.send(&forgejo.api_url, candidates(&forgejo.api_url), &http).await {
         Ok(version) => {
             reached(&mut report, &forgejo.api_url, version.as_ref());
             let discovery = discovery(forgejo, &http).await;
@@ -62,49 +63,25 @@ pub(super) async fn check(
     report
 }
 
-/// The server's version, `None` if it tells it only to users. If there is no such server, the finding that says why.
-async fn recognize(forgejo: &Forgejo, http: &dyn Transport) -> Result<Option<Version>, Finding> {
-    let api_url = &forgejo.api_url;
-    match version_at(api_url, http).await {
-        Ok(Some(version)) => return Ok(version),
-        Ok(None) => {}
-        Err(error) => match &error {
-            Error::Response {
-                cause: ResponseError::Redirect { .. } | ResponseError::Html | ResponseError::NotJson,
-                ..
-            } => {}
-            _ => return Err(Finding::from_error(&error)),
-        },
-    }
-    for candidate in candidates(api_url) {
-        if matches!(version_at(&candidate, http).await, Ok(Some(_))) {
-            let message = format!("There is no Forgejo or Gitea at {api_url}, but there is one at {candidate}.");
-            let fix = format!("Enter {candidate} as the base URL.");
-            return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
-        }
-    }
-    let message = format!("The server at {api_url} does not respond like a Forgejo or Gitea.");
-    Err(Finding::problem("not_this_platform", message).fix(
-        Audience::Administrator,
-        "Enter the address of the server's start page, with its sub-path if it has one. If a protection against bots is in front \
-         of it, ask the operator to let requests to /api/ and /login/oauth/access_token pass.",
-    ))
-}
+const VERSION: VersionRequest<Version> = VersionRequest {
+    name: "Forgejo or Gitea",
+    path: &["api", "v1", "version"],
+    read: read_version,
+    hint: "Enter the address of the server's start page, with its sub-path if it has one. If a protection against bots is in front \
+           of it, ask the operator to let requests to /api/ and /login/oauth/access_token pass.",
+};
 
-/// The version at a base URL, `Some(None)` if the server does not tell it, and `None` if it is another kind of server.
-async fn version_at(base: &BaseUrl, http: &dyn Transport) -> Result<Option<Option<Version>>, Error> {
-    let response = ApiRequest::get(&base.endpoint(&["api", "v1", "version"])).send(http).await?;
+fn read_version(response: &ApiResponse) -> Found<Version> {
     let members = Members::parse(response.text()).unwrap_or_default();
-    Ok(match response.status() {
+    match response.status() {
         StatusCode::OK => match members.text("version") {
             // Built without a version.
-            Some(text) if text == "development" => Some(None),
-            Some(text) => Version::parse(&text).map(Some),
-            None => None,
+            Some(text) if text == "development" => Found::NoVersion,
+            text => text.and_then(|text| Version::parse(&text)).map_or(Found::OtherServer, Found::Version),
         },
-        StatusCode::FORBIDDEN if is_sign_in_required(&response, &members) => Some(None),
-        _ => None,
-    })
+        StatusCode::FORBIDDEN if is_sign_in_required(response, &members) => Found::NoVersion,
+        _ => Found::OtherServer,
+    }
 }
 
 /// With `REQUIRE_SIGNIN_VIEW`, the API refuses requests without a token.

@@ -1,4 +1,3 @@
-use http::Uri;
 use serde_json::value::RawValue;
 
 use super::{Forgejo, refusal};
@@ -51,9 +50,8 @@ async fn teams(
     token: &AccessToken,
     page: usize,
 ) -> Result<ApiResponse, Error> {
-    let mut url = forgejo.api_url.page(&["api", "v1", "user", "teams"]);
-    url.query_pairs_mut().append_pair("page", &page.to_string()).append_pair("limit", "50");
-    let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+    let query = [("page", &*page.to_string()), ("limit", "50")];
+    let uri = forgejo.api_url.endpoint_with_query(&["api", "v1", "user", "teams"], &query);
     let response = ApiRequest::get(&uri).bearer(token, &forgejo.base_url)?.send(http).await?;
     if response.status().is_success() { Ok(response) } else { Err(refusal::api(&forgejo.base_url, &response)) }
 }

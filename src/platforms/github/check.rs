@@ -1,7 +1,7 @@
 use http::StatusCode;
 
 use super::{GitHub, PLATFORM};
-use crate::error::{Audience, Error, ResponseError, TokenError};
+use crate::error::{Audience, Error, TokenError};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
@@ -43,11 +43,7 @@ pub(super) async fn check(
 async fn recognize(github: &GitHub, http: &dyn Transport) -> Result<(), Finding> {
     let meta = github.api_url.endpoint(&["meta"]);
     let response = ApiRequest::get(&meta).send(http).await.map_err(|error| match &error {
-        Error::Response {
-            cause: ResponseError::RateLimited { .. } | ResponseError::Unavailable { .. } | ResponseError::ReadOnly,
-            ..
-        } => Finding::from_error(&error),
-        Error::Response { .. } => not_github(github),
+        Error::Response { cause, .. } if !cause.advice().is_transient => not_github(github),
         _ => Finding::from_error(&error),
     })?;
     if is_github(&response) { Ok(()) } else { Err(not_github(github)) }

@@ -24,7 +24,7 @@ pub(super) async fn membership(
         Target::OrganizationId(id) => return membership_by_id(github, http, token, group, id).await,
         Target::Organization(name) => (vec!["user", "memberships", "orgs", name], Some(name)),
         Target::Team(organization, team) => {
-            let username = user.and_then(|user| user.username.as_deref()).ok_or(ConfigError::AccountKey)?;
+            let username = user.and_then(|user| user.username.as_deref()).ok_or(ConfigError::UserNeeded)?;
             (vec!["orgs", organization, "teams", team, "memberships", username], None)
         }
     };
@@ -52,12 +52,8 @@ async fn membership_by_id(
     id: u64,
 ) -> Result<Membership, Error> {
     for page in 1..=MAX_PAGES {
-        let mut url = github.api_url.page(&["user", "memberships", "orgs"]);
-        url.query_pairs_mut()
-            .append_pair("state", "active")
-            .append_pair("per_page", &PAGE.to_string())
-            .append_pair("page", &page.to_string());
-        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let query = [("state", "active"), ("per_page", &PAGE.to_string()), ("page", &page.to_string())];
+        let uri = github.api_url.endpoint_with_query(&["user", "memberships", "orgs"], &query);
         let Some(response) = send(github, http, token, &uri).await? else { break };
         let memberships: Vec<Members<'_>> = response.json()?;
         let is_wanted = |entry: &&Members<'_>| entry.members("organization").read::<u64>("id") == Some(id);
@@ -90,7 +86,7 @@ async fn send(
         }
         StatusCode::NOT_FOUND => Ok(None),
         status if status.is_success() => Ok(Some(response)),
-        _ => Err(refusal::api(&github.base_url, &response)),
+        _ => Err(refusal::api(&response)),
     }
 }
 

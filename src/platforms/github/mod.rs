@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future;
 use http::{Method, StatusCode, Uri};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error, TokenError, VerifyError};
@@ -128,19 +128,18 @@ impl GitHub {
         let uri = self.api_url.endpoint(&["user"]);
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         if !response.status().is_success() {
-            return Err(refusal::api(&self.base_url, &response));
+            return Err(refusal::api(&response));
         }
         user::parse(token.binding(), response)
     }
 
     async fn emails_page(&self, http: &dyn Transport, token: &AccessToken, page: usize) -> Result<ApiResponse, Error> {
-        let mut url = self.api_url.page(&["user", "emails"]);
-        url.query_pairs_mut().append_pair("per_page", "100").append_pair("page", &page.to_string());
-        let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+        let query = [("per_page", &*PER_PAGE.to_string()), ("page", &page.to_string())];
+        let uri = self.api_url.endpoint_with_query(&["user", "emails"], &query);
         let response = ApiRequest::get(&uri).bearer(token, &self.base_url)?.send(http).await?;
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(refusal::api(&self.base_url, &response)),
+            false => Err(refusal::api(&response)),
         }
     }
 
@@ -154,8 +153,12 @@ impl GitHub {
         first: Result<ApiResponse, Error>,
         emails: &mut Vec<Email>,
     ) -> EmailList {
-        let mut response = first;
-        for next_page in 2.. {
+        let mut first = Some(first);
+        for page in 1..=MAX_PAGES {
+            let response = match first.take() {
+                Some(first) => first,
+                None => self.emails_page(http, token, page).await,
+            };
             let text = match &response {
                 Ok(response) => response.text(),
                 // Without the scope nothing is found; a GitHub App without the permission is refused.
@@ -171,10 +174,6 @@ impl GitHub {
             if entries < PER_PAGE {
                 return EmailList::Complete;
             }
-            if next_page > MAX_PAGES {
-                break;
-            }
-            response = self.emails_page(http, token, next_page).await;
         }
         EmailList::Incomplete
     }
@@ -306,7 +305,7 @@ impl OAuthProvider for GitHub {
                 cause: refusal::client_rejected(&self.base_url),
                 response: Box::new(response.summary()),
             }),
-            _ => Err(refusal::api(&self.base_url, &response)),
+            _ => Err(refusal::api(&response)),
         }
     }
 
@@ -321,15 +320,16 @@ impl OAuthProvider for GitHub {
     }
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
-        let first = timeout(EMAILS_TIMEOUT, self.emails_page(http, token, 1));
+        let deadline = Instant::now().checked_add(EMAILS_TIMEOUT).unwrap_or_else(Instant::now);
+        let first = timeout_at(deadline, self.emails_page(http, token, 1));
         let (user, first) = future::join(self.account(http, token), first).await;
         let mut user = user?;
         let username = user.username.clone().unwrap_or_default();
         user.email_list = match first {
             Ok(Err(error @ Error::Config(_))) => return Err(error),
             Ok(first) => {
-                let rest = self.emails(http, token, &username, first, &mut user.emails);
-                timeout(EMAILS_TIMEOUT, rest).await.unwrap_or(EmailList::Incomplete)
+                let all = self.emails(http, token, &username, first, &mut user.emails);
+                timeout_at(deadline, all).await.unwrap_or(EmailList::Incomplete)
             }
             Err(_) => EmailList::Incomplete,
         };
@@ -355,7 +355,7 @@ impl OAuthProvider for GitHub {
     }
 
     fn api_error(&self, response: &ApiResponse) -> Option<Error> {
-        (!response.status().is_success()).then(|| refusal::api(&self.base_url, response))
+        (!response.status().is_success()).then(|| refusal::api(response))
     }
 
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
@@ -365,5 +365,5 @@ impl OAuthProvider for GitHub {
 
 const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 10;
-/// A login works without the addresses, so it does not wait longer for them.
+/// How long a login waits for all pages of addresses together. It works without them.
 const EMAILS_TIMEOUT: Duration = Duration::from_secs(10);

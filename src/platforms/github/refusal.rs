@@ -29,7 +29,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         }
         // Not an OAuth error: an outage, or a proxy. It is not about the token.
         ("", _) => {
-            return match api(base_url, refusal.response) {
+            return match api(refusal.response) {
                 Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
                 error => error,
             };
@@ -42,7 +42,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 /// The meaning of a refusal of the API. Status 403 has many meanings; what a user or administrator can do about it comes first.
 ///
 /// Source: docs.github.com, "Troubleshooting the REST API" and "Rate limits for the REST API".
-pub(super) fn api(_: &BaseUrl, response: &ApiResponse) -> Error {
+pub(super) fn api(response: &ApiResponse) -> Error {
     let refusal: Refusal = response.json_or_default();
     let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
     let says = |text: &str| message.contains(text);

@@ -30,7 +30,7 @@ pub(super) fn links(base: &BaseUrl, request: &SetupRequest) -> Vec<SetupLink> {
     }
 }
 
-/// The form of the OAuth Apps, without values: where an administrator finds the application later.
+/// The list of a user's OAuth Apps, where an administrator finds the application later.
 pub(super) fn applications(base: &BaseUrl) -> Url {
     base.page(&["settings", "developers"])
 }

@@ -3,6 +3,7 @@ use serde_json::Value;
 use super::PLATFORM;
 use super::address::{Kind, kind};
 use crate::error::Error;
+use crate::platforms::id::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -23,8 +24,7 @@ pub(super) fn parse(binding: &TokenBinding, response: ApiResponse) -> Result<Use
 fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let malformed = |member| response.malformed(member);
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    let id: Option<u64> = members.strict("id").map_err(malformed)?;
-    let id = id.filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0)).ok_or_else(|| malformed("id"))?;
+    let id = members.strict("id").map_err(malformed)?.and_then(database_id).ok_or_else(|| malformed("id"))?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
     user.username = members.display_text("login");
     user.display_name = members.display_text("name");

@@ -108,10 +108,7 @@ async fn describe_error(api_url: &BaseUrl, http: &dyn Transport, error: Error) -
             Some(to) if *to != origin(api_url) => Err(redirect(api_url, to)),
             _ => Ok("a redirect to another page".to_owned()),
         },
-        Error::Response {
-            cause: ResponseError::RateLimited { .. } | ResponseError::Unavailable { .. } | ResponseError::ReadOnly,
-            ..
-        } => Err(Finding::from_error(&error)),
+        Error::Response { cause, .. } if cause.advice().is_transient => Err(Finding::from_error(&error)),
         Error::Response { cause, response } => {
             let what = if *cause == ResponseError::Html { "a web page" } else { "a response that is not JSON" };
             Ok(format!("{what}, with status {}", response.status().as_u16()))

@@ -1,6 +1,6 @@
 //! The ID token of OpenID Connect, in place of a request for the user.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 
 use super::{GitLab, PLATFORM, user};
 use crate::error::{Error, VerifyError};
+use crate::platforms::id::database_id;
 use crate::provider::oauth_provider::OAuthProvider as _;
 use crate::util::json::Members;
+use crate::util::time::unix_seconds;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailEvidence};
 use crate::values::token::{ClientCredentials, TokenSet};
@@ -42,7 +44,7 @@ pub(super) fn user(
     if text("nonce")? != nonce {
         return Err(malformed("nonce"));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = unix_seconds(SystemTime::now());
     let time = |name| claims.strict::<u64>(name).map_err(malformed)?.ok_or_else(|| malformed(name));
     if time("exp")?.saturating_add(CLOCK_TOLERANCE) < now {
         return Err(malformed("exp"));
@@ -50,7 +52,7 @@ pub(super) fn user(
     if time("iat")? > now.saturating_add(CLOCK_TOLERANCE) {
         return Err(malformed("iat"));
     }
-    let id: u64 = text("sub")?.parse().ok().filter(|id| *id > 0).ok_or_else(|| malformed("sub"))?;
+    let id = text("sub")?.parse().ok().and_then(database_id).ok_or_else(|| malformed("sub"))?;
     let integration = tokens.access_token.binding().integration().clone();
     let mut user = User::new(AccountKey::new(integration, PLATFORM.id(), id.to_string()));
     user.state = UserState::Unknown;

@@ -1,5 +1,4 @@
 use futures_util::future;
-use http::Uri;
 use serde_json::value::RawValue;
 
 use super::{GitLab, refusal, user};
@@ -25,7 +24,7 @@ pub(super) async fn membership(
     let (least_role, least_level) = least_role(group)?;
     let id = path_segment(group)?;
     // The user was read from a response of this GitLab, so the subject is a number.
-    let user = user.and_then(|user| user.key.subject().parse().ok()).ok_or(ConfigError::AccountKey)?;
+    let user = user.ok_or(ConfigError::UserNeeded)?.key.subject().parse().map_err(|_| ConfigError::AccountKey)?;
     let of_group = of_group(gitlab, http, token, id, least_level, user);
     let membership = if group.includes_subgroups() {
         let of_subgroups = of_subgroups(gitlab, http, token, id, least_level);
@@ -56,9 +55,8 @@ async fn of_subgroups(
     group: &str,
     least_level: u64,
 ) -> Result<bool, Error> {
-    let mut url = gitlab.api_url.page(&["api", "v4", "groups", group, "descendant_groups"]);
-    url.query_pairs_mut().append_pair("min_access_level", &least_level.to_string()).append_pair("per_page", "1");
-    let uri = Uri::try_from(url.as_str()).unwrap_or_default();
+    let query = [("min_access_level", &*least_level.to_string()), ("per_page", "1")];
+    let uri = gitlab.api_url.endpoint_with_query(&["api", "v4", "groups", group, "descendant_groups"], &query);
     let response = ApiRequest::get(&uri).bearer(token, &gitlab.base_url)?.send(http).await?;
     if !response.status().is_success() {
         return if says_not_found(&response) { Ok(false) } else { Err(refusal::api(&gitlab.base_url, &response)) };

@@ -1,5 +1,6 @@
 use super::PLATFORM;
 use crate::error::Error;
+use crate::platforms::id::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -57,10 +58,9 @@ pub(super) fn authority(base_url: &BaseUrl) -> EmailAuthority {
 
 pub(super) const GITLAB_COM: &str = "https://gitlab.com";
 
-/// An id is a positive number that fits into an `i64`, as in GitLab's database.
+/// The id of a user or a group.
 pub(super) fn id(members: &Members<'_>, name: &'static str) -> Result<u64, &'static str> {
-    let id: Option<u64> = members.strict(name)?;
-    id.filter(|id| i64::try_from(*id).is_ok_and(|id| id > 0)).ok_or(name)
+    members.strict(name)?.and_then(database_id).ok_or(name)
 }
 
 /// True in any spelling. Every other value counts as false: most accounts belong to people, and GitLab has always sent `true`

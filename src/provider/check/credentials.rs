@@ -41,7 +41,7 @@ pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rej
                 "credentials_unclear",
                 "The response does not show whether the client ID and secret are correct.",
             )
-            .fix(Audience::CodeHost, error.advice().hint),
+            .fix(error.advice().audience, error.advice().hint),
         ],
         _ => vec![Finding::from_error(&error)],
     }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::{Audience, Error, ResponseError, ResponseSummary, TransportError};
+use crate::error::{Audience, Error, ResponseSummary, TransportError};
 use crate::values::base_url::BaseUrl;
 
 /// One result of a check.
@@ -161,7 +161,7 @@ impl Finding {
         }
     }
 
-    /// Replaces every finding about the network.
+    /// The one finding that replaces every finding about the network.
     fn unreachable() -> Self {
         let text = Error::from(TransportError::Unreachable).advice().public_message;
         Self::unknown("instance_unreachable", text)
@@ -184,21 +184,11 @@ impl fmt::Debug for Finding {
     }
 }
 
-/// Whether the same check may succeed later without a change.
+/// Whether the same check may succeed later without a change. A name that is not found, or a port that does not respond, is most
+/// likely a typing error in the base URL.
 fn may_succeed_later(error: &Error) -> bool {
-    match error {
-        Error::Transport(cause) => {
-            use TransportError::{Busy, Interrupted, NameLookupTimedOut, TimedOut};
-            matches!(cause, TimedOut | NameLookupTimedOut | Interrupted | Busy)
-        }
-        Error::Response { cause, .. } => {
-            matches!(
-                cause,
-                ResponseError::RateLimited { .. } | ResponseError::Unavailable { .. } | ResponseError::ReadOnly
-            )
-        }
-        error => error.advice().is_transient,
-    }
+    let is_likely_typo = matches!(error, Error::Transport(TransportError::NameNotFound | TransportError::Unreachable));
+    error.advice().is_transient && !is_likely_typo
 }
 
 /// An error's text as a sentence, with the status of the response if there is one.

@@ -1,6 +1,6 @@
 //! Pending logins in cookies: one for the CSRF token, and a sealed one for each login.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -10,13 +10,14 @@ use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{FinishedLogin, StoredLogin, not_a_header, token};
+use super::{StoredLogin, not_a_header};
 use crate::error::Error;
-use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, Purpose, ReturnTo};
-use crate::router::callback_runs::{CallbackRuns, StateId};
+use crate::login::{Callback, MAX_LOGIN_AGE, MAX_SEALED, PendingLogin, PendingLogins, Purpose, ReturnTo};
+use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::{KeyRing, SealContext};
+use crate::util::time::unix_seconds;
 use crate::values::public_url::PublicUrl;
 use crate::values::secret::Secret;
 
@@ -42,7 +43,7 @@ impl InCookie {
     pub(super) fn csrf(&self, request: &RequestHead) -> Option<Secret> {
         let name = self.csrf_name();
         let mut values = cookies(request).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value);
-        values.find_map(|value| token(std::str::from_utf8(value).ok()?.to_owned()))
+        values.find_map(|value| Secret::parse_random(std::str::from_utf8(value).ok()?.to_owned()))
     }
 
     pub(super) fn new_csrf(&self) -> Result<(Secret, HeaderValue), Failure> {
@@ -108,7 +109,7 @@ impl InCookie {
         &self,
         request: &RequestHead,
         state: StateId,
-        done: Option<&FinishedLogin<'_>>,
+        login: Option<&RunLogin>,
         response: &mut Response,
     ) {
         let mut set = Vec::new();
@@ -118,14 +119,14 @@ impl InCookie {
                 Content::Finished { .. } => false,
                 Content::Unreadable => true,
             };
-            if is_removable && done.is_some_and(|done| done.is_login) {
+            if is_removable && login.is_some_and(RunLogin::is_login) {
                 set.extend(self.remove(cookie.state));
             }
         }
         let used = set.iter().fold(length(response.headers()), |sum: usize, cookie| {
             sum.saturating_add(cookie.len()).saturating_add(HEADER_NAME_LENGTH)
         });
-        match done.and_then(|done| self.remember(done, value_limit_beside(used))) {
+        match login.and_then(|login| self.remember(login, value_limit_beside(used))) {
             Some(cookie) => set.push(cookie),
             None => set.extend(self.remove(state)),
         }
@@ -145,9 +146,9 @@ impl InCookie {
     }
 
     /// The cookie of a finished login. It is no proof of a login: it says where a repeated callback redirects.
-    fn remember(&self, done: &FinishedLogin<'_>, limit: usize) -> Option<HeaderValue> {
-        let name = self.login_name(done.state);
-        [done.return_to, None].into_iter().find_map(|return_to| {
+    fn remember(&self, login: &RunLogin, limit: usize) -> Option<HeaderValue> {
+        let name = self.login_name(login.state);
+        [login.return_to.as_ref(), None].into_iter().find_map(|return_to| {
             let marker =
                 Marker { expires_at: now().saturating_add(MAX_LOGIN_AGE.as_secs()), return_to: return_to.cloned() };
             let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;
@@ -240,7 +241,7 @@ enum Content {
 }
 
 impl Content {
-    /// A login without a waiting tab counts as the oldest.
+    /// For sorting: unreadable cookies first, then finished logins, then pending logins by age.
     fn begun_at(&self) -> u64 {
         match self {
             Self::Pending { login, .. } => login.begun_at(),
@@ -262,7 +263,6 @@ const FINISHED: &str = "f.";
 const MAX_LOGINS: usize = 8;
 /// Bytes of all cookies of logins: web servers accept 8 KiB for one header, and the app has cookies too.
 const MAX_OF_REQUEST: usize = 6000;
-const MAX_SEALED: usize = 2400;
 /// The most cookies that are decrypted for one request.
 const MAX_OPENED: usize = 32;
 /// The most cookies that a new login removes.
@@ -291,5 +291,5 @@ fn context(name: &str) -> SealContext<'_> {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_seconds(SystemTime::now())
 }

@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{FinishedLogin, StoredLogin, token};
+use super::StoredLogin;
 use crate::error::Error;
 use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, ReturnTo};
-use crate::router::callback_runs::{CallbackRuns, StateId};
+use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::{AppSession, Failure, FailureCause};
+use crate::util::time::unix_seconds;
 use crate::values::secret::Secret;
 
 /// A session is read, changed and written as a whole. In this process, only one request of a session does so at a time, and it
@@ -33,13 +34,13 @@ impl InSession {
     }
 
     pub(super) async fn csrf(&self, session: &dyn AppSession) -> Result<Option<Secret>, Failure> {
-        Ok(Stored::read(session).await?.csrf.and_then(token))
+        Ok(Stored::read(session).await?.csrf.and_then(Secret::parse_random))
     }
 
     pub(super) async fn new_csrf(&self, session: &dyn AppSession) -> Result<Secret, Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
-        if let Some(token) = stored.csrf.clone().and_then(token) {
+        if let Some(token) = stored.csrf.clone().and_then(Secret::parse_random) {
             return Ok(token);
         }
         let [token] = Secret::random().map_err(Error::from)?;
@@ -79,16 +80,16 @@ impl InSession {
     pub(super) async fn finish(
         &self,
         session: &dyn AppSession,
-        done: &FinishedLogin<'_>,
+        login: &RunLogin,
         callback_runs: &CallbackRuns,
     ) -> Result<(), Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
         push(
             &mut stored.finished,
-            Finished { state: done.state, return_to: done.return_to.cloned(), finished_at: now() },
+            Finished { state: login.state, return_to: login.return_to.clone(), finished_at: now() },
         );
-        if !done.is_login {
+        if !login.is_login() {
             return stored.write(session).await;
         }
         stored.csrf = None;
@@ -178,7 +179,7 @@ fn push<T>(list: &mut VecDeque<T>, item: T) {
 const MAX_REMEMBERED: usize = 8;
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_seconds(SystemTime::now())
 }
 
 /// Logins that finished before this time are ignored.

@@ -12,7 +12,7 @@ use http::HeaderValue;
 
 use self::in_cookie::InCookie;
 use self::in_session::{InSession, is_stored};
-use super::callback_runs::{CallbackRuns, StateId};
+use super::callback_runs::{CallbackRuns, RunLogin, StateId};
 use super::session::{AppSession, Sessions};
 use super::{Failure, FailureCause, RequestHead, TowerSessions};
 use crate::login::{Callback, PendingLogin, ReturnTo};
@@ -42,14 +42,6 @@ pub(super) enum StoredLogin {
         return_to: Option<ReturnTo>,
     },
     Nothing,
-}
-
-/// A finished login, to be remembered.
-pub(super) struct FinishedLogin<'a> {
-    pub(super) state: StateId,
-    pub(super) return_to: Option<&'a ReturnTo>,
-    /// `false` for a connection.
-    pub(super) is_login: bool,
 }
 
 impl Backend {
@@ -148,27 +140,27 @@ impl Backend {
     pub(super) async fn finish(
         &self,
         request: &RequestHead,
-        done: &FinishedLogin<'_>,
+        login: &RunLogin,
         callback_runs: &CallbackRuns,
     ) -> Result<(), Failure> {
         match &self.storage {
             Storage::Session(in_session) => {
-                in_session.finish(&*self.needed_session(request)?, done, callback_runs).await
+                in_session.finish(&*self.needed_session(request)?, login, callback_runs).await
             }
             Storage::Cookie(_) => Ok(()),
         }
     }
 
-    /// Sets the cookies of a response to a callback. `done` is `None` if the login has failed.
+    /// Sets the cookies of a response to a callback. `login` is to be remembered; `None` if it has failed.
     pub(super) fn set_cookies(
         &self,
         request: &RequestHead,
         state: StateId,
-        done: Option<&FinishedLogin<'_>>,
+        login: Option<&RunLogin>,
         response: &mut Response,
     ) {
         if let Storage::Cookie(in_cookie) = &self.storage {
-            in_cookie.set_cookies(request, state, done, response);
+            in_cookie.set_cookies(request, state, login, response);
         }
     }
 
@@ -200,13 +192,6 @@ impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.needs_session() { "in_session" } else { "in_cookie" })
     }
-}
-
-/// 32 bytes in base64url.
-const TOKEN_LENGTH: usize = 43;
-
-fn token(text: String) -> Option<Secret> {
-    Secret::parse(text, TOKEN_LENGTH).filter(|token| token.expose().len() == TOKEN_LENGTH)
 }
 
 fn not_a_header(error: http::header::InvalidHeaderValue) -> Failure {

@@ -96,6 +96,11 @@ async fn the_response_to_a_made_up_code_checks_the_credentials() {
         let report = gitlab_with(DISCOVERY, status, body).await;
         assert_eq!(codes(&report)[5..], expected, "{body}");
     }
+    for (status, body) in [(400, r#"{"error":"invalid_request"}"#), (404, "{}")] {
+        let report = gitlab_with(DISCOVERY, status, body).await;
+        let audience = report.finding("credentials_unclear").unwrap().audience;
+        assert_eq!(audience, Some(Audience::Administrator), "the fix is about the OAuth application: {report}");
+    }
     let report = gitlab_with(DISCOVERY, 401, r#"{"error":"invalid_client"}"#).await;
     let finding = report.finding("client_rejected").unwrap();
     assert_eq!(finding.audience, Some(Audience::Administrator));

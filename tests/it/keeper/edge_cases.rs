@@ -295,7 +295,27 @@ async fn a_disconnect_that_cannot_look_up_the_integration_deletes_nothing() -> R
     let error = down.disconnect(&code_host.connection(1)).await.leak_checked().unwrap_err();
     assert_eq!((error.code(), error.advice().is_transient), ("app", true));
     assert!(store.load(&code_host.connection(1)).await?.is_some());
+    let begun = Instant::now();
     assert!(keeper.disconnect(&code_host.connection(1)).await.leak_checked()?.deleted);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "the first attempt has given its lease back");
+    Ok(())
+}
+
+/// Otherwise each refresh would be told to wait until the lease ends.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_that_the_store_ends_gives_its_lease_back() -> Result {
+    // The calls of a disconnect: lease, load, delete.
+    for (failing, fault) in [(0, Fault::LostResponse), (1, Fault::Error), (2, Fault::Error)] {
+        let store = FaultyStore::new(MemoryStore::default());
+        let code_host = FakeCodeHost::new("demo", LATENCY)?;
+        let keeper = code_host.due(code_host.builder(store.clone())).await?;
+        store.fail(store.calls() + failing, fault);
+        let error = keeper.disconnect(&code_host.connection(1)).await.leak_checked().unwrap_err();
+        assert_eq!(error.code(), "store_unreachable");
+        assert!(store.load(&code_host.connection(1)).await?.is_some());
+        let another = LeaseOwner::random()?;
+        assert!(store.lease(&code_host.connection(1), &another, Duration::from_secs(1)).await?, "call {failing}");
+    }
     Ok(())
 }
 

@@ -41,6 +41,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::ClientId(TextFault::Empty) => "client_id", Administrator, false;
         ConfigError::ClientSecret(TextFault::Character) => "client_secret", Administrator, false;
         ConfigError::OtherBinding { what: "tokens" } => "other_binding", Administrator, false;
+        ConfigError::UserNeeded => "user_needed", Operator, false;
         ConfigError::Access => "access", Administrator, false;
         ConfigError::EmailTrust => "email_trust", Administrator, false;
         ConfigError::CallbackPath => "callback_path", Operator, false;
@@ -86,6 +87,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         KeeperError::UnknownIntegration => "unknown_integration", Operator, false;
         KeeperError::Interrupted => "interrupted_refresh", Operator, true;
         KeeperError::Retry { after: Duration::from_secs(1), cause: None } => "busy", Operator, true;
+        KeeperError::App(Arc::new(std::fmt::Error)) => "app", Operator, true;
         KeeperError::NeedsLogin(LoginReason::NotConnected) => "not_connected", User, false;
         KeeperError::NeedsLogin(LoginReason::NoRefreshToken) => "no_refresh_token", User, false;
         KeeperError::NeedsLogin(LoginReason::RefreshTokenRejected) => "refresh_rejected", User, false;
@@ -94,6 +96,21 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         KeeperError::NeedsLogin(LoginReason::ScopesMissing { scopes: "api".parse().unwrap() }) => "scopes_missing", User, false;
     }
     assert_eq!(SealError::Random.code(), ConfigError::Random.code(), "the same failure of the system");
+}
+
+/// They end without a change of the integration, so the administrator cannot do anything.
+#[test]
+fn errors_of_the_keeper_and_its_store_do_not_blame_the_integration() {
+    for error in [
+        KeeperError::Retry { after: Duration::from_secs(1), cause: None },
+        KeeperError::Interrupted,
+        KeeperError::App(Arc::new(std::fmt::Error)),
+        KeeperError::Unsaved { cause: StoreError::TimedOut },
+        KeeperError::Store(StoreError::TimedOut),
+    ] {
+        let expected = "Your connection to the code host cannot be used at the moment. Please try again later.";
+        assert_eq!(error.advice().public_message, expected, "{error:?}");
+    }
 }
 
 /// An operator then needs one table of codes only.

@@ -1,18 +1,21 @@
 //! GitHub: what a login sends, what each response means, and logins at a fake over real sockets.
 
+use std::time::Duration;
+
 use codehost_oauth::check::Verdict;
 use codehost_oauth::error::Error;
 use codehost_oauth::github::GitHub;
 use codehost_oauth::testing::conformance::Conformance;
 use codehost_oauth::testing::github::{FakeGitHubBuilder, ServerKind};
 use codehost_oauth::testing::{FakeApplication, FakeGitHub, ScriptedTransport};
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
     Access, AccessToken, BaseUrl, Callback, EmailList, EmailTrust, Group, Integration, IntegrationBuilder,
     IntegrationConfig, Login, LoginPolicy, Membership, OAuthProvider as _, RefreshToken, Revocation,
 };
 
 use crate::secrets::leak_check::LeakChecked as _;
+use crate::support::canned_http::Outcome;
 
 const SECRET: &str = "canary-github-secret";
 const CALLBACK: &str = "http://127.0.0.1:9000/oauth/callback/github/demo";
@@ -29,8 +32,13 @@ fn config(access: Access) -> IntegrationConfig {
 }
 
 fn public(http: &ScriptedTransport) -> Integration {
+    integration(http.clone())
+}
+
+/// An integration with github.com.
+fn integration(http: impl Transport + 'static) -> Integration {
     let github = GitHub::new(BaseUrl::parse("https://github.com", &Network::public_only()).unwrap()).unwrap();
-    Integration::builder(std::sync::Arc::new(github), http.clone(), config(Access::SignIn)).build().unwrap()
+    Integration::builder(std::sync::Arc::new(github), http, config(Access::SignIn)).build().unwrap()
 }
 
 async fn server(builder: FakeGitHubBuilder) -> FakeGitHub {
@@ -54,7 +62,10 @@ async fn log_in(integration: &Integration, fake: &FakeGitHub, user: &str) -> Res
 }
 
 async fn finish(http: &ScriptedTransport) -> Result<Login, Error> {
-    let integration = public(http);
+    finish_login(&public(http)).await
+}
+
+async fn finish_login(integration: &Integration) -> Result<Login, Error> {
     let start = integration.begin_login(None).unwrap();
     let url = url::Url::parse(start.redirect_to.as_str()).unwrap();
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
@@ -117,6 +128,36 @@ async fn only_addresses_that_github_com_vouches_for_are_trusted() {
     }
 }
 
+/// Each page of addresses takes nine seconds.
+#[derive(Clone, Debug)]
+struct SlowEmails(ScriptedTransport);
+
+#[async_trait::async_trait]
+impl Transport for SlowEmails {
+    async fn send(&self, request: http::Request<Vec<u8>>, limit: usize) -> Outcome {
+        if request.uri().path().ends_with("/emails") {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+        }
+        self.0.send(request, limit).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_waits_ten_seconds_for_all_pages_of_addresses_together() {
+    let entries = |from: usize, to: usize| -> String {
+        let entry = |n: usize| format!(r#"{{"email":"jane{n}@example.com","primary":false,"verified":true}}"#);
+        format!("[{}]", (from..to).map(entry).collect::<Vec<_>>().join(","))
+    };
+    let http = scripted(TOKENS, USER, &entries(0, 100));
+    http.json("/user/emails", entries(100, 101));
+    let integration = integration(SlowEmails(http.clone()));
+    let begun = tokio::time::Instant::now();
+    let user = finish_login(&integration).await.unwrap().user;
+    assert_eq!((user.emails.len(), user.email_list), (100, EmailList::Incomplete));
+    assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    assert_eq!(http.requests().len(), 3, "the second page was not received");
+}
+
 /// A GitHub App has permissions, and its responses say that no scope was granted.
 #[tokio::test]
 async fn scopes_of_a_github_app_are_unknown_and_not_missing() {
@@ -153,6 +194,20 @@ async fn a_membership_in_another_organization_is_no_membership() {
         let membership = integration.membership(&token, &group).await.leak_checked();
         assert_eq!(membership.map_err(|error| error.code()), expected, "{organization}");
     }
+}
+
+#[tokio::test]
+async fn a_team_is_not_looked_up_without_a_user_name() {
+    let http = ScriptedTransport::new();
+    let integration = public(&http);
+    let token = AccessToken::new("gho_canary".to_owned(), integration.binding()).unwrap();
+    let team = Group::path("acme/tools").unwrap();
+    let error = integration.provider().membership(&http, &token, &team, None).await.leak_checked().unwrap_err();
+    assert_eq!(error.code(), "user_needed");
+    http.json("/user", USER.replace("janedoe", ""));
+    http.json("/user/emails", EMAILS);
+    let error = integration.membership(&token, &team).await.leak_checked().unwrap_err();
+    assert_eq!((error.code(), http.requests().len()), ("user_needed", 2));
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn each_failure_of_a_proxy_has_its_own_code() {
         (format!("http://app:s3cr3t@{tinyproxy}"), &*closed, ProxyError::CodeHostUnreachable),
         (format!("socks5h://{plain_socks}"), &*closed, ProxyError::CodeHostUnreachable),
         (format!("http://{plain_socks}"), &*open, ProxyError::Protocol),
-        (format!("socks5h://{squid}"), &*open, ProxyError::Protocol),
+        (format!("socks5h://{encrypted}"), &*open, ProxyError::Protocol),
     ] {
         assert_eq!(failure(through(&proxy), url).await, TransportError::Proxy(expected), "{proxy} {url}");
     }

@@ -1,0 +1,64 @@
+//! Which kind of server is at a base URL: the first question of a check.
+
+use crate::error::{Audience, Error, ResponseError};
+use crate::provider::check::Finding;
+use crate::transport::{ApiRequest, ApiResponse, Transport};
+use crate::values::base_url::BaseUrl;
+
+/// A request without a token, whose response shows that the server is one of this platform.
+pub(super) struct VersionRequest<V> {
+    /// The platform, for messages.
+    pub(super) name: &'static str,
+    /// Segments below the base URL.
+    pub(super) path: &'static [&'static str],
+    pub(super) read: fn(&ApiResponse) -> Found<V>,
+    /// What to do about another kind of server.
+    pub(super) hint: &'static str,
+}
+
+/// What the response shows.
+pub(super) enum Found<V> {
+    Version(V),
+    /// A server of this platform, which does not tell its version.
+    NoVersion,
+    OtherServer,
+}
+
+impl<V> VersionRequest<V> {
+    /// The version, `None` if the server does not tell it. If it is another kind of server, the finding that says so, and which
+    /// of the `candidates` would be right.
+    pub(super) async fn send(
+        &self,
+        api_url: &BaseUrl,
+        candidates: impl Iterator<Item = BaseUrl> + Send,
+        http: &dyn Transport,
+    ) -> Result<Option<V>, Finding> {
+        match self.send_to(api_url, http).await {
+            Ok(Found::Version(version)) => return Ok(Some(version)),
+            Ok(Found::NoVersion) => return Ok(None),
+            Ok(Found::OtherServer) => {}
+            Err(error) => match &error {
+                Error::Response {
+                    cause: ResponseError::Redirect { .. } | ResponseError::Html | ResponseError::NotJson,
+                    ..
+                } => {}
+                _ => return Err(Finding::from_error(&error)),
+            },
+        }
+        let name = self.name;
+        for candidate in candidates {
+            if matches!(self.send_to(&candidate, http).await, Ok(Found::Version(_) | Found::NoVersion)) {
+                let message = format!("There is no {name} at {api_url}, but there is one at {candidate}.");
+                let fix = format!("Enter {candidate} as the base URL.");
+                return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
+            }
+        }
+        let message = format!("The server at {api_url} does not respond like a {name}.");
+        Err(Finding::problem("not_this_platform", message).fix(Audience::Administrator, self.hint))
+    }
+
+    async fn send_to(&self, base: &BaseUrl, http: &dyn Transport) -> Result<Found<V>, Error> {
+        let response = ApiRequest::get(&base.endpoint(self.path)).send(http).await?;
+        Ok((self.read)(&response))
+    }
+}
