@@ -482,7 +482,7 @@ async fn the_operator_sets_proxy_client_certificate_and_headers() {
     let proxy = NetworkProgram::tinyproxy(None).await;
     let base_url = format!("https://localhost:{}/gitlab", nginx.port);
 
-    let folder = super::directory("operator_sets_proxy");
+    let folder = directory("operator_sets_proxy");
     let client = clients.sign("app", |_| {});
     std::fs::write(folder.join("client.pem"), format!("{}{}", client.pem, client.key)).unwrap();
     std::fs::write(folder.join("headers"), "X-Gate: open-for-the-test\n").unwrap();

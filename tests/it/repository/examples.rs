@@ -272,10 +272,10 @@ async fn login_and_check_use_a_proxy() {
     let (gitlab, address) = at_gitlab().await;
     let proxy = NetworkProgram::tinyproxy(Some(("app", "s3cr3t"))).await;
     let url = format!("http://app@127.0.0.1:{}", proxy.port);
-    let password = [("CODEHOST_PROXY_PASSWORD", "s3cr3t")];
+    let (proxy_flags, password) = (["--proxy", &*url], [("CODEHOST_PROXY_PASSWORD", "s3cr3t")]);
 
     let mut start = Start::new("gitlab", gitlab.base_url(), address);
-    start.more = &["--proxy", &url];
+    start.more = &proxy_flags;
     start.environment = &password;
     let running = start.run().await;
     let callback = gitlab.authorize(&running.open, "alice").unwrap();
@@ -283,11 +283,11 @@ async fn login_and_check_use_a_proxy() {
 
     // Without the password, and through the proxy of the environment.
     let mut start = Start::new("gitlab", gitlab.base_url(), address);
-    start.more = &["--proxy", &url];
+    start.more = &proxy_flags;
     let running = start.run().await;
     let callback = gitlab.authorize(&running.open, "alice").unwrap();
     running.browse(&callback).await;
-    running.end().await.assert_failed("proxy_credentials_missing");
+    running.end().await.assert_failed("proxy_credentials_refused");
 
     let check = ["--platform", "gitlab", "--base-url", gitlab.base_url(), "--public-url", "http://127.0.0.1:9"];
     let check = [&check[..], &["--id", "demo", "--client-id", "x", "--access", "sign-in", "--allow-http"]].concat();
