@@ -142,3 +142,15 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         (**self).limits()
     }
 }
+
+/// What an error of the TLS library means; `None` if this build of the crate does not have that library.
+#[cfg(feature = "reqwest")]
+pub(crate) fn tls_cause(error: &(dyn std::error::Error + 'static)) -> Option<TransportError> {
+    #[cfg(feature = "http-client")]
+    return tls::classify(error);
+    #[cfg(not(feature = "http-client"))]
+    {
+        let _ = error;
+        None
+    }
+}
