@@ -71,7 +71,7 @@
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
 //!   failed login or refresh; never a URL, a header or a body.
-//! - **`reqwest`**: [`interop::ReqwestTransport`], an app's own `reqwest::Client` as [`Transport`](transport::Transport).
+//! - **`reqwest`**: [`interop::ReqwestTransport`], an app's own `reqwest` client as [`Transport`](transport::Transport).
 //! - **`oauth2`**: [`HttpClient`](transport::HttpClient) under the crates `oauth2` and `openidconnect`, and conversions.
 //! - **`testing`**: [`testing`].
 //!

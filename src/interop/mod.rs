@@ -1,5 +1,5 @@
 //! For apps that already have an HTTP client or OAuth code: [`ReqwestTransport`] sends the requests of this crate with the app's
-//! own `reqwest::Client` (feature `reqwest`). With the feature `oauth2`, [`HttpClient`](crate::transport::HttpClient) sends those
+//! own `reqwest` client (feature `reqwest`). With the feature `oauth2`, [`HttpClient`](crate::transport::HttpClient) sends those
 //! of the crates `oauth2` and `openidconnect`; integrations, scopes and tokens are converted by
 //! [`Integration`](crate::Integration) and [`TokenSet`](crate::TokenSet).
 

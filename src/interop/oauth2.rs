@@ -18,9 +18,9 @@ use url::Url;
 use crate::error::{ConfigError, TransportError};
 use crate::integration::Integration;
 use crate::provider::grant::AuthorizationRequest;
-use crate::transport::Transport;
 #[cfg(feature = "http-client")]
 use crate::transport::HttpClient;
+use crate::transport::Transport;
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::Scopes;
 use crate::values::token::{AccessToken, RefreshToken, TokenBinding, TokenNote, TokenSet};
@@ -90,7 +90,8 @@ impl Integration {
     #[cfg_attr(docsrs, doc(cfg(feature = "oauth2")))]
     pub fn oauth2_client(
         &self,
-    ) -> Result<BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>, ConfigError> {
+    ) -> Result<BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>, ConfigError>
+    {
         let TokenRequest { uri, is_basic } = TokenRequest::of(self)?;
         let token_uri = TokenUrl::new(uri.to_string()).map_err(|_| ConfigError::NoTokenRequest)?;
         // The same text, byte for byte.
@@ -211,11 +212,7 @@ struct Recorder(Mutex<Option<TokenRequest>>);
 
 #[async_trait]
 impl Transport for Recorder {
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        _: usize,
-    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+    async fn send(&self, request: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
         if let Ok(mut first) = self.0.lock() {
             let is_basic = request.headers().contains_key(AUTHORIZATION);
             first.get_or_insert(TokenRequest { uri: request.uri().clone(), is_basic });

@@ -166,7 +166,8 @@ async fn read_to_end(mut response: Response, max_body: usize) -> Result<http::Re
         return Err(TransportError::Encoded);
     }
     let too_large = TransportError::TooLarge { limit: max_body };
-    if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max_body)) {
+    if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max_body))
+    {
         return Err(too_large);
     }
     let mut body = Vec::new();

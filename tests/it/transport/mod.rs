@@ -6,6 +6,6 @@ mod isolation;
 mod kept_connections;
 mod memory;
 mod preconnect;
-mod requests;
+pub(crate) mod requests;
 mod saturation;
 mod tenants;
