@@ -78,13 +78,17 @@ fn a_wrong_client_is_refused_with_the_line_that_corrects_it() {
 /// redirect, decompress, or send a cookie back, and the accepted one does none of it.
 #[tokio::test]
 async fn what_a_client_shows_is_what_it_does() {
-    let mut refused = 0;
     for (client, code, _) in wrong_clients() {
-        assert_ne!(behaviour(client.build().unwrap()).await, [], "{code}");
-        refused += 1;
+        let expected = match code {
+            "reqwest_redirects" => &["redirect"][..],
+            "reqwest_decompression" => &["gzip", "br", "deflate", "zstd"],
+            _ => &["cookie"],
+        };
+        let found = behaviour(client.build().unwrap()).await;
+        assert!(!found.is_empty() && found.iter().all(|one| expected.contains(one)), "{code}: {found:?}");
     }
-    assert_eq!(refused, 9);
-    assert_eq!(behaviour(reqwest_builder().build().unwrap()).await, [] as [&str; 0]);
+    let found = behaviour(reqwest_builder().build().unwrap()).await;
+    assert!(found.is_empty(), "{found:?}");
 }
 
 /// What this client does that a transport must not do.
