@@ -422,11 +422,11 @@ impl ConfigError {
             Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),
             Self::ReqwestRedirects => Advice::operator(
                 "reqwest_redirects",
-                "Add to the builder of the reqwest client: `.redirect(reqwest::redirect::Policy::none())`",
+                "Add `.redirect(reqwest::redirect::Policy::none())` to the builder of the reqwest client.",
             ),
             Self::ReqwestDecompression => Advice::operator(
                 "reqwest_decompression",
-                "Add to the builder of the reqwest client: `.no_gzip().no_brotli().no_deflate().no_zstd()`",
+                "Add `.no_gzip().no_brotli().no_deflate().no_zstd()` to the builder of the reqwest client.",
             ),
             Self::ReqwestCookies => Advice::operator(
                 "reqwest_cookies",

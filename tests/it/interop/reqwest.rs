@@ -1,11 +1,11 @@
 //! An app's own `reqwest::Client`. All features of reqwest are on here that another crate in the app's tree could turn on.
-//! What both transports promise is tested in `transport::requests` and `transport::hostile`.
+//! What both transports promise is tested in `tests/it/transport/requests.rs` and `hostile.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use codehost_oauth::Access;
-use codehost_oauth::error::{Audience, ConfigError, TransportError};
+use codehost_oauth::error::{Audience, ConfigError};
 use codehost_oauth::interop::ReqwestTransport;
 use codehost_oauth::transport::Transport as _;
 use reqwest::redirect::Policy;
@@ -208,12 +208,22 @@ async fn causes_of_certificates_are_told_apart() {
     }
 }
 
-/// The limits of all clones are one value, so a tenant that saves its settings again gets no new slots.
-#[test]
-fn clones_share_their_limits() {
+/// The circuit breaker opens for all clones, so a tenant that saves its settings again does not close it.
+#[tokio::test]
+async fn clones_share_their_limits() {
+    let server = RawServer::responding("").await;
     let http = reqwest_transport();
-    let text = |http: &ReqwestTransport| format!("{:p}", http.limits().unwrap());
-    assert_eq!(text(&http), text(&http));
-    assert!(http.clone().limits().is_some());
-    assert_eq!(TransportError::Redirected.advice().audience, Audience::Operator);
+    let look_up = async |http: &ReqwestTransport| {
+        let builder = canned_http::builder("gitlab", &server.url(), "canary-right").transport(http.clone());
+        let integration = builder.build().unwrap();
+        let tokens = canned_http::tokens(&integration, false);
+        let error = integration.user(&tokens.access_token).await.leak_checked().unwrap_err();
+        assert_eq!(error.code(), "interrupted");
+        server.connections()
+    };
+    for sent in 1..=5 {
+        assert_eq!(look_up(&http).await, sent);
+    }
+    assert_eq!(look_up(&http).await, 5, "nothing is sent");
+    assert_eq!(look_up(&reqwest_transport()).await, 6, "another transport has its own limits");
 }
