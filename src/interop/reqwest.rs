@@ -6,11 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, Request, Response, Url};
 
 use crate::error::{ConfigError, TransportError};
+use crate::transport::request::DEFAULT_USER_AGENT;
 use crate::transport::{RequestLimits, Transport, tls_cause};
 
 /// Sends requests with the app's own [`reqwest::Client`]. Cloning it is cheap, and clones share their [`RequestLimits`].
@@ -52,6 +53,8 @@ use crate::transport::{RequestLimits, Transport, tls_cause};
 #[derive(Clone)]
 pub struct ReqwestTransport {
     client: Client,
+    /// Whether the client has a `User-Agent` of its own. It shows the administrators of a code host which app sends the requests.
+    has_user_agent: bool,
     timeout: Duration,
     limits: RequestLimits,
 }
@@ -64,8 +67,10 @@ impl ReqwestTransport {
     /// [`ConfigError::ReqwestRedirects`], [`ConfigError::ReqwestDecompression`] or [`ConfigError::ReqwestCookies`]. The hint is the
     /// line that corrects the client.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
-        check(&client)?;
-        Ok(Self { client, timeout: TIMEOUT, limits: RequestLimits::default() })
+        let settings = format!("{client:?}");
+        check(&settings)?;
+        let has_user_agent = settings.contains(r#""user-agent": "#);
+        Ok(Self { client, has_user_agent, timeout: TIMEOUT, limits: RequestLimits::default() })
     }
 
     /// The same transport with another time limit for a whole request, from the name look-up to the last byte.
@@ -92,7 +97,11 @@ impl ReqwestTransport {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let request = outgoing(request)?;
+        let mut request = outgoing(request)?;
+        // reqwest adds its client's own, if there is none.
+        if self.has_user_agent && request.headers().get(USER_AGENT).is_some_and(|named| named == DEFAULT_USER_AGENT) {
+            request.headers_mut().remove(USER_AGENT);
+        }
         let url = request.url().clone();
         let is_plain = url.scheme() == "http";
         let response = self.client.execute(request).await.map_err(|error| cause(&error, is_plain))?;
@@ -129,21 +138,20 @@ impl fmt::Debug for ReqwestTransport {
 
 /// reqwest shows the settings of a client in its `Debug` only. A text that is not understood is refused. Quotes in the value of a
 /// default header are escaped there, so a header cannot imitate the redirect policy.
-fn check(client: &Client) -> Result<(), ConfigError> {
-    let text = format!("{client:?}");
+fn check(settings: &str) -> Result<(), ConfigError> {
     // Without this field, the client has reqwest's default policy: it follows ten redirects.
-    if !text.contains(&format!("redirect_policy: {:?}", format!("{:?}", Policy::none()))) {
+    if !settings.contains(&format!("redirect_policy: {:?}", format!("{:?}", Policy::none()))) {
         return Err(ConfigError::ReqwestRedirects);
     }
     // `accepts: Accepts` without features for decompression, else `accepts: Accepts { gzip: false, … }`.
-    let encodings = text.split_once("accepts: Accepts").map(|(_, rest)| match rest.strip_prefix(" {") {
+    let encodings = settings.split_once("accepts: Accepts").map(|(_, rest)| match rest.strip_prefix(" {") {
         Some(fields) => fields.split('}').next().unwrap_or_default(),
         None => "",
     });
     if encodings.is_none_or(|encodings| encodings.contains("true")) {
         return Err(ConfigError::ReqwestDecompression);
     }
-    if text.contains("cookie_store: true") { Err(ConfigError::ReqwestCookies) } else { Ok(()) }
+    if settings.contains("cookie_store: true") { Err(ConfigError::ReqwestCookies) } else { Ok(()) }
 }
 
 /// The request in the form that reqwest sends.
@@ -266,7 +274,8 @@ mod tests {
             }
         });
         let client = Client::builder().no_proxy().build().unwrap();
-        let unchecked = ReqwestTransport { client, timeout: TIMEOUT, limits: RequestLimits::default() };
+        let (timeout, limits) = (TIMEOUT, RequestLimits::default());
+        let unchecked = ReqwestTransport { client, has_user_agent: false, timeout, limits };
         let request = http::Request::get(url).body(Vec::new()).unwrap();
         assert_eq!(unchecked.send(request, 1024).await.unwrap_err(), TransportError::Redirected);
         server.join().unwrap();

@@ -15,7 +15,9 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::platforms::all;
 use crate::secrets::leak_check::LeakChecked as _;
-use crate::support::{RawServer, canned_http, free_address, get, reqwest_builder, reqwest_transport};
+use crate::support::{
+    IntegrationSetup, RawServer, canned_http, free_address, get, gitlab, log_in, reqwest_builder, reqwest_transport,
+};
 
 const CAP: usize = 1024;
 
@@ -152,6 +154,23 @@ async fn a_default_accept_encoding_is_replaced() {
     let http = ReqwestTransport::new(client.build().unwrap()).unwrap();
     get(&http, &server.uri(), CAP).await.unwrap();
     assert_eq!(server.received_requests().await.unwrap()[0].headers["accept-encoding"], "identity");
+}
+
+/// As with the default client, the app's name is sent if it has one, and else this crate's.
+#[tokio::test]
+async fn the_user_agent_is_the_apps() {
+    for (client, expected) in
+        [(reqwest_builder().user_agent("my-app/1"), "my-app"), (reqwest_builder(), "codehost-oauth")]
+    {
+        let gitlab = gitlab().await;
+        let http = ReqwestTransport::new(client.build().unwrap()).unwrap();
+        let integration = IntegrationSetup::new("gitlab", gitlab.base_url()).build_with(http);
+        log_in(&integration, |url| gitlab.authorize(url, "alice")).await.unwrap();
+        for request in gitlab.requests() {
+            let sent = request.header("user-agent").unwrap();
+            assert_eq!(sent.split('/').next(), Some(expected), "{sent}");
+        }
+    }
 }
 
 /// A resolver without names.
