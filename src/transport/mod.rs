@@ -41,8 +41,8 @@ pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 
 /// Sends one request and returns one response.
 ///
-/// Apps use [`HttpClient`]. Write another transport to record requests in a test, or to use an HTTP client that the app
-/// already has. It must do what `HttpClient` does:
+/// Apps use [`HttpClient`], or, with the feature `reqwest`, a `ReqwestTransport` with a client that they already have. Write another
+/// transport to record requests in a test, or to use another HTTP client. It must do what `HttpClient` does:
 ///
 /// # Contract
 ///
