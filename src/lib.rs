@@ -56,6 +56,7 @@
 //! | [`router`] | the login's routes for axum (feature `axum`) |
 //! | [`keeper`] | refreshes tokens once on all nodes, with stores for them (feature `seal`) |
 //! | [`seal`] | encryption of stored values (feature `seal`) |
+//! | [`interop`] | an app's own `reqwest` client, and the crate `oauth2` (features `reqwest` and `oauth2`) |
 //! | [`testing`] | fakes of code hosts, and conformance suites (feature `testing`) |
 //!
 //! # Features
@@ -70,9 +71,11 @@
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
 //!   failed login or refresh; never a URL, a header or a body.
+//! - **`reqwest`**: [`interop::ReqwestTransport`], an app's own `reqwest` client as [`Transport`](transport::Transport).
+//! - **`oauth2`**: [`HttpClient`](transport::HttpClient) under the crates `oauth2` and `openidconnect`, and conversions.
 //! - **`testing`**: [`testing`].
 //!
-//! Without the first four and `testing`, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
+//! Without the first four, `reqwest` and `testing`, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
 //!
 //! Async functions need a Tokio runtime with its clock (`enable_time`), because every wait has a deadline.
 
@@ -80,6 +83,9 @@
 
 pub mod error;
 mod integration;
+#[cfg(any(feature = "oauth2", feature = "reqwest"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "oauth2", feature = "reqwest"))))]
+pub mod interop;
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod keeper;

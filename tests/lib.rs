@@ -13,6 +13,10 @@ struct Login;
 struct Integrations;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/from-oauth2.md")]
+struct FromOauth2;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/tokens.md")]
 struct Tokens;
 

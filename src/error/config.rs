@@ -352,6 +352,18 @@ pub enum ConfigError {
     /// A path to return to that leads away from the app.
     #[error("the path to return to is not a path of this app")]
     ReturnTo,
+    /// The app's `reqwest::Client` follows redirects, or does not show that it follows none.
+    #[error("the app's reqwest client follows redirects")]
+    ReqwestRedirects,
+    /// The app's `reqwest::Client` decompresses responses, or does not show that it leaves them alone.
+    #[error("the app's reqwest client decompresses responses")]
+    ReqwestDecompression,
+    /// The app's `reqwest::Client` has a cookie store: it would send the cookies of one user with the requests of another.
+    #[error("the app's reqwest client stores cookies")]
+    ReqwestCookies,
+    /// A provider that sends no request to refresh tokens, or another one first.
+    #[error("the provider's token endpoint is not known, because it sends no token request")]
+    NoTokenRequest,
 }
 
 impl ConfigError {
@@ -497,6 +509,22 @@ impl ConfigError {
             Self::NoSubgroups => Advice::operator("no_subgroups", "Name each group, without `Group::with_subgroups`."),
             Self::NoGroups => Advice::operator("no_groups", "Remove the required group from this integration."),
             Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),
+            Self::ReqwestRedirects => Advice::operator(
+                "reqwest_redirects",
+                "Add `.redirect(reqwest::redirect::Policy::none())` to the builder of the reqwest client.",
+            ),
+            Self::ReqwestDecompression => Advice::operator(
+                "reqwest_decompression",
+                "Add `.no_gzip().no_brotli().no_deflate().no_zstd()` to the builder of the reqwest client.",
+            ),
+            Self::ReqwestCookies => Advice::operator(
+                "reqwest_cookies",
+                "Build a reqwest client of its own for the code hosts, without `.cookie_store(true)` and `.cookie_provider(…)`.",
+            ),
+            Self::NoTokenRequest => Advice::operator(
+                "no_token_request",
+                "Send the token request first in the provider's `refresh`, for example with `TokenEndpoint`.",
+            ),
         }
     }
 }

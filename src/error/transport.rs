@@ -95,6 +95,9 @@ pub enum TransportError {
     /// A compressed response, which the request did not allow.
     #[error("the response is compressed, which the request did not allow")]
     Encoded,
+    /// The app's own HTTP client has followed a redirect.
+    #[error("the app's HTTP client has followed a redirect")]
+    Redirected,
 }
 
 impl TransportError {
@@ -214,6 +217,9 @@ impl TransportError {
                 "encoded",
                 "Configure the proxy in front of the code host to honour `Accept-Encoding: identity`.",
             ),
+            Self::Redirected => {
+                Advice::operator("redirect_followed", "Build an HTTP client that follows no redirects, and pass that one.")
+            }
         };
         advice.hide_cause()
     }

@@ -460,13 +460,13 @@ impl Integration {
     }
 
     /// The scopes that a login asks for.
-    #[cfg(feature = "seal")]
+    #[cfg(any(feature = "oauth2", feature = "seal"))]
     pub(crate) fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 
     /// The client id and secret.
-    #[cfg(feature = "seal")]
+    #[cfg(any(feature = "oauth2", feature = "seal"))]
     pub(crate) fn client(&self) -> &ClientCredentials {
         &self.client
     }

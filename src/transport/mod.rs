@@ -60,8 +60,8 @@ pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 
 /// Sends one request and returns one response.
 ///
-/// Apps use [`HttpClient`]. Write another transport to record requests in a test, or to use an HTTP client that the app
-/// already has. It must do what `HttpClient` does:
+/// Apps use [`HttpClient`], or, with the feature `reqwest`, a `ReqwestTransport` with a client that they already have. Write another
+/// transport to record requests in a test, or to use another HTTP client. It must do what `HttpClient` does:
 ///
 /// # Contract
 ///
@@ -171,5 +171,17 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
         (**self).inspect(uri).await
+    }
+}
+
+/// What an error of the TLS library means; `None` if this build of the crate does not have that library.
+#[cfg(feature = "reqwest")]
+pub(crate) fn tls_cause(error: &(dyn std::error::Error + 'static)) -> Option<TransportError> {
+    #[cfg(feature = "http-client")]
+    return tls::find_cause(error);
+    #[cfg(not(feature = "http-client"))]
+    {
+        let _ = error;
+        None
     }
 }

@@ -15,6 +15,7 @@
 mod check;
 mod example_app;
 mod fakes;
+mod interop;
 mod keeper;
 mod login;
 mod platforms;

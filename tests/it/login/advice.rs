@@ -68,6 +68,10 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::NoSubgroups => "no_subgroups", Operator, false;
         ConfigError::NoGroups => "no_groups", Operator, false;
         ConfigError::ReturnTo => "return_to", User, false;
+        ConfigError::ReqwestRedirects => "reqwest_redirects", Operator, false;
+        ConfigError::ReqwestDecompression => "reqwest_decompression", Operator, false;
+        ConfigError::ReqwestCookies => "reqwest_cookies", Operator, false;
+        ConfigError::NoTokenRequest => "no_token_request", Operator, false;
         SealError::NoKey => "seal_no_key", Operator, false;
         SealError::KeyLength { id: 1 } => "seal_key_length", Operator, false;
         SealError::DuplicateKey { id: 1 } => "seal_duplicate_key", Operator, false;

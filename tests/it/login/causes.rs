@@ -224,6 +224,7 @@ async fn every_network_failure_has_its_cause_and_the_same_public_message() {
         (TransportError::Busy, "busy", Operator, true),
         (TransportError::Protocol, "not_http", CodeHost, false),
         (TransportError::Encoded, "encoded", CodeHost, false),
+        (TransportError::Redirected, "redirect_followed", Operator, false),
     ] {
         for (platform, at) in [("gitlab", Exchange), ("gitlab", Refresh), ("bitbucket", Refresh), ("bitbucket", Lookup)]
         {

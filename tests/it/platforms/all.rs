@@ -16,18 +16,18 @@ use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::canned_http;
 
 /// A fake in one form for all platforms.
-struct CodeHost {
-    platform: &'static str,
-    base_url: String,
-    user: &'static str,
+pub(crate) struct CodeHost {
+    pub(crate) platform: &'static str,
+    pub(crate) base_url: String,
+    pub(crate) user: &'static str,
     /// The application's page, below the base URL.
     page: &'static str,
-    authorize: Box<Authorize>,
+    pub(crate) authorize: Box<Authorize>,
     deny: Box<Deny>,
     revoke_all: Box<dyn Fn() + Send + Sync>,
 }
 
-type Authorize = dyn Fn(&str, &str) -> Result<String, FakeError> + Send + Sync;
+pub(crate) type Authorize = dyn Fn(&str, &str) -> Result<String, FakeError> + Send + Sync;
 type Deny = dyn Fn(&str) -> Result<String, FakeError> + Send + Sync;
 
 macro_rules! code_host {
@@ -48,7 +48,7 @@ macro_rules! code_host {
     }};
 }
 
-async fn all() -> Vec<CodeHost> {
+pub(crate) async fn all() -> Vec<CodeHost> {
     // Older servers give no refresh tokens.
     let github = FakeGitHub::builder().kind(ServerKind::EnterpriseServer).version("3.23.0");
     vec![

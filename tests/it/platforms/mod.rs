@@ -1,6 +1,6 @@
 //! The built-in platforms, and the conformance suite for every provider.
 
-mod all;
+pub(crate) mod all;
 mod api_calls;
 mod bitbucket;
 mod bitbucket_data_center;

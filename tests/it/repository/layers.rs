@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::programs::root;
 
 /// Lowest first, as in docs/architecture.md.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "util",
     "error",
     "values",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 13] = [
     "seal",
     "login",
     "integration",
+    "interop",
     "keeper",
     "router",
     "testing",

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::secrets::leak_check::{self, LeakChecked as _};
 use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::interop::ReqwestTransport;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network, Transport};
 use codehost_oauth::{
@@ -34,6 +35,24 @@ pub(crate) fn network() -> Network {
 
 pub(crate) fn http() -> HttpClient {
     HttpClient::builder(network()).build().unwrap()
+}
+
+/// Both transports of the crate, for what both promise.
+pub(crate) fn transports(timeout: Duration) -> [Arc<dyn Transport>; 2] {
+    [Arc::new(http().with_timeout(Some(timeout))), Arc::new(reqwest_transport().with_timeout(timeout))]
+}
+
+/// An app's own client with the right settings.
+pub(crate) fn reqwest_transport() -> ReqwestTransport {
+    leak_check::start();
+    ReqwestTransport::new(reqwest_builder().build().unwrap()).unwrap()
+}
+
+/// No proxy, because the tests may run where the environment names one, and no certificates of the system, which take long to
+/// read.
+pub(crate) fn reqwest_builder() -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.no_gzip().no_brotli().no_deflate().no_zstd().no_proxy().tls_certs_only([])
 }
 
 /// An address that no server listens on. It is kept until the tests end, so that no other test is given its port; a

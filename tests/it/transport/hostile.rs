@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::transport::{HttpClient, Network, Transport};
 use futures_util::future::join_all;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::{RawServer, get, http};
+use crate::support::{RawServer, get, http, reqwest_transport, transports};
 
 const CAP: usize = 256 * 1024;
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -123,20 +123,31 @@ async fn a_stall_in_any_phase_ends_at_the_deadline() {
     let (tls_2, in_tls_body) = tls_stalls_after(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab").await;
     let any = HttpClient::builder(Network::any()).build().unwrap();
 
-    let mut cases: Vec<(&str, HttpClient, String)> =
-        plain.iter().map(|(phase, server)| (*phase, http(), server.url())).collect();
-    cases.extend([
-        ("while connecting", http(), connecting),
-        ("in interim responses", http(), interim.url()),
-        ("before the handshake", any.clone(), before_tls.https_url()),
-        ("in a record", any.clone(), in_record.https_url()),
-        ("in the handshake", any, after_hello.https_url()),
-        ("after the handshake", tls, after_handshake),
-        ("in a body over TLS", tls_2, in_tls_body),
-    ]);
+    let mut cases: Vec<(&str, Arc<dyn Transport>, String)> = Vec::new();
+    for http in transports(DEADLINE) {
+        cases.extend(plain.iter().map(|(phase, server)| (*phase, Arc::clone(&http), server.url())));
+        cases.extend([
+            ("while connecting", Arc::clone(&http), connecting.clone()),
+            ("in interim responses", http, interim.url()),
+        ]);
+    }
+    let for_tls: [Arc<dyn Transport>; 2] =
+        [Arc::new(any.with_timeout(Some(DEADLINE))), Arc::new(reqwest_transport().with_timeout(DEADLINE))];
+    for http in for_tls {
+        cases.extend([
+            ("before the handshake", Arc::clone(&http), before_tls.https_url()),
+            ("in a record", Arc::clone(&http), in_record.https_url()),
+            ("in the handshake", http, after_hello.https_url()),
+        ]);
+    }
+    for (phase, http, url) in
+        [("after the handshake", tls, after_handshake), ("in a body over TLS", tls_2, in_tls_body)]
+    {
+        cases.push((phase, Arc::new(http.with_timeout(Some(DEADLINE))), url));
+    }
     let outcomes = join_all(cases.iter().map(|(phase, http, url)| async move {
         let begun = tokio::time::Instant::now();
-        let error = get(&http.with_timeout(Some(DEADLINE)), url, CAP).await.expect_err(phase);
+        let error = get(&**http, url, CAP).await.expect_err(phase);
         (*phase, error.code(), begun.elapsed())
     }));
     for (phase, code, took) in outcomes.await {
@@ -367,7 +378,6 @@ async fn a_request_to_a_server_that_does_not_read_times_out() {
         let _ = stream.read(&mut [0; 1]).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
     });
-    use codehost_oauth::transport::Transport as _;
     let request = http::Request::post(url).body(vec![b'a'; 64 << 20]).unwrap();
     let http = http().with_timeout(Some(Duration::from_secs(1)));
     assert_eq!(http.send(request, CAP).await.unwrap_err().code(), "timed_out");

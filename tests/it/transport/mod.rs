@@ -9,6 +9,6 @@ mod kept_connections;
 mod memory;
 mod preconnect;
 mod proxies;
-mod requests;
+pub(crate) mod requests;
 mod saturation;
 mod tenants;

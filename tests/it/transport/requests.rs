@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use codehost_oauth::Integration;
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::provider::ApiRequest;
-use codehost_oauth::transport::{HttpClient, Network, Resolve, Transport as _};
+use codehost_oauth::testing::FakeGitLab;
+use codehost_oauth::transport::{HttpClient, Network, Resolve, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -18,18 +20,25 @@ use tokio_rustls::rustls::{ServerConfig, sign};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{RawServer, at_bitbucket, at_gitlab, bitbucket, free_address, get, gitlab, http, log_in};
+use crate::support::{
+    IntegrationSetup, RawServer, at_bitbucket, at_gitlab, bitbucket, free_address, get, gitlab, http, log_in,
+    transports,
+};
 
 const CAP: usize = 1024;
 const QUICK: Duration = Duration::from_millis(500);
 
 /// The error code of this request. The public message is the same for every code.
-async fn refused(http: &HttpClient, url: &str) -> &'static str {
+async fn refused(http: &dyn Transport, url: &str) -> &'static str {
     let error = get(http, url, CAP).await.unwrap_err();
     assert_eq!(error.advice().public_message, TransportError::Unreachable.advice().public_message);
     let text = format!("{error} {error:?} {}", error.advice().hint);
     assert!(!text.contains("127.0.0.1") && !text.contains("http://"), "{text}");
     error.code()
+}
+
+fn at_gitlab_with(gitlab: &FakeGitLab, http: &Arc<dyn Transport>) -> Integration {
+    IntegrationSetup::new("gitlab", gitlab.base_url()).build_with(Arc::clone(http))
 }
 
 fn any_network() -> HttpClient {
@@ -38,6 +47,12 @@ fn any_network() -> HttpClient {
 
 #[tokio::test]
 async fn redirects_are_never_followed() {
+    for http in transports(Duration::from_secs(15)) {
+        follows_no_redirect(&*http).await;
+    }
+}
+
+async fn follows_no_redirect(http: &dyn Transport) {
     for status in [301, 302, 303, 307, 308] {
         let second = RawServer::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let first = MockServer::start().await;
@@ -46,7 +61,7 @@ async fn redirects_are_never_followed() {
             let response = ResponseTemplate::new(status).insert_header("Location", location.as_str());
             Mock::given(method("POST")).and(path("/token")).respond_with(response).expect(1).mount(&first).await;
             let request = http::Request::post(format!("{}/token", first.uri())).body(b"client_secret=x".to_vec());
-            let response = http().send(request.unwrap(), CAP).await.unwrap();
+            let response = http.send(request.unwrap(), CAP).await.unwrap();
             assert_eq!(response.status(), status);
             assert_eq!(first.received_requests().await.unwrap().len(), 1);
             first.verify().await;
@@ -57,13 +72,19 @@ async fn redirects_are_never_followed() {
 
 #[tokio::test]
 async fn a_redirected_login_fails_and_sends_nothing_to_the_target() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_a_redirected_login(&http).await;
+    }
+}
+
+async fn refuses_a_redirected_login(http: &Arc<dyn Transport>) {
     for status in [301, 302, 303, 307, 308] {
         let second = RawServer::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         for step in ["/oauth/token", "/api/v4/user"] {
             let gitlab = gitlab().await;
             let location = format!("{}?code=abc", second.url());
             gitlab.respond_next(step, status, &[("Location", &location)], "");
-            let error = log_in(&at_gitlab(&gitlab), |url| gitlab.authorize(url, "alice")).await.unwrap_err();
+            let error = log_in(&at_gitlab_with(&gitlab, http), |url| gitlab.authorize(url, "alice")).await.unwrap_err();
             assert_eq!(error.code(), "redirect");
             assert!(!format!("{error} {error:?}").contains("code=abc"));
             assert_eq!(gitlab.count(step), 1);
@@ -75,6 +96,12 @@ async fn a_redirected_login_fails_and_sends_nothing_to_the_target() {
 /// The paused clock advances only while all tasks wait, so the load of the machine does not matter.
 #[tokio::test(start_paused = true)]
 async fn a_request_ends_in_time_wherever_the_server_stalls() {
+    for http in transports(QUICK) {
+        ends_in_time(&*http).await;
+    }
+}
+
+async fn ends_in_time(http: &dyn Transport) {
     let silent = RawServer::silent().await;
     let trickle = |head: &'static str| {
         RawServer::start(move |mut stream| async move {
@@ -99,8 +126,6 @@ async fn a_request_ends_in_time_wherever_the_server_stalls() {
         }
     })
     .await;
-    let default_http = http();
-    let http_with_deadline = default_http.with_timeout(Some(QUICK));
     for (name, server) in [
         ("silent", &silent),
         ("status", &slow_status),
@@ -110,7 +135,7 @@ async fn a_request_ends_in_time_wherever_the_server_stalls() {
         ("interim", &interim),
     ] {
         let begun = tokio::time::Instant::now();
-        let code = refused(&http_with_deadline, &server.url()).await;
+        let code = refused(http, &server.url()).await;
         // "aaa" in place of a status line is no HTTP, and may be noticed first.
         assert!(code == "timed_out" || (name == "status" && code == "not_http"), "{name}: {code}");
         assert!(begun.elapsed() <= QUICK + Duration::from_millis(100), "{name}: {:?}", begun.elapsed());
@@ -144,6 +169,12 @@ async fn a_slow_response_within_the_deadline_is_accepted() {
 
 #[tokio::test]
 async fn bodies_longer_than_the_cap_are_refused() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_long_bodies(&*http).await;
+    }
+}
+
+async fn refuses_long_bodies(http: &dyn Transport) {
     let with_length = |length: usize| {
         RawServer::responding(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "a".repeat(length)))
     };
@@ -156,15 +187,15 @@ async fn bodies_longer_than_the_cap_are_refused() {
     let until_close = |length: usize| RawServer::responding(format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(length)));
     for length in [1, CAP - 1, CAP] {
         for server in [with_length(length).await, chunked(length).await, until_close(length).await] {
-            assert_eq!(get(&http(), &server.url(), CAP).await.unwrap().body().len(), length);
+            assert_eq!(get(http, &server.url(), CAP).await.unwrap().body().len(), length);
         }
     }
     for server in [with_length(0).await, until_close(0).await] {
-        assert!(get(&http(), &server.url(), CAP).await.unwrap().body().is_empty());
+        assert!(get(http, &server.url(), CAP).await.unwrap().body().is_empty());
     }
     for length in [CAP + 1, 10 * CAP, 1 << 20] {
         for server in [with_length(length).await, chunked(length).await, until_close(length).await] {
-            let error = get(&http(), &server.url(), CAP).await.unwrap_err();
+            let error = get(http, &server.url(), CAP).await.unwrap_err();
             assert_eq!(error, TransportError::TooLarge { limit: CAP });
             assert_eq!(error.code(), "too_large");
         }
@@ -176,12 +207,18 @@ async fn bodies_longer_than_the_cap_are_refused() {
             tokio::time::sleep(Duration::from_secs(60)).await;
         })
         .await;
-        assert_eq!(refused(&http(), &server.url()).await, code);
+        assert_eq!(refused(http, &server.url()).await, code);
     }
 }
 
 #[tokio::test]
 async fn an_endless_body_is_not_read_to_its_end() {
+    for http in transports(Duration::from_secs(15)) {
+        leaves_an_endless_body(&*http).await;
+    }
+}
+
+async fn leaves_an_endless_body(http: &dyn Transport) {
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let endless = RawServer::start(move |mut stream| {
         let (ended, mut sent) = (ended.clone(), 0);
@@ -195,7 +232,7 @@ async fn an_endless_body_is_not_read_to_its_end() {
         }
     })
     .await;
-    let error = get(&http(), &endless.url(), 256 * 1024).await.unwrap_err();
+    let error = get(http, &endless.url(), 256 * 1024).await.unwrap_err();
     assert_eq!(error, TransportError::TooLarge { limit: 256 * 1024 });
     // The server cannot write any more: the connection was closed.
     let sent = tokio::time::timeout(Duration::from_secs(60), end.recv()).await.expect("the connection is still open");
@@ -222,30 +259,36 @@ async fn responses_of_the_platforms_have_their_caps() {
 
 #[tokio::test]
 async fn encoded_bodies_are_refused_and_never_requested() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_encoded_bodies(&http).await;
+    }
+}
+
+async fn refuses_encoded_bodies(http: &Arc<dyn Transport>) {
     let server = |encoding: &str| {
         RawServer::responding(format!(
             "HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: 2\r\n\r\n{{}}"
         ))
     };
     for encoding in ["gzip", "br", "zstd", "deflate", "compress", "x-gzip", "GZIP", "gzip, gzip", "identity, gzip"] {
-        assert_eq!(refused(&http(), &server(encoding).await.url()).await, "encoded", "{encoding}");
+        assert_eq!(refused(http, &server(encoding).await.url()).await, "encoded", "{encoding}");
     }
     let twice = "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(refused(&http(), &RawServer::responding(twice).await.url()).await, "encoded");
+    assert_eq!(refused(http, &RawServer::responding(twice).await.url()).await, "encoded");
     for encoding in ["identity", "Identity", "IDENTITY", " identity ", "", "identity, identity", ", identity"] {
-        get(&http(), &server(encoding).await.url(), CAP).await.unwrap();
+        get(http, &server(encoding).await.url(), CAP).await.unwrap();
     }
 
     // A header of a provider outside this crate is replaced.
     let server = MockServer::start().await;
     let request = http::Request::get(server.uri()).header("accept-encoding", "gzip").body(Vec::new()).unwrap();
-    http().send(request, CAP).await.unwrap();
+    http.send(request, CAP).await.unwrap();
     let received = server.received_requests().await.unwrap();
     let sent: Vec<_> = received[0].headers.get_all("accept-encoding").iter().collect();
     assert_eq!(sent, ["identity"]);
 
     let gitlab = gitlab().await;
-    log_in(&at_gitlab(&gitlab), |url| gitlab.authorize(url, "alice")).await.unwrap();
+    log_in(&at_gitlab_with(&gitlab, http), |url| gitlab.authorize(url, "alice")).await.unwrap();
     for request in gitlab.requests() {
         assert_eq!(request.header("accept-encoding"), Some("identity"));
         assert!(request.header("user-agent").unwrap().starts_with("codehost-oauth/"));
@@ -434,7 +477,7 @@ impl Authority {
     }
 }
 
-async fn serve_tls(certificate: rcgen::Certificate, key: KeyPair) -> String {
+pub(crate) async fn serve_tls(certificate: rcgen::Certificate, key: KeyPair) -> String {
     serve_chain(&[&certificate], key).await
 }
 
@@ -462,7 +505,7 @@ async fn serve_chain(chain: &[&rcgen::Certificate], key: KeyPair) -> String {
     format!("https://localhost:{port}/")
 }
 
-fn certificate_for(names: &[&str]) -> CertificateParams {
+pub(crate) fn certificate_for(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
@@ -736,6 +779,12 @@ async fn an_invalid_name_is_not_found() {
 
 #[tokio::test]
 async fn other_protocols_are_not_http() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_other_protocols(&*http).await;
+    }
+}
+
+async fn refuses_other_protocols(http: &dyn Transport) {
     for response in [
         "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
         "220 mail.example.com ESMTP\r\n",
@@ -748,32 +797,44 @@ async fn other_protocols_are_not_http() {
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab",
     ] {
-        assert_eq!(refused(&http(), &RawServer::responding(response).await.url()).await, "not_http", "{response}");
+        assert_eq!(refused(http, &RawServer::responding(response).await.url()).await, "not_http", "{response}");
     }
     for response in [&b"\x15\x03\x01\x00\x02\x02\x46"[..], &[0; 100], &[0xFF; 100], b"\x16\x03\x01", b"\r\n\r\n\r\n"] {
-        let code = refused(&http(), &RawServer::responding(response).await.url()).await;
+        let code = refused(http, &RawServer::responding(response).await.url()).await;
         assert!(matches!(code, "not_http" | "interrupted"), "{response:?}: {code}");
     }
-    assert_eq!(refused(&http(), &RawServer::responding("").await.url()).await, "interrupted");
+    assert_eq!(refused(http, &RawServer::responding("").await.url()).await, "interrupted");
 }
 
 #[tokio::test]
 async fn too_many_or_too_long_headers_are_refused() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_too_many_headers(&*http).await;
+    }
+}
+
+async fn refuses_too_many_headers(http: &dyn Transport) {
     let response = |count: usize| {
         let headers: String = (0..count).map(|i| format!("X-{i}: a\r\n")).collect();
         RawServer::responding(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{headers}\r\n"))
     };
-    get(&http(), &response(50).await.url(), CAP).await.unwrap();
+    get(http, &response(50).await.url(), CAP).await.unwrap();
     for count in [101, 1000] {
-        assert_eq!(refused(&http(), &response(count).await.url()).await, "not_http");
+        assert_eq!(refused(http, &response(count).await.url()).await, "not_http");
     }
     let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(1 << 20));
-    assert_eq!(refused(&http(), &RawServer::responding(long).await.url()).await, "not_http");
+    assert_eq!(refused(http, &RawServer::responding(long).await.url()).await, "not_http");
 }
 
 /// An incomplete response is an error.
 #[tokio::test]
 async fn a_connection_cut_anywhere_gives_an_error() {
+    for http in transports(Duration::from_secs(15)) {
+        refuses_a_cut_response(&*http).await;
+    }
+}
+
+async fn refuses_a_cut_response(http: &dyn Transport) {
     let body = r#"{"access_token":"abcdefgh","token_type":"Bearer","expires_in":7200}"#;
     let with_length = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n{body}",
@@ -788,12 +849,11 @@ async fn a_connection_cut_anywhere_gives_an_error() {
     );
     // The body ends with the connection, so only the JSON shows that it is incomplete.
     let until_close = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{body}");
-    let http = http();
     for response in [with_length, chunked, until_close] {
         for at in 0..=response.len() {
             let server = RawServer::responding(&response.as_bytes()[..at]).await;
             let request = ApiRequest::get(&server.url().parse().unwrap()).max_body(CAP);
-            let read = request.send(&http).await.and_then(|response| response.json::<serde_json::Value>());
+            let read = request.send(http).await.and_then(|response| response.json::<serde_json::Value>());
             // A chunked body without its last line break is complete.
             let whole = at == response.len() || (response.contains("chunked") && at >= response.len() - 2);
             match read {
