@@ -5,7 +5,7 @@ use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{Access, BaseUrl, CallbackUrl, Integration, IntegrationConfig, Platform, PublicUrl};
 
 use crate::support::integration::{base_url, platform};
-use crate::support::{Failure, print};
+use crate::support::{Failure, NetworkFlags, print};
 
 #[derive(clap::Args)]
 pub(crate) struct CodeHostFlags {
@@ -19,6 +19,8 @@ pub(crate) struct CodeHostFlags {
     /// The client ID of the OAuth application; its secret is read from CODEHOST_CLIENT_SECRET
     #[arg(long, value_name = "CLIENT_ID", requires = "platform")]
     client_id: Option<String>,
+    #[command(flatten)]
+    network: NetworkFlags,
 }
 
 /// The integrations, and the fakes, which run until this value is dropped.
@@ -33,7 +35,7 @@ impl CodeHostFlags {
         let Some(platform) = self.platform else {
             return fakes(public_url).await;
         };
-        let http = HttpClient::builder(Network::public_only()).build()?; // one for all integrations: clones share it
+        let http = HttpClient::builder(self.network.network()?).build()?; // one for all integrations: clones share it
         let base_url = base_url(self.base_url.as_deref(), platform, http.network())?;
         let client = (self.client_id.unwrap_or_default(), std::env::var("CODEHOST_CLIENT_SECRET").unwrap_or_default());
         let integration = integration(platform, base_url, client, http, public_url)?;

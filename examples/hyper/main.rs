@@ -11,21 +11,21 @@
 //! cannot end a copy of the cookie, nor a login that is in progress, and only the code host makes sure that a copied callback
 //! works once. `examples/actix` keeps pending logins on the server.
 
+mod accounts;
 mod code_hosts;
 mod cookies;
+mod pages;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use accounts::Accounts;
 use clap::Parser;
 use code_hosts::{CodeHostFlags, failure};
-use codehost_oauth::error::{Error, VerifyError};
 use codehost_oauth::{Callback, Integration, LoginStart, PublicUrl, web};
 use cookies::{Browser, Cookies};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
@@ -34,6 +34,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pages::Failed;
 use tokio::net::TcpListener;
 
 /// A hyper service that users log in to with their code host
@@ -59,7 +60,7 @@ async fn run(flags: Flags) -> Result<(), support::Failure> {
     let code_hosts = flags.code_host.start(&public_url).await?;
     let app = Arc::new(App {
         integrations: code_hosts.integrations,
-        accounts: Mutex::default(),
+        accounts: Accounts::default(),
         cookies: Cookies::new(&public_url).map_err(|error| failure("keys", &*error))?,
     });
     support::print(&format!("open: {public_url}\n"))?;
@@ -81,8 +82,7 @@ type Page = Response<Full<Bytes>>;
 
 struct App {
     integrations: Vec<Integration>,
-    /// The user of each account key. In your app, a table with the key as its primary key.
-    accounts: Mutex<BTreeMap<String, String>>,
+    accounts: Accounts,
     cookies: Cookies,
 }
 
@@ -91,10 +91,12 @@ impl App {
         let (head, body) = request.into_parts();
         let mut browser = self.cookies.read(&head.headers);
         let routed = self.route(&head, body, &mut browser).await;
-        let mut response = routed.unwrap_or_else(|failed| failed.page(self.onward(head.uri.path(), &browser)));
+        let mut response = match routed {
+            Ok(response) => response,
+            Err(failed) => failure_page(&self.lead_on(failed, head.uri.path(), &browser)),
+        };
         if let Err(error) = self.cookies.write(browser, response.headers_mut()) {
-            response = Failed { log: Some(format!("the cookies cannot be sealed: {error}")), ..Failed::APP }
-                .page("/".to_owned());
+            response = failure_page(&Failed::app(&error));
         }
         response.headers_mut().extend(web::RESPONSE_HEADERS);
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
@@ -104,12 +106,16 @@ impl App {
     async fn route(&self, head: &request::Parts, body: Incoming, browser: &mut Browser) -> Result<Page, Failed> {
         let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
         match (head.method.as_str(), path.as_slice()) {
-            ("GET", [""]) => Ok(self.start_page(browser)),
-            ("GET", ["login", id]) => {
-                let link = self.integration(id)?.login_link();
-                let form = form(link.url.path(), browser.csrf_token()?, &link.label);
-                Ok(page(StatusCode::OK, &link.label, &format!("{form}<p>{}</p>", escape(&link.detail))))
-            }
+            ("GET", [""]) => Ok(page(
+                200,
+                match browser.user() {
+                    None => pages::welcome(&self.integrations),
+                    Some(user) => {
+                        pages::accounts(&self.integrations, &self.accounts.keys_of(&user), browser.csrf_token()?)
+                    }
+                },
+            )),
+            ("GET", ["login", id]) => Ok(page(200, pages::login(self.integration(id)?, browser.csrf_token()?))),
             ("POST", ["login", id]) => {
                 check_csrf(browser, body).await?;
                 begin(browser, self.integration(id)?.begin_login(None)?)
@@ -131,7 +137,7 @@ impl App {
 
     async fn callback(&self, head: &request::Parts, id: &str, browser: &mut Browser) -> Result<Page, Failed> {
         if !web::is_deliberate(&head.method, &head.headers) {
-            return Ok(page(StatusCode::SERVICE_UNAVAILABLE, "Not now", "Open this page to go on."));
+            return Ok(page(503, pages::not_deliberate()));
         }
         let integration = self.integration(id)?; // look it up again afterwards, if an administrator can change it
         let callback = Callback::from_uri(&head.uri)?;
@@ -139,16 +145,12 @@ impl App {
         match pending.purpose().user_id() {
             None => {
                 let login = integration.finish_login(pending, callback).await?;
-                let key = login.user.key.to_string();
-                // The user is named after the first account: in your app, create one with an id of your own.
-                let user = self.accounts().entry(key.clone()).or_insert(key).clone();
-                browser.log_in(user)?;
+                browser.log_in(self.accounts.user_of(&login.user.key))?;
             }
             Some(_) => {
                 let user = browser.user().ok_or(Failed::NOT_SIGNED_IN)?;
                 let login = integration.finish_connect(&user, pending, callback).await?;
-                let key = login.user.key.to_string();
-                if *self.accounts().entry(key).or_insert(user.clone()) != user {
+                if !self.accounts.connect(&login.user.key, &user) {
                     return Err(Failed::OTHER_USER);
                 }
             }
@@ -156,40 +158,16 @@ impl App {
         Ok(see_other("/"))
     }
 
-    fn start_page(&self, browser: &Browser) -> Page {
-        let links = self.integrations.iter().map(Integration::login_link);
-        let Some(user) = browser.user() else {
-            let links = links.map(|link| format!("<p><a href=\"{}\">{}</a></p>", link.url.path(), escape(&link.label)));
-            return page(StatusCode::OK, "Welcome", &links.collect::<String>());
-        };
-        let accounts = self.accounts();
-        let own =
-            accounts.iter().filter(|(_, owner)| **owner == user).map(|(key, _)| format!("<li>{}</li>", escape(key)));
-        let token = browser.kept_csrf_token();
-        let connect =
-            |one: &Integration| form(&format!("/connect/{}", one.id()), token, &format!("Connect {}", one.name()));
-        let forms = self.integrations.iter().map(connect).chain([form("/logout", token, "Log out")]);
-        page(
-            StatusCode::OK,
-            "Your accounts",
-            &format!("<ul>{}</ul>{}", own.collect::<String>(), forms.collect::<String>()),
-        )
-    }
-
-    /// Where a page about a failure leads: to the login page of the same integration, or to the start page.
-    fn onward(&self, path: &str, browser: &Browser) -> String {
+    /// The page about a failure leads to the login page of the same integration, if nobody is signed in.
+    fn lead_on(&self, failed: Failed, path: &str, browser: &Browser) -> Failed {
         match self.integration(path.rsplit('/').next().unwrap_or_default()) {
-            Ok(integration) if browser.user().is_none() => integration.login_link().url.path().to_owned(),
-            _ => "/".to_owned(),
+            Ok(integration) if browser.user().is_none() => failed.at(integration.login_link().url.path()),
+            _ => failed,
         }
     }
 
     fn integration(&self, id: &str) -> Result<&Integration, Failed> {
         self.integrations.iter().find(|one| one.id().as_str() == id).ok_or(Failed::NOT_FOUND)
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,71 +186,23 @@ async fn check_csrf(browser: &Browser, body: Incoming) -> Result<(), Failed> {
     if is_valid { Ok(()) } else { Err(Failed::CSRF) }
 }
 
-/// What the user and the log are told when a request fails.
-struct Failed {
-    status: u16,
-    title: &'static str,
-    text: Cow<'static, str>,
-    /// `None` if nothing is wrong.
-    log: Option<String>,
+fn failure_page(failed: &Failed) -> Page {
+    page(failed.status, failed.page())
 }
 
-impl Failed {
-    const CSRF: Self = Self::new(403, "Open the page again and press the button once more.");
-    const NOT_SIGNED_IN: Self = Self::new(403, "Log in first, then connect the account.");
-    const OTHER_USER: Self = Self::new(409, "Another user of this app has connected this account.");
-    const APP: Self = Self::new(503, "This app has a problem at the moment. Please try again later.");
-    const NOT_FOUND: Self = Self::new(404, "There is no such page. Check the link.");
-
-    const fn new(status: u16, text: &'static str) -> Self {
-        Self { status, title: "This did not work", text: Cow::Borrowed(text), log: None }
-    }
-
-    fn page(self, onward: String) -> Page {
-        if let Some(log) = self.log {
-            eprintln!("{log}");
-        }
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        page(status, self.title, &format!("<p>{}</p><p><a href=\"{onward}\">Try again</a></p>", escape(&self.text)))
-    }
-}
-
-impl<E: Into<Error>> From<E> for Failed {
-    fn from(error: E) -> Self {
-        let error = error.into();
-        let advice = error.advice();
-        if matches!(error, Error::Verify(VerifyError::Denied)) {
-            return Self { title: "You were not logged in", text: advice.public_message, ..Self::new(200, "") };
-        }
-        let note = error.operator_note().unwrap_or_default();
-        let log = format!("error[{}]: {error}. {:?}: {} {note}", advice.code, advice.audience, advice.hint);
-        Self { status: error.status(), title: "Login failed", text: advice.public_message, log: Some(log) }
-    }
-}
-
-/// A form with one button.
-fn form(action: &str, csrf_token: &str, label: &str) -> String {
-    let field = format!("<input type=\"hidden\" name=\"csrf_token\" value=\"{csrf_token}\">");
-    format!("<form method=\"post\" action=\"{action}\">{field}<button>{}</button></form>", escape(label))
-}
-
-fn page(status: StatusCode, title: &str, body: &str) -> Page {
-    let title = escape(title);
-    let mut page = Page::new(format!("<!DOCTYPE html><title>{title}</title><h1>{title}</h1>{body}").into());
-    *page.status_mut() = status;
+fn page(status: u16, html: String) -> Page {
+    let mut page = Page::new(html.into());
+    *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     page
 }
 
 /// 303, since 307 would send the form again, to the code host.
 fn see_other(location: &str) -> Page {
-    let mut response = page(StatusCode::SEE_OTHER, "Go on", "");
+    let mut response = Page::default();
+    *response.status_mut() = StatusCode::SEE_OTHER;
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
     response
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

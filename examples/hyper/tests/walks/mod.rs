@@ -3,28 +3,47 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-/// The running program, with its fakes. Dropping this value kills it.
+/// The running program. Dropping this value kills it.
 pub(crate) struct Program {
     _child: Child,
     url: String,
+    /// The callback URL of the code host in the flags.
+    pub(crate) callback: String,
     errors: Lines<BufReader<ChildStderr>>,
 }
 
 impl Program {
+    /// With a fake GitLab and a fake Forgejo in its process.
     pub(crate) async fn start() -> Self {
+        Self::with_flags(&[]).await
+    }
+
+    /// With a GitLab on this machine.
+    pub(crate) async fn at_gitlab(base_url: &str) -> Self {
+        let flags = ["--platform", "gitlab", "--base-url", base_url, "--client-id", CLIENT_ID, "--allow-http"];
+        Self::with_flags(&flags).await
+    }
+
+    async fn with_flags(flags: &[&str]) -> Self {
         let mut command = Command::new(super::PROGRAM);
-        command.args(["--listen", "127.0.0.1:0"]).env_remove("CODEHOST_KEYS");
+        command.args(["--listen", "127.0.0.1:0"]).args(flags);
+        command.env_remove("CODEHOST_KEYS").env("CODEHOST_CLIENT_SECRET", CLIENT_SECRET);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut output = lines(child.stdout.take());
         let errors = lines(child.stderr.take());
+        let mut callback = String::new();
         while let Some(line) = output.next_line().await.unwrap() {
+            if let Some(url) = line.strip_prefix("callback: ") {
+                callback = url.to_owned();
+            }
             if let Some(url) = line.strip_prefix("open: ") {
-                return Self { _child: child, url: url.trim_end_matches('/').to_owned(), errors };
+                return Self { _child: child, url: url.trim_end_matches('/').to_owned(), callback, errors };
             }
         }
         panic!("the program ended before it listened: {:?}", child.wait_with_output().await);
@@ -101,7 +120,7 @@ impl Browser {
     }
 
     /// Presses a button of a page.
-    async fn press(&mut self, page: &str, button: &str, more: &[(&str, &str)]) -> Page {
+    pub(crate) async fn press(&mut self, page: &str, button: &str, more: &[(&str, &str)]) -> Page {
         let page = self.get(page).await;
         let form = page.form(button);
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -129,7 +148,7 @@ impl Browser {
 
 pub(crate) struct Page {
     pub(crate) status: u16,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: String,
 }
 
@@ -172,8 +191,10 @@ fn encode(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-const ALICE: &str = "gitlab:gitlab:2";
-const WELCOME: &str = "<h1>Welcome</h1>";
+pub(crate) const CLIENT_ID: &str = "walk-client";
+pub(crate) const CLIENT_SECRET: &str = "walk-secret";
+pub(crate) const ALICE: &str = "gitlab:gitlab:2";
+pub(crate) const WELCOME: &str = "<h1>Welcome</h1>";
 
 #[tokio::test]
 async fn a_user_logs_in_and_out() {
@@ -345,4 +366,14 @@ async fn a_wrong_link_and_a_blocked_account_have_a_page() {
     let callback = browser.authorize(&url, "carol").await;
     browser.get(&callback).await.assert(400, &["Login failed", "href=\"/login/gitlab\""]);
     browser.get("/").await.assert(200, &[WELCOME]);
+}
+
+#[tokio::test]
+async fn a_user_logs_in_at_the_code_host_in_the_flags() {
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let program = Program::at_gitlab(gitlab.base_url()).await;
+    gitlab.add_application(FakeApplication::new(CLIENT_ID, CLIENT_SECRET, &program.callback, "read_user"));
+    let mut browser = program.browser();
+    browser.go("/login/gitlab", "Log in with GitLab", "alice").await.assert(200, &[ALICE]);
+    browser.get("/login/forgejo").await.assert(404, &[]);
 }
