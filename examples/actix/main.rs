@@ -13,6 +13,8 @@
 //! With the cookie store that is used here, a log-out cannot end a copy of the session's cookie: with the store for Redis it
 //! can.
 
+#![allow(clippy::future_not_send, reason = "actix-web handles a request on one thread")]
+
 #[path = "../hyper/accounts.rs"]
 mod accounts;
 #[path = "../hyper/code_hosts.rs"]

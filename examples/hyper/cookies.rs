@@ -1,4 +1,7 @@
 //! What the app keeps in a browser: two sealed cookies, one with the session and one with the pending logins.
+//!
+//! `PendingLogins::seal` keeps the second one short enough for web servers. Two tabs that begin a login at the same moment
+//! overwrite it; the routes of the feature `axum` set a cookie for each login instead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,7 +35,7 @@ pub(crate) struct Browser {
 struct Session {
     user: Option<String>,
     csrf_token: String,
-    /// Seconds since 1970. A browser, or who has copied the cookie, may keep it longer than its `Max-Age`.
+    /// Seconds since 1970. `Max-Age` is only a request to the browser.
     expires_at: u64,
 }
 

@@ -22,6 +22,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use accounts::Accounts;
 use clap::Parser;
@@ -65,7 +66,10 @@ async fn run(flags: Flags) -> Result<(), support::Failure> {
     });
     support::print(&format!("open: {public_url}\n"))?;
     loop {
-        let (stream, _) = listener.accept().await.map_err(|error| failure("accept", &error))?;
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await; // the process has too many files open, for example
+            continue;
+        };
         let app = Arc::clone(&app);
         let service = service_fn(move |request| {
             let app = Arc::clone(&app);
