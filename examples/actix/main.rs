@@ -7,11 +7,11 @@
 //! starts a fake GitLab and a fake Forgejo in the same process. For your own code host, give `--platform`, `--base-url` and
 //! `--client-id`, set `CODEHOST_CLIENT_SECRET`, and register the callback URL that is printed.
 //!
-//! The session of actix-session has the user and the CSRF token. Pending logins are in a table on the server:
-//! actix-session stores what has changed only after the response, but a pending login must be gone before its code is
-//! exchanged, and eight of them are too long for its cookie. It also tells a callback that the user has logged out meanwhile.
-//! With the cookie store that is used here, a log-out cannot end a copy of the session's cookie: with the store for Redis it
-//! can.
+//! The session of actix-session has the user and the CSRF token. Pending logins are in a table on the server
+//! (`pending.rs`): actix-session stores what has changed only after the response, but a pending login must be gone before
+//! its code is exchanged. Also, several of them with paths to return to would be too long for its cookie. By the table, a
+//! callback finds out that the user has logged out meanwhile. With the cookie store that is used here, a log-out cannot end
+//! a copy of the session's cookie: with the store for Redis it can.
 
 #![allow(clippy::future_not_send, reason = "actix-web handles a request on one thread")]
 

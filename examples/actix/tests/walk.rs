@@ -33,27 +33,29 @@ async fn a_log_out_ends_a_login_that_is_in_progress() {
     let mut gate = Gate::start(listener, address.to_owned());
     let program = Program::at_gitlab(&url).await;
     gitlab.add_application(FakeApplication::new(CLIENT_ID, CLIENT_SECRET, &program.callback, "read_user"));
-    let mut browser = program.browser();
-    // Two logins, so that the user is signed in and can log out during the second.
-    let first = browser.begin("/login/gitlab", "Log in with GitLab").await;
-    let first = browser.authorize(&first, "alice").await;
-    assert_eq!(browser.get(&first).await.location(), "/");
-    let second = browser.begin("/login/gitlab", "Log in with GitLab").await;
-    let second = browser.authorize(&second, "bob").await;
+    for (page, button) in [("/login/gitlab", "Log in with GitLab"), ("/", "Connect GitLab")] {
+        let mut browser = program.browser();
+        browser.go("/login/gitlab", "Log in with GitLab", "alice").await.assert(200, &[ALICE]);
+        let url = browser.begin(page, button).await;
+        let callback = browser.authorize(&url, "bob").await;
 
-    let closed = gate.open.lock().await;
-    let arrived = *gate.arrived.borrow();
-    let mut other_tab = browser.clone();
-    let callback = tokio::spawn(async move { other_tab.get(&second).await });
-    gate.arrived.wait_for(|count| *count > arrived).await.unwrap();
-    browser.get("/").await.assert(200, &[ALICE]);
-    assert_eq!(browser.press("/", "Log out", &[]).await.location(), "/");
-    drop(closed);
+        let closed = gate.open.lock().await;
+        let arrived = *gate.arrived.borrow();
+        let mut other_tab = browser.clone();
+        let finished = tokio::spawn(async move { other_tab.get(&callback).await });
+        gate.arrived.wait_for(|count| *count > arrived).await.unwrap();
+        assert_eq!(browser.press("/", "Log out", &[]).await.location(), "/");
+        drop(closed);
 
-    let page = callback.await.unwrap();
-    page.assert(400, &["You logged out while the login was in progress."]);
-    assert_eq!(page.headers.get("set-cookie"), None);
-    browser.get("/").await.assert(200, &[WELCOME]);
+        let finished = finished.await.unwrap();
+        finished.assert(400, &["You logged out while the login was in progress."]);
+        assert_eq!(finished.headers.get("set-cookie"), None);
+        browser.get("/").await.assert(200, &[WELCOME]);
+    }
+    // Alice has got nothing by the connection.
+    let page = program.browser().go("/login/gitlab", "Log in with GitLab", "bob").await;
+    page.assert(200, &["Your accounts"]);
+    assert!(!page.body.contains(ALICE), "{}", page.body);
 }
 
 /// Stands between the app and the code host. What the app sends waits while the gate is closed.

@@ -149,7 +149,7 @@ impl Browser {
 pub(crate) struct Page {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 struct Form {
@@ -201,13 +201,16 @@ async fn a_user_logs_in_and_out() {
     let program = Program::start().await;
     let mut browser = program.browser();
     browser.get("/").await.assert(200, &[WELCOME, "href=\"/login/gitlab\"", "href=\"/login/forgejo\""]);
-    browser.get("/login/gitlab").await.assert(200, &["Log in with GitLab", "GitLab: 127.0.0.1:"]);
+    let page = browser.get("/login/gitlab").await;
+    page.assert(200, &["Log in with GitLab", "GitLab: 127.0.0.1:"]);
+    let before = page.form("Log in with GitLab").fields;
     browser.go("/login/gitlab", "Log in with GitLab", "alice").await.assert(200, &["Your accounts", ALICE]);
 
+    // A form from before the login is of no use after it, nor one from before the log-out after that.
+    browser.post("/logout", &before).await.assert(403, &["press the button once more"]);
     let token = browser.get("/").await.form("Log out").fields;
     assert_eq!(browser.begin("/", "Log out").await, "/");
     browser.get("/").await.assert(200, &[WELCOME]);
-    // A form of the old session is of no use in the new one.
     browser.get("/login/gitlab").await;
     browser.post("/login/gitlab", &token).await.assert(403, &["press the button once more"]);
 }
