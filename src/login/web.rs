@@ -22,7 +22,7 @@
 //! ```
 
 use http::header::{CACHE_CONTROL, REFERRER_POLICY};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 
 use crate::error::ConfigError;
 use crate::values::secret::Secret;
@@ -47,13 +47,28 @@ pub fn is_csrf_token(kept: &str, given: &str) -> bool {
     !kept.is_empty() && Secret::unchecked(kept.to_owned()).matches(&Secret::unchecked(given.to_owned()))
 }
 
-/// Whether a user has made this request: not a `HEAD` of a link checker, a prefetch, a prerendered page or a preview. A callback that is not deliberate must not use up its pending login.
-pub fn is_deliberate(method: &Method, headers: &HeaderMap) -> bool {
+/// Whether a user has made this request: not a `HEAD` of a link checker, a prefetch, a prerendered page or a preview. A
+/// callback that is not deliberate must not use up its pending login.
+///
+/// Method and headers are those of any HTTP library, also of one with another version of the crate `http`, as actix-web.
+///
+/// ```
+/// use codehost_oauth::web::is_deliberate;
+///
+/// assert!(is_deliberate("GET", [("Accept", "text/html")]));
+/// assert!(!is_deliberate("GET", [("Sec-Purpose", "prefetch;prerender")]));
+/// assert!(!is_deliberate(http::Method::HEAD, &http::HeaderMap::new()));
+/// ```
+pub fn is_deliberate<N: AsRef<str>, V: AsRef<[u8]>>(
+    method: impl AsRef<str>,
+    headers: impl IntoIterator<Item = (N, V)>,
+) -> bool {
     const NAMES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
     const WORDS: [&str; 3] = ["prefetch", "prerender", "preview"];
-    let is_speculative = NAMES.iter().flat_map(|name| headers.get_all(*name)).any(|value| {
-        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        WORDS.iter().any(|word| value.contains(word))
+    let is_speculative = headers.into_iter().any(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_ref()).to_ascii_lowercase();
+        NAMES.iter().any(|known| name.as_ref().eq_ignore_ascii_case(known))
+            && WORDS.iter().any(|word| value.contains(word))
     });
-    *method != Method::HEAD && !is_speculative
+    method.as_ref() != "HEAD" && !is_speculative
 }
