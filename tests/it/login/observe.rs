@@ -58,6 +58,7 @@ async fn a_span_has_outcome_and_duration_and_no_secret() {
     let common = "codehost_oauth{integration=demo platform=\"gitlab\" operation=\"finish_login\" outcome=";
     assert!(spans[0].contains(&format!("{common}\"ok\" duration_ms=")), "{}", spans[0]);
     assert!(spans[1].contains(&format!("{common}\"account_blocked\" duration_ms=")), "{}", spans[1]);
+    assert!(spans.iter().all(|span| span.contains("}: codehost_oauth: close")), "the target: {log}");
     assert_eq!(secrets.len(), 9);
     for secret in secrets {
         assert!(!log.contains(&secret), "the log holds {secret}");
