@@ -113,7 +113,7 @@ impl Proxy {
             return Ok(proxy);
         }
         let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| ConfigError::ProxyCredentials);
-        proxy.credentials(&*decode(url.username())?, decode(url.password().unwrap_or_default())?.into_owned())
+        proxy.credentials(&decode(url.username())?, decode(url.password().unwrap_or_default())?.into_owned())
     }
 
     /// The proxy that the environment names for `https` URLs, as other programs use it: `https_proxy` or `all_proxy`, and
