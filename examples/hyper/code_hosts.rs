@@ -37,7 +37,12 @@ impl CodeHostFlags {
         };
         let http = HttpClient::builder(self.network.network()?).build()?; // one for all integrations: clones share it
         let base_url = base_url(self.base_url.as_deref(), platform, http.network())?;
-        let client = (self.client_id.unwrap_or_default(), std::env::var("CODEHOST_CLIENT_SECRET").unwrap_or_default());
+        let secret = std::env::var("CODEHOST_CLIENT_SECRET").map_err(|_| Failure {
+            code: "client_secret_missing".to_owned(),
+            message: "the environment variable CODEHOST_CLIENT_SECRET is not set".to_owned(),
+            hint: "Set it to the secret of the OAuth application.".to_owned(),
+        })?;
+        let client = (self.client_id.unwrap_or_default(), secret);
         let integration = integration(platform, base_url, client, http, public_url)?;
         print(&format!("callback: {}\n", integration.callback_url()))?;
         Ok(CodeHosts { integrations: vec![integration], _fakes: None })

@@ -110,15 +110,7 @@ impl App {
     async fn route(&self, head: &request::Parts, body: Incoming, browser: &mut Browser) -> Result<Page, Failed> {
         let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
         match (head.method.as_str(), path.as_slice()) {
-            ("GET", [""]) => Ok(page(
-                200,
-                match browser.user() {
-                    None => pages::welcome(&self.integrations),
-                    Some(user) => {
-                        pages::accounts(&self.integrations, &self.accounts.keys_of(&user), browser.csrf_token()?)
-                    }
-                },
-            )),
+            ("GET", [""]) => Ok(page(200, self.start_page(browser))),
             ("GET", ["login", id]) => Ok(page(200, pages::login(self.integration(id)?, browser.csrf_token()?))),
             ("POST", ["login", id]) => {
                 check_csrf(browser, body).await?;
@@ -136,6 +128,13 @@ impl App {
                 Ok(see_other("/"))
             }
             _ => Err(Failed::NOT_FOUND),
+        }
+    }
+
+    fn start_page(&self, browser: &Browser) -> String {
+        match browser.user() {
+            None => pages::welcome(&self.integrations),
+            Some(user) => pages::accounts(&self.integrations, &self.accounts.keys_of(&user), browser.kept_csrf_token()),
         }
     }
 

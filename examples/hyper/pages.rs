@@ -78,7 +78,7 @@ impl<E: Into<Error>> From<E> for Failed {
         let error = error.into();
         let advice = error.advice();
         let (status, title) = match error {
-            Error::Verify(VerifyError::Denied) => (200, "You were not logged in"),
+            Error::Verify(VerifyError::Denied) => (200, "The login was stopped"),
             _ => {
                 let note = error.operator_note().unwrap_or_default();
                 eprintln!("error[{}]: {error}. {:?}: {} {note}", advice.code, advice.audience, advice.hint);

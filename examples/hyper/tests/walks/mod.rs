@@ -262,7 +262,7 @@ async fn a_denial_is_not_a_failure() {
     let mut browser = program.browser();
     let url = browser.begin("/login/gitlab", "Log in with GitLab").await;
     let callback = browser.press(&url, "Deny", &[]).await.location();
-    browser.get(&callback).await.assert(200, &["You were not logged in", "href=\"/login/gitlab\""]);
+    browser.get(&callback).await.assert(200, &["The login was stopped", "href=\"/login/gitlab\""]);
     // It has used the login up, which is the first failure in the log.
     browser.get(&callback).await.assert(400, &["Login failed", "href=\"/login/gitlab\""]);
     let log = program.log().await;
