@@ -93,7 +93,7 @@ impl Program {
         .await
     }
 
-    async fn nginx(certificate: &Certificate, blocks: impl Fn(&Path, u16) -> (String, String) + Send) -> Self {
+    async fn nginx(certificate: &Certificate, blocks: impl Fn(&Path, u16) -> (String, String) + Send + Sync) -> Self {
         Self::start("nginx", |folder, port| {
             write(folder, "server.pem", &certificate.pem);
             write(folder, "server.key", &certificate.key);
