@@ -18,9 +18,11 @@ async fn main() -> Result<()> {
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer(&provider)))?;
     let http = HttpClient::builder(Network::public_only().allow_loopback_http()).build()?;
     recipes::gitlab(http, "127.0.0.1").await?;
-    provider.shutdown()?;
+    // `shutdown` does it too, at the end of an app.
+    provider.force_flush()?;
     for span in exporter.get_finished_spans()? {
-        println!("{} {:?}", span.name, attribute(&span, "operation"));
+        let values = ["operation", "outcome", "duration_ms"].map(|key| attribute(&span, key).unwrap_or_default());
+        println!("{}: {}", span.name, values.join(" "));
     }
     Ok(())
 }
