@@ -289,7 +289,7 @@ async fn login_and_check_use_a_proxy() {
     running.browse(&callback).await;
     running.end().await.assert_failed("proxy_credentials_refused");
 
-    let check = ["--platform", "gitlab", "--base-url", gitlab.base_url(), "--public-url", "http://127.0.0.1:9"];
+    let check = ["--platform", "gitlab", "--base-url", gitlab.base_url(), "--public-url", "http://127.0.0.1:9000"];
     let check = [&check[..], &["--id", "demo", "--client-id", "x", "--access", "sign-in", "--allow-http"]].concat();
     let env = |no_proxy: &str| {
         let mut command = program("check");

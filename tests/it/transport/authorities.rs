@@ -54,7 +54,7 @@ async fn in_the_child_process(file: PathBuf) {
     // It is replaced. Idle connections are closed after some seconds.
     std::fs::write(&file, other.pem()).unwrap();
     let fresh = HttpClient::builder(network()).build().unwrap();
-    assert_eq!(code(&fresh).await, "tls_untrusted");
+    assert_eq!(code(&fresh).await, "tls_missing_intermediate");
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(30)).await;
     tokio::time::resume();
@@ -62,5 +62,5 @@ async fn in_the_child_process(file: PathBuf) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(31)).await;
     tokio::time::resume();
-    assert_eq!(code(&http).await, "tls_untrusted");
+    assert_eq!(code(&http).await, "tls_missing_intermediate");
 }
