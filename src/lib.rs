@@ -67,6 +67,7 @@
 //! - **`rustls-no-provider`**: rustls with a crypto provider that the app installs before it builds an
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, this one is used.
+//! - **`encrypted-keys`**: keys of [client certificates](transport::ClientCertificate) that have a password.
 //! - **`axum`**: [`router`].
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
