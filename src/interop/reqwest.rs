@@ -6,13 +6,13 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, Request, Response, Url};
 
 use crate::error::{ConfigError, TransportError};
 use crate::transport::request::DEFAULT_USER_AGENT;
-use crate::transport::{RequestLimits, Transport, tls_cause};
+use crate::transport::{RequestLimits, Transport, is_encoded, tls_cause};
 
 /// Sends requests with the app's own [`reqwest::Client`]. Cloning it is cheap, and clones share their [`RequestLimits`].
 ///
@@ -170,7 +170,7 @@ fn outgoing(request: http::Request<Vec<u8>>) -> Result<Request, TransportError> 
 
 /// Reads a response to its end.
 async fn read_to_end(mut response: Response, max_body: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
-    if response.headers().get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding)) {
+    if is_encoded(response.headers()) {
         return Err(TransportError::Encoded);
     }
     let too_large = TransportError::TooLarge { limit: max_body };
@@ -189,12 +189,6 @@ async fn read_to_end(mut response: Response, max_body: usize) -> Result<http::Re
     *complete.status_mut() = response.status();
     *complete.headers_mut() = std::mem::take(response.headers_mut());
     Ok(complete)
-}
-
-/// Whether a `Content-Encoding` means no encoding.
-fn is_identity(encoding: &HeaderValue) -> bool {
-    let mut parts = encoding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Why there is no complete response. The error itself is dropped: its text contains the URL.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ use super::report::ConnectionReport;
 use super::request::DEFAULT_USER_AGENT;
 use super::resolve::{Lookups, Resolve, System};
 use super::tls::{self, ClientCertificate, Layer, Reloads};
-use super::{RequestLimits, Transport};
+use super::{RequestLimits, Transport, is_encoded};
 use crate::error::{ConfigError, TransportError};
 use crate::values::network::Network;
 
@@ -387,12 +387,6 @@ impl HttpClientBuilder {
     }
 }
 
-/// Whether a `Content-Encoding` means no encoding. Some proxies send `identity`, which RFC 9110 section 8.4 advises against.
-fn is_identity(encoding: &HeaderValue) -> bool {
-    let mut parts = encoding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case(b"identity"))
-}
-
 /// Reads a response to its end.
 async fn read_to_end(
     response: http::Response<Incoming>,
@@ -400,7 +394,7 @@ async fn read_to_end(
     max_body: usize,
 ) -> Result<http::Response<Vec<u8>>, TransportError> {
     let (head, mut incoming) = response.into_parts();
-    if head.headers.get_all(CONTENT_ENCODING).iter().any(|encoding| !is_identity(encoding)) {
+    if is_encoded(&head.headers) {
         return Err(TransportError::Encoded);
     }
     let too_large = TransportError::TooLarge { limit: max_body };

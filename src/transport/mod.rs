@@ -33,6 +33,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Uri;
+#[cfg(any(feature = "http-client", feature = "reqwest"))]
+use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use crate::error::TransportError;
 
@@ -172,6 +174,15 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
         (**self).inspect(uri).await
     }
+}
+
+/// Whether a response is compressed. Some proxies send the encoding `identity`, which RFC 9110 section 8.4 advises against.
+#[cfg(any(feature = "http-client", feature = "reqwest"))]
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings =
+        headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut encodings = encodings.map(<[u8]>::trim_ascii);
+    encodings.any(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// What an error of the TLS library means; `None` if this build of the crate does not have that library.
