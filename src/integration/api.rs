@@ -68,7 +68,7 @@ impl<'a> ApiCall<'a> {
         Self { request: self.request.header(name, value), ..self }
     }
 
-    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, as a map whose keys are no texts.
+    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, for example a map whose keys are not strings.
     pub fn json(self, body: &impl Serialize) -> Self {
         Self { request: self.request.json(body), ..self }
     }
