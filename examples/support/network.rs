@@ -29,7 +29,7 @@ pub(crate) struct NetworkFlags {
 pub(crate) struct ProxyFlags {
     /// The proxy, such as http://proxy.example.com:3128, https://…, socks5://… or socks5h://…; `env` for that of the variables
     /// https_proxy and no_proxy. The password of a user in the URL is read from CODEHOST_PROXY_PASSWORD
-    #[arg(long, value_name = "URL", value_parser = without_password)]
+    #[arg(long, value_name = "URL")]
     proxy: Option<String>,
     /// A file with the certificate of the private certificate authority that signed the certificate of an https:// proxy
     #[arg(long, value_name = "PEM", requires = "proxy")]
@@ -90,22 +90,20 @@ pub(crate) fn read(flag: &str, path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Accepts a URL without a password.
-fn without_password(url: &str) -> Result<String, String> {
-    let user_info = url.rsplit_once('@').map_or("", |(before, _)| before);
-    let user_info = user_info.split_once("://").map_or(user_info, |(_, after)| after);
-    match user_info.contains(':') {
-        true => Err(format!("set {PROXY_PASSWORD} to the password: flags are shown in the list of processes")),
-        false => Ok(url.to_owned()),
-    }
-}
-
-/// The proxy with the password of the environment, if its URL has a user.
+/// The proxy of a URL, with the password of the environment.
 fn with_password(url: &str) -> Result<Proxy, Failure> {
+    let before_host = url.rsplit_once('@').map_or("", |(before, _)| before);
+    let user_info = before_host.split_once("://").map_or(before_host, |(_, after)| after);
+    if user_info.contains(':') {
+        return Err(Failure {
+            code: "proxy_password".to_owned(),
+            message: "the URL in --proxy has a password, which the list of processes would show".to_owned(),
+            hint: format!("Remove it from the URL, and set {PROXY_PASSWORD} to it."),
+        });
+    }
     let proxy = Proxy::parse(url)?;
-    let (Some((before, _)), Ok(password)) = (url.split_once('@'), std::env::var(PROXY_PASSWORD)) else {
-        return Ok(proxy);
-    };
-    let user = before.split_once("://").map_or(before, |(_, user)| user);
-    Ok(proxy.credentials(user, password)?)
+    Ok(match std::env::var(PROXY_PASSWORD) {
+        Ok(password) if !user_info.is_empty() => proxy.password(password)?,
+        _ => proxy,
+    })
 }

@@ -247,14 +247,14 @@ pub enum ConfigError {
     ProxyUrl,
     /// User or password of a proxy.
     #[error(
-        "user and password of the proxy must have at most 255 bytes and no control characters, and the user no colon"
+        "the proxy needs a user without a colon, and user and password of at most 255 bytes (with SOCKS 128 together) without control characters"
     )]
     ProxyCredentials,
     /// A header that is sent with each request of an integration.
-    #[error("the header {name} cannot be sent with each request")]
+    #[error("the header {header} cannot be sent with each request")]
     FixedHeader {
-        /// The name of the header, without the characters that no name may have.
-        name: String,
+        /// Its name, if that is the mistake, or otherwise its position in the list.
+        header: String,
     },
     /// A text without a client certificate in PEM format.
     #[error("the text contains no client certificate in PEM format")]
@@ -417,9 +417,10 @@ impl ConfigError {
             Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
             Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
             Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
-            Self::AllowedName => {
-                Advice::operator("allowed_name", "Write a name without a port, such as git.corp.example.")
-            }
+            Self::AllowedName => Advice::operator(
+                "allowed_name",
+                "Write a host name such as git.corp.example, without a scheme and a port.",
+            ),
             Self::ProxyUrl => Advice::operator("proxy_url", "Write it as http://proxy.example.com:3128."),
             Self::ProxyCredentials => Advice::operator(
                 "proxy_credentials",
@@ -436,7 +437,8 @@ impl ConfigError {
             ),
             Self::InvalidClientCertificate => Advice::administrator(
                 "client_certificate_invalid",
-                "Copy the client certificate again, from the line with BEGIN CERTIFICATE to the line with END.",
+                "Copy the client certificate again, from the line with BEGIN CERTIFICATE to the line with END. If it is of version 1, \
+                 create it anew with extensions (openssl x509 -extfile).",
             ),
             Self::ClientCertificateExpired => {
                 Advice::administrator("client_certificate_expired", "Renew the client certificate.")

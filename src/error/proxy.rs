@@ -96,7 +96,8 @@ impl ProxyError {
             .transient(),
             Self::Protocol => Advice::operator(
                 "not_a_proxy",
-                "Check the port of the proxy, and whether its URL must begin with http, https, socks5 or socks5h.",
+                "Check the port of the proxy, and whether its URL must begin with http, https, socks5 or socks5h. A proxy that demands \
+                 a client certificate cannot be used.",
             ),
         };
         advice.hide_cause()

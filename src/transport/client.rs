@@ -59,7 +59,7 @@ struct Connections {
 }
 
 /// What connections need that not every client of an app has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct ConnectionSettings {
     /// PEM texts that are trusted in addition to the system's certificate authorities.
     certificates: Vec<Vec<u8>>,
@@ -268,7 +268,15 @@ impl Transport for HttpClient {
     }
 
     async fn inspect(&self, uri: &Uri) -> Option<ConnectionReport> {
-        Some(self.connections.pool.inspect(&Origin::of(uri).ok()?).await)
+        let origin = Origin::of(uri).ok()?;
+        let inspection = async {
+            let _slot = bulkhead::slot(&self.shared.in_flight).await.ok()?;
+            Some(self.connections.pool.inspect(&origin).await)
+        };
+        match self.timeout {
+            Some(limit) => tokio::time::timeout(limit, inspection).await.ok().flatten(),
+            None => inspection.await,
+        }
     }
 }
 
@@ -284,6 +292,13 @@ impl Connections {
             timeout: shared.connect_timeout,
         };
         Ok(Self { pool: Arc::new(Pool::new(connector)), settings, headers: Vec::new() })
+    }
+}
+
+/// Not the certificates: the text may contain a key too.
+impl fmt::Debug for ConnectionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionSettings").field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
 

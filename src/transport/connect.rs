@@ -46,7 +46,7 @@ impl Connector {
     /// What the operator can know about connections to an origin. It opens one, and sends nothing on it.
     pub(super) async fn inspect(&self, origin: &Origin) -> ConnectionReport {
         let until = self.deadline();
-        let proxy = origin.uri().ok().and_then(|uri| self.proxy_for(&uri));
+        let proxy = self.proxy_for(origin);
         let addresses = match origin.check(&self.network) {
             Ok(Target::Name(name)) if proxy.is_none_or(Proxied::needs_addresses) => {
                 let found = timeout_at(until, self.lookups.lookup(&name)).await;
@@ -59,6 +59,9 @@ impl Connector {
             Ok(Target::Name(_)) | Err(_) => Vec::new(),
         };
         let certificate = async {
+            if !origin.is_https() {
+                return None;
+            }
             let socket = self.socket(origin, until, &Meter::default()).await.ok()?;
             self.tls.inspect(socket, origin.uri().ok()?).await
         };
@@ -71,7 +74,7 @@ impl Connector {
         let uri = origin.uri()?;
         let target = origin.check(&self.network)?;
         wire.allow(MAX_HANDSHAKE);
-        let proxy = self.proxy_for(&uri);
+        let proxy = self.proxy_for(origin);
         let network = match &target {
             Target::Name(name) => self.network.of_name(name),
             Target::Address(_) => self.network.clone(),
@@ -91,14 +94,17 @@ impl Connector {
                 Ok(Box::new(Metered::new(tcp, wire.clone())))
             }
             Some(proxy) => {
-                let tunnel = proxy.tunnel(origin, &addresses, &self.lookups, self.timeout, wire);
+                let tunnel = proxy.tunnel(origin, &addresses, &self.lookups, until, wire);
                 timeout_at(until, tunnel).await.unwrap_or(Err(ProxyError::TimedOut.into()))
             }
         }
     }
 
-    fn proxy_for(&self, code_host: &http::Uri) -> Option<&Proxied> {
-        self.proxy.as_ref().filter(|proxy| proxy.is_for(code_host))
+    /// The proxy for a code host. One on another machine is not used for a loopback address: that would be its own, and the
+    /// policy may allow plain HTTP there.
+    fn proxy_for(&self, origin: &Origin) -> Option<&Proxied> {
+        let uri = origin.uri().ok()?;
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(&uri) && (proxy.is_loopback() || !origin.is_loopback()))
     }
 
     /// Resolves a name once. If the policy refuses one of its addresses, all of them are refused.

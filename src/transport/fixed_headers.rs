@@ -43,16 +43,18 @@ impl FixedHeaders {
     /// `Authorization`, `Host`, `Content-Type` and the like.
     pub fn new<'a>(url: &BaseUrl, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, ConfigError> {
         let mut fixed = HeaderMap::new();
-        for (name, value) in headers {
-            let error = || ConfigError::FixedHeader {
-                name: name.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect(),
-            };
-            let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !OF_REQUEST.contains(name));
-            let mut value = HeaderValue::from_str(value).map_err(|_| error())?;
+        for (position, (name, value)) in (1_usize..).zip(headers) {
+            // What is not a name could be the secret, or contain it.
+            let error = ConfigError::FixedHeader { header: format!("number {position}") };
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| error.clone())?;
+            if OF_REQUEST.contains(&name) {
+                return Err(ConfigError::FixedHeader { header: name.to_string() });
+            }
+            let mut value = HeaderValue::from_str(value).map_err(|_| error)?;
             value.set_sensitive(true);
-            fixed.insert(name.ok_or_else(error)?, value);
+            fixed.insert(name, value);
         }
-        let origin = Origin::of(&url.endpoint(&[])).map_err(|_| ConfigError::FixedHeader { name: String::new() })?;
+        let origin = Origin::of(&url.endpoint(&[])).map_err(|_| ConfigError::FixedHeader { header: String::new() })?;
         Ok(Self { origin, headers: fixed })
     }
 
@@ -87,5 +89,3 @@ const OF_REQUEST: [HeaderName; 14] = [
     UPGRADE,
     USER_AGENT,
 ];
-/// How much of a wrong name an error repeats, in characters.
-const MAX_NAME: usize = 40;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::{Audience, Error, ResponseSummary, TransportError};
+use crate::error::{Audience, Error, ProxyError, ResponseSummary, TransportError};
 use crate::values::base_url::BaseUrl;
 
 /// One result of a check.
@@ -187,7 +187,11 @@ impl fmt::Debug for Finding {
 /// Whether the same check may succeed later without a change. A name that is not found, or a port that does not respond, is most
 /// likely a typing error in the base URL.
 fn may_succeed_later(error: &Error) -> bool {
-    let is_likely_typo = matches!(error, Error::Transport(TransportError::NameNotFound | TransportError::Unreachable));
+    use ProxyError::{CodeHostNotFound, CodeHostUnreachable};
+    use TransportError::{NameNotFound, Proxy, Unreachable};
+
+    let is_likely_typo =
+        matches!(error, Error::Transport(NameNotFound | Unreachable | Proxy(CodeHostNotFound | CodeHostUnreachable)));
     error.advice().is_transient && !is_likely_typo
 }
 

@@ -41,8 +41,8 @@ use crate::values::secret::Secret;
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network, Proxy};
 ///
-/// let proxy = Proxy::parse("http://proxy.corp.example:3128")?
-///     .credentials("app", "s3cr3t".to_owned())?
+/// let proxy = Proxy::parse("http://app@proxy.corp.example:3128")?
+///     .password("s3cr3t".to_owned())?
 ///     .except("gitlab.corp.example, .lab.corp.example, 10.0.0.0/8");
 /// assert_eq!(format!("{proxy:?}"), r#"Proxy("http://proxy.corp.example:3128")"#);
 /// let http = HttpClient::builder(Network::public_only()).proxy(proxy).build()?;
@@ -113,7 +113,9 @@ impl Proxy {
             return Ok(proxy);
         }
         let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| ConfigError::ProxyCredentials);
-        proxy.credentials(&decode(url.username())?, decode(url.password().unwrap_or_default())?.into_owned())
+        let user = decode(url.username())?.into_owned();
+        let password = decode(url.password().unwrap_or_default())?.into_owned();
+        proxy.with_credentials(user, password)
     }
 
     /// The proxy that the environment names for `https` URLs, as other programs use it: `https_proxy` or `all_proxy`, and
@@ -146,20 +148,24 @@ impl Proxy {
         Ok(Some(Self::parse(&url)?.except(&except)))
     }
 
-    /// User and password: by `Basic` (RFC 7617) for `CONNECT`, or as RFC 1929 for SOCKS.
+    /// Sets the password of the user in the URL, for an app that stores it elsewhere. `CONNECT` uses `Basic` (RFC 7617), SOCKS
+    /// uses RFC 1929.
+    ///
+    /// ```
+    /// use codehost_oauth::transport::Proxy;
+    ///
+    /// assert!(Proxy::parse("http://my%40user@proxy.example.com:3128")?.password("s3cr3t".to_owned()).is_ok());
+    /// let without_user = Proxy::parse("http://proxy.example.com:3128")?;
+    /// assert_eq!(without_user.password("s3cr3t".to_owned()).unwrap_err().code(), "proxy_credentials");
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ProxyCredentials`] unless both have at most 255 bytes and no control characters, and the user has at least
-    /// one character and no colon.
-    pub fn credentials(self, user: &str, password: String) -> Result<Self, ConfigError> {
-        let password = Secret::unchecked(password);
-        let fits = |text: &str| text.len() <= MAX_CREDENTIAL && !text.chars().any(char::is_control);
-        if user.is_empty() || user.contains(':') || !fits(user) || !fits(password.expose()) {
-            return Err(ConfigError::ProxyCredentials);
-        }
-        let credentials = Some(Arc::new(Credentials { user: user.to_owned(), password }));
-        Ok(Self { credentials, ..self })
+    /// [`ConfigError::ProxyCredentials`] if the URL has no user, or the password is too long or has control characters.
+    pub fn password(self, password: String) -> Result<Self, ConfigError> {
+        let user = self.credentials.as_ref().map(|credentials| credentials.user.clone()).unwrap_or_default();
+        self.with_credentials(user, password)
     }
 
     /// Code hosts that are reached directly, separated by commas: a name, which includes the names below it
@@ -176,6 +182,20 @@ impl Proxy {
     pub fn root_certificates(mut self, pem: &str) -> Self {
         self.certificates.push(pem.as_bytes().to_vec());
         self
+    }
+
+    fn with_credentials(self, user: String, password: String) -> Result<Self, ConfigError> {
+        let password = Secret::unchecked(password);
+        let lengths = [user.len(), password.expose().len()];
+        let fits = match self.kind {
+            Kind::Http | Kind::Https => lengths.iter().all(|length| *length <= MAX_CREDENTIAL),
+            Kind::Socks5 | Kind::Socks5h => lengths.iter().sum::<usize>() <= MAX_SOCKS_CREDENTIALS,
+        };
+        let has_control = |text: &str| text.chars().any(char::is_control);
+        if !fits || user.is_empty() || user.contains(':') || has_control(&user) || has_control(password.expose()) {
+            return Err(ConfigError::ProxyCredentials);
+        }
+        Ok(Self { credentials: Some(Arc::new(Credentials { user, password })), ..self })
     }
 
     /// Whether a code host is reached through this proxy.
@@ -227,5 +247,7 @@ fn matcher(except: &str) -> Arc<Matcher> {
     Arc::new(Matcher::builder().all("http://proxy").no(except).build())
 }
 
-/// RFC 1929 has one byte for the length.
+/// The longest user and the longest password, in bytes.
 const MAX_CREDENTIAL: usize = 255;
+/// The longest user and password together, in bytes: hyper-util has room for them and for a host name of 121 bytes.
+const MAX_SOCKS_CREDENTIALS: usize = 128;

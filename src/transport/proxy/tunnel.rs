@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::future::{self, Either};
 use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
@@ -11,6 +10,7 @@ use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::client::legacy::connect::proxy::SocksV5;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use super::super::meter::{Meter, Metered};
@@ -20,7 +20,7 @@ use super::super::socket::{Opened, Socket};
 use super::super::{tcp, tls};
 use super::{Credentials, Kind, Proxy};
 use crate::error::{ConfigError, ProxyError, TransportError};
-use crate::values::network::Network;
+use crate::values::network::{Network, is_localhost};
 
 /// A proxy with what is needed to connect to it.
 pub(in super::super) struct Proxied {
@@ -43,6 +43,15 @@ impl Proxied {
         self.proxy.is_for(code_host)
     }
 
+    /// Whether the proxy is on this machine.
+    pub(in super::super) fn is_loopback(&self) -> bool {
+        match &self.proxy.host {
+            url::Host::Domain(name) => is_localhost(name.trim_end_matches('.')),
+            url::Host::Ipv4(v4) => v4.is_loopback(),
+            url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
+        }
+    }
+
     /// Whether the app, not the proxy, looks up names.
     pub(in super::super) fn needs_addresses(&self) -> bool {
         self.proxy.kind == Kind::Socks5
@@ -53,38 +62,63 @@ impl Proxied {
     }
 
     /// Opens a tunnel to a code host: to the first of its `addresses` that accepts the connection, if the app has looked them
-    /// up. `wire` counts the bytes that the proxy sends.
+    /// up; they share the time. `wire` counts the bytes that the proxy sends.
     pub(in super::super) async fn tunnel(
         &self,
         origin: &Origin,
         addresses: &[IpAddr],
         lookups: &Lookups,
-        timeout: Duration,
+        until: Instant,
         wire: &Meter,
     ) -> Result<Socket, TransportError> {
         let (name, port) = origin.host_and_port();
-        let mut targets = addresses.iter().map(|address| SocketAddr::new(*address, port).to_string());
-        let mut target = targets.next().unwrap_or_else(|| format!("{name}:{port}"));
-        loop {
-            let socket = self.connect(lookups, timeout, wire).await?;
-            let opened = match self.proxy.kind {
-                Kind::Http | Kind::Https => connect(socket, &target, self.proxy.credentials.as_deref()).await,
-                Kind::Socks5 | Kind::Socks5h => socks(socket, &target, self.proxy.credentials.as_deref()).await,
-            };
-            target = match (opened, targets.next()) {
-                (Err(ProxyError::CodeHostUnreachable), Some(next)) => next,
-                (opened, _) => return Ok(opened?),
-            };
+        if addresses.is_empty() {
+            return Ok(self.tunnel_to(&format!("{name}:{port}"), lookups, until, wire).await?);
+        }
+        let mut last = ProxyError::CodeHostUnreachable;
+        for (address, left) in addresses.iter().zip((1..=u32::try_from(addresses.len()).unwrap_or(u32::MAX)).rev()) {
+            let time = until.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or_default();
+            let target = SocketAddr::new(*address, port).to_string();
+            let tunnel = timeout(time, self.tunnel_to(&target, lookups, until, wire));
+            match tunnel.await.unwrap_or(Err(ProxyError::TimedOut)) {
+                Ok(socket) => return Ok(socket),
+                Err(error @ (ProxyError::CodeHostUnreachable | ProxyError::TimedOut)) => last = error,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.into())
+    }
+
+    /// Opens a tunnel to `target`, which is a host and a port.
+    async fn tunnel_to(
+        &self,
+        target: &str,
+        lookups: &Lookups,
+        until: Instant,
+        wire: &Meter,
+    ) -> Result<Socket, ProxyError> {
+        let socket = self.connect(lookups, until, wire).await?;
+        let credentials = self.proxy.credentials.as_deref();
+        match self.proxy.kind {
+            Kind::Http | Kind::Https => connect(socket, target, credentials).await,
+            Kind::Socks5 | Kind::Socks5h => socks(socket, target, credentials).await,
         }
     }
 
     /// A connection to the proxy. It is the operator's, so the network policy for code hosts does not apply.
-    async fn connect(&self, lookups: &Lookups, timeout: Duration, wire: &Meter) -> Result<Socket, ProxyError> {
+    async fn connect(&self, lookups: &Lookups, until: Instant, wire: &Meter) -> Result<Socket, ProxyError> {
         let uri = self.proxy.uri().ok_or(ProxyError::NameNotFound)?;
         let addresses = match &self.proxy.host {
-            url::Host::Domain(name) => lookups.lookup(name).await.map_err(|_| ProxyError::NameNotFound)?,
+            url::Host::Domain(name) => {
+                let found = lookups.lookup(name.trim_end_matches('.')).await;
+                found.map_err(|error| match error {
+                    TransportError::NameLookupTimedOut => ProxyError::TimedOut,
+                    _ => ProxyError::NameNotFound,
+                })?
+            }
             url::Host::Ipv4(_) | url::Host::Ipv6(_) => Vec::new(),
         };
+        let timeout = until.saturating_duration_since(Instant::now());
         let tcp = tcp::connect(&uri, addresses, &Network::any(), timeout).await.map_err(|_| ProxyError::Unreachable)?;
         let tcp: Socket = Box::new(Metered::new(tcp, wire.clone()));
         let Some(tls) = &self.tls else { return Ok(tcp) };
@@ -127,8 +161,10 @@ fn accepted(response: &Response<Incoming>, has_credentials: bool) -> Result<(), 
         StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Err(refused(has_credentials)),
         status if status.is_server_error() && is_name_error(response.headers()) => Err(ProxyError::CodeHostNotFound),
         status if status.is_server_error() => Err(ProxyError::CodeHostUnreachable),
-        // Such as 403 and 405.
-        status if status.is_client_error() => Err(ProxyError::Forbidden),
+        StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+            Err(ProxyError::Forbidden)
+        }
+        // Web servers that are no proxy respond with 400 or 404.
         _ => Err(ProxyError::Protocol),
     }
 }
@@ -172,7 +208,8 @@ fn socks_error(error: &SocksError, has_credentials: bool) -> ProxyError {
         | "network unreachable"
         | "host unreachable"
         | "connection refused"
-        | "ttl expired" => ProxyError::CodeHostUnreachable,
+        | "ttl expired"
+        | "address type not supported" => ProxyError::CodeHostUnreachable,
         _ => ProxyError::Protocol,
     }
 }

@@ -16,11 +16,12 @@ mod library;
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use self::client_certificate::ClientCertificate;
@@ -35,9 +36,12 @@ pub(super) const HAS_TLS: bool = cfg!(any(feature = "rustls-no-provider", featur
 /// Starts TLS on connections.
 ///
 /// An authority that is added to the system or removed from it counts within a minute, without a restart of the app.
-pub(super) struct Layer {
+pub(super) struct Layer(Arc<Shared>);
+
+struct Shared {
     settings: Settings,
     reloads: Reloads,
+    /// Locked while the authorities are read, so that other connections wait for them.
     current: Mutex<Current>,
 }
 
@@ -53,7 +57,7 @@ struct Current {
     /// `None` if no authority is trusted at all.
     config: Option<Config>,
     read_at: Instant,
-    /// [`Reloads::count`] at that time.
+    /// [`Reloads::count`] before it was read.
     reloads: u64,
 }
 
@@ -70,8 +74,8 @@ impl Layer {
         reloads: &Reloads,
     ) -> Result<Self, ConfigError> {
         let settings = Settings { added: library::authorities(certificates)?, client: client.cloned() };
-        let current = Current { config: settings.read()?, read_at: Instant::now(), reloads: reloads.count() };
-        Ok(Self { settings, reloads: reloads.clone(), current: Mutex::new(current) })
+        let current = Current { reloads: reloads.count(), config: settings.read()?, read_at: Instant::now() };
+        Ok(Self(Arc::new(Shared { settings, reloads: reloads.clone(), current: Mutex::new(current) })))
     }
 
     /// Starts TLS, if the scheme of `uri` is `https`.
@@ -83,38 +87,45 @@ impl Layer {
         config.connect(Opened::new(socket), uri).await.map_err(cause)
     }
 
-    /// The certificate of the server, if the scheme of `uri` is `https`.
+    /// The certificate of the server.
     pub(super) async fn inspect(&self, socket: Socket, uri: Uri) -> Option<CertificateSummary> {
-        let is_https = uri.scheme_str() == Some("https");
-        let config = self.config().await.filter(|_| is_https)?;
-        config.inspect(Opened::new(socket), uri).await
+        self.config().await?.inspect(Opened::new(socket), uri).await
     }
 
     /// The configuration, with the system's authorities as they are now or were a minute ago.
     async fn config(&self) -> Option<Config> {
-        if self.must_read() {
-            let settings = self.settings.clone();
-            // It reads many files, which would block other tasks.
-            if let Ok(Ok(config)) = tokio::task::spawn_blocking(move || settings.read()).await {
-                self.lock().config = config;
+        {
+            let current = self.0.current.lock().await;
+            if !current.is_old(&self.0.reloads) {
+                return current.config.clone();
             }
         }
-        self.lock().config.clone()
+        // In a task of its own, which stores the result even if this caller does not wait for it.
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move { shared.read_again().await }).await.ok().flatten()
     }
+}
 
-    /// Whether this caller must read the system's authorities. Only one does; the others use the old ones meanwhile.
-    fn must_read(&self) -> bool {
-        let reloads = self.reloads.count();
-        let mut current = self.lock();
-        let is_old = current.read_at.elapsed() >= MAX_AGE || current.reloads != reloads;
-        if is_old {
-            (current.read_at, current.reloads) = (Instant::now(), reloads);
+impl Shared {
+    /// Reads the system's authorities, unless another connection has done so meanwhile.
+    async fn read_again(&self) -> Option<Config> {
+        let mut current = self.current.lock().await;
+        if current.is_old(&self.reloads) {
+            let (settings, reloads) = (self.settings.clone(), self.reloads.count());
+            // It reads many files, which would block other tasks.
+            if let Ok(Ok(config)) = tokio::task::spawn_blocking(move || settings.read()).await {
+                *current = Current { config, read_at: Instant::now(), reloads };
+            }
         }
-        is_old
+        current.config.clone()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+impl Current {
+    fn is_old(&self, reloads: &Reloads) -> bool {
+        // The files may be missing for a moment, while the system replaces them.
+        let max_age = if self.config.is_some() { MAX_AGE } else { MAX_AGE_OF_NONE };
+        self.read_at.elapsed() >= max_age || self.reloads != reloads.count()
     }
 }
 
@@ -159,3 +170,5 @@ fn cause(error: Box<dyn StdError + Send + Sync>) -> TransportError {
 
 /// How long the system's authorities are used before they are read again.
 const MAX_AGE: Duration = Duration::from_secs(60);
+/// The same if the system has none.
+const MAX_AGE_OF_NONE: Duration = Duration::from_secs(1);

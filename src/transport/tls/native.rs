@@ -67,10 +67,16 @@ impl Identity {
 /// The meaning of `error`, if it is an error of TLS. The systems' libraries have no common type for the cause, but if it is
 /// the server's certificate, the text of each of them says so. In an alert, "certificate" means a client certificate.
 pub(super) fn classify(error: &(dyn StdError + 'static)) -> Option<TransportError> {
-    let text = error.downcast_ref::<native_tls::Error>()?.to_string().to_ascii_lowercase();
+    let text = error.to_string().to_ascii_lowercase();
+    // With TLS 1.3 the alert comes with a read, whose error has another type.
+    if text.contains("alert") && (text.contains("certificate") || text.contains("unknown ca")) {
+        return Some(TransportError::ClientCertificate);
+    }
+    if !error.is::<native_tls::Error>() {
+        return None;
+    }
     if text.contains("alert") {
-        let is_about_client = text.contains("certificate") || text.contains("unknown ca");
-        return Some(if is_about_client { TransportError::ClientCertificate } else { TransportError::Tls });
+        return Some(TransportError::Tls);
     }
     let named = CAUSES.iter().find(|(words, _)| text.contains(words));
     Some(named.map_or(TransportError::Tls, |(_, cause)| cause.clone()))

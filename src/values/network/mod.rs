@@ -133,11 +133,11 @@ impl Network {
     ///
     /// [`ConfigError::AllowedName`] unless it is a host name.
     pub fn allow_name(mut self, name: &str) -> Result<Self, ConfigError> {
-        let name = match url::Host::parse(name) {
+        let name = match url::Host::parse(without_dot(name)) {
             Ok(url::Host::Domain(name)) if is_host_name(&name) => name,
             _ => return Err(ConfigError::AllowedName),
         };
-        self.names = self.names.iter().cloned().chain([without_dot(&name).to_owned()]).collect();
+        self.names = self.names.iter().cloned().chain([name]).collect();
         Ok(self)
     }
 
@@ -232,7 +232,6 @@ impl Network {
     }
 
     /// The policy for the addresses of a host name.
-    #[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "only our client looks up names"))]
     pub(crate) fn of_name(&self, name: &str) -> Self {
         let reach = if self.allows_name(name) { Reach::Any } else { self.reach.clone() };
         Self { reach, ..self.clone() }
@@ -254,10 +253,13 @@ impl Network {
         if METADATA_NAMES.iter().any(|suffix| is_or_below(suffix)) {
             return false;
         }
+        // A proxy would look it up as itself.
+        if is_or_below("localhost") {
+            return self.of_name(name).permits(Ipv4Addr::LOCALHOST.into());
+        }
         match &self.reach {
             Reach::AllowList(_) | Reach::Any => true,
             Reach::PublicOnly if self.allows_name(name) => true,
-            Reach::PublicOnly if is_or_below("localhost") => self.allows_loopback,
             Reach::PublicOnly => name.contains('.') && !LOCAL_SUFFIXES.iter().any(|suffix| is_or_below(suffix)),
         }
     }
@@ -361,7 +363,8 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
 }
 
 /// Names that hand out a machine's cloud credentials.
-const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
+const METADATA_NAMES: [&str; 5] =
+    ["instance-data", "instance-data.ec2.internal", "metadata", "metadata.google.internal", "metadata.goog"];
 
 /// Special-use and by custom private suffixes (RFC 6762 with its appendix G, RFC 7686, RFC 8375, ICANN's `.internal`,
 /// Kubernetes, old resolvers). For a better message only: the addresses are checked in any case.

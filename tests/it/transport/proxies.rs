@@ -150,7 +150,7 @@ async fn each_reply_of_a_socks_proxy_has_a_meaning() {
         (5, ProxyError::CodeHostUnreachable),
         (6, ProxyError::CodeHostUnreachable),
         (7, ProxyError::Protocol),
-        (8, ProxyError::Protocol),
+        (8, ProxyError::CodeHostUnreachable),
         (99, ProxyError::Protocol),
     ] {
         let proxy = RawServer::start(move |mut stream| async move {
@@ -171,6 +171,8 @@ async fn each_response_to_connect_has_a_meaning() {
     for (head, expected) in [
         ("403 Forbidden\r\n", ProxyError::Forbidden),
         ("405 Method Not Allowed\r\n", ProxyError::Forbidden),
+        ("400 Bad Request\r\n", ProxyError::Protocol),
+        ("404 Not Found\r\n", ProxyError::Protocol),
         ("407 Proxy Authentication Required\r\n", ProxyError::CredentialsMissing),
         ("401 Unauthorized\r\n", ProxyError::CredentialsMissing),
         ("500 Unable to connect\r\n", ProxyError::CodeHostUnreachable),
