@@ -132,6 +132,9 @@ pub enum ApiError {
     /// The code host has no such endpoint.
     #[error("the code host has no such endpoint")]
     NotFound,
+    /// A call of the app asked for something that does not exist, or that this user may not see. Code hosts do not say which.
+    #[error("the code host does not have this, or this user may not see it")]
+    ResourceNotFound,
     /// Refused, for a reason that the platform does not give in a known form.
     #[error("the code host refused the request")]
     Forbidden,
@@ -166,6 +169,9 @@ impl ApiError {
                 "api_not_found",
                 "Check that the base URL is that of a code host of this platform, with its sub-path.",
             ),
+            Self::ResourceNotFound => {
+                Advice::user("resource_not_found", "Check at the code host that it exists, and that you may see it.")
+            }
             Self::Forbidden => Advice::administrator(
                 "forbidden",
                 "Read the code host's message in the error's response, or look up the request ID in its logs.",

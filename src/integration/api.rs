@@ -3,7 +3,7 @@ use http::{Method, Uri};
 use serde::Serialize;
 
 use super::Integration;
-use crate::error::Error;
+use crate::error::{ApiError, Error};
 use crate::transport::{ApiRequest, ApiResponse};
 use crate::values::token::AccessToken;
 
@@ -89,7 +89,7 @@ impl<'a> ApiCall<'a> {
     ///
     /// [`ConfigError::OtherBinding`](crate::error::ConfigError::OtherBinding) for a token of another integration, before anything
     /// is sent. [`Error::Api`] and [`Error::Account`] if the code host refuses the token or the user, and
-    /// [`ApiError::NotFound`](crate::error::ApiError::NotFound) for status 404: there is no such thing, or the user may not see it.
+    /// [`ApiError::ResourceNotFound`] for status 404: there is no such thing, or the user may not see it.
     /// [`Error::Response`] for a redirect, which is never followed, a rate limit, an outage, and every other status:
     /// [`Error::summary`] has it. [`Error::Transport`] if there is no response.
     pub async fn send(self, token: &AccessToken) -> Result<ApiResponse, Error> {
@@ -100,7 +100,14 @@ impl<'a> ApiCall<'a> {
         let request = request.bearer(token, provider.base_url())?;
         let work = async {
             let response = request.send(&integration.http.for_app()).await?;
-            provider.api_error(&response).map_or(Ok(response), Err)
+            match provider.api_error(&response) {
+                None => Ok(response),
+                // The path is the app's own, so it says nothing about the base URL.
+                Some(Error::Api { cause: ApiError::NotFound, response }) => {
+                    Err(Error::Api { cause: ApiError::ResourceNotFound, response })
+                }
+                Some(error) => Err(error),
+            }
         };
         integration.observe("api", work).await
     }

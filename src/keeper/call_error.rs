@@ -1,5 +1,5 @@
 use super::error::KeeperError;
-use crate::error::Error;
+use crate::error::{Advice, ApiError, Error};
 
 /// Why an API call with an access token failed; see [`TokenKeeper::with_token`](super::TokenKeeper::with_token).
 ///
@@ -22,6 +22,30 @@ pub enum CallError<E> {
     /// The keeper has no valid access token.
     #[error("{0}")]
     Keeper(KeeperError),
+}
+
+impl CallError<Error> {
+    /// A stable name for the cause, `snake_case`: for logs, metrics and tests.
+    pub fn code(&self) -> &'static str {
+        self.advice().code
+    }
+
+    /// Who must act, what they must do, and what may be shown to whom.
+    ///
+    /// ```
+    /// use codehost_oauth::{error::Error, keeper::CallError};
+    ///
+    /// let after_a_refresh = CallError::<Error>::Unauthorized;
+    /// assert_eq!(after_a_refresh.code(), "token_rejected");
+    /// assert!(after_a_refresh.advice().needs_login);
+    /// ```
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Unauthorized => ApiError::TokenRejected.advice(),
+            Self::Failed(error) => error.advice(),
+            Self::Keeper(error) => error.advice(),
+        }
+    }
 }
 
 /// So that a call of [`Integration`](crate::Integration) can be followed by `?`.

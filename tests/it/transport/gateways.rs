@@ -167,6 +167,23 @@ fn a_key_can_have_a_password() {
     assert_eq!(ClientCertificate::from_pem(certificate, key).unwrap_err(), ConfigError::ClientKeyEncrypted);
 }
 
+/// The file says how much memory and time its password costs. Without a limit, these end the process, panic, or take minutes.
+#[test]
+fn the_cost_of_a_password_is_limited() {
+    let certificate = include_str!("../../fixtures/client_certificate/certificate.pem");
+    for key in [
+        include_str!("../../fixtures/client_certificate/scrypt_cost_0.key"),
+        include_str!("../../fixtures/client_certificate/scrypt_cost_2_20.key"),
+        include_str!("../../fixtures/client_certificate/scrypt_cost_2_46.key"),
+        include_str!("../../fixtures/client_certificate/scrypt_block_size_60000.key"),
+        include_str!("../../fixtures/client_certificate/scrypt_parallelization_60000.key"),
+        include_str!("../../fixtures/client_certificate/pbkdf2_100_million_rounds.key"),
+    ] {
+        let error = ClientCertificate::from_encrypted_pem(certificate, key, "correct-horse").unwrap_err();
+        assert_eq!(error, ConfigError::ClientKey, "{key}");
+    }
+}
+
 #[tokio::test]
 async fn an_access_gateway_can_demand_headers() {
     let gitlab = gitlab().await;
@@ -223,6 +240,12 @@ fn headers_that_belong_to_the_request_are_refused() {
         let error = FixedHeaders::new(&base_url, [(name, value)]).unwrap_err();
         assert_eq!(error.code(), "fixed_header", "{name}");
         assert!(!error.to_string().contains("Bearer x"));
+    }
+    // A line that was split wrongly has the secret in its name.
+    for name in ["X-Secret = s3cr3t-value", "X-Secret:s3cr3t-value", "s3cr3t value"] {
+        let error = FixedHeaders::new(&base_url, [("X-A", "a"), (name, "x")]).unwrap_err();
+        assert_eq!(error.to_string(), "the header number 2 cannot be sent with each request");
+        assert!(!format!("{error:?}").contains("s3cr3t"));
     }
     assert!(FixedHeaders::new(&base_url, [("Proxy-Authorization", "Bearer x"), ("Cookie", "a=b")]).is_ok());
 }

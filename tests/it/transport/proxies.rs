@@ -241,6 +241,30 @@ async fn the_network_policy_holds_for_what_the_app_knows() {
     assert_eq!(proxy.connections(), 0);
 }
 
+/// `localhost` there is another machine, and the policy may allow plain HTTP to this one.
+#[tokio::test]
+async fn a_proxy_on_another_machine_is_not_used_for_this_one() {
+    let proxy = RawServer::responding("HTTP/1.1 200 OK\r\n\r\n").await;
+    let code_host = RawServer::responding("HTTP/1.1 204 No Content\r\n\r\n").await;
+    // The name of another machine, for all that the app knows.
+    let names = || Names(&[("proxy.example", "127.0.0.1"), ("localhost", "127.0.0.1")]);
+    let url = format!("http://proxy.example:{}", proxy.address.port());
+    let client = |network: Network| {
+        HttpClient::builder(network).resolver(names()).proxy(Proxy::parse(&url).unwrap()).build().unwrap()
+    };
+    for host in ["127.0.0.1", "localhost", "localhost."] {
+        let response = get(&client(network()), &format!("http://{host}:{}/", code_host.address.port()), 1024).await;
+        assert_eq!(response.unwrap().status(), 204, "{host}");
+    }
+    assert_eq!((proxy.connections(), code_host.connections()), (0, 3));
+
+    let intranet = client(Network::public_and(["10.0.0.0/8".parse().unwrap()]));
+    for host in ["localhost", "app.localhost", "127.0.0.1"] {
+        assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), "address_not_allowed");
+    }
+    assert_eq!(proxy.connections(), 0);
+}
+
 #[tokio::test]
 async fn a_proxy_has_exceptions() {
     let proxy = RawServer::responding("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
