@@ -232,9 +232,11 @@ impl HttpClient {
         headers.insert(HOST, origin.host_header()?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         // An app or a provider that names itself is not overwritten.
-        if headers.get(USER_AGENT).is_none_or(|named| named == DEFAULT_USER_AGENT) {
-            let default = || HeaderValue::from_static(DEFAULT_USER_AGENT);
-            headers.insert(USER_AGENT, self.shared.user_agent.clone().unwrap_or_else(default));
+        let named = headers.get(USER_AGENT);
+        let own = self.shared.user_agent.as_ref().filter(|_| named.is_none_or(|named| named == DEFAULT_USER_AGENT));
+        let default = named.is_none().then(|| HeaderValue::from_static(DEFAULT_USER_AGENT));
+        if let Some(user_agent) = own.cloned().or(default) {
+            headers.insert(USER_AGENT, user_agent);
         }
         for fixed in &self.connections.headers {
             fixed.add_to(headers, origin);
