@@ -40,7 +40,7 @@ async fn other_refusals_renew_nothing() -> Result {
     let call = require_send(keeper.with_token(&scenario.connection, nothing));
     let result: Called = call.await.leak_checked();
     let Err(CallError::Failed(error)) = result else { panic!("{result:?}") };
-    assert_eq!(error.code(), "api_not_found");
+    assert_eq!(error.code(), "resource_not_found");
     scenario.assert_refreshes(0);
     Ok(())
 }

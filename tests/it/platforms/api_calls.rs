@@ -111,7 +111,7 @@ async fn a_refusal_has_the_meaning_that_the_platform_gives_it() {
             "token_expired",
         ),
         ("gitlab", server, 403, JSON, r#"{"error":"insufficient_scope","scope":"api"}"#, "scope_missing"),
-        ("gitlab", server, 404, JSON, r#"{"message":"404 Project Not Found"}"#, "api_not_found"),
+        ("gitlab", server, 404, JSON, r#"{"message":"404 Project Not Found"}"#, "resource_not_found"),
         ("gitlab", server, 422, JSON, r#"{"message":"Name is too long"}"#, "unexpected_status"),
         ("github", "https://github.com", 401, JSON, r#"{"message":"Bad credentials"}"#, "token_rejected"),
         ("github", "https://github.com", 403, ("x-github-sso", "required"), "{}", "sign_on_required"),
