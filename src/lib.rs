@@ -76,7 +76,7 @@
 //! - **`oauth2`**: [`HttpClient`](transport::HttpClient) under the crates `oauth2` and `openidconnect`, and conversions.
 //! - **`testing`**: [`testing`].
 //!
-//! Without the first four, `reqwest` and `testing`, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
+//! Without the first five, `reqwest` and `testing`, the crate depends on no HTTP library: implement [`Transport`](transport::Transport).
 //!
 //! Async functions need a Tokio runtime with its clock (`enable_time`), because every wait has a deadline.
 

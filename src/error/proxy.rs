@@ -59,8 +59,8 @@ impl ProxyError {
             .transient(),
             Self::Certificate => Advice::operator(
                 "proxy_certificate",
-                "Give the authority that signed the proxy's certificate (PEM) to `Proxy::root_certificates`, and check that \
-                 the certificate is valid and for the proxy's name.",
+                "Install the system's CA certificates, or give the authority that signed the proxy's certificate (PEM) to \
+                 `Proxy::root_certificates`. Check that the certificate is valid and for the proxy's name.",
             ),
             Self::Tls => Advice::operator(
                 "proxy_tls",

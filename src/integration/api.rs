@@ -79,8 +79,8 @@ impl<'a> ApiCall<'a> {
     }
 
     /// Sends the call once, as the other requests of the integration: with its transport, its
-    /// [limit](crate::IntegrationBuilder::max_in_flight) of requests and its circuit breaker. It returns a success; what it has
-    /// as a body is JSON.
+    /// [limit](crate::IntegrationBuilder::max_in_flight) of requests and its circuit breaker. It returns a response
+    /// only if it is a success; its body is JSON or empty.
     ///
     /// Inside of [`TokenKeeper::with_token`](crate::keeper::TokenKeeper::with_token), `?` makes a refusal of the token the error
     /// that renews it and repeats the call.
@@ -90,7 +90,7 @@ impl<'a> ApiCall<'a> {
     /// [`ConfigError::OtherBinding`](crate::error::ConfigError::OtherBinding) for a token of another integration, before anything
     /// is sent. [`Error::Api`] and [`Error::Account`] if the code host refuses the token or the user, and
     /// [`ApiError::ResourceNotFound`] for status 404: there is no such thing, or the user may not see it.
-    /// [`Error::Response`] for a redirect, which is never followed, a rate limit, an outage, and every other status:
+    /// [`Error::Response`] for a redirect, which is never followed, a rate limit, an outage, and every other status, also 304:
     /// [`Error::summary`] has it. [`Error::Transport`] if there is no response.
     pub async fn send(self, token: &AccessToken) -> Result<ApiResponse, Error> {
         let Self { integration, request } = self;

@@ -365,10 +365,11 @@ impl Integration {
     pub async fn check(&self) -> CheckReport {
         let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
         let http = self.http.past_breaker();
-        let start_page = self.provider.base_url().endpoint(&[]);
+        let api = self.provider.api_url().endpoint(&[]);
+        let inspected = tokio::time::timeout(request.deadline, self.http.inspect(&api));
         let checked = (*self.provider).check(&http, &self.client, &request);
-        let (report, connection) = future::join(checked, self.http.inspect(&start_page)).await;
-        report.with_connection(connection)
+        let (report, connection) = future::join(checked, inspected).await;
+        report.with_connection(connection.ok().flatten())
     }
 
     /// The link to share with users.

@@ -23,7 +23,7 @@ use crate::transport::{RequestLimits, Transport, is_encoded, tls_cause};
 /// | promise of [`Transport`] | with this transport |
 /// | --- | --- |
 /// | no redirect is followed, no decompression, no cookies | checked by [`new`](Self::new). Then each response must come from the URL of its request, and must not be encoded |
-/// | a `POST` is sent once | its body cannot be sent a second time, whatever the client's retry policy is. A `GET` may be repeated |
+/// | only a `GET` or `HEAD` is repeated | the body of other requests cannot be sent a second time, whatever the client's retry policy is. A `GET` may be repeated |
 /// | a deadline and a limit for the body | ours: 15 seconds, see [`with_timeout`](Self::with_timeout). A shorter time-out of the client holds too |
 /// | allowed addresses, proxies, TLS, interim responses and trailers | the app's client and reqwest; nothing is checked here |
 ///
@@ -211,6 +211,7 @@ fn cause(error: &reqwest::Error, is_plain: bool) -> TransportError {
 
 /// Why there is no connection: TLS, or no TCP connection.
 fn connect_cause(error: &reqwest::Error) -> TransportError {
+    // reqwest does not say that TLS failed: rustls gives `InvalidData`, and a server without TLS closes the connection.
     let is_tls = |source: &(dyn StdError + 'static)| {
         source.downcast_ref::<io::Error>().is_some_and(|io| {
             matches!(

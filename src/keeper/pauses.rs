@@ -61,9 +61,9 @@ impl Pauses {
         }
     }
 
-    /// Whether an outage is of the whole code host: another connection had one too, and nothing has succeeded in between. The
-    /// code host may always fail for one user.
-    pub(super) fn is_of_all(&mut self, connection: &ConnectionId) -> bool {
+    /// Notes an outage, and returns whether it is of the whole code host: another connection had one too, and nothing has
+    /// succeeded in between. The code host may always fail for one user.
+    pub(super) fn note_outage(&mut self, connection: &ConnectionId) -> bool {
         let last = self.last_outage.replace(connection.clone());
         last.is_some_and(|last| last != *connection)
     }

@@ -166,8 +166,11 @@ impl Refresh {
                 return (pauses.pause_all_for(after, &cause), after);
             }
             let after = pauses.pause(&self.connection, retry_after, &cause);
-            // The code host says so, or it fails for others too.
-            let is_of_all = is_outage(&cause) && (pauses.is_of_all(&self.connection) || is_told_to_wait(&cause));
+            if !is_outage(&cause) {
+                return (false, after);
+            }
+            let fails_for_others = pauses.note_outage(&self.connection);
+            let is_of_all = fails_for_others || is_told_to_wait(&cause);
             let all = if is_of_all { pauses.pause_all(retry_after, &cause) } else { after };
             (false, after.max(all))
         });

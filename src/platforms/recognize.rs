@@ -9,7 +9,7 @@ use crate::values::base_url::BaseUrl;
 pub(super) struct VersionRequest<V> {
     /// The platform, for messages.
     pub(super) name: &'static str,
-    /// Segments below the base URL.
+    /// Segments below the API URL.
     pub(super) path: &'static [&'static str],
     pub(super) read: fn(&ApiResponse) -> Found<V>,
     /// What to do about another kind of server.
@@ -29,6 +29,7 @@ impl<V> VersionRequest<V> {
     /// of the `candidates` would be right.
     pub(super) async fn send(
         &self,
+        base_url: &BaseUrl,
         api_url: &BaseUrl,
         candidates: impl Iterator<Item = BaseUrl> + Send,
         http: &dyn Transport,
@@ -49,8 +50,7 @@ impl<V> VersionRequest<V> {
         for candidate in candidates {
             if matches!(self.send_to(&candidate, http).await, Ok(Found::Version(_) | Found::NoVersion)) {
                 let message = format!("There is no {name} at {api_url}, but there is one at {candidate}.");
-                let fix = format!("Enter {candidate} as the base URL.");
-                return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
+                return Err(enter(Finding::problem("base_path", message), candidate.as_str(), base_url, api_url));
             }
         }
         let message = format!("The server at {api_url} does not respond like a {name}.");
@@ -60,5 +60,15 @@ impl<V> VersionRequest<V> {
     async fn send_to(&self, base: &BaseUrl, http: &dyn Transport) -> Result<Found<V>, Error> {
         let response = ApiRequest::get(&base.endpoint(self.path)).send(http).await?;
         Ok((self.read)(&response))
+    }
+}
+
+/// Adds the fix to a finding: to enter another URL. If the app reaches the API at a URL of its own, that is the one to correct,
+/// and its operator has set it.
+pub(super) fn enter(finding: Finding, url: &str, base_url: &BaseUrl, api_url: &BaseUrl) -> Finding {
+    if api_url == base_url {
+        finding.fix(Audience::Administrator, format!("Enter {url} as the base URL."))
+    } else {
+        finding.fix(Audience::Operator, format!("Enter {url} as the API URL."))
     }
 }

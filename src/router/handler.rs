@@ -38,7 +38,8 @@ pub trait LoginHandler: Send + Sync + 'static {
     }
 
     /// Connects an account to the user who asked for it and is still signed in. Return a redirect. Refuse a key that is
-    /// connected to another user. Never called while [`user_id`](Self::user_id) returns `None`.
+    /// connected to another user. Never called while [`user_id`](Self::user_id) returns `None`. Unless implemented, it fails as a
+    /// mistake of the app.
     ///
     /// Signature: `async fn connected(&self, request: &mut RequestHead, integration: &Integration, user_id: &str,
     /// login: Login) -> Response`
@@ -49,7 +50,8 @@ pub trait LoginHandler: Send + Sync + 'static {
         _user_id: &str,
         _login: Login,
     ) -> Response {
-        self.failed(request, FailureCause::NotSignedIn.into()).await
+        crate::observe::error(NOT_IMPLEMENTED);
+        self.failed(request, FailureCause::App(NOT_IMPLEMENTED.into()).into()).await
     }
 
     /// The response to a failure. It must show [`Failure::continue_path`]. Unless implemented, it is a plain page, or JSON (`error`,
@@ -104,3 +106,6 @@ impl fmt::Debug for LoginPage<'_> {
         f.debug_struct("LoginPage").field("link", &self.link).finish_non_exhaustive()
     }
 }
+
+const NOT_IMPLEMENTED: &str =
+    "the app has a link to connect accounts, but does not implement `LoginHandler::connected`";

@@ -31,10 +31,10 @@ use crate::values::network::Network;
 ///
 /// HTTPS only unless the [`Network`] says otherwise; no redirects, proxies from the environment, cookies, `Referer` or
 /// decompression; HTTP/1.1. A name is resolved once, every address is checked against the network policy, and only the checked
-/// addresses are connected to.
+/// addresses are connected to; a [`Proxy`] may look up names instead.
 ///
 /// A `GET` is sent a second time, on a new connection, if the server closes a reused connection before a byte of the response
-/// has come. A `POST` is sent once, on a connection that is new or was used a moment ago.
+/// has come. Every other request, such as a `POST`, is sent once, on a connection that is new or was used a moment ago.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network};

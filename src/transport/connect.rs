@@ -89,7 +89,8 @@ impl Connector {
         };
         match proxy {
             None => {
-                let tcp = timeout_at(until, tcp::connect(&uri, addresses, &network, self.timeout)).await;
+                let time = until.saturating_duration_since(Instant::now());
+                let tcp = timeout_at(until, tcp::connect(&uri, addresses, &network, time)).await;
                 let tcp = tcp.unwrap_or(Err(TransportError::TimedOut))?;
                 Ok(Box::new(Metered::new(tcp, wire.clone())))
             }
@@ -100,8 +101,8 @@ impl Connector {
         }
     }
 
-    /// The proxy for a code host. One on another machine is not used for a loopback address: that would be its own, and the
-    /// policy may allow plain HTTP there.
+    /// The proxy for a code host. A proxy on another machine is not used for a loopback address, which would be the proxy's
+    /// machine; and plain HTTP, which the policy may allow there, would cross the network.
     fn proxy_for(&self, origin: &Origin) -> Option<&Proxied> {
         let uri = origin.uri().ok()?;
         self.proxy.as_ref().filter(|proxy| proxy.is_for(&uri) && (proxy.is_loopback() || !origin.is_loopback()))

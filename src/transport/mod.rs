@@ -67,7 +67,7 @@ pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 ///
 /// # Contract
 ///
-/// - It follows no redirects and does not decompress. It sends a `POST` only once: codes and refresh tokens work only once.
+/// - It follows no redirects and does not decompress. It repeats only a `GET` or `HEAD`: codes and refresh tokens work only once.
 /// - It has a time limit of its own, and reads at most `max_body` bytes of the body.
 /// - It connects only to addresses that the app's network policy allows. It checks the address that it connects to.
 /// - It logs neither headers nor bodies: they contain secrets.

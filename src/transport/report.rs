@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::values::network::AddressClass;
 
-/// How an app connects to a code host: for the operator, in the full report of a check. It describes the app's network, so
+/// How an app connects to the API of a code host: for the operator, in the full report of a check. It describes the app's network, so
 /// [`CheckReport::public`](crate::check::CheckReport::public) leaves it out.
 ///
 /// `Debug` shows nothing of it.

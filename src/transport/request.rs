@@ -113,7 +113,7 @@ impl ApiRequest {
         let separator = if target.contains('?') { '&' } else { '?' };
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         parts.path_and_query = PathAndQuery::try_from(format!("{target}{separator}{query}")).ok();
-        // Only a query that is too long is no part of a URI; a request to none is refused.
+        // A query that is too long gives an empty URI, which every transport refuses.
         *self.request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         self
     }

@@ -110,7 +110,7 @@ impl ApiResponse {
 
     fn fault_of_any_status(&self, media: Media) -> Option<ResponseError> {
         let status = self.parts.status;
-        if status.is_redirection() {
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             return Some(ResponseError::Redirect { to: self.redirect_origin() });
         }
         if media != Media::Json && self.is_bot_challenge(media) {

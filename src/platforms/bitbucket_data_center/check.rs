@@ -22,7 +22,7 @@ pub(super) async fn check(
 ) -> CheckReport {
     let http = request.bounded(http);
     let mut report = CheckReport::new(PLATFORM.id(), PLATFORM.name(), &bitbucket.base_url);
-    match recognize(&bitbucket.api_url, &http).await {
+    match recognize(bitbucket, &http).await {
         Ok(version) => {
             reached(&mut report, &bitbucket.api_url, version);
             let response = probe(bitbucket, &http, client, &request.callback_url).await;
@@ -76,8 +76,9 @@ fn made_up(bitbucket: &BitbucketDataCenter, client: &ClientCredentials) -> Resul
 }
 
 /// The version, `None` if only users may read it. If there is no Bitbucket with OAuth 2.0, the finding that says why.
-async fn recognize(api_url: &BaseUrl, http: &dyn Transport) -> Result<Option<Version>, Finding> {
-    match VERSION.send(api_url, candidates(api_url), http).await? {
+async fn recognize(bitbucket: &BitbucketDataCenter, http: &dyn Transport) -> Result<Option<Version>, Finding> {
+    let (base_url, api_url) = (&bitbucket.base_url, &bitbucket.api_url);
+    match VERSION.send(base_url, api_url, candidates(api_url), http).await? {
         Some(version) if !version.has_oauth() => Err(too_old(&version)),
         version => Ok(version),
     }

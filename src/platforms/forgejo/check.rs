@@ -20,7 +20,7 @@ pub(super) async fn check(
 ) -> CheckReport {
     let http = request.bounded(http);
     let mut report = CheckReport::new(PLATFORM.id(), PLATFORM.name(), &forgejo.base_url);
-    match VERSION.send(&forgejo.api_url, candidates(&forgejo.api_url), &http).await {
+    match VERSION.send(&forgejo.base_url, &forgejo.api_url, candidates(&forgejo.api_url), &http).await {
         Ok(version) => {
             reached(&mut report, &forgejo.api_url, version.as_ref());
             let discovery = discovery(forgejo, &http).await;

@@ -3,6 +3,7 @@ use serde::Deserialize;
 
 use super::{GitLab, PLATFORM};
 use crate::error::{Audience, Error, ResponseError, TransportError};
+use crate::platforms::recognize::enter;
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Network, Transport};
 use crate::values::base_url::BaseUrl;
@@ -70,23 +71,23 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
             Some(discovery) => return Ok(Some(discovery)),
             None => describe(&response),
         },
-        Err(error) => describe_error(api_url, http, error).await?,
+        Err(error) => describe_error(gitlab, http, error).await?,
     };
     // The document can be blocked or switched off. The API's refusal also identifies a GitLab.
     let second = match ApiRequest::get(&api_url.endpoint(&["api", "v4", "version"])).send(http).await {
         Ok(response) if is_gitlab_api(&response) => return Ok(None),
         Ok(_) => None,
-        Err(error) => Some(describe_error(api_url, http, error).await?),
+        Err(error) => Some(describe_error(gitlab, http, error).await?),
     };
     if uses_tls(api_url, http).await {
-        return Err(http_on_tls_port(api_url));
+        return Err(http_on_tls_port(gitlab));
     }
     for candidate in candidates(api_url) {
         let response = ApiRequest::get(&discovery(&candidate)).send(http).await;
         if response.is_ok_and(|response| Discovery::of_gitlab(&response).is_some()) {
             let message = format!("There is no GitLab at {api_url}, but there is one at {candidate}.");
-            let fix = format!("Enter {candidate} as the base URL.");
-            return Err(Finding::problem("base_path", message).fix(Audience::Administrator, fix));
+            let finding = Finding::problem("base_path", message);
+            return Err(enter(finding, candidate.as_str(), &gitlab.base_url, api_url));
         }
     }
     let message =
@@ -99,10 +100,11 @@ async fn recognize(gitlab: &GitLab, http: &dyn Transport) -> Result<Option<Disco
 }
 
 /// Describes a failed request in a few words, or returns a finding if no further request is needed.
-async fn describe_error(api_url: &BaseUrl, http: &dyn Transport, error: Error) -> Result<String, Finding> {
+async fn describe_error(gitlab: &GitLab, http: &dyn Transport, error: Error) -> Result<String, Finding> {
+    let api_url = &gitlab.api_url;
     match &error {
         Error::Transport(TransportError::Protocol | TransportError::Interrupted) if uses_tls(api_url, http).await => {
-            Err(http_on_tls_port(api_url))
+            Err(http_on_tls_port(gitlab))
         }
         Error::Response { cause: ResponseError::Redirect { to }, .. } => match to {
             Some(to) if *to != origin(api_url) => Err(redirect(api_url, to)),
@@ -136,10 +138,11 @@ fn redirect(api_url: &BaseUrl, to: &str) -> Finding {
     Finding::problem("redirect", message).fix(Audience::Administrator, fix)
 }
 
-fn http_on_tls_port(api_url: &BaseUrl) -> Finding {
+fn http_on_tls_port(gitlab: &GitLab) -> Finding {
+    let api_url = &gitlab.api_url;
     let https = api_url.as_str().replacen("http://", "https://", 1);
-    Finding::problem("http_on_tls_port", format!("{api_url} begins with http://, but this port uses TLS."))
-        .fix(Audience::Administrator, format!("Enter {https} as the base URL."))
+    let message = format!("{api_url} begins with http://, but this port uses TLS.");
+    enter(Finding::problem("http_on_tls_port", message), &https, &gitlab.base_url, api_url)
 }
 
 /// Whether the port of a base URL with `http://` uses TLS: it does if any response comes over TLS, or if only its

@@ -32,6 +32,7 @@ pub(in super::super) struct Proxied {
 impl Proxied {
     pub(in super::super) fn new(proxy: Proxy, reloads: &tls::Reloads) -> Result<Self, ConfigError> {
         let tls = match proxy.kind {
+            Kind::Https if !tls::HAS_TLS => return Err(ConfigError::CertificatesNotSupported),
             Kind::Https => Some(tls::Layer::new(&proxy.certificates, None, reloads)?),
             Kind::Http | Kind::Socks5 | Kind::Socks5h => None,
         };
@@ -124,7 +125,9 @@ impl Proxied {
         let Some(tls) = &self.tls else { return Ok(tcp) };
         match tls.connect(tcp, uri).await {
             Ok(encrypted) => Ok(encrypted),
-            Err(error) if error.is_certificate() => Err(ProxyError::Certificate),
+            Err(error) if error.is_certificate() || error == TransportError::NoAuthorities => {
+                Err(ProxyError::Certificate)
+            }
             Err(_) => Err(ProxyError::Tls),
         }
     }

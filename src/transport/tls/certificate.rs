@@ -24,7 +24,8 @@ pub(super) fn authorities(texts: &[Vec<u8>]) -> Result<Vec<CertificateDer<'stati
     Ok(authorities)
 }
 
-/// The certificates and the text of the key of a client, as far as every TLS library needs them checked.
+/// Reads the client's certificates. Checks what no TLS library reports clearly: that the first has not expired, and that the
+/// key has no password.
 pub(super) fn client_chain(certificate: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| ConfigError::InvalidClientCertificate)?;

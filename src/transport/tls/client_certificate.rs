@@ -45,7 +45,7 @@ impl ClientCertificate {
     /// # Errors
     ///
     /// As [`from_pem`](Self::from_pem), and [`ConfigError::ClientKeyPassword`]. [`ConfigError::ClientKey`] also if the key is not
-    /// encrypted, in another way, or at an excessive cost.
+    /// encrypted, is encrypted in another way, or would cost too much to decrypt.
     ///
     /// It takes up to some seconds of CPU, as the key's file demands: call it where it may block, such as in
     /// `tokio::task::spawn_blocking`.

@@ -140,6 +140,8 @@ async fn a_refusal_has_the_meaning_that_the_platform_gives_it() {
         ("bitbucket-data-center", server, 200, JSON, r#"{"values":[]}"#, "token_rejected"),
         ("bitbucket-data-center", server, 200, ("x-auserid", "7"), r#"{"values":[]}"#, "ok"),
         ("gitlab", server, 302, ("location", "https://login.example.com"), "", "redirect"),
+        // A conditional request of the app.
+        ("github", "https://github.com", 304, JSON, "", "unexpected_status"),
         ("gitlab", server, 503, JSON, "{}", "code_host_down"),
     ] {
         let http = ScriptedTransport::new();

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use codehost_oauth::transport::{HttpClient, Network};
+use codehost_oauth::transport::{HttpClient, Network, Proxy};
 
 use crate::support::get;
 use crate::support::network_programs::{Authority, Program};
@@ -42,6 +42,8 @@ async fn in_the_child_process(file: PathBuf) {
     // A slim image: the client is built, and an integration can bring its own authority.
     let http = HttpClient::builder(network()).build().unwrap();
     assert_eq!(code(&http).await, "no_authorities");
+    let proxy = Proxy::parse(&format!("https://127.0.0.1:{}", nginx.port)).unwrap();
+    assert_eq!(code(&http.with_proxy(Some(proxy)).unwrap()).await, "proxy_certificate");
     let of_integration = http.with_root_certificates(&own.pem()).unwrap();
     assert_eq!(code(&of_integration).await, "204");
 
