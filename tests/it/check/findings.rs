@@ -1,5 +1,6 @@
 //! The check before an integration is saved.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use codehost_oauth::check::{CheckReport, CheckRequest, Finding, Level, Verdict};
 use codehost_oauth::error::{Audience, TransportError};
 use codehost_oauth::gitlab::GitLab;
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab};
-use codehost_oauth::transport::{Network, Transport};
-use codehost_oauth::{Access, BaseUrl, CallbackUrl, ClientCredentials, OAuthProvider};
+use codehost_oauth::transport::{HttpClient, Network, Transport};
+use codehost_oauth::{
+    Access, BaseUrl, CallbackUrl, ClientCredentials, Integration, IntegrationConfig, OAuthProvider, Platform,
+};
 use tokio::time::Instant;
 
 use crate::secrets::leak_check;
@@ -500,4 +503,29 @@ fn a_report_names_who_must_act() {
         }
     }
     assert_eq!(report.verdict(), Verdict::Wrong);
+}
+
+/// The administrator's base URL is right, so it must not be replaced by an address of the app's own network.
+#[tokio::test]
+async fn a_wrong_api_url_is_the_operators_to_correct() {
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let network = Network::public_only().allow_loopback_http();
+    let base_url = BaseUrl::parse("https://git.example.com", &network).unwrap();
+    let root = gitlab.base_url().trim_end_matches("/gitlab");
+    let provider = Platform::find("gitlab").unwrap();
+    let provider = provider.provider_with_api_url(base_url, BaseUrl::parse(root, &network).unwrap()).unwrap();
+    let http = HttpClient::builder(network).build().unwrap();
+    let config = IntegrationConfig {
+        id: "demo".parse().unwrap(),
+        name: "Demo".to_owned(),
+        public_url: "http://127.0.0.1:9000".parse().unwrap(),
+        client_id: "id".to_owned(),
+        client_secret: "canary-secret".to_owned(),
+        access: Access::SignIn,
+    };
+    let report = leak_checked_report(&Integration::builder(provider, http, config).build().unwrap()).await;
+    let finding = report.finding("base_path").unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(finding.audience, Some(Audience::Operator));
+    assert_eq!(finding.fix.as_deref(), Some(format!("Enter {} as the API URL.", gitlab.base_url()).as_str()));
+    assert_eq!(report.connection().unwrap().addresses[0].address, Ipv4Addr::LOCALHOST);
 }
