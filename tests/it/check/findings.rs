@@ -35,7 +35,7 @@ async fn check(platform: &str, base_url: &str, http: &CannedHttp) -> CheckReport
 }
 
 /// The report. The leak check reads its renderings.
-async fn leak_checked_report(integration: &codehost_oauth::Integration) -> CheckReport {
+async fn leak_checked_report(integration: &Integration) -> CheckReport {
     let report = integration.check().await;
     leak_check::debug("a report", &report);
     leak_check::display("a report", &report);
