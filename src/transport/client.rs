@@ -1,5 +1,7 @@
 //! The HTTP client: hyper, with limits on time and size and with checks of addresses.
 
+mod builder;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -13,6 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
 
+pub use self::builder::HttpClientBuilder;
 use super::bulkhead::{self, is_repeatable};
 use super::connect::Connector;
 use super::fixed_headers::FixedHeaders;
@@ -21,7 +24,7 @@ use super::pool::{Connection, Outgoing, Pool};
 use super::proxy::{Proxied, Proxy};
 use super::report::ConnectionReport;
 use super::request::DEFAULT_USER_AGENT;
-use super::resolve::{Lookups, Resolve, System};
+use super::resolve::Lookups;
 use super::tls::{self, ClientCertificate, Layer, Reloads};
 use super::{RequestLimits, Transport, is_encoded};
 use crate::error::{ConfigError, TransportError};
@@ -82,15 +85,7 @@ struct Shared {
 impl HttpClient {
     /// A client that connects where `network` allows.
     pub fn builder(network: Network) -> HttpClientBuilder {
-        HttpClientBuilder {
-            network,
-            connect_timeout: CONNECT_TIMEOUT,
-            timeout: Some(TOTAL_TIMEOUT),
-            user_agent: None,
-            connections: ConnectionSettings::default(),
-            resolver: Arc::new(System),
-            max_in_flight: MAX_IN_FLIGHT,
-        }
+        HttpClientBuilder::new(network)
     }
 
     /// The network policy of this client. Parse base URLs with it.
@@ -152,6 +147,16 @@ impl HttpClient {
 
     /// A client that uses another proxy than this one, or with `None` no proxy. Use it for one integration: it has its own
     /// connections. A tenant must never choose a proxy, because it would make the app connect to any address.
+    ///
+    /// ```
+    /// use codehost_oauth::transport::{HttpClient, Network, Proxy};
+    ///
+    /// let proxy = Proxy::parse("http://proxy.example.com:3128")?;
+    /// let http = HttpClient::builder(Network::public_only()).proxy(proxy).build()?;
+    /// let direct = http.with_proxy(None)?;
+    /// assert!(direct.with_root_certificates("no certificate").is_err());
+    /// # Ok::<(), codehost_oauth::error::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -313,97 +318,6 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Builds an [`HttpClient`].
-#[derive(Debug)]
-pub struct HttpClientBuilder {
-    network: Network,
-    connect_timeout: Duration,
-    timeout: Option<Duration>,
-    user_agent: Option<HeaderValue>,
-    connections: ConnectionSettings,
-    resolver: Arc<dyn Resolve>,
-    max_in_flight: usize,
-}
-
-impl HttpClientBuilder {
-    /// How long a whole request may take, from the name look-up to the last byte: 15 seconds unless set. `None` means no
-    /// limit. For a time that a tenant chooses, use [`HttpClient::with_timeout`].
-    #[must_use]
-    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How long connecting may take, including the name look-up and TLS: 5 seconds unless set.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// The `User-Agent`. It shows the administrators of a code host which app sends the requests.
-    #[must_use]
-    pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
-        self.user_agent = Some(user_agent);
-        self
-    }
-
-    /// Also trusts the certificate authorities in `pem`, for every integration that uses this client. For one integration see
-    /// [`HttpClient::with_root_certificates`].
-    #[must_use]
-    pub fn root_certificates(mut self, pem: &str) -> Self {
-        self.connections.certificates.push(pem.as_bytes().to_vec());
-        self
-    }
-
-    /// Connects to code hosts through this proxy. For one integration see [`HttpClient::with_proxy`].
-    #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.connections.proxy = Some(proxy);
-        self
-    }
-
-    /// Looks up names with `resolver` instead of the operating system's. Its addresses are checked in the same way.
-    #[must_use]
-    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
-        self.resolver = Arc::new(resolver);
-        self
-    }
-
-    /// How many requests may be under way at once, over all integrations: 512 unless set. One integration has at most
-    /// [32 of them](crate::IntegrationBuilder::max_in_flight), so only sixteen code hosts that stall at the same time can use
-    /// up all. A request that cannot start within five seconds fails with [`TransportError::Busy`].
-    #[must_use]
-    pub fn max_in_flight(mut self, limit: usize) -> Self {
-        self.max_in_flight = limit;
-        self
-    }
-
-    /// Builds the client.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::NoCertificate`] or [`ConfigError::InvalidCertificate`] if a PEM text has none or an invalid one;
-    /// [`ConfigError::HttpClient`] if the TLS library cannot start; [`ConfigError::CryptoProvider`], with the feature
-    /// `rustls-no-provider` only, if the app has not installed one.
-    ///
-    /// A system without certificate authorities, such as a slim container image, is no error here: integrations can bring
-    /// their own. Without any, a connection fails with [`TransportError::NoAuthorities`].
-    pub fn build(self) -> Result<HttpClient, ConfigError> {
-        let shared = Shared {
-            network: self.network,
-            connect_timeout: self.connect_timeout,
-            user_agent: self.user_agent,
-            lookups: Lookups::new(self.resolver),
-            in_flight: Semaphore::new(self.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
-            limits: RequestLimits::default(),
-            reloads: Reloads::default(),
-        };
-        let connections = Arc::new(Connections::new(&shared, self.connections)?);
-        Ok(HttpClient { connections, shared: Arc::new(shared), timeout: self.timeout })
-    }
-}
-
 /// Reads a response to its end.
 async fn read_to_end(
     response: http::Response<Incoming>,
@@ -457,12 +371,9 @@ fn cause(error: &(dyn StdError + 'static), connection: &Connection, max_body: us
     TransportError::Interrupted
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest that an administrator can choose.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes that are allocated for a body before it comes.
 const MAX_CAPACITY: usize = 16 * 1024;
 /// How many connections one call opens in advance.
 const MAX_PRECONNECTED: usize = 8;
-const MAX_IN_FLIGHT: usize = 512;

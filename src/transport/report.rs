@@ -9,6 +9,19 @@ use crate::values::network::AddressClass;
 /// [`CheckReport::public`](crate::check::CheckReport::public) leaves it out.
 ///
 /// `Debug` shows nothing of it.
+///
+/// ```
+/// use codehost_oauth::transport::{AddressClass, HttpClient, Network, Transport as _};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let http = HttpClient::builder(Network::public_only()).build().unwrap();
+/// let report = http.inspect(&"https://10.0.0.5/".parse().unwrap()).await.unwrap();
+/// assert_eq!((report.addresses[0].class, report.addresses[0].is_allowed), (AddressClass::Private, false));
+/// assert_eq!(report.to_string(), "Proxy: none\nAddress: 10.0.0.5 is a private address; the network policy refuses it\n");
+/// # });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ConnectionReport {

@@ -159,7 +159,7 @@ impl ApiResponse {
             if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|html| essence.eq_ignore_ascii_case(html)) {
                 return Media::Html;
             }
-            let is_json = is_json(essence) && found != Some(Media::Other);
+            let is_json = is_json_media_type(essence) && found != Some(Media::Other);
             found = Some(if is_json { Media::Json } else { Media::Other });
         }
         found.unwrap_or(Media::Other)
@@ -273,7 +273,7 @@ const CHALLENGE_MARKS: [&str; 20] = [
 ];
 
 /// `application/json`, or a type of its own with the suffix `+json` (RFC 6839 section 3.1).
-fn is_json(essence: &[u8]) -> bool {
+fn is_json_media_type(essence: &[u8]) -> bool {
     let has_suffix = || {
         let essence = essence.to_ascii_lowercase();
         essence.starts_with(b"application/") && essence.ends_with(b"+json")

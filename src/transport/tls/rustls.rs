@@ -40,7 +40,7 @@ impl Config {
     pub(super) fn new(added: &Authorities, client: Option<&Identity>) -> Result<Option<Self>, ConfigError> {
         let provider = provider()?;
         let Some(verifier) = verifier(added.clone(), Arc::clone(&provider))? else { return Ok(None) };
-        let verifier = Arc::new(SystemOrAdded { verifier, added: added.clone() });
+        let verifier = Arc::new(SystemOrAdded { verifier: Arc::new(verifier), added: added.clone(), seen: None });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| ConfigError::HttpClient)?
@@ -62,13 +62,16 @@ impl Config {
 
     /// The server's certificate, whether it is trusted or not. Nothing is sent on the connection afterwards.
     pub(super) async fn inspect(&self, socket: Opened, uri: Uri) -> Option<CertificateSummary> {
-        let seen = Arc::new(Seen { verifier: Arc::clone(&self.verifier), certificate: Mutex::default() });
+        let SystemOrAdded { verifier, added, .. } = &*self.verifier;
+        let seen = Arc::new(Mutex::new(None));
+        let (verifier, added) = (Arc::clone(verifier), added.clone());
+        let verifier = SystemOrAdded { verifier, added, seen: Some(Arc::clone(&seen)) };
         let mut tls = (*self.tls).clone();
-        tls.dangerous().set_certificate_verifier(Arc::clone(&seen) as _);
+        tls.dangerous().set_certificate_verifier(Arc::new(verifier));
         // Otherwise the server might continue an earlier session, without a certificate.
         tls.resumption = Resumption::disabled();
         drop(HttpsConnector::from((socket, Arc::new(tls))).call(uri).await);
-        let certificate = seen.certificate.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificate = seen.lock().unwrap_or_else(PoisonError::into_inner);
         certificate.as_ref().and_then(certificate::summary)
     }
 }
@@ -121,8 +124,10 @@ fn verifier(authorities: Authorities, provider: Arc<CryptoProvider>) -> Result<O
 /// was added, it is trusted for its names and dates.
 #[derive(Debug)]
 struct SystemOrAdded {
-    verifier: Verifier,
-    added: Vec<CertificateDer<'static>>,
+    verifier: Arc<Verifier>,
+    added: Authorities,
+    /// For the operator's report: gets the server's certificate, whether it is trusted or not.
+    seen: Option<Arc<Mutex<Option<CertificateDer<'static>>>>>,
 }
 
 impl ServerCertVerifier for SystemOrAdded {
@@ -134,6 +139,9 @@ impl ServerCertVerifier for SystemOrAdded {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(seen) = &self.seen {
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        }
         let verified = self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         let Err(rustls::Error::InvalidCertificate(cause)) = &verified else { return verified };
         let is_self_issued = |certificate: &EndEntityCert<'_>| certificate.issuer() == certificate.subject();
@@ -153,49 +161,6 @@ impl ServerCertVerifier for SystemOrAdded {
             }
             _ => verified,
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-/// Verifies as usual, and stores the certificate, for the operator's report.
-#[derive(Debug)]
-struct Seen {
-    verifier: Arc<SystemOrAdded>,
-    certificate: Mutex<Option<CertificateDer<'static>>>,
-}
-
-impl ServerCertVerifier for Seen {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
-        self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(

@@ -204,7 +204,7 @@ impl Network {
         RefusedAddress::new(address, class)
     }
 
-    /// Denied is also what leads to a denied IPv4 address.
+    /// An address that leads to a denied IPv4 address is denied too.
     fn is_denied(&self, address: IpAddr) -> bool {
         let is_denied = |address| self.denied.iter().any(|net| net.contains(address));
         let behind = self.translated(address).or_else(|| match address {
@@ -366,7 +366,7 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
 const METADATA_NAMES: [&str; 5] =
     ["instance-data", "instance-data.ec2.internal", "metadata", "metadata.google.internal", "metadata.goog"];
 
-/// Special-use and by custom private suffixes (RFC 6762 with its appendix G, RFC 7686, RFC 8375, ICANN's `.internal`,
+/// Suffixes of special-use names, and of names that are private by custom (RFC 6762 with its appendix G, RFC 7686, RFC 8375, ICANN's `.internal`,
 /// Kubernetes, old resolvers). For a better message only: the addresses are checked in any case.
 const LOCAL_SUFFIXES: [&str; 11] =
     ["local", "internal", "svc", "home.arpa", "localdomain", "lan", "corp", "home", "intranet", "private", "onion"];
