@@ -9,6 +9,7 @@
 //! [`ResponseSummary`], as [`UntrustedText`].
 
 mod advice;
+mod base_url;
 mod config;
 mod login;
 mod platform;
@@ -20,7 +21,8 @@ mod transport;
 
 pub use self::advice::{Advice, Audience};
 pub(crate) use self::advice::{MAX_RETRY_AFTER, advised};
-pub use self::config::{BaseUrlError, ConfigError, TextFault};
+pub use self::base_url::BaseUrlError;
+pub use self::config::{ConfigError, TextFault};
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
 pub use self::proxy::ProxyError;
