@@ -56,6 +56,7 @@
 //! | [`router`] | the login's routes for axum (feature `axum`) |
 //! | [`keeper`] | refreshes tokens once on all nodes, with stores for them (feature `seal`) |
 //! | [`seal`] | encryption of stored values (feature `seal`) |
+//! | [`settings`] | integrations as data: what an administrator types, stores for it, and one cache for all nodes (features `seal` and `http-client`) |
 //! | [`interop`] | an app's own `reqwest` client, and the crate `oauth2` (features `reqwest` and `oauth2`) |
 //! | [`testing`] | fakes of code hosts, and conformance suites (feature `testing`) |
 //!
@@ -100,6 +101,9 @@ pub mod router;
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod seal;
+#[cfg(all(feature = "http-client", feature = "seal"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "http-client", feature = "seal"))))]
+pub mod settings;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -72,6 +72,7 @@ pub struct IntegrationBuilder {
     login_deadline: Duration,
     email_trust: EmailTrust,
     policy: LoginPolicy,
+    former_base_urls: Vec<Box<str>>,
 }
 
 impl IntegrationBuilder {
@@ -86,6 +87,7 @@ impl IntegrationBuilder {
             login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
             policy: LoginPolicy::everyone(),
+            former_base_urls: Vec::new(),
         }
     }
 
@@ -167,6 +169,14 @@ impl IntegrationBuilder {
         self
     }
 
+    /// The base URLs at which the same server was before, exactly as they were. Tokens that a `TokenKeeper` has stored for one of
+    /// them stay valid, and are sent to the new URL: so it must be proved that the server is the same.
+    #[must_use]
+    pub fn former_base_urls<'a>(mut self, urls: impl IntoIterator<Item = &'a str>) -> Self {
+        self.former_base_urls = urls.into_iter().map(Box::from).collect();
+        self
+    }
+
     /// Builds the integration. Sends nothing.
     ///
     /// # Errors
@@ -214,6 +224,7 @@ impl IntegrationBuilder {
             login_deadline: self.login_deadline,
             email_trust: self.email_trust,
             policy: self.policy,
+            former_base_urls: self.former_base_urls,
         })
     }
 }

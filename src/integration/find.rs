@@ -40,6 +40,24 @@ pub trait FindIntegration: Send + Sync + 'static {
     ///
     /// An error of the app, such as one of its database.
     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
+
+    /// The same, as it is stored now. The routes call it once for each login, before they log the user in. Override it if
+    /// [`find`](Self::find) may return an integration that another node has changed meanwhile.
+    ///
+    /// Signature: `async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        self.find(id).await
+    }
+
+    /// The routes call this when a login has ended: with the error's code if it failed, unless the user denied it. It must
+    /// return at once. Unless implemented, it does nothing.
+    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
+        let (_, _) = (id, failure);
+    }
 }
 
 #[async_trait]
@@ -60,5 +78,13 @@ impl FindIntegration for HashMap<IntegrationId, Arc<Integration>> {
 impl<T: FindIntegration> FindIntegration for Arc<T> {
     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
         (**self).find(id).await
+    }
+
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        (**self).find_latest(id).await
+    }
+
+    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
+        (**self).login_ended(id, failure);
     }
 }

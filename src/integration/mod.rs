@@ -80,6 +80,7 @@ pub struct Integration {
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
     policy: LoginPolicy,
+    former_base_urls: Vec<Box<str>>,
 }
 
 /// What one login may want beside the usual. Only GitHub uses `login_hint` and `select_account`; other platforms ignore them.
@@ -458,6 +459,12 @@ impl Integration {
     pub(crate) async fn accepts_client(&self) -> Result<bool, Error> {
         let call = (*self.provider).accepts_client(&self.http, &self.client, &self.callback_url);
         self.observe("accepts_client", call).await
+    }
+
+    /// Whether the same server was at this base URL before.
+    #[cfg(feature = "seal")]
+    pub(crate) fn was_at(&self, base_url: &str) -> bool {
+        self.former_base_urls.iter().any(|url| **url == *base_url)
     }
 
     /// The scopes that a login asks for.

@@ -1,3 +1,8 @@
+use std::ops::Not;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::error::{AccountError, ConfigError};
 use crate::provider::membership::Group;
 use crate::values::email::EmailTrust;
@@ -20,13 +25,31 @@ use crate::values::user::User;
 /// assert_eq!(LoginPolicy::everyone(), LoginPolicy::default());
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// As JSON, to store it: each rule is a member, and one that is not set is left out.
+///
+/// ```
+/// use codehost_oauth::{Group, LoginPolicy};
+///
+/// let policy = LoginPolicy::members_of([Group::path("acme")?]).require_two_factor();
+/// let json = serde_json::to_string(&policy)?;
+/// assert_eq!(json, r#"{"groups":[{"path":"acme"}],"require_two_factor":true}"#);
+/// assert_eq!(serde_json::from_str::<LoginPolicy>(&json)?, policy);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LoginPolicy {
     /// `None` lets users in without a group. An empty list is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Box<[Group]>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_domains")]
     email_domains: Option<Box<[Box<str>]>>,
+    #[serde(rename = "require_two_factor", skip_serializing_if = "Not::not")]
     needs_two_factor: bool,
+    #[serde(rename = "refuse_external", skip_serializing_if = "Not::not")]
     refuses_external: bool,
+    #[serde(rename = "allow_bots", skip_serializing_if = "Not::not")]
     allows_bots: bool,
 }
 
@@ -82,6 +105,26 @@ impl LoginPolicy {
         self.groups.as_deref().unwrap_or_default()
     }
 
+    /// The domains of e-mail addresses, one of which the user must have. Empty if none is required.
+    pub fn domains(&self) -> Vec<&str> {
+        self.email_domains.iter().flatten().map(|domain| &**domain).collect()
+    }
+
+    /// Whether only users with two-factor authentication may log in.
+    pub fn needs_two_factor(&self) -> bool {
+        self.needs_two_factor
+    }
+
+    /// Whether external users may not log in.
+    pub fn refuses_external(&self) -> bool {
+        self.refuses_external
+    }
+
+    /// Whether bots may log in.
+    pub fn allows_bots(&self) -> bool {
+        self.allows_bots
+    }
+
     /// Checks what does not depend on the platform.
     pub(super) fn ensure_valid(&self) -> Result<(), ConfigError> {
         match &self.groups {
@@ -104,6 +147,15 @@ impl LoginPolicy {
         }
         self.email_domains.as_ref().map_or(Ok(()), |domains| user.ensure_email_at(domains, trust))
     }
+}
+
+/// Checks them, as [`LoginPolicy::email_domains`] does.
+fn read_domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<[Box<str>]>>, D::Error> {
+    let Some(domains) = Option::<Vec<String>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let checked = LoginPolicy::everyone().email_domains(domains.iter().map(String::as_str));
+    Ok(checked.map_err(D::Error::custom)?.email_domains)
 }
 
 /// Each is a request at every login.

@@ -64,7 +64,7 @@ impl Inner {
         integration: &Integration,
     ) -> Result<Record, KeeperError> {
         let client_id = integration.client().client_id();
-        Record::open(stored, &self.ring, connection, integration.binding(), client_id)
+        Record::open(stored, &self.ring, connection, integration.binding(), |url| integration.was_at(url), client_id)
     }
 
     /// The outcome if no refresh is needed; `None` if one is.

@@ -49,7 +49,7 @@ impl Record {
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 
-    /// Opens a stored record, whose tokens must have this `binding`.
+    /// Opens a stored record, whose tokens must have this `binding`, or must be for another base URL at which the same server `was_at`.
     ///
     /// If the refresh token was rejected for another client than `client_id`, the reason for a login is left out: a
     /// code host rejects a token of another client in the same way as an expired one.
@@ -58,6 +58,7 @@ impl Record {
         ring: &KeyRing,
         connection: &ConnectionId,
         binding: &TokenBinding,
+        was_at: impl Fn(&str) -> bool,
         client_id: &str,
     ) -> Result<Self, KeeperError> {
         let json = ring.open(&context(connection), &stored.sealed)?;
@@ -68,7 +69,7 @@ impl Record {
         if json.version != VERSION {
             return Err(SealError::Malformed.into());
         }
-        if json.base_url != binding.base_url().as_str() {
+        if json.base_url != binding.base_url().as_str() && !was_at(&json.base_url) {
             return Err(ConfigError::OtherBinding { what: "stored tokens" }.into());
         }
         let mut tokens =
@@ -217,7 +218,7 @@ mod tests {
         before.needs_login = Some(LoginReason::ResponseLost);
         before.unverified = true;
         let stored = before.seal(&ring, &connection, "id").unwrap();
-        let after = Record::open(&stored, &ring, &connection, &binding(), "id").unwrap();
+        let after = Record::open(&stored, &ring, &connection, &binding(), |_| false, "id").unwrap();
         assert!(after.same_pair(&before));
         assert_eq!(after.revision, before.revision);
         assert_eq!(
@@ -229,10 +230,13 @@ mod tests {
         assert!(after.unverified);
 
         let other_binding = TokenBinding::new("demo".parse().unwrap(), BaseUrl::constant("https://evil.example.com"));
-        let refused = Record::open(&stored, &ring, &connection, &other_binding, "id").err().unwrap();
+        let refused = Record::open(&stored, &ring, &connection, &other_binding, |_| false, "id").err().unwrap();
         assert_eq!(refused.code(), "other_binding");
         let other: ConnectionId = "gitlab:demo:43".parse().unwrap();
-        assert_eq!(Record::open(&stored, &ring, &other, &binding(), "id").err().unwrap().code(), "seal_rejected");
+        assert_eq!(
+            Record::open(&stored, &ring, &other, &binding(), |_| false, "id").err().unwrap().code(),
+            "seal_rejected"
+        );
     }
 
     /// The contract of a store allows 64 KiB; the largest record is smaller.
@@ -254,7 +258,7 @@ mod tests {
             record.needs_login = Some(LoginReason::ResponseLost);
             let stored = record.seal(&ring, &connection, "id").unwrap();
             assert!(stored.sealed.len() < 48 * 1024, "{byte}: {}", stored.sealed.len());
-            let read = Record::open(&stored, &ring, &connection, &binding, "id").unwrap();
+            let read = Record::open(&stored, &ring, &connection, &binding, |_| false, "id").unwrap();
             assert!(read.same_pair(&record));
             assert_eq!(read.tokens.access_token.expose_for(binding.base_url()).unwrap(), token());
             assert!(read.scopes_truncated && read.tokens.scopes.unwrap().len() > 10);

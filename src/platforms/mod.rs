@@ -45,10 +45,13 @@ impl Platform {
     ///
     /// [`ConfigError::Platform`] if there is none.
     pub fn find(id: &str) -> Result<Self, ConfigError> {
-        let known = || BUILT_IN.map(|platform| platform.id()).join(", ");
-        BUILT_IN
-            .into_iter()
-            .find(|platform| platform.id() == id)
-            .ok_or_else(|| ConfigError::Platform { known: known() })
+        find_in(&BUILT_IN, id)
     }
+}
+
+/// The platform with this id among `platforms`.
+pub(crate) fn find_in(platforms: &[Platform], id: &str) -> Result<Platform, ConfigError> {
+    let known = || platforms.iter().map(Platform::id).collect::<Vec<_>>().join(", ");
+    let found = platforms.iter().find(|platform| platform.id() == id).copied();
+    found.ok_or_else(|| ConfigError::Platform { known: known() })
 }

@@ -1,4 +1,7 @@
 use std::fmt;
+use std::ops::Not;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{AccountError, ConfigError};
 
@@ -18,7 +21,9 @@ use crate::error::{AccountError, ConfigError};
 /// assert!(Group::path("../admin").is_err());
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// As JSON, it is `{"path":"acme/tools","at_least":"developer","with_subgroups":true}`, or with `id` in place of `path`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "Json", try_from = "Json")]
 pub struct Group {
     name: Box<str>,
     is_id: bool,
@@ -139,6 +144,41 @@ impl Membership {
             Self::Member { .. } => Ok(()),
             Self::NotMember => Err(AccountError::NotAMember),
         }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least: Option<String>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    with_subgroups: bool,
+}
+
+impl From<Group> for Json {
+    fn from(group: Group) -> Self {
+        let name = Some(String::from(group.name));
+        let (path, id) = if group.is_id { (None, name) } else { (name, None) };
+        let at_least = group.least_role.map(String::from);
+        Self { path, id, at_least, with_subgroups: group.includes_subgroups }
+    }
+}
+
+impl TryFrom<Json> for Group {
+    type Error = ConfigError;
+
+    fn try_from(json: Json) -> Result<Self, Self::Error> {
+        let group = match (&json.path, &json.id) {
+            (Some(path), None) => Self::path(path)?,
+            (None, Some(id)) => Self::id(id)?,
+            _ => return Err(ConfigError::Group),
+        };
+        Ok(Self { least_role: json.at_least.map(String::into), includes_subgroups: json.with_subgroups, ..group })
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::programs::root;
 
 /// Lowest first, as in docs/architecture.md.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 16] = [
     "util",
     "error",
     "values",
@@ -20,7 +20,9 @@ const LAYERS: [&str; 14] = [
     "integration",
     "interop",
     "keeper",
+    "settings",
     "router",
+    "admin",
     "testing",
 ];
 

@@ -1,0 +1,243 @@
+use serde::{Deserialize, Serialize};
+
+use super::app_config::AppConfig;
+use super::field::{Field, FieldError, FieldErrors};
+use super::integration_settings::{IntegrationSettings, guide, timeout_error};
+use crate::error::ConfigError;
+use crate::integration::LoginPolicy;
+use crate::provider::membership::Group;
+use crate::provider::setup::{AppOwner, LinkAddress, SetupGuide, SetupLink, SetupScope};
+use crate::values::access::Access;
+use crate::values::email::EmailTrust;
+use crate::values::integration_id::IntegrationId;
+
+/// What an administrator has typed so far, field by field, as text. Nothing that was typed is lost or changed, whether it is valid
+/// or not. The secrets are not in it.
+///
+/// ```
+/// use codehost_oauth::settings::{AppConfig, Draft, Field};
+/// use codehost_oauth::transport::{HttpClient, Network};
+/// use codehost_oauth::IntegrationId;
+///
+/// let http = HttpClient::builder(Network::public_only()).build()?;
+/// let app = AppConfig::new("https://packages.example.com".parse()?, http);
+///
+/// let mut draft = Draft::default();
+/// draft.platform = "gitlab".to_owned();
+/// draft.base_url = "https://git.example.com".to_owned();
+/// draft.access = "sign-in".to_owned();
+/// let id: IntegrationId = "demo".parse()?;
+/// let read = draft.read(&app, Some(&id));
+/// let guide = read.guide.expect("platform and base URL are enough");
+/// assert_eq!(guide.callback_url.as_str(), "https://packages.example.com/oauth/callback/gitlab/demo");
+/// assert_eq!(read.name, "GitLab (git.example.com)");
+/// let errors = read.settings.unwrap_err();
+/// assert_eq!(errors.of(Field::ClientId).unwrap().label, "Application ID");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Draft {
+    /// The platform's id.
+    pub platform: String,
+    /// The base URL.
+    pub base_url: String,
+    /// The name. If it is empty, the integration is called after platform and host name.
+    pub name: String,
+    /// Where the app reaches the code host; see [`IntegrationSettings::api_url`].
+    pub api_url: String,
+    /// The workspace, group or organization that is to own the OAuth application; empty for the administrator's own account. It is
+    /// used for the guide only.
+    pub owner: String,
+    /// The access level, as [`Access`] is written.
+    pub access: String,
+    /// The client id.
+    pub client_id: String,
+    /// Certificates in PEM format.
+    pub root_certificates: String,
+    /// The time limit of a request in seconds.
+    pub timeout: String,
+    /// Which e-mail addresses to trust, as [`EmailTrust`] is written.
+    pub email_trust: String,
+    /// Who may log in: the paths or ids of groups, one in each line; empty for everybody with an account there.
+    pub groups: String,
+    /// The lowest role in such a group.
+    pub least_role: String,
+    /// Whether members of subgroups may log in.
+    pub with_subgroups: bool,
+    /// Whether only users with two-factor authentication may log in.
+    pub two_factor: bool,
+    /// Whether external users may not log in.
+    pub refuse_external: bool,
+    /// Whether bots may log in.
+    pub allow_bots: bool,
+    /// The domains at one of which a user must have an e-mail address, separated by spaces, commas or lines.
+    pub email_domains: String,
+}
+
+/// What follows from a [`Draft`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DraftReading {
+    /// The setup guide, as soon as platform and base URL are valid and there is an id.
+    pub guide: Option<SetupGuide>,
+    /// Where to create the OAuth application, as soon as platform and base URL are valid. Those of the guide, if there is one.
+    pub links: Vec<SetupLink>,
+    /// The scopes that logins ask for, likewise.
+    pub scopes: Vec<SetupScope>,
+    /// The integration's name, typed or proposed. Empty if there is no valid base URL either.
+    pub name: String,
+    /// The settings, or what is wrong.
+    pub settings: Result<IntegrationSettings, FieldErrors>,
+}
+
+impl Draft {
+    /// What was typed to get these settings.
+    pub fn of(settings: &IntegrationSettings) -> Self {
+        let policy = &settings.policy;
+        let groups: Vec<&str> = policy.groups().iter().map(Group::as_str).collect();
+        let first = policy.groups().first();
+        Self {
+            platform: settings.platform.clone(),
+            base_url: settings.base_url.clone(),
+            name: settings.name.clone(),
+            api_url: settings.api_url.clone().unwrap_or_default(),
+            owner: String::new(),
+            access: settings.access.to_string(),
+            client_id: settings.client_id.clone(),
+            root_certificates: settings.root_certificates.clone().unwrap_or_default(),
+            timeout: settings.timeout_seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            email_trust: settings.email_trust.to_string(),
+            groups: groups.join("\n"),
+            least_role: first.and_then(Group::least_role).unwrap_or_default().to_owned(),
+            with_subgroups: first.is_some_and(Group::includes_subgroups),
+            two_factor: policy.needs_two_factor(),
+            refuse_external: policy.refuses_external(),
+            allow_bots: policy.allows_bots(),
+            email_domains: policy.domains().join(" "),
+        }
+    }
+
+    /// Reads what was typed, as far as it goes. `id` is the integration's id; without one there is no callback URL yet, and so no
+    /// guide. Sends nothing.
+    pub fn read(&self, app: &AppConfig, id: Option<&IntegrationId>) -> DraftReading {
+        let mut errors = FieldErrors::default();
+        let mut wrong = |field, error: ConfigError| errors.push(FieldError::new(field, None, &error.into()));
+        let access = self.access.trim().parse::<Access>().map_err(|error| wrong(Field::Access, error)).ok();
+        let email_trust = match self.email_trust.trim() {
+            "" => Some(EmailTrust::default()),
+            text => text.parse().map_err(|error| wrong(Field::EmailTrust, error)).ok(),
+        };
+        let policy = self.policy().map_err(|(field, error)| wrong(field, error)).ok();
+        let timeout = match self.timeout.trim() {
+            "" => None,
+            text => {
+                let seconds = text.parse().ok().filter(|seconds| (1..=60).contains(seconds));
+                if seconds.is_none() {
+                    errors.push(timeout_error());
+                }
+                seconds
+            }
+        };
+        let asked = access.clone().unwrap_or(Access::SignIn);
+        let mut settings =
+            IntegrationSettings::new(&self.platform, self.base_url.trim(), "", self.client_id.trim(), asked);
+        settings.api_url = filled(&self.api_url);
+        settings.root_certificates = filled(&self.root_certificates);
+        settings.timeout_seconds = timeout;
+        settings.email_trust = email_trust.unwrap_or_default();
+        settings.policy = policy.unwrap_or_default();
+        settings.name = self.name.trim().to_owned();
+        let provider = match settings.provider(app) {
+            Ok((_, provider)) => provider,
+            Err(found) => {
+                errors.extend(found);
+                let (links, scopes) = Default::default();
+                return DraftReading { guide: None, links, scopes, name: settings.name, settings: Err(errors) };
+            }
+        };
+        provider.base_url().as_str().clone_into(&mut settings.base_url);
+        if settings.name.is_empty() {
+            settings.name = format!("{} ({})", provider.platform().name(), provider.base_url().authority());
+        }
+        let owner = match self.owner.trim() {
+            "" => AppOwner::User,
+            owner => AppOwner::Group(owner.to_owned()),
+        };
+        // Without an id, links and scopes are known all the same.
+        let any_id: IntegrationId = match id {
+            Some(id) => id.clone(),
+            None => ANY_ID.parse().unwrap_or_else(|_| unreachable!("it is an id")),
+        };
+        let access = settings.access.clone();
+        let made = guide(&*provider, &any_id, &settings.name, access, owner, app);
+        let made = made.map_err(|error| errors.push(FieldError::new(Field::of(&error), None, &error.into()))).ok();
+        if settings.client_id.is_empty() {
+            let labels = made.as_ref().map(super::integration_settings::Labels::new).unwrap_or_default();
+            let empty = ConfigError::ClientId(crate::error::TextFault::Empty);
+            errors.push(FieldError::new(Field::ClientId, labels.of(Field::ClientId), &empty.into()));
+        }
+        let mut links = made.as_ref().map(|guide| guide.links.clone()).unwrap_or_default();
+        if id.is_none() {
+            links.iter_mut().for_each(forget_callback);
+        }
+        DraftReading {
+            name: settings.name.clone(),
+            links,
+            scopes: made.as_ref().map(|guide| guide.scopes.clone()).unwrap_or_default(),
+            guide: made.filter(|_| id.is_some()),
+            settings: if errors.is_empty() { Ok(settings) } else { Err(errors) },
+        }
+    }
+
+    fn policy(&self) -> Result<LoginPolicy, (Field, ConfigError)> {
+        let mut groups = Vec::new();
+        for text in self.groups.lines().map(str::trim).filter(|text| !text.is_empty()) {
+            let group = if is_id(text) { Group::id(text) } else { Group::path(text) };
+            let mut group = group.map_err(|error| (Field::Groups, error))?;
+            if let Some(role) = filled(&self.least_role) {
+                group = group.at_least(&role);
+            }
+            groups.push(if self.with_subgroups { group.with_subgroups() } else { group });
+        }
+        let mut policy = if groups.is_empty() { LoginPolicy::everyone() } else { LoginPolicy::members_of(groups) };
+        if self.two_factor {
+            policy = policy.require_two_factor();
+        }
+        if self.refuse_external {
+            policy = policy.refuse_external();
+        }
+        if self.allow_bots {
+            policy = policy.allow_bots();
+        }
+        let separators = |c: char| c.is_whitespace() || c == ',';
+        let domains: Vec<&str> = self.email_domains.split(separators).filter(|text| !text.is_empty()).collect();
+        if !domains.is_empty() {
+            policy = policy.email_domains(domains).map_err(|error| (Field::EmailDomains, error))?;
+        }
+        Ok(policy)
+    }
+}
+
+/// A link that fills in the callback URL cannot be used before that is known.
+fn forget_callback(link: &mut SetupLink) {
+    if let LinkAddress::Url(url) = &mut link.address {
+        if url.as_str().contains(ANY_ID) {
+            url.set_query(None);
+        }
+    }
+}
+
+/// Stands for an id that is not known yet.
+const ANY_ID: &str = "idthatisnotknownyetidthatisnotknownyet";
+
+/// A number, or a UUID in braces: no group's path looks like that.
+fn is_id(text: &str) -> bool {
+    text.starts_with('{') || text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn filled(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -1,0 +1,232 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::app_config::AppConfig;
+use super::error::IntegrationsError;
+use super::field::FieldErrors;
+use super::health::Health;
+use super::integration_settings::IntegrationSettings;
+use super::notes::Notes;
+use super::secrets::IntegrationSecrets;
+use super::store::{IntegrationStore, StoredIntegration};
+use crate::error::{AppError, SealError};
+use crate::integration::{FindIntegration, Integration};
+use crate::seal::KeyRing;
+use crate::values::integration_id::IntegrationId;
+
+/// The integrations of an app: stored, changed and built in one place, which router, keeper and admin pages share. Cheap to
+/// clone.
+///
+/// A built integration is kept. Another node's change is seen within a second, and by a login that is about to finish at once.
+/// If the store cannot be read, there is no integration either: one that may have changed is not used.
+///
+/// ```
+/// use codehost_oauth::seal::KeyRing;
+/// use codehost_oauth::settings::{AppConfig, IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations};
+/// use codehost_oauth::transport::{HttpClient, Network};
+/// use codehost_oauth::{Access, FindIntegration, IntegrationId};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let http = HttpClient::builder(Network::public_only()).build()?;
+/// let app = AppConfig::new("https://packages.example.com".parse()?, http);
+/// let keys = KeyRing::new([(1, [7; 32].as_slice())])?;
+/// let integrations = Integrations::new(MemoryIntegrations::default(), app, keys);
+///
+/// let id = IntegrationId::random()?;
+/// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn);
+/// let stored = integrations.create(&id, None, settings, &IntegrationSecrets::new("s3cr3t"), "jane", &()).await?;
+/// assert_eq!(stored.version, 1);
+/// assert_eq!(integrations.find(&id).await?.map(|one| one.name().to_owned()).as_deref(), Some("Our GitLab"));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Integrations(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn IntegrationStore>,
+    app: AppConfig,
+    keys: Arc<KeyRing>,
+    built: Mutex<HashMap<IntegrationId, Built>>,
+    notes: Notes,
+}
+
+/// What was built from one version.
+#[derive(Clone)]
+struct Built {
+    version: i64,
+    /// `None` if it is disabled.
+    integration: Option<Arc<Integration>>,
+    /// When the store was last asked for the version.
+    asked_at: Instant,
+}
+
+impl Integrations {
+    /// The integrations in this store, whose secrets are sealed with these keys.
+    pub fn new(store: impl IntegrationStore, app: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
+        let store: Arc<dyn IntegrationStore> = Arc::new(store);
+        let notes = Notes::new(Arc::clone(&store));
+        Self(Arc::new(Inner { store, app, keys: keys.into(), built: Mutex::default(), notes }))
+    }
+
+    /// What all of them have in common.
+    pub fn app(&self) -> &AppConfig {
+        &self.0.app
+    }
+
+    /// The stored integration; `None` if there is none, or if it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::Store`].
+    pub async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, IntegrationsError> {
+        Ok(self.0.store.load(id).await?)
+    }
+
+    /// The integrations of one owner, or those without an owner, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::Store`].
+    pub async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, IntegrationsError> {
+        Ok(self.0.store.list(owner).await?)
+    }
+
+    /// How the logins of these integrations go, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::Store`].
+    pub async fn health(&self, ids: &[IntegrationId]) -> Result<Vec<Health>, IntegrationsError> {
+        Ok(self.0.store.health(ids).await?)
+    }
+
+    /// The secrets of a stored integration.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::Seal`] if the app no longer has the key: the administrator must enter them again.
+    pub fn secrets(&self, stored: &StoredIntegration) -> Result<IntegrationSecrets, IntegrationsError> {
+        let StoredIntegration { id, settings, sealed_secrets, .. } = stored;
+        Ok(IntegrationSecrets::open(&self.0.keys, id, &settings.base_url, sealed_secrets)?)
+    }
+
+    /// Builds the integration of a stored one, also a disabled one, for a check or a test login.
+    ///
+    /// # Errors
+    ///
+    /// As [`secrets`](Self::secrets) and [`IntegrationSettings::build`].
+    pub fn build_stored(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
+        Ok(self.build(&stored.id, &stored.settings, &self.secrets(stored)?)?)
+    }
+
+    /// Builds an integration that is not stored, for a check.
+    ///
+    /// # Errors
+    ///
+    /// As [`IntegrationSettings::build`].
+    pub fn build(
+        &self,
+        id: &IntegrationId,
+        settings: &IntegrationSettings,
+        secrets: &IntegrationSecrets,
+    ) -> Result<Integration, FieldErrors> {
+        settings.build(id, secrets, &self.0.app)
+    }
+
+    /// Writes what is known about logins into the store now. Otherwise it is written within a second.
+    pub async fn write_notes(&self) {
+        self.0.notes.write().await;
+    }
+
+    pub(super) fn store(&self) -> &dyn IntegrationStore {
+        &*self.0.store
+    }
+
+    pub(super) fn seal(
+        &self,
+        id: &IntegrationId,
+        settings: &IntegrationSettings,
+        secrets: &IntegrationSecrets,
+    ) -> Result<Vec<u8>, SealError> {
+        secrets.seal(&self.0.keys, id, &settings.base_url)
+    }
+
+    /// After a write by this node, which need not wait a second to see it.
+    pub(super) fn forget(&self, id: &IntegrationId) {
+        self.built().remove(id);
+    }
+
+    /// `is_fresh`: whether what is kept may be used without asking the store.
+    async fn find_if(
+        &self,
+        id: &IntegrationId,
+        is_fresh: impl Fn(&Built) -> bool + Send,
+    ) -> Result<Option<Arc<Integration>>, IntegrationsError> {
+        let known = self.built().get(id).cloned();
+        if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
+            return Ok(known.integration.clone());
+        }
+        // Before the store is asked: what it says is as old as this.
+        let asked_at = Instant::now();
+        if let Some(known) = known {
+            if self.0.store.version(id).await? == Some(known.version) {
+                let found = known.integration.clone();
+                self.remember(id, Built { asked_at, ..known });
+                return Ok(found);
+            }
+        }
+        let Some(stored) = self.0.store.load(id).await? else {
+            self.forget(id);
+            return Ok(None);
+        };
+        let integration = match stored.is_disabled {
+            true => None,
+            false => Some(Arc::new(self.build_stored(&stored)?)),
+        };
+        self.remember(id, Built { version: stored.version, integration: integration.clone(), asked_at });
+        Ok(integration)
+    }
+
+    /// Unless another request has read a later version meanwhile.
+    fn remember(&self, id: &IntegrationId, new: Built) {
+        let mut built = self.built();
+        if built.get(id).is_none_or(|known| (known.version, known.asked_at) <= (new.version, new.asked_at)) {
+            built.insert(id.clone(), new);
+        }
+    }
+
+    fn built(&self) -> MutexGuard<'_, HashMap<IntegrationId, Built>> {
+        self.0.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl FindIntegration for Integrations {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        Ok(self.find_if(id, |known| known.asked_at.elapsed() < FRESH_FOR).await?)
+    }
+
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+        Ok(self.find_if(id, |_| false).await?)
+    }
+
+    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
+        self.0.notes.add(id, failure);
+    }
+}
+
+impl fmt::Debug for Integrations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Integrations").field(&self.0.store).finish()
+    }
+}
+
+/// How long a built integration is used without asking the store for its version.
+const FRESH_FOR: Duration = Duration::from_secs(1);
