@@ -46,13 +46,13 @@ pub(crate) async fn observed<T>(
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) async fn observed<T>(
+pub(crate) fn observed<T>(
     _: &IntegrationId,
     _: Platform,
     _: &'static str,
     work: impl Future<Output = Result<T, Error>> + Send,
-) -> Result<T, Error> {
-    work.await
+) -> impl Future<Output = Result<T, Error>> + Send {
+    work
 }
 
 /// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`. `note` is a detail for the
