@@ -86,7 +86,7 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Logs a mistake that the operator must fix.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn error(text: &str) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "{text}");
@@ -95,7 +95,7 @@ pub(crate) fn error(text: &str) {
 }
 
 /// Spawns a task in the current span.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     #[cfg(feature = "tracing")]
     let work = tracing::Instrument::in_current_span(work);
