@@ -105,7 +105,7 @@ fn each_error_is_at_its_field() {
         (|draft| draft.timeout = "61".to_owned(), Field::Timeout, "timeout"),
         (|draft| draft.timeout = "1 s".to_owned(), Field::Timeout, "timeout"),
         (|draft| draft.groups = "acme\n../x".to_owned(), Field::Groups, "group"),
-        (|draft| draft.email_domains = "acme".to_owned(), Field::EmailDomains, "email_domain"),
+        (|draft| draft.email_domains = "acme".to_owned(), Field::EmailDomains, "email_domains"),
     ];
     for (change, field, code) in cases {
         let mut draft = draft("gitlab", "https://git.example.com");
