@@ -327,6 +327,7 @@ mod tests {
             let mut browser = Browser::of("admin-1");
             let callback = scene.begin(&mut browser, "admin-1").await;
             let sessions_before: Vec<_> = scene.sessions.0.lock().unwrap().keys().cloned().collect();
+            let mut without_response = browser.clone();
             let (status, told, _) = browser.get(&scene.routes, &callback).await;
             assert_eq!((status, &*told), (StatusCode::SEE_OTHER, "admin-1 ok"));
             let report = scene.results().remove(0).unwrap();
@@ -338,17 +339,16 @@ mod tests {
             assert_eq!((scene.app.0.logins.load(Ordering::SeqCst), scene.app.0.ends.load(Ordering::SeqCst)), (0, 0));
 
             // Repeated, it has the same result, and the code is not sent again.
-            assert_eq!(browser.clone().get(&scene.routes, &callback).await.1, "admin-1 ok");
+            assert_eq!(without_response.clone().get(&scene.routes, &callback).await.1, "admin-1 ok");
             assert_eq!(scene.exchanges(), 1);
             // Not for another user, or another browser.
-            browser.user = Some("admin-2");
-            let (_, told, body) = browser.get(&scene.routes, &callback).await;
+            without_response.user = Some("admin-2");
+            let (_, told, body) = without_response.get(&scene.routes, &callback).await;
             assert!(told.is_empty() && body.contains("other_user"), "{body}");
             let (_, told, body) = Browser::of("admin-1").get(&scene.routes, &callback).await;
             assert!(told.is_empty() && body.contains("state_unknown"), "{body}");
             assert_eq!(scene.results().len(), 2);
             // When the browser has the response, it leads to where the test began.
-            browser.user = Some("admin-1");
             let page = browser.request("/").body(Body::empty()).unwrap().into_parts().0;
             scene.routes.csrf_token(&page).await.unwrap();
             assert_eq!(browser.get(&scene.routes, &callback).await.1, "/admin");
@@ -409,10 +409,15 @@ mod tests {
             scene.test(&[Arc::clone(&one), other]);
             let callback = scene.begin(&mut browser, "admin-1").await;
             assert_eq!(browser.get(&scene.routes, &callback).await.1, "admin-1 integration_changed");
-            // Loaded again, it leads to where the test began.
-            assert_eq!(browser.get(&scene.routes, &callback).await.1, "/admin");
 
             scene.test(&[one]);
+            let callback = scene.begin(&mut browser, "admin-1").await;
+            let (path, state) = callback.split_once("?code=").unwrap();
+            let denied = format!("{path}?error=access_denied&{}", state.split_once('&').unwrap().1);
+            assert_eq!(browser.get(&scene.routes, &denied).await.1, "admin-1 denied");
+            // Loaded again, it leads to where the test began.
+            assert_eq!(browser.get(&scene.routes, &denied).await.1, "/admin");
+
             let callback = scene.begin(&mut browser, "admin-1").await;
             scene.test(&[]);
             let (status, told, body) = browser.get(&scene.routes, &callback).await;
