@@ -2,3 +2,5 @@
 
 pub(crate) mod app;
 pub(crate) mod screen;
+
+mod form;
