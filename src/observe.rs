@@ -37,7 +37,7 @@ pub(crate) async fn observed<T>(
     let result = work.instrument(span.clone()).await;
     span.record("outcome", result.as_ref().map_or_else(Error::code, |_| "ok"));
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
+    if let (Err(error), "finish_login" | "finish_connect" | "finish_test" | "refresh") = (&result, operation) {
         let note = error.operator_note();
         // In the span, so that a collector of traces finds both together.
         span.in_scope(|| failed(operation, Some(integration.as_str()), error, &error.advice(), note.as_deref()));
@@ -46,13 +46,13 @@ pub(crate) async fn observed<T>(
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) async fn observed<T>(
+pub(crate) fn observed<T>(
     _: &IntegrationId,
     _: Platform,
     _: &'static str,
     work: impl Future<Output = Result<T, Error>> + Send,
-) -> Result<T, Error> {
-    work.await
+) -> impl Future<Output = Result<T, Error>> + Send {
+    work
 }
 
 /// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`. `note` is a detail for the
@@ -86,7 +86,7 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Logs a mistake that the operator must fix.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn error(text: &str) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "{text}");
@@ -95,7 +95,7 @@ pub(crate) fn error(text: &str) {
 }
 
 /// Spawns a task in the current span.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     #[cfg(feature = "tracing")]
     let work = tracing::Instrument::in_current_span(work);

@@ -3,6 +3,7 @@ mod builder;
 mod find;
 mod login;
 mod policy;
+mod test_login;
 
 use std::fmt;
 use std::future::Future;
@@ -80,6 +81,7 @@ pub struct Integration {
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
     policy: LoginPolicy,
+    #[cfg_attr(not(feature = "seal"), expect(dead_code, reason = "for the keeper"))]
     former_base_urls: Vec<Box<str>>,
 }
 
@@ -449,7 +451,6 @@ impl Integration {
     }
 
     /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
-    #[cfg(feature = "seal")]
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }
@@ -479,13 +480,14 @@ impl Integration {
         &self.client
     }
 
-    /// Runs one operation in a span of its own, if the feature `tracing` is on.
-    async fn observe<T>(
+    /// Runs one operation in a span of its own, if the feature `tracing` is on. Not an `async fn`, which would have room for `work`
+    /// twice.
+    fn observe<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<T, Error> {
-        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work)
     }
 
     fn ensure_own(&self, binding: &TokenBinding, what: &'static str) -> Result<(), ConfigError> {

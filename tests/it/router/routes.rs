@@ -584,7 +584,7 @@ async fn without_a_session_layer_requests_fail_with_503() {
     let body = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
     assert!(body.contains("<small>no_session_layer</small>"), "{body}");
     let failure = Failure::from(codehost_oauth::router::FailureCause::UnknownIntegration);
-    assert_eq!(failure.cause.to_string(), "the app has no integration with this ID");
+    assert_eq!(failure.cause.to_string(), "the app has no integration with this ID, or it is disabled");
 }
 
 /// A form of the app's own, such as the one that logs out.
