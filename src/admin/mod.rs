@@ -14,6 +14,7 @@ mod fault;
 mod form;
 mod json;
 mod list;
+mod marks;
 mod pages;
 mod routes;
 mod visit;
