@@ -32,6 +32,7 @@ pub(super) struct Visit {
 }
 
 /// A request before anybody has said who it is from.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) admin: AdminRoutes,
     pub(super) head: RequestHead,
