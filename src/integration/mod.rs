@@ -3,6 +3,7 @@ mod builder;
 mod find;
 mod login;
 mod policy;
+mod test_login;
 
 use std::fmt;
 use std::future::Future;
@@ -449,7 +450,6 @@ impl Integration {
     }
 
     /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
-    #[cfg(feature = "seal")]
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }

@@ -92,6 +92,7 @@ impl Failure {
             (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
             (_, Some(Operation::LogOut)) => "Log-out failed",
             (_, Some(Operation::BeginConnect | Operation::FinishConnect)) => "The account was not connected",
+            (_, Some(Operation::FinishTest)) => "Test login failed",
             _ => "Login failed",
         }
     }
@@ -155,6 +156,9 @@ pub enum FailureCause {
         /// The layer that should have added the session: [`Sessions::layer`](super::Sessions::layer).
         layer: &'static str,
     },
+    /// What was typed is too long to be kept in this browser's session or cookies until the form can be saved.
+    #[error("the text is too long to be kept until the form is saved")]
+    TooLongToKeep,
     /// The session store failed.
     #[error("the session could not be read or stored")]
     Session(#[source] AppError),
@@ -170,7 +174,7 @@ impl FailureCause {
             Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
             Self::Csrf | Self::NotSignedIn => StatusCode::FORBIDDEN,
-            Self::LoggedOut | Self::IntegrationChanged => StatusCode::BAD_REQUEST,
+            Self::LoggedOut | Self::IntegrationChanged | Self::TooLongToKeep => StatusCode::BAD_REQUEST,
             Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -210,7 +214,7 @@ impl FailureCause {
     }
 
     fn is_hidden(&self) -> bool {
-        matches!(self, Self::Login(Error::Transport(_) | Error::Response { .. }))
+        matches!(self, Self::Login(error) if error.is_about_network())
     }
 
     fn advice_row(&self) -> Advice {
@@ -231,6 +235,10 @@ impl FailureCause {
             Self::IntegrationChanged => {
                 Advice::user("integration_changed", "Start the login again: its settings have just been changed.")
             }
+            Self::TooLongToKeep => Advice::user(
+                "too_long_to_keep",
+                "Enter the secrets again each time you send the form: they are too long to be kept.",
+            ),
             Self::NoSessionLayer { layer } => Advice::operator(
                 "no_session_layer",
                 format!("Mount the routes below {layer}. Sessions of a layer of another version are not found."),
