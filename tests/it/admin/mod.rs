@@ -1,0 +1,4 @@
+//! The integrations page, as its visitors see it.
+
+pub(crate) mod app;
+pub(crate) mod screen;
