@@ -23,6 +23,7 @@ mod platforms;
 mod repository;
 mod router;
 mod secrets;
+mod settings;
 mod setup;
 mod support;
 mod transport;
