@@ -78,6 +78,9 @@ impl Visit {
             submission.draft.api_url = api_url.unwrap_or_default();
         }
         let Submission { id, draft, typed, act, version } = submission;
+        // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.
+        let typed_settings = Draft { owner: String::new(), ..draft.clone() };
+        let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().app(), Some(&id));
         let (secrets, is_other_url) = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
@@ -101,7 +104,10 @@ impl Visit {
             return Ok(outcome);
         };
         let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
-        let settings = keep_former(settings, stored);
+        let settings = match unchanged {
+            Some(stored) => stored.settings.clone(),
+            None => keep_former(settings, stored),
+        };
         let integration = match self.integrations().build(&id, &settings, &secrets) {
             Ok(integration) => integration,
             Err(errors) => {
@@ -174,13 +180,7 @@ impl Visit {
 
     /// What runs in the transaction of a write.
     pub(super) fn hook(&self, old: Option<&StoredIntegration>, told: Told) -> Hook {
-        Hook {
-            admin: self.admin.clone(),
-            administrator: self.administrator.clone(),
-            owner: self.owner.clone(),
-            old: old.cloned(),
-            told,
-        }
+        Hook { owner: self.owner.clone(), ..Hook::new(&self.admin, &self.administrator, old, told) }
     }
 
     /// The secrets to use: typed, kept in this browser, or stored; each for its own base URL only. Typed ones are kept until the
@@ -219,7 +219,11 @@ impl Visit {
         Ok((Some(secrets), is_other_url))
     }
 
-    async fn kept_secrets(&self, id: &IntegrationId, base_url: &str) -> Result<Option<IntegrationSecrets>, Fault> {
+    pub(super) async fn kept_secrets(
+        &self,
+        id: &IntegrationId,
+        base_url: &str,
+    ) -> Result<Option<IntegrationSecrets>, Fault> {
         let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
         let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
         // Of another base URL, or sealed with a key that is gone: the administrator types it again.
@@ -239,7 +243,7 @@ impl Visit {
         Ok(())
     }
 
-    async fn forget_secrets(&mut self, id: &IntegrationId) -> Result<(), Fault> {
+    pub(super) async fn forget_secrets(&mut self, id: &IntegrationId) -> Result<(), Fault> {
         let cookies = self.admin.0.logins.forget_kept(&self.head, &kept_name(id)).await?;
         self.cookies.extend(cookies);
         Ok(())
@@ -264,6 +268,17 @@ pub(super) struct Hook {
 }
 
 impl Hook {
+    /// For a write to `old`, whose owner it takes.
+    pub(super) fn new(
+        admin: &AdminRoutes,
+        administrator: &Administrator,
+        old: Option<&StoredIntegration>,
+        told: Told,
+    ) -> Self {
+        let owner = old.and_then(|old| old.owner.clone());
+        Self { admin: admin.clone(), administrator: administrator.clone(), owner, old: old.cloned(), told }
+    }
+
     /// `None`: the app is told nothing.
     fn kind(&self) -> Option<Option<MoveKind>> {
         match self.told {

@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn times_are_written_in_utc() {
-        let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::now());
+        let at =
+            |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::now());
         assert_eq!(rfc3339(at(1_795_849_205)), "2026-11-28T07:00:05Z");
         assert_eq!(rfc3339(at(0)), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(at(u64::MAX / 4)), "9999-12-31T23:59:59Z");

@@ -4,7 +4,7 @@ use crate::admin::actions::{Act, Outcome, Submission, Told, TypedSecrets};
 use crate::admin::fault::Fault;
 use crate::admin::visit::Visit;
 use crate::provider::check::Verdict;
-use crate::settings::{Draft, Field, IntegrationSettings, StoredIntegration};
+use crate::settings::{Draft, Field, StoredIntegration};
 use zeroize::Zeroizing;
 
 /// A change that sends nothing to the code host.
@@ -31,7 +31,8 @@ impl Visit {
             Change::Disable => integrations.set_disabled(&stored, true, by, &quiet).await?,
             Change::Enable => integrations.set_disabled(&stored, false, by, &quiet).await?,
             Change::Rename(name) => {
-                let settings = IntegrationSettings { name: name.trim().to_owned(), ..stored.settings.clone() };
+                let mut settings = stored.settings.clone();
+                name.trim().clone_into(&mut settings.name);
                 integrations.save(&stored, settings, None, by, &quiet).await?
             }
             Change::Delete => {

@@ -10,6 +10,7 @@ use maud::html;
 
 pub(super) use self::changes::Change;
 use self::page::{Notice, Page};
+pub(super) use self::page::{form_targets, members_of};
 pub(super) use self::secret::{replace_secret, secret_form};
 use super::fault::Fault;
 use super::list::DELETED;
@@ -129,6 +130,6 @@ async fn detail(visit: Visit, stored: StoredIntegration, status: StatusCode, pag
     let overview = visit.overview(stored).await?;
     let proposed = visit.integrations().build_proposed(&overview.stored).ok();
     let body = page.show(&visit, &overview);
-    let targets = overview.built.iter().chain(&proposed).flat_map(page::form_targets).collect::<Vec<_>>();
+    let targets = overview.built.iter().chain(&proposed).flat_map(form_targets).collect::<Vec<_>>();
     Ok(visit.page(status, &overview.stored.settings.name, body, &targets).await)
 }

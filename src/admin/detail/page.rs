@@ -152,7 +152,7 @@ impl Page {
 
 /// Where the forms of the page may lead: the code host, and from there on to a single sign-on that only the code host knows. Browsers
 /// apply `form-action` to every redirect.
-pub(super) fn form_targets(integration: &Integration) -> Vec<String> {
+pub(in crate::admin) fn form_targets(integration: &Integration) -> Vec<String> {
     let start = integration.begin_login(None).ok();
     let url = start.and_then(|start| Url::parse(start.redirect_to.as_str()).ok());
     url.map(|url| vec![url.origin().ascii_serialization(), "https:".to_owned()]).unwrap_or_default()

@@ -4,8 +4,9 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, PreEscaped, html};
 
-use super::{Notice, Page, detail, stale};
+use super::stale;
 use crate::admin::actions::{Act, Outcome};
+use crate::admin::fault::Fault;
 use crate::admin::posted::{Body, Posted};
 use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
@@ -40,7 +41,7 @@ pub(in crate::admin) async fn replace_secret(request: Request, body: Body) -> Re
             }
             match newer {
                 Some(Some(newer)) => return stale(visit, *newer).await,
-                Some(None) => return Err(super::Fault::Stale(None)),
+                Some(None) => return Err(Fault::Stale(None)),
                 None => {}
             }
             let body = page(&visit, &stored, &Tried { errors, report, has_secret });

@@ -117,7 +117,8 @@ async fn prove(
     let user = match &test.user {
         Some(user) if test.report.may_log_in() => user,
         _ => {
-            let message = "The login did not prove that it is the same server: this user may not log in. Nothing was changed.";
+            let message =
+                "The login did not prove that it is the same server: this user may not log in. Nothing was changed.";
             return Ok(Some(Proof::refused("not_proved", message, "Test again with an account that may log in.")));
         }
     };

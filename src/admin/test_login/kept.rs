@@ -55,7 +55,9 @@ impl KeptReport {
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
         match self.try_store(admin, request, id).await {
-            Err(Failure { cause: FailureCause::TooLongToKeep, .. }) => self.shortened().try_store(admin, request, id).await,
+            Err(Failure { cause: FailureCause::TooLongToKeep, .. }) => {
+                self.shortened().try_store(admin, request, id).await
+            }
             stored => stored,
         }
     }
@@ -67,7 +69,8 @@ impl KeptReport {
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
         let json = serde_json::to_vec(self).map_err(|error| FailureCause::App(error.into()))?;
-        let sealed = admin.0.integrations.seal_text(PURPOSE, id, &json).map_err(|error| FailureCause::App(error.into()))?;
+        let sealed =
+            admin.0.integrations.seal_text(PURPOSE, id, &json).map_err(|error| FailureCause::App(error.into()))?;
         admin.0.logins.keep(request, &kept_name(id), &sealed).await
     }
 

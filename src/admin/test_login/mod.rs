@@ -20,11 +20,11 @@ use crate::settings::{Integrations, IntegrationsError, StoredIntegration};
 pub(super) async fn begin(request: Request, body: Body) -> Response {
     let id = request.id.clone();
     request
-        .answer(|visit| async move {
+        .answer(|mut visit| async move {
             let posted = Posted::read(body)?;
             visit.verify_csrf(&posted.csrf_token).await?;
             let stored = visit.stored(id.as_deref()).await?;
-            visit.begin_test(&stored).await
+            visit.begin_test(&stored, None).await
         })
         .await
 }
@@ -45,14 +45,19 @@ pub(super) async fn report(request: Request) -> Response {
 
 impl Visit {
     /// Sends the browser to the code host.
-    pub(super) async fn begin_test(mut self, stored: &StoredIntegration) -> Result<Response, Fault> {
+    /// `return_to`: where to go afterwards, if not to the page of the report.
+    pub(super) async fn begin_test(
+        &mut self,
+        stored: &StoredIntegration,
+        return_to: Option<String>,
+    ) -> Result<Response, Fault> {
         let integration = tested(self.integrations(), stored)?;
-        let return_to = self.path(&format!("/{}/test", stored.id)).parse().ok();
+        let return_to = return_to.unwrap_or_else(|| self.path(&format!("/{}/test", stored.id))).parse().ok();
         let user_id = self.administrator.user_id.clone();
         let logins = self.admin.0.logins.clone();
-        let mut response = logins.begin_test(&mut self.head, &integration, &user_id, return_to).await?;
+        let mut response = logins.begin_test(&self.head, &integration, &user_id, return_to).await?;
         secure(&mut response, &[]);
-        for cookie in self.cookies {
+        for cookie in self.cookies.drain(..) {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)

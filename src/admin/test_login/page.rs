@@ -189,8 +189,13 @@ fn membership(visit: &Visit, group: &ReportedGroup) -> Markup {
 }
 
 fn tokens(visit: &Visit, report: &LoginReport) -> Markup {
-    let refresh = if report.has_refresh_token { "yes" } else { "no: users must log in again when the access token expires" };
-    let revoked = if report.are_tokens_revoked { "revoked" } else { "dropped: they are valid until they expire, and nobody has them" };
+    let refresh =
+        if report.has_refresh_token { "yes" } else { "no: users must log in again when the access token expires" };
+    let revoked = if report.are_tokens_revoked {
+        "revoked"
+    } else {
+        "dropped: they are valid until they expire, and nobody has them"
+    };
     html! {
         section.ch-section aria-labelledby="tokens" {
             h2 id="tokens" { (visit.text("Tokens")) }
