@@ -1,4 +1,9 @@
 //! The integrations page, as its visitors see it.
 
 pub(crate) mod app;
+mod detail;
+mod json;
+mod list;
+mod rights;
 pub(crate) mod screen;
+mod test_logins;
