@@ -1,6 +1,10 @@
 //! The integrations page, as its visitors see it.
 
 pub(crate) mod app;
+mod detail;
+mod json;
+mod list;
+mod rights;
 pub(crate) mod screen;
-
 mod form;
+mod test_logins;
