@@ -10,9 +10,8 @@ use sqlx::query::Query;
 
 use super::sql::{self, SCHEMA_VERSION, check_schema_version, failed, millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
-use crate::error::UntrustedText;
+use crate::error::{StoreError, UntrustedText};
 use crate::keeper::ConnectionId;
-use crate::keeper::error::StoreError;
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. The server must be the primary: a replica returns old data.
 ///

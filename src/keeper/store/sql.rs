@@ -1,8 +1,7 @@
 //! Shared by the SQL stores.
 
 use super::{Revision, StoredTokens};
-use crate::error::UntrustedText;
-use crate::keeper::error::StoreError;
+use crate::error::{StoreError, UntrustedText};
 
 /// The version of the tables.
 pub(super) const SCHEMA_VERSION: i64 = 1;

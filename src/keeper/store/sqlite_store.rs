@@ -7,8 +7,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 
 use super::sql::{self, SCHEMA_VERSION, check_schema_version, millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
+use crate::error::StoreError;
 use crate::keeper::ConnectionId;
-use crate::keeper::error::StoreError;
 
 /// Keeps tokens in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not
 /// work there.

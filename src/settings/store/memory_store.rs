@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
 use super::{IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written};
-use crate::keeper::StoreError;
+use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
 use crate::values::integration_id::IntegrationId;
 

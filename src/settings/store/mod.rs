@@ -12,8 +12,7 @@ use async_trait::async_trait;
 pub use self::memory_store::MemoryIntegrations;
 use super::health::{Health, HealthNote};
 use super::integration_settings::IntegrationSettings;
-use crate::error::AppError;
-use crate::keeper::StoreError;
+use crate::error::{AppError, StoreError};
 use crate::values::integration_id::IntegrationId;
 
 /// Stores the integrations of an app, for all its nodes.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codehost_oauth::error::Audience::{self, Administrator, Operator, User};
-use codehost_oauth::error::{BaseUrlError, ConfigError, SealError, TextFault, UntrustedText};
+use codehost_oauth::error::{BaseUrlError, ConfigError, SealError, StoreError, TextFault, UntrustedText};
+use codehost_oauth::keeper::KeeperError;
 use codehost_oauth::keeper::LoginReason;
-use codehost_oauth::keeper::{KeeperError, StoreError};
 
 /// Asserts the code and the audience, and that the hint, the public message and the text are complete.
 macro_rules! assert_advice {
