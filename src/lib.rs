@@ -108,6 +108,8 @@ pub mod seal;
 #[cfg(all(feature = "http-client", feature = "seal"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "http-client", feature = "seal"))))]
 pub mod settings;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
+use codehost_oauth::error::StoreError;
+use codehost_oauth::keeper::KeeperError;
 use codehost_oauth::keeper::{ConnectionId, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
-use codehost_oauth::keeper::{KeeperError, StoreError};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use serde::Deserialize;

@@ -1,8 +1,8 @@
 //! What can go wrong, who must act, and the fix.
 //!
-//! There is one enum for each phase. [`Error`] holds any of them, except [`SealError`] and the errors of the keeper. Each has a
-//! [`code`](Error::code) and gives [`Advice`]: who must act, what they must do, what anybody may read, and whether it helps to wait
-//! or to log in again.
+//! There is one enum for each phase. [`Error`] holds any of them, except [`SealError`], [`StoreError`] and the errors of
+//! the keeper. Each has a [`code`](Error::code) and gives [`Advice`]: who must act, what they must do, what anybody may read, and
+//! whether it helps to wait or to log in again.
 //!
 //! No `Debug`, `Display` or `source()` of these types contains a token, code, secret, state, verifier or any text that a
 //! server sent, with one exception: a redirect names scheme, host and port of its target. The texts of a server are in
@@ -17,6 +17,8 @@ mod proxy;
 mod response;
 #[cfg(feature = "seal")]
 mod seal;
+#[cfg(feature = "seal")]
+mod store;
 mod transport;
 
 pub use self::advice::{Advice, Audience};
@@ -28,7 +30,11 @@ pub use self::platform::{AccountError, ApiError, TokenError};
 pub use self::proxy::ProxyError;
 pub use self::response::{ResponseSummary, UntrustedText};
 #[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use self::seal::SealError;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub use self::store::StoreError;
 pub use self::transport::{ResponseError, TransportError};
 
 /// A failure of the app itself, such as of its database; for the traits that an app implements.

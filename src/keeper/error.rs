@@ -2,80 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::login_reason::LoginReason;
-use crate::error::{Advice, ConfigError, Error, SealError, UntrustedText, advised};
-
-/// Why a call of a token store failed.
-///
-/// After [`TimedOut`](Self::TimedOut) and [`Unreachable`](Self::Unreachable) the call may have taken effect, and the
-/// keeper checks that. After every other error it has not.
-///
-/// ```
-/// use codehost_oauth::keeper::StoreError;
-///
-/// assert!(StoreError::TimedOut.advice().is_transient);
-/// assert!(!StoreError::Schema { found: 9 }.advice().is_transient);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// No response in time.
-    #[error("the token store did not respond in time")]
-    TimedOut,
-    /// The connection could not be made, or it broke.
-    #[error("the token store cannot be reached")]
-    Unreachable {
-        /// The driver's message.
-        detail: UntrustedText,
-    },
-    /// The server does not accept writes: it is a replica, or it is still starting. Each further call makes a new
-    /// connection, which reaches the new primary after a fail-over.
-    #[error("the token store does not accept writes at the moment")]
-    NotPrimary {
-        /// The store's message.
-        detail: UntrustedText,
-    },
-    /// The store refused the request, for example because of permissions, disk space or memory.
-    #[error("the token store refused the request")]
-    Refused {
-        /// The store's message.
-        detail: UntrustedText,
-    },
-    /// The tables have a version that this version of codehost-oauth does not know.
-    #[error("the token store's tables have version {found}, which this version of codehost-oauth does not know")]
-    Schema {
-        /// The version that was found.
-        found: i64,
-    },
-    /// The store's address is not valid.
-    #[error("the token store's address is not valid")]
-    Address {
-        /// Why, without the address: it can contain a password.
-        detail: UntrustedText,
-    },
-}
-
-impl StoreError {
-    pub(crate) fn advice_row(&self) -> Advice {
-        let advice = match self {
-            Self::TimedOut => Advice::operator("store_timed_out", "Check the load of the token store.").transient(),
-            Self::Unreachable { .. } => {
-                Advice::operator("store_unreachable", "Start the token store, or correct its address.").transient()
-            }
-            Self::NotPrimary { .. } => Advice::operator(
-                "store_not_primary",
-                "Wait for the end of the fail-over. If it happens again, configure the address of the primary.",
-            )
-            .transient(),
-            Self::Refused { .. } => {
-                Advice::operator("store_refused", "Check the token store's log, permissions, disk space and memory.")
-                    .transient()
-            }
-            Self::Schema { .. } => Advice::operator("store_schema", "Update codehost-oauth on every node."),
-            Self::Address { .. } => Advice::operator("store_address", "Correct the token store's address."),
-        };
-        advice.public(LATER)
-    }
-}
+use crate::error::{Advice, ConfigError, Error, SealError, StoreError, advised};
 
 /// Why there is no valid access token for a connection.
 ///
@@ -124,7 +51,7 @@ pub enum KeeperError {
     /// The tokens belong to another integration or base URL.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The token store failed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The stored tokens cannot be decrypted.
@@ -161,7 +88,7 @@ impl KeeperError {
                 _ => Advice::administrator(cause.code(), cause.advice().hint),
             },
             Self::Unsaved { .. } => {
-                Advice::operator("tokens_unsaved", "Repair the token store. The user may have to log in again.")
+                Advice::operator("tokens_unsaved", "Repair the database. The user may have to log in again.")
                     .public(LATER)
             }
             Self::UnknownIntegration => Advice::operator(
@@ -169,7 +96,7 @@ impl KeeperError {
                 "Enable the integration if it is disabled. If it was deleted, delete its connections too.",
             ),
             Self::Config(cause) => cause.advice_row(),
-            Self::Store(cause) => cause.advice_row(),
+            Self::Store(cause) => cause.advice_row().public(LATER),
             Self::Seal(cause) => cause.advice_row(),
             Self::App(_) => Advice::operator("app", "Check the source of this error.").public(LATER).transient(),
             Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").public(LATER).transient(),
@@ -179,5 +106,4 @@ impl KeeperError {
 
 const LATER: &str = "Your connection to the code host cannot be used at the moment. Please try again later.";
 
-advised!(StoreError);
 advised!(KeeperError);

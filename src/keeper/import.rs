@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use super::connection::ConnectionId;
-use super::error::{KeeperError, StoreError};
+use super::error::KeeperError;
 use super::inner::{FIRST_RETRY_DELAY, Inner, MAX_RETRY_DELAY, with_timeout};
 use super::record::Record;
 use super::store::{Revision, StoredTokens};
+use crate::error::StoreError;
 use crate::integration::Integration;
 use crate::values::token::TokenSet;
 

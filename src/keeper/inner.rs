@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::connection::ConnectionId;
-use super::error::{KeeperError, StoreError};
+use super::error::KeeperError;
 use super::event::{KeeperEvent, OnEvent};
 use super::login_reason::LoginReason;
 use super::outcome::Outcome;
@@ -13,6 +13,7 @@ use super::record::Record;
 use super::running_refreshes::RunningRefreshes;
 use super::store::{Revision, StoredTokens, TokenStore};
 use super::token_cache::TokenCache;
+use crate::error::StoreError;
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
 use crate::values::token::AccessToken;

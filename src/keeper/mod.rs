@@ -42,7 +42,7 @@ pub use self::call_error::CallError;
 pub use self::clock::Clock;
 pub use self::connection::ConnectionId;
 pub use self::disconnect::Disconnected;
-pub use self::error::{KeeperError, StoreError};
+pub use self::error::KeeperError;
 pub use self::event::KeeperEvent;
 pub use self::login_reason::LoginReason;
 #[cfg(feature = "postgres")]

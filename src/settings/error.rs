@@ -1,8 +1,7 @@
 use super::changes::MoveKind;
 use super::field::FieldErrors;
 use super::store::{StoredIntegration, WriteError};
-use crate::error::{AppError, SealError};
-use crate::keeper::StoreError;
+use crate::error::{AppError, SealError, StoreError};
 
 /// Why integrations cannot be read or changed.
 #[derive(Debug, thiserror::Error)]

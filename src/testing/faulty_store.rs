@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::UntrustedText;
-use crate::keeper::StoreError;
+use crate::error::{StoreError, UntrustedText};
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
 /// A token store that passes calls on to another one. The test chooses which calls fail.

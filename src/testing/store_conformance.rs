@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::keeper::StoreError;
+use crate::error::StoreError;
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
 /// Why a store does not fulfil the contract of [`TokenStore`].

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::error::UntrustedText;
-use codehost_oauth::keeper::StoreError;
+use codehost_oauth::error::{StoreError, UntrustedText};
 use codehost_oauth::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
 use crate::invariants::Stored;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
+use crate::error::StoreError;
 use crate::keeper::ConnectionId;
-use crate::keeper::error::StoreError;
 
 /// Keeps tokens in the memory of this process: for tests, and for apps whose users can log in again after a restart.
 ///

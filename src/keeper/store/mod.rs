@@ -27,8 +27,7 @@ pub use self::redis_store::RedisStore;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::sqlite_store::SqliteStore;
 use super::connection::ConnectionId;
-use crate::error::SealError;
-use crate::keeper::error::StoreError;
+use crate::error::{SealError, StoreError};
 
 /// Stores sealed tokens, one value for each connection, for all nodes of an app.
 ///

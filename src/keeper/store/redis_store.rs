@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
-use crate::error::UntrustedText;
+use crate::error::{StoreError, UntrustedText};
 use crate::keeper::ConnectionId;
-use crate::keeper::error::StoreError;
 
 /// Keeps tokens in Redis or Valkey, for any number of nodes. If the server loses data, users must log in again, so it
 /// needs `appendonly yes` with `appendfsync always` (or `everysec`, if the refreshes of one second may be lost in a

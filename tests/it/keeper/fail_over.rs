@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use codehost_oauth::keeper::StoreError;
+use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::{LeaseOwner, Revision, StoredTokens, TokenStore};
 use codehost_oauth::testing::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

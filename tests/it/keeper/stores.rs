@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::StoreError;
+use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
 use codehost_oauth::testing::{Fault, FaultyStore, Nonconformity, store_conformance};
 
