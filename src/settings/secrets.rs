@@ -39,6 +39,7 @@ impl IntegrationSecrets {
     }
 
     /// The same with another client secret.
+    #[cfg(feature = "admin")]
     pub(crate) fn with_client_secret(self, client_secret: &str) -> Self {
         Self { client_secret: Zeroizing::new(client_secret.trim().to_owned()), ..self }
     }
