@@ -81,6 +81,7 @@ pub struct Integration {
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
     policy: LoginPolicy,
+    #[cfg_attr(not(feature = "seal"), expect(dead_code, reason = "for the keeper"))]
     former_base_urls: Vec<Box<str>>,
 }
 

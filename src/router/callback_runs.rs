@@ -290,8 +290,15 @@ mod tests {
 
     fn begin(callback_runs: &CallbackRuns, state: StateId, binding: &str) -> Option<Arc<CallbackRun>> {
         let integration_id = String::new();
-        let login =
-            RunLogin { state, integration_id, integration: None, user_id: None, return_to: None, session: None };
+        let login = RunLogin {
+            state,
+            operation: Operation::FinishLogin,
+            integration_id,
+            integration: None,
+            user_id: None,
+            return_to: None,
+            session: None,
+        };
         callback_runs.begin(login, Secret::unchecked(binding.to_owned()), "code=x")
     }
 

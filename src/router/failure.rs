@@ -135,8 +135,8 @@ pub enum FailureCause {
     /// The login failed, or the user did not allow it.
     #[error(transparent)]
     Login(#[from] Error),
-    /// The app has no integration with this id.
-    #[error("the app has no integration with this ID")]
+    /// The app has no integration with this id, or it is disabled.
+    #[error("the app has no integration with this ID, or it is disabled")]
     UnknownIntegration,
     /// The form was not sent by a page of this app in this browser.
     #[error("the form has no valid CSRF token")]
@@ -147,8 +147,8 @@ pub enum FailureCause {
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
     LoggedOut,
-    /// The integration was deleted, or now has another code host or OAuth application than when the login began.
-    #[error("the integration was deleted or changed while the login was in progress")]
+    /// The integration was deleted or disabled, or now has another code host or OAuth application than when the login began.
+    #[error("the integration was deleted, disabled or changed while the login was in progress")]
     IntegrationChanged,
     /// The routes are not below the session layer, or it is of another version.
     #[error("the request has no session: it did not pass through {layer}")]

@@ -91,6 +91,8 @@ mod handler;
 mod head;
 #[cfg(feature = "admin")]
 mod kept;
+#[cfg(all(test, feature = "admin"))]
+mod memory_sessions;
 mod operation;
 mod page;
 mod routes;

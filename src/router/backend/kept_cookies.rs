@@ -7,23 +7,23 @@ use sha2::{Digest as _, Sha256};
 
 use super::in_cookie::{InCookie, now};
 use super::{KEPT_FOR, MAX_KEPT, not_a_header};
+use crate::error::SealError;
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::SealContext;
 
 impl InCookie {
     /// Sets the cookie of a text. Removes the oldest cookies that are too many or too long beside it.
     pub(super) fn keep(&self, request: &RequestHead, name: &str, text: &str) -> Result<Vec<HeaderValue>, Failure> {
-        let (cookie, kept_at) = (self.kept_name(name), now().to_string());
-        let sealed = self.keys.seal(&context(&cookie, &kept_at), text.as_bytes());
-        let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
-        let value = format!("{kept_at}.{}", URL_SAFE_NO_PAD.encode(sealed));
+        let cookie = self.kept_name(name);
+        let value = self.kept_value(&cookie, text, now()).map_err(|error| FailureCause::Session(error.into()))?;
         if value.len() > MAX_VALUE {
             return Err(FailureCause::TooLongToKeep.into());
         }
         let mut set = vec![self.set(&cookie, &value, Some(KEPT_FOR.as_secs())).map_err(not_a_header)?];
         let mut length = cookie.len().saturating_add(value.len());
         let mut others: Vec<_> = self.kept_cookies(request).filter(|(name, _)| *name != cookie).collect();
-        // The newest first.
+        // The newest first. Of those of the same second, browsers send the older one first.
+        others.reverse();
         others.sort_by_key(|(_, value)| std::cmp::Reverse(kept_at_of(value)));
         for (at, (name, value)) in others.into_iter().enumerate() {
             let longer = length.saturating_add(name.len()).saturating_add(value.len());
@@ -55,6 +55,12 @@ impl InCookie {
         self.expired(&cookie).filter(|_| is_kept).into_iter().collect()
     }
 
+    fn kept_value(&self, cookie: &str, text: &str, kept_at: u64) -> Result<String, SealError> {
+        let kept_at = kept_at.to_string();
+        let sealed = self.keys.seal(&context(cookie, &kept_at), text.as_bytes())?;
+        Ok(format!("{kept_at}.{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
     /// Names of texts have characters that names of cookies must not have.
     fn kept_name(&self, name: &str) -> String {
         let digest = Sha256::digest(name);
@@ -75,4 +81,36 @@ fn kept_at_of(value: &str) -> u64 {
 
 fn context<'a>(cookie: &'a str, kept_at: &'a str) -> SealContext<'a> {
     SealContext { purpose: "kept-text", integration: kept_at, connection: cookie }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test data")]
+mod tests {
+    use http::Request;
+    use http::header::COOKIE;
+
+    use super::*;
+    use crate::seal::KeyRing;
+
+    #[test]
+    fn a_text_in_a_cookie_is_kept_for_an_hour_for_its_name_and_time() {
+        let keys = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
+        let in_cookie = InCookie::new(&"https://app.example.com".parse().unwrap(), keys);
+        let cookie = in_cookie.kept_name("a");
+        let kept = |value: &str| {
+            let request = Request::builder().header(COOKIE, format!("x=y; {cookie}={value}"));
+            in_cookie.kept(&request.body(()).unwrap().into_parts().0, "a")
+        };
+        let value = |cookie: &str, age: u64| in_cookie.kept_value(cookie, "AAAA", now() - age).unwrap();
+        assert_eq!(kept(&value(&cookie, 3590)).as_deref(), Some("AAAA"));
+        assert_eq!(kept(&value(&cookie, 3601)), None);
+        assert_eq!(kept(&value(&in_cookie.kept_name("b"), 0)), None, "another form's");
+        // An old one with a newer time.
+        let old = value(&cookie, 3601);
+        let (_, sealed) = old.split_once('.').unwrap();
+        assert_eq!(kept(&format!("{}.{sealed}", now())), None);
+        for text in ["", ".", "x", "1.", "99999999999999999999999.x", &format!("{}.AAAA", now())] {
+            assert_eq!(kept(text), None, "{text}");
+        }
+    }
 }
