@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 mod detail;
+mod form;
 mod json;
 mod list;
 mod rights;
