@@ -11,6 +11,7 @@ use super::visit::{View, Visit};
 use super::{AdminRoutes, Refusal};
 use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
+use crate::router::FailureCause;
 use crate::settings::{
     Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
     StoreTransaction, StoredIntegration, WriteHook,
@@ -75,11 +76,20 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn of(secrets: Option<&IntegrationSecrets>) -> Self {
+    fn of(secrets: Option<&IntegrationSecrets>) -> Self {
         let Some(secrets) = secrets else { return Self::default() };
         let [client_secret, client_certificate, headers] = secrets.parts();
         Self { client_secret, client_certificate, headers }
     }
+}
+
+/// The secrets to use.
+#[derive(Default)]
+pub(super) struct UsableSecrets {
+    secrets: Option<IntegrationSecrets>,
+    pub(super) kept: Kept,
+    /// Whether there are stored ones for another base URL.
+    is_other_url: bool,
 }
 
 impl Visit {
@@ -98,10 +108,10 @@ impl Visit {
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().app(), Some(&id));
-        let (secrets, is_other_url) = self.secrets(&id, &reading, typed, stored).await?;
+        let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
-            kept: Kept::of(secrets.as_ref()),
+            kept,
             reading,
             report: None,
             is_move: None,
@@ -115,7 +125,7 @@ impl Visit {
             outcome.stale = Some(stored.cloned().map(Box::new));
             return Ok(outcome);
         }
-        let Some(secrets) = secrets.filter(|_| outcome.kept.client_secret) else {
+        let Some(secrets) = secrets.filter(|secrets| Kept::of(Some(secrets)).client_secret) else {
             outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), is_other_url);
             return Ok(outcome);
         };
@@ -203,15 +213,14 @@ impl Visit {
 
 impl View {
     /// The secrets to use: typed, kept in this browser, or stored; each for its own base URL only. Typed ones are kept until the
-    /// form is saved: without a valid base URL for the next one that is typed, since they were not sent anywhere. Also whether
-    /// there is a stored one for another base URL.
+    /// form is saved: without a valid base URL for the next one that is typed, since they were not sent anywhere.
     pub(super) async fn secrets(
         &mut self,
         id: &IntegrationId,
         reading: &DraftReading,
         typed: TypedSecrets,
         stored: Option<&StoredIntegration>,
-    ) -> Result<(Option<IntegrationSecrets>, bool), Fault> {
+    ) -> Result<UsableSecrets, Fault> {
         let base_url = reading.guide.as_ref().map(|guide| guide.base_url.as_str().to_owned()).unwrap_or_default();
         let is_other_url = !base_url.is_empty() && stored.is_some_and(|stored| stored.settings.base_url != base_url);
         let kept = self.kept_secrets(id, &[base_url.as_str(), ""]).await?;
@@ -224,8 +233,9 @@ impl View {
         let is_secret_typed = !typed.client_secret.trim().is_empty();
         let is_typed = is_secret_typed || typed.client_certificate.is_some() || typed.headers.is_some();
         if before.is_none() && !is_typed {
-            return Ok((None, is_other_url));
+            return Ok(UsableSecrets { is_other_url, ..UsableSecrets::default() });
         }
+        let kept_before = Kept::of(before.as_ref());
         let mut secrets = before.unwrap_or(IntegrationSecrets::new(""));
         if is_secret_typed {
             secrets = secrets.with_client_secret(&typed.client_secret);
@@ -236,15 +246,26 @@ impl View {
         if let Some(lines) = &typed.headers {
             secrets = secrets.headers(lines);
         }
+        let mut kept = Kept::of(Some(&secrets));
         if is_typed || is_kept {
-            self.keep_secrets(id, &base_url, &secrets).await?;
+            match self.keep_secrets(id, &base_url, &secrets).await {
+                // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
+                Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
+                    kept = kept_before
+                }
+                kept => kept?,
+            }
         }
-        Ok((Some(secrets), is_other_url))
+        Ok(UsableSecrets { secrets: Some(secrets), kept, is_other_url })
     }
 
     /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
     /// them again.
-    pub(super) async fn kept_secrets(&self, id: &IntegrationId, base_urls: &[&str]) -> Result<Option<IntegrationSecrets>, Fault> {
+    pub(super) async fn kept_secrets(
+        &self,
+        id: &IntegrationId,
+        base_urls: &[&str],
+    ) -> Result<Option<IntegrationSecrets>, Fault> {
         let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
         let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
         Ok(base_urls.iter().find_map(|base_url| self.integrations().open(id, base_url, &sealed).ok()))

@@ -156,12 +156,7 @@ impl Request {
                 }
             }
         };
-        let page = AdminPage {
-            title: message,
-            head: assets::head(&self.base).into_string(),
-            body: body.into_string(),
-            status: fault.status(),
-        };
+        let page = AdminPage::new(&message, assets::head(&self.base), body, fault.status());
         let mut response = admin.pages.layout(&mut self.head, page).await;
         *response.status_mut() = fault.status();
         secure(&mut response, &[]);

@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 
+use super::marks::mark;
 use super::overview::{Overview, Problem};
 use super::time::time;
 use super::visit::{Request, Visit};
@@ -81,7 +82,7 @@ fn of(name: &str) -> Markup {
 pub(super) fn code_host(visit: &Visit, one: &Overview) -> Markup {
     let settings = &one.stored.settings;
     let name = visit.platform(&settings.platform).map_or(settings.platform.as_str(), |platform| platform.name());
-    html! { (name) ": " span.ch-mono dir="ltr" { (visit.authority(&settings.base_url)) } }
+    html! { (mark(&settings.platform)) " " (name) ": " span.ch-mono dir="ltr" { (visit.authority(&settings.base_url)) } }
 }
 
 /// Whether users can log in, and why not.

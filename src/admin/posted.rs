@@ -2,13 +2,12 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::response::{IntoResponse, Response};
-use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use maud::{Markup, html};
 use zeroize::Zeroizing;
 
 use super::fault::Fault;
+use super::form::copy_button;
 use super::visit::{Request, Visit};
 use crate::router::CsrfToken;
 
@@ -78,25 +77,10 @@ impl Visit {
     /// A value to copy, shown in full: a field to select it in, and a button that the script shows.
     pub(super) fn copyable(&self, label: &str, value: &str) -> Markup {
         html! {
-            span.ch-copyable {
-                textarea.ch-mono readonly rows="1" spellcheck="false" dir="ltr" aria-label=(label) { (value) }
-                button.ch-copy type="button" hidden data-copy=(value) aria-label={ (self.text("Copy")) " " (label) } {
-                    (self.text("Copy"))
-                }
+            div.ch-copy-row {
+                input.ch-input.ch-mono type="text" readonly value=(value) dir="auto" aria-label=(label);
+                (copy_button(self, label, value))
             }
         }
-    }
-
-    /// Sends the browser to a path below the one at which the routes are mounted.
-    pub(super) fn redirect(self, path: &str) -> Response {
-        // A path with a character that no header allows is none of this app's.
-        let Ok(location) = HeaderValue::from_str(&self.path(path)) else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
-        let mut response = (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response();
-        for cookie in self.cookies {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        response
     }
 }

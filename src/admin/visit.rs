@@ -161,8 +161,7 @@ impl View {
         body: Markup,
         targets: &[String],
     ) -> Response {
-        let head = assets::head(&self.base).into_string();
-        let page = AdminPage { title: title.to_owned(), head, body: body.into_string(), status };
+        let page = AdminPage::new(title, assets::head(&self.base), body, status);
         let admin = Arc::clone(&self.admin.0);
         let mut response = admin.pages.layout(&mut self.head, page).await;
         *response.status_mut() = status;

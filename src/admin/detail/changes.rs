@@ -68,8 +68,8 @@ impl Visit {
         }
         // A secret that is wrong must not appear in the form of the other settings.
         let could_not_tell = outcome.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
-        outcome.has_secret = could_not_tell && outcome.saved.is_none();
-        if !outcome.has_secret || outcome.errors.of(Field::ClientSecret).is_some() {
+        outcome.kept.client_secret = could_not_tell && outcome.saved.is_none();
+        if !outcome.kept.client_secret || outcome.errors.of(Field::ClientSecret).is_some() {
             self.forget_secrets(&stored.id).await?;
         }
         Ok(outcome)

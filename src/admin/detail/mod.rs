@@ -65,7 +65,7 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
                 form method="post" action={ (path) "/delete" } {
                     (visit.hidden_fields(stored.version))
                     p.ch-actions {
-                        button.ch-danger type="submit" { (visit.text("Delete integration")) }
+                        button.ch-button.ch-danger type="submit" { (visit.text("Delete integration")) }
                         a href=(path) { (visit.text("Cancel")) }
                     }
                 }

@@ -114,9 +114,9 @@ impl Page {
                 form.ch-inline method="post" action={ (path) @if stored.is_disabled { "/enable" } @else { "/disable" } } {
                     (hidden())
                     @if stored.is_disabled {
-                        button type="submit" { (visit.text("Enable")) }
+                        button.ch-button.ch-secondary type="submit" { (visit.text("Enable")) }
                     } @else {
-                        button type="submit" aria-describedby="disable-help" { (visit.text("Disable")) }
+                        button.ch-button.ch-secondary type="submit" aria-describedby="disable-help" { (visit.text("Disable")) }
                         p.ch-help id="disable-help" { (visit.text("Nobody can log in until it is enabled again. Accounts and settings stay.")) }
                     }
                 }
@@ -130,20 +130,20 @@ impl Page {
         let value = wrong.map_or(one.stored.settings.name.as_str(), |(typed, _)| typed);
         let error = wrong.and_then(|(_, errors)| errors.of(Field::Name));
         html! {
-            details.ch-more open[error.is_some()] {
+            details.ch-fold open[error.is_some()] {
                 summary { (visit.text("Rename")) }
                 form method="post" action={ (path) "/rename" } {
                     (visit.hidden_fields(one.stored.version))
                     div.ch-field {
                         label for="name" { (visit.text("Name")) }
-                        input id="name" name="name" type="text" dir="auto" required value=(value) autocomplete="off"
+                        input.ch-input id="name" name="name" type="text" dir="auto" required value=(value) autocomplete="off"
                             aria-describedby="name-help" aria-invalid=[error.map(|_| "true")] autofocus[error.is_some()];
                         div.ch-help id="name-help" {
                             @if let Some(error) = error { p.ch-error { (error.message) " " (error.hint) } }
                             (visit.text("Users see it on the login button."))
                         }
                     }
-                    p.ch-actions { button type="submit" { (visit.text("Save name")) } }
+                    p.ch-actions { button.ch-button.ch-secondary type="submit" { (visit.text("Save name")) } }
                 }
             }
         }
@@ -167,7 +167,7 @@ fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
             form method="post" action=(path) {
                 (visit.hidden_fields(one.stored.version))
                 p.ch-actions {
-                    button.ch-button type="submit" autofocus[is_first] { (visit.text("Test login")) }
+                    button.ch-button.ch-button.ch-secondary type="submit" autofocus[is_first] { (visit.text("Test login")) }
                     a href=(path) { (visit.text("Last report")) }
                 }
             }
@@ -192,7 +192,7 @@ fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
                     form method="post" action={ (path) "/test" } {
                         (visit.hidden_fields(one.stored.version))
                         p.ch-actions {
-                            button.ch-button type="submit" { (visit.text("Prove it by a test login")) }
+                            button.ch-button.ch-button.ch-secondary type="submit" { (visit.text("Prove it by a test login")) }
                             a href={ (path) "/test" } { (visit.text("Last report")) }
                         }
                     }

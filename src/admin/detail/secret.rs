@@ -34,7 +34,7 @@ pub(in crate::admin) async fn replace_secret(request: Request, body: Body) -> Re
             let stored = visit.stored(id.as_deref()).await?;
             let act = if posted.act == "save-anyway" { Act::SaveAnyway } else { Act::Save };
             let outcome = visit.replace_secret(&stored, posted.version, posted.client_secret, act).await?;
-            let Outcome { errors, report, has_secret, stale: newer, saved, .. } = outcome;
+            let Outcome { errors, report, kept, stale: newer, saved, .. } = outcome;
             if let Some(saved) = saved {
                 let notice = if act == Act::SaveAnyway { "changed" } else { "secret" };
                 return Ok(visit.redirect(&format!("/{}?saved={notice}", saved.id)));
@@ -44,7 +44,7 @@ pub(in crate::admin) async fn replace_secret(request: Request, body: Body) -> Re
                 Some(None) => return Err(Fault::Stale(None)),
                 None => {}
             }
-            let body = page(&visit, &stored, &Tried { errors, report, has_secret });
+            let body = page(&visit, &stored, &Tried { errors, report, has_secret: kept.client_secret });
             let title = visit.text(TITLE).into_owned();
             Ok(visit.page(StatusCode::UNPROCESSABLE_ENTITY, &title, body, &[]).await)
         })
@@ -80,7 +80,7 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
             (visit.hidden_fields(stored.version))
             div.ch-field {
                 label for="client_secret" { (label) }
-                input.ch-mono id="client_secret" name="client_secret" type="password" value="" dir="ltr"
+                input.ch-input.ch-mono id="client_secret" name="client_secret" type="password" value="" dir="ltr"
                     autocomplete="new-password" spellcheck="false" required[!tried.has_secret] autofocus
                     aria-describedby="client_secret-help" aria-invalid=[wrong.map(|_| "true")];
                 div.ch-help id="client_secret-help" {
@@ -92,7 +92,7 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
             p.ch-actions {
                 button.ch-button type="submit" name="act" value="save" { (visit.text("Check and save")) }
                 @if could_not_tell {
-                    button type="submit" name="act" value="save-anyway" { (visit.text("Save anyway")) }
+                    button.ch-button.ch-secondary type="submit" name="act" value="save-anyway" { (visit.text("Save anyway")) }
                 }
                 a href=(path) { (visit.text("Cancel")) }
             }

@@ -14,9 +14,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 
+pub(super) use self::guide::copy_button;
 use self::page::{Form, Notice};
 use self::typed::{Pressed, Typed};
-use super::actions::{Act, Kept, Outcome, Submission};
+use super::actions::{Act, Outcome, Submission};
 use super::fault::Fault;
 use super::visit::{Request, View, Visit};
 use crate::router::FailureCause;
@@ -234,7 +235,8 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
     }
     fault.log();
     let reading: DraftReading = typed.draft().read(view.integrations().app(), Some(&id));
-    let (secrets, _) = view.secrets(&id, &reading, typed.secrets(), None).await?;
+    // If they cannot be kept either, they are typed again.
+    let kept = view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept;
     let errors = match fault {
         Fault::Fields(errors) => errors.clone(),
         _ => FieldErrors::default(),
@@ -248,7 +250,7 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
         is_operator: false,
         reading: &reading,
         errors,
-        kept: Kept::of(secrets.as_ref()),
+        kept,
         report: None,
         notice: notice(&view, fault),
     };

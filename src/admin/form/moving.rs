@@ -25,24 +25,22 @@ pub(super) async fn show(
         _ => "Move to another server?",
     };
     let body = html! {
-        div.ch-admin {
-            nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
-                a href=(view.path("")) { (view.text("Integrations")) } " / "
-                a href=(view.path(&format!("/{}", stored.id))) dir="auto" { (stored.settings.name) }
+        nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
+            a href=(view.path("")) { (view.text("Integrations")) } " / "
+            a href=(view.path(&format!("/{}", stored.id))) dir="auto" { (stored.settings.name) }
+        }
+        h1 { (view.text(title)) }
+        (changes(view, &stored.settings, new, outcome))
+        p { strong { (users(view, accounts)) } }
+        p { (view.text("Nothing is saved yet.")) }
+        form method="post" action=(view.path(&format!("/{}/edit", stored.id))) {
+            (typed.hidden(&view.csrf_token))
+            @match kind {
+                MoveKind::NewApplication => (new_application(view)),
+                _ => (new_server(view)),
             }
-            h1 { (view.text(title)) }
-            (changes(view, &stored.settings, new, outcome))
-            p { strong { (users(view, accounts)) } }
-            p { (view.text("Nothing is saved yet.")) }
-            form method="post" action=(view.path(&format!("/{}/edit", stored.id))) {
-                (typed.hidden(&view.csrf_token))
-                @match kind {
-                    MoveKind::NewApplication => (new_application(view)),
-                    _ => (new_server(view)),
-                }
-                p.ch-actions {
-                    button.ch-button.ch-secondary type="submit" name="act" value="back" { (view.text("Back to the form")) }
-                }
+            p.ch-actions {
+                button.ch-button.ch-secondary type="submit" name="act" value="back" { (view.text("Back to the form")) }
             }
         }
     };

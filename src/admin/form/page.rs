@@ -47,27 +47,25 @@ impl Form<'_> {
         let list = view.path("");
         let action = if *is_edit { view.path(&format!("/{id}/edit")) } else { view.path("/new") };
         html! {
-            div.ch-admin {
-                nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
-                    a href=(list) { (view.text("Integrations")) }
-                    @if let Some(name) = self.stored { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
-                }
-                h1 { (view.text(self.title())) @if let Some(name) = self.stored { " " bdi { (name) } } }
-                @if let Some(notice) = &self.notice { (self.notice(notice)) }
-                (self.summary())
-                form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form=(id)
-                    data-ch-fresh[self.is_fresh()] {
-                    // What the enter key presses.
-                    button.ch-default type="submit" name="act" value="" tabindex="-1" aria-hidden="true" { (view.text("Continue")) }
-                    (self.hidden())
-                    (self.code_host())
-                    (guide::step(self))
-                    (self.credentials())
-                    (settings::more(self))
-                    (self.actions())
-                }
-                p #ch-live.ch-hidden role="status" {}
+            nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
+                a href=(list) { (view.text("Integrations")) }
+                @if let Some(name) = self.stored { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
             }
+            h1 { (view.text(self.title())) @if let Some(name) = self.stored { " " bdi { (name) } } }
+            @if let Some(notice) = &self.notice { (self.notice(notice)) }
+            (self.summary())
+            form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form=(id)
+                data-ch-fresh[self.is_fresh()] {
+                // What the enter key presses.
+                button.ch-default type="submit" name="act" value="" tabindex="-1" aria-hidden="true" { (view.text("Continue")) }
+                (self.hidden())
+                (self.code_host())
+                (guide::step(self))
+                (self.credentials())
+                (settings::more(self))
+                (self.actions())
+            }
+            p #ch-live.ch-hidden role="status" {}
         }
     }
 
@@ -216,7 +214,7 @@ impl Form<'_> {
 
     fn name(&self) -> Markup {
         let draft = &self.typed.draft;
-        let help = "Users see it on the log-in button. You can change it at any time.";
+        let help = "Users see it on the log-in button. Empty: as proposed. You can change it at any time.";
         html! {
             (fields::text(self, Field::Name, "Name", &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
                 ("placeholder", &self.reading.name)]))

@@ -21,12 +21,12 @@ pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
     };
     let has_focus = form.errors.is_empty() && form.notice.is_none();
     html! {
-        div #ch-report.ch-report class=(class) role="status" tabindex="-1" autofocus[has_focus] {
+        div #ch-report.ch-report.(class) role="status" tabindex="-1" autofocus[has_focus] {
             h3 { (view.text(title)) }
             ul.ch-findings {
                 @for finding in report.findings() {
                     li data-code=(finding.code) {
-                        strong.ch-level class=(level(finding.level).0) { (view.text(level(finding.level).1)) } " "
+                        strong.ch-level.(level(finding.level).0) { (view.text(level(finding.level).1)) } " "
                         (view.text(&finding.message))
                         @if let Some(fix) = &finding.fix {
                             p.ch-help {

@@ -19,27 +19,25 @@ pub(super) async fn show(visit: Visit, typed: &Typed, now: Option<&StoredIntegra
     on_top.version = now.version;
     let edit = view.path(&format!("/{}/edit", now.id));
     let body = html! {
-        div.ch-admin {
-            h1 { (view.text("The integration was changed in the meantime")) }
-            p {
-                (view.text("Changed by")) " " bdi { (now.changed.by) } ", " (httpdate::fmt_http_date(now.changed.at)) ". "
-                (view.text("Nothing of yours was saved.")) " "
-                @if now.is_disabled { (view.text("The integration is disabled now.")) }
+        h1 { (view.text("The integration was changed in the meantime")) }
+        p {
+            (view.text("Changed by")) " " bdi { (now.changed.by) } ", " (httpdate::fmt_http_date(now.changed.at)) ". "
+            (view.text("Nothing of yours was saved.")) " "
+            @if now.is_disabled { (view.text("The integration is disabled now.")) }
+        }
+        @if rows.is_empty() {
+            p { (view.text("What you typed does not differ from what is stored now.")) }
+        } @else {
+            (table(view, &rows))
+        }
+        @if typed.has_new_secret() { p { (view.text("You have entered a new secret. It is kept.")) } }
+        form method="post" action=(edit) {
+            (on_top.hidden(&view.csrf_token))
+            p.ch-actions {
+                button.ch-button type="submit" name="act" value="back" { (view.text("Continue with your version")) }
+                a href=(edit) { (view.text("Start over with what is stored now")) }
             }
-            @if rows.is_empty() {
-                p { (view.text("What you typed does not differ from what is stored now.")) }
-            } @else {
-                (table(view, &rows))
-            }
-            @if typed.has_new_secret() { p { (view.text("You have entered a new secret. It is kept.")) } }
-            form method="post" action=(edit) {
-                (on_top.hidden(&view.csrf_token))
-                p.ch-actions {
-                    button.ch-button type="submit" name="act" value="back" { (view.text("Continue with your version")) }
-                    a href=(edit) { (view.text("Start over with what is stored now")) }
-                }
-                p.ch-help { (view.text("Your version replaces the other one when you save it.")) }
-            }
+            p.ch-help { (view.text("Your version replaces the other one when you save it.")) }
         }
     };
     let title = view.text("The integration was changed in the meantime").into_owned();
@@ -51,12 +49,10 @@ pub(super) async fn show_deleted(view: View, typed: &Typed) -> Response {
     let rows = rows(&typed.draft(), &Draft::default(), true);
     let rows: Vec<_> = rows.into_iter().map(|(label, yours, _)| (label, yours, String::new())).collect();
     let body = html! {
-        div.ch-admin {
-            h1 { (view.text("There is no such integration")) }
-            p { (view.text("It may have been deleted in the meantime. Nothing was saved. This is what you typed:")) }
-            dl.ch-pairs { @for (label, yours, _) in &rows { dt { (view.text(label)) } dd dir="auto" { (yours) } } }
-            p { a href=(view.path("/new")) { (view.text("Add an integration")) } " " a href=(view.path("")) { (view.text("All integrations")) } }
-        }
+        h1 { (view.text("There is no such integration")) }
+        p { (view.text("It may have been deleted in the meantime. Nothing was saved. This is what you typed:")) }
+        dl.ch-pairs { @for (label, yours, _) in &rows { dt { (view.text(label)) } dd dir="auto" { (yours) } } }
+        p { a href=(view.path("/new")) { (view.text("Add an integration")) } " " a href=(view.path("")) { (view.text("All integrations")) } }
     };
     let title = view.text("There is no such integration").into_owned();
     view.page(StatusCode::NOT_FOUND, &title, body, &[]).await

@@ -1,7 +1,7 @@
 //! What a client gets. No secret is in it.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ pub(super) fn draft(id: &IntegrationId, signature: Option<&str>, outcome: &Outco
         "links": reading.links,
         "scopes": reading.scopes,
         "labels": labels(reading.guide.as_ref()),
-        "has_secret": outcome.has_secret,
+        "has_secret": outcome.kept.client_secret,
         "errors": outcome.errors,
     })
 }
@@ -190,11 +190,7 @@ pub(super) fn fault(request: &Request, fault: Fault) -> Response {
 
 impl Visit {
     pub(super) fn json(self, status: StatusCode, body: &Value) -> Response {
-        let mut response = response(status, body);
-        for cookie in self.cookies {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        response
+        self.view.set_cookies(response(status, body))
     }
 }
 

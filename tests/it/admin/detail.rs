@@ -44,7 +44,7 @@ async fn the_first_thing_after_creation_is_a_test_login() {
     screen.assert_shows("Scopes read_user");
     screen.assert_shows("Who may log in everybody with an account there");
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", stored.id);
-    assert!(screen.attributes("data-copy").contains(&callback.as_str()));
+    assert!(screen.attributes("data-ch-copy").contains(&callback.as_str()));
     screen.assert_hides("canary");
     for (saved, notice) in
         [("changed", "The changes were saved."), ("tested", "proved by a test login"), ("nonsense", "")]

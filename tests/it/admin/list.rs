@@ -68,8 +68,8 @@ async fn a_card_shows_what_is_known() {
     assert_eq!(screen.link(&format!("Edit {NAME}")), Some(format!("{path}/edit").as_str()));
     assert_eq!(screen.link(&format!("Delete {NAME}")), Some(format!("{path}/delete").as_str()));
     let link = format!("{PUBLIC_URL}/login/{}", stored.id);
-    assert_eq!(screen.attributes("data-copy"), [link.as_str()]);
-    assert!(screen.attributes("aria-label").contains(&"Copy login link"));
+    assert_eq!(screen.attributes("data-ch-copy"), [link.as_str()]);
+    assert!(screen.attributes("aria-label").contains(&"Copy: login link"));
     let times = screen.attributes("datetime");
     assert_eq!(times.len(), 4, "two of activity, created and changed: {times:?}");
     assert!(times.iter().all(|time| time.len() == 20 && time.starts_with("20") && time.ends_with('Z')), "{times:?}");
@@ -88,7 +88,7 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
     screen.assert_shows("This integration cannot be used. The app no longer has the key that encrypted the secret.");
     screen.assert_shows("Enter the secret again");
     assert_eq!(screen.attributes("data-code"), ["seal"]);
-    assert_eq!(screen.attributes("data-copy"), Vec::<&str>::new(), "no link that does not work");
+    assert_eq!(screen.attributes("data-ch-copy"), Vec::<&str>::new(), "no link that does not work");
 
     // Neither the page nor the small changes need the key.
     let screen = browser.open(&format!("{ACME}/{}", stored.id)).await;

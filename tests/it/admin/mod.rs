@@ -2,9 +2,9 @@
 
 pub(crate) mod app;
 mod detail;
+mod form;
 mod json;
 mod list;
 mod rights;
 pub(crate) mod screen;
-mod form;
 mod test_logins;

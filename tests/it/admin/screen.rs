@@ -85,6 +85,12 @@ impl Screen {
         self.elements.iter().enumerate().find(is_it)?.1.attribute("href")
     }
 
+    /// The same for the link whose text begins so.
+    pub(crate) fn link_starting(&self, text: &str) -> Option<&str> {
+        let is_it = |(position, one): &(usize, &Element)| one.tag == "a" && self.text_of(*position).starts_with(text);
+        self.elements.iter().enumerate().find(is_it)?.1.attribute("href")
+    }
+
     /// The names of all fields, in their order.
     pub(crate) fn fields(&self) -> Vec<&str> {
         let mut names: Vec<_> =
@@ -370,6 +376,7 @@ fn tag(inside: &str) -> Element {
             }
             None => String::new(),
         };
+        assert!(attributes.iter().all(|(known, _)| *known != name), "{name} is there twice: {inside}");
         attributes.push((name, value));
     }
     Element { tag: tag.to_owned(), attributes, ..Element::default() }

@@ -77,8 +77,8 @@ async fn the_report_says_what_the_app_gets() {
 #[tokio::test]
 async fn the_report_says_why_a_user_may_not_log_in() {
     let app = App::start();
-    let member =
-        FakeUser { groups: vec![FakeGroup::new(7, "acme", 30)], ..FakeUser::new(40, "mel", "Mel", "mel@example.com") };
+    let mut member = FakeUser::new(40, "mel", "Mel", "mel@example.com");
+    member.groups.push(FakeGroup::new(7, "acme", 30));
     let gitlab = FakeGitLab::builder().user(member).start().await.unwrap();
     let groups = [Group::path("acme").unwrap(), Group::path("tools").unwrap().at_least("owner")];
     let stored = at_gitlab(&app, &gitlab, LoginPolicy::members_of(groups).require_two_factor()).await;

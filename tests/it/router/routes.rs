@@ -31,6 +31,12 @@ const CALLBACK: &str = "https://packages.example.com/oauth/callback/gitlab/demo"
 #[derive(Clone, Default)]
 pub(crate) struct TestHandler(pub(crate) Integrations, Arc<AtomicUsize>);
 
+impl TestHandler {
+    pub(crate) fn of(integrations: &Integrations) -> Self {
+        Self(Arc::clone(integrations), Arc::default())
+    }
+}
+
 pub(crate) type Integrations = Arc<Mutex<Vec<Arc<Integration>>>>;
 
 fn handler(integrations: &[Arc<Integration>]) -> TestHandler {
