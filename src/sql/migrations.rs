@@ -3,7 +3,7 @@ use crate::error::StoreError;
 /// The tables of one kind of store.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
-    /// The table that says the version, in its only row. It has the columns `id` and `version`.
+    /// The table that says the version, in its only row.
     pub(crate) version_table: &'static str,
     /// The SQL that leads from each version to the next one: the first creates the tables. Append to it, and change nothing that
     /// was released.

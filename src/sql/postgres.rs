@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Row as _, Transaction};
+use sqlx::{Connection as _, Executor as _, Row as _, Transaction};
 
 use super::failure::{failed, is_session_lost, was_not_executed};
 use super::migrations::Schema;
@@ -14,17 +14,19 @@ use crate::error::{StoreError, UntrustedText};
 /// Sessions with a PostgreSQL server. After a fail-over, those with the former primary are closed.
 pub(crate) struct Sessions {
     pool: PgPool,
-    cutoff: SessionCutoff,
+    /// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least as
+    /// old are closed.
+    cutoff: Moment,
+    /// When the primary was last found to be read-only.
+    read_only: Moment,
     /// How often a call is repeated in another session, if its session turns out to be of no use.
     max_repeats: u32,
 }
 
-/// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least
-/// as old are closed.
 #[derive(Clone, Default)]
-struct SessionCutoff(Arc<Mutex<Option<Instant>>>);
+struct Moment(Arc<Mutex<Option<Instant>>>);
 
-impl SessionCutoff {
+impl Moment {
     fn set_to_now(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -39,7 +41,7 @@ impl Sessions {
     /// At most eight.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let cutoff = SessionCutoff::default();
+        let cutoff = Moment::default();
         let shared = cutoff.clone();
         let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4)).before_acquire(
             move |_, session| {
@@ -48,13 +50,14 @@ impl Sessions {
             },
         );
         // One repetition is enough: the pool then opens a new session.
-        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, cutoff, max_repeats: 1 })
+        let pool = pool.connect_with(options).await.map_err(failed)?;
+        Ok(Self { pool, cutoff, read_only: Moment::default(), max_repeats: 1 })
     }
 
     /// Those of the app's pool, which knows nothing of the cutoff: each session of no use is found and closed.
     pub(crate) fn of_pool(pool: PgPool) -> Self {
         let max_repeats = pool.options().get_max_connections();
-        Self { pool, cutoff: SessionCutoff::default(), max_repeats }
+        Self { pool, cutoff: Moment::default(), read_only: Moment::default(), max_repeats }
     }
 
     /// Creates the tables, or upgrades those of an older version, in one transaction. Needs no rights for that if there is
@@ -66,9 +69,14 @@ impl Sessions {
         }
         let mut transaction = session.begin().await.map_err(failed)?;
         sqlx::query(LOCK_SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {} (id integer PRIMARY KEY CHECK (id = 1), version bigint NOT NULL)",
+            schema.version_table
+        );
+        sqlx::query(&create).execute(&mut *transaction).await.map_err(failed)?;
         // Another node may have been first.
         for statements in schema.pending(version(&mut transaction, schema).await?)? {
-            sqlx::raw_sql(statements).execute(&mut *transaction).await.map_err(failed)?;
+            transaction.execute(*statements).await.map_err(failed)?;
         }
         sqlx::query(&schema.set_version()).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)
@@ -109,12 +117,15 @@ impl Sessions {
             let is_replica = first.try_get::<bool, _>("is_replica").map_err(failed)?;
             let is_read_only = first.try_get::<bool, _>("is_read_only").map_err(failed)?;
             // At most once in a second, since a primary can be read-only for maintenance.
-            let is_doubtful = is_read_only && self.cutoff.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
+            let is_doubtful = is_read_only && self.read_only.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
             if (is_replica || is_doubtful) && repeats.next().is_some() {
                 self.close(session);
             } else if is_replica {
                 return Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") });
             } else {
+                if is_doubtful {
+                    self.read_only.set_to_now();
+                }
                 return Ok(rows);
             }
         }

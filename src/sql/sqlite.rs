@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Executor as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use super::migrations::Schema;
@@ -27,9 +28,14 @@ pub(crate) async fn migrate(pool: &SqlitePool, schema: &Schema) -> Result<(), St
         return Ok(());
     }
     let mut transaction = pool.begin_with(BEGIN).await.map_err(failed)?;
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
+        schema.version_table
+    );
+    sqlx::query(&create).execute(&mut *transaction).await.map_err(failed)?;
     // Another process may have been first.
     for statements in schema.pending(version(&mut transaction, schema).await?)? {
-        sqlx::raw_sql(statements).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.execute(*statements).await.map_err(failed)?;
     }
     sqlx::query(&schema.set_version()).execute(&mut *transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
@@ -84,8 +90,7 @@ mod tests {
         Schema { version_table: "app_schema", migrations: &[V1, V2, V3] },
         Schema { version_table: "app_schema", migrations: &[V1, V2, V3, "DELETE FROM app_names; DELETE FROM nowhere"] },
     ];
-    const V1: &str = "CREATE TABLE app_schema (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL);\
-                      CREATE TABLE app_rows (id INTEGER PRIMARY KEY)";
+    const V1: &str = "CREATE TABLE app_rows (id INTEGER PRIMARY KEY)";
     const V2: &str = "ALTER TABLE app_rows ADD COLUMN name TEXT NOT NULL DEFAULT 'none'";
     const V3: &str = "CREATE TABLE app_names (name TEXT); INSERT INTO app_names SELECT name FROM app_rows";
 

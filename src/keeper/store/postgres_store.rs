@@ -148,10 +148,6 @@ impl fmt::Debug for PostgresStore {
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_schema", migrations: &[VERSION_1] };
 
 const VERSION_1: &str = r#"
-CREATE TABLE codehost_oauth_schema (
-    id integer PRIMARY KEY CHECK (id = 1),
-    version bigint NOT NULL
-);
 CREATE TABLE codehost_oauth_tokens (
     connection text COLLATE "C" PRIMARY KEY,
     revision bigint NOT NULL,

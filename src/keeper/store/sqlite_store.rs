@@ -124,10 +124,6 @@ impl fmt::Debug for SqliteStore {
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_schema", migrations: &[VERSION_1] };
 
 const VERSION_1: &str = "
-CREATE TABLE codehost_oauth_schema (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    version INTEGER NOT NULL
-);
 CREATE TABLE codehost_oauth_tokens (
     connection TEXT PRIMARY KEY NOT NULL,
     revision INTEGER NOT NULL,

@@ -152,10 +152,6 @@ const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(722337203, hashtext($1))";
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_integrations_schema", migrations: &[VERSION_1] };
 
 const VERSION_1: &str = r#"
-CREATE TABLE codehost_oauth_integrations_schema (
-    id integer PRIMARY KEY CHECK (id = 1),
-    version bigint NOT NULL
-);
 CREATE TABLE codehost_oauth_integrations (
     id text COLLATE "C" PRIMARY KEY,
     owner text,

@@ -130,10 +130,6 @@ impl fmt::Debug for SqliteIntegrations {
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_integrations_schema", migrations: &[VERSION_1] };
 
 const VERSION_1: &str = "
-CREATE TABLE codehost_oauth_integrations_schema (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    version INTEGER NOT NULL
-);
 CREATE TABLE codehost_oauth_integrations (
     id TEXT PRIMARY KEY NOT NULL,
     owner TEXT,
