@@ -5,7 +5,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use super::marks::mark;
-use super::overview::{Overview, Problem};
+use super::overview::{Overview, Problem, authority};
 use super::time::time;
 use super::visit::{Request, Visit};
 use crate::settings::{Health, Stamp};
@@ -82,7 +82,7 @@ fn of(name: &str) -> Markup {
 pub(super) fn code_host(visit: &Visit, one: &Overview) -> Markup {
     let settings = &one.stored.settings;
     let name = visit.platform(&settings.platform).map_or(settings.platform.as_str(), |platform| platform.name());
-    html! { (mark(&settings.platform)) " " (name) ": " span.ch-mono dir="ltr" { (visit.authority(&settings.base_url)) } }
+    html! { (mark(&settings.platform)) " " (name) ": " span.ch-mono dir="ltr" { (authority(&settings.base_url)) } }
 }
 
 /// Whether users can log in, and why not.

@@ -1,5 +1,7 @@
 //! What is known about an integration: for the list, its page and the JSON.
 
+use url::Url;
+
 use super::fault::Fault;
 use super::visit::Visit;
 use crate::error::SealError;
@@ -7,7 +9,6 @@ use crate::integration::{Integration, LoginLink};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
 use crate::settings::{Draft, Health, IntegrationsError, StoredIntegration};
-use crate::values::base_url::BaseUrl;
 
 /// A stored integration, and what follows from it.
 pub(super) struct Overview {
@@ -60,12 +61,6 @@ impl Visit {
     pub(super) fn platform(&self, id: &str) -> Option<Platform> {
         self.integrations().app().platform(id).ok()
     }
-
-    /// The host name with its port; the base URL as it is stored if that is not valid any more.
-    pub(super) fn authority(&self, base_url: &str) -> String {
-        let parsed = BaseUrl::parse(base_url, self.integrations().app().http().network());
-        parsed.map_or_else(|_| base_url.to_owned(), |url| url.authority().to_owned())
-    }
 }
 
 impl Overview {
@@ -96,4 +91,9 @@ impl From<IntegrationsError> for Problem {
             }
         }
     }
+}
+
+/// The host name with its port; the whole text if it is no URL.
+pub(super) fn authority(base_url: &str) -> String {
+    Url::parse(base_url).map_or_else(|_| base_url.to_owned(), |url| url.authority().to_owned())
 }

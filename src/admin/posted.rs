@@ -22,6 +22,8 @@ pub(super) struct Posted {
     pub(super) name: String,
     pub(super) client_secret: Zeroizing<String>,
     pub(super) act: String,
+    /// Where to go afterwards, for a front end of the app.
+    pub(super) return_to: String,
 }
 
 impl Posted {
@@ -43,6 +45,7 @@ impl Posted {
             name: field("name")?,
             client_secret: Zeroizing::new(field("client_secret")?),
             act: field("act")?,
+            return_to: field("return_to")?,
         })
     }
 }

@@ -11,7 +11,12 @@ pub(super) fn number(number: u8) -> Markup {
 }
 
 /// A line of text. `attributes`: more of the input.
-pub(super) fn text(
+pub(super) fn text(form: &Form<'_>, field: Field, value: &str, help: &str, attributes: &[(&str, &str)]) -> Markup {
+    named(form, field, field.label(), value, help, attributes)
+}
+
+/// The same with the platform's own label.
+pub(super) fn named(
     form: &Form<'_>,
     field: Field,
     label: &str,
@@ -42,7 +47,7 @@ pub(super) fn secret(form: &Form<'_>, field: Field, label: &str, help: &str) -> 
 }
 
 /// Several lines.
-pub(super) fn area(form: &Form<'_>, field: Field, label: &str, value: &str, help: &str) -> Markup {
+pub(super) fn area(form: &Form<'_>, field: Field, value: &str, help: &str) -> Markup {
     let input = html! {
         textarea.ch-input id=(field) name=(field) rows="3" autocomplete="off" spellcheck="false" autocapitalize="none"
             aria-describedby=[described_by(form, field, help)] aria-invalid=[invalid(form, field)]
@@ -51,14 +56,13 @@ pub(super) fn area(form: &Form<'_>, field: Field, label: &str, value: &str, help
             "\n" (value)
         }
     };
-    labelled(form, field, label, help, input)
+    labelled(form, field, field.label(), help, input)
 }
 
 /// A choice. The first button has the field's name as id.
 pub(super) fn radios(
     form: &Form<'_>,
     field: Field,
-    legend: &str,
     help: &str,
     chosen: &str,
     choices: Vec<(String, Markup)>,
@@ -66,7 +70,7 @@ pub(super) fn radios(
     let view = form.view;
     html! {
         fieldset.ch-field.ch-invalid[form.error(field).is_some()] {
-            legend { (view.text(legend)) }
+            legend { (view.text(field.label())) }
             div.ch-choices {
                 @for (position, (value, label)) in choices.iter().enumerate() {
                     label.ch-choice {
@@ -110,14 +114,7 @@ pub(super) fn plain(form: &Form<'_>, name: &str, label: &str, help: &str, value:
 }
 
 /// A choice in a list.
-pub(super) fn select(
-    form: &Form<'_>,
-    field: Field,
-    label: &str,
-    help: &str,
-    chosen: &str,
-    options: &[(&str, &str)],
-) -> Markup {
+pub(super) fn select(form: &Form<'_>, field: Field, help: &str, chosen: &str, options: &[(&str, &str)]) -> Markup {
     let input = html! {
         select.ch-input id=(field) name=(field) aria-describedby=[described_by(form, field, help)]
             aria-invalid=[invalid(form, field)] autofocus[form.has_focus(field)] {
@@ -126,7 +123,7 @@ pub(super) fn select(
             }
         }
     };
-    labelled(form, field, label, help, input)
+    labelled(form, field, field.label(), help, input)
 }
 
 fn labelled(form: &Form<'_>, field: Field, label: &str, help: &str, input: Markup) -> Markup {

@@ -109,7 +109,7 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
         return Ok(visit.redirect(&format!("/{}{notice}", saved.id)));
     }
     if let Some(now) = &outcome.stale {
-        return Ok(stale::show(visit, typed, now.as_deref()).await);
+        return Ok(stale::show(visit, typed, outcome.reading.guide.as_ref(), now.as_deref()).await);
     }
     let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
     if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
@@ -211,7 +211,8 @@ fn fragment(
 
 /// Shows the form once more with what was typed, if the browser's session or right has ended, or if saving failed.
 async fn show_again(request: Request, typed: &Typed, fault: Fault) -> Response {
-    if !is_from_this_app(&request) || matches!(fault, Fault::Body) {
+    // Each of our forms has a token, valid or not.
+    if !is_from_this_app(&request) || typed.csrf_token.is_empty() {
         return request.fault(fault).await;
     }
     let again = request.clone();

@@ -146,7 +146,7 @@ impl Form<'_> {
             section.ch-step aria-labelledby="ch-step-1" {
                 h2 #ch-step-1 { (fields::number(1)) (view.text("Which code host")) }
                 @if self.is_edit { (self.fixed_platform()) } @else { (self.services()) (self.platforms()) }
-                (fields::text(self, Field::BaseUrl, "Base URL", &draft.base_url,
+                (fields::text(self, Field::BaseUrl, &draft.base_url,
                     "The address at which users open the code host, with its path if it has one: https://git.example.com. For a public service you can leave it empty.",
                     &[("inputmode", "url"), ("spellcheck", "false"), ("autocapitalize", "none"), ("list", "ch-services")]))
                 datalist #ch-services {
@@ -209,14 +209,20 @@ impl Form<'_> {
                 (platform.id().to_owned(), label)
             })
             .collect();
-        fields::radios(self, Field::Platform, "Or your own server: platform", "", &self.typed.draft.platform, choices)
+        fields::radios(
+            self,
+            Field::Platform,
+            "The kind of your own server, or of the service.",
+            &self.typed.draft.platform,
+            choices,
+        )
     }
 
     fn name(&self) -> Markup {
         let draft = &self.typed.draft;
         let help = "Users see it on the log-in button. Empty: as proposed. You can change it at any time.";
         html! {
-            (fields::text(self, Field::Name, "Name", &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
+            (fields::text(self, Field::Name, &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
                 ("placeholder", &self.reading.name)]))
         }
     }
@@ -245,7 +251,7 @@ impl Form<'_> {
             let scopes = value.strip_prefix("scopes:").unwrap_or_default().to_owned();
             choices.push((value, html! { span { (view.text("Exactly these scopes: ")) code { (scopes) } } }));
         }
-        fields::radios(self, Field::Access, "What the app may do with its users' tokens", "", chosen, choices)
+        fields::radios(self, Field::Access, "What the app may do with its users' tokens.", chosen, choices)
     }
 
     fn who(&self) -> Markup {
@@ -265,8 +271,8 @@ impl Form<'_> {
                 (choice(EVERYBODY, "Everybody with an account there"))
                 (choice(MEMBERS, "Only members of these groups, workspaces or organizations"))
                 div.ch-nested {
-                    (fields::area(self, Field::Groups, "Groups, workspaces or organizations", &typed.draft.groups,
-                        "One in each line, as in its address: acme or acme/tools."))
+                    (fields::area(self, Field::Groups, &typed.draft.groups,
+                        "Groups, workspaces or organizations, one in each line as in its address: acme or acme/tools."))
                     (fields::check(self, "with_subgroups", typed.draft.with_subgroups, "Members of subgroups too",
                         "Only where the platform has subgroups."))
                 }
@@ -287,7 +293,7 @@ impl Form<'_> {
         html! {
             section.ch-step aria-labelledby="ch-step-3" {
                 h2 #ch-step-3 { (fields::number(3)) (view.text("Paste ID and secret")) }
-                (fields::text(self, Field::ClientId, id, &typed.draft.client_id, "",
+                (fields::named(self, Field::ClientId, id, &typed.draft.client_id, "",
                     &[("spellcheck", "false"), ("autocapitalize", "none")]))
                 (fields::secret(self, Field::ClientSecret, secret, kept))
                 @for labels in others {

@@ -22,33 +22,33 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
     html! {
         details.ch-step.ch-more open[is_open(form)] {
             summary { h2 { (view.text("More settings")) } }
-            (fields::text(form, Field::LeastRole, "Lowest role of a member", &draft.least_role,
-                "As the platform calls it, such as developer or owner. Empty: every member.", &[("spellcheck", "false")]))
+            (fields::text(form, Field::LeastRole, &draft.least_role,
+                "Of a member of these groups, as the platform calls it, such as developer or owner. Empty: every member.", &[("spellcheck", "false")]))
             (fields::check(form, "two_factor", draft.two_factor, "Only users with two-factor authentication",
                 "Where the platform tells."))
             (fields::check(form, "refuse_external", draft.refuse_external, "No external users", "Where the platform has them."))
             (fields::check(form, "allow_bots", draft.allow_bots, "Bots may log in", ""))
-            (fields::text(form, Field::EmailDomains, "E-mail domains", &draft.email_domains,
+            (fields::text(form, Field::EmailDomains, &draft.email_domains,
                 "Only users with a confirmed address at one of them may log in: example.com example.org. Empty: all.",
                 &[("spellcheck", "false"), ("autocapitalize", "none")]))
-            (fields::select(form, Field::EmailTrust, "E-mail addresses to trust",
-                "The app may find its users by a trusted address.", &draft.email_trust, &trust))
-            (fields::area(form, Field::RootCertificates, "Certificate authority", &draft.root_certificates,
+            (fields::select(form, Field::EmailTrust,
+                "Which to trust: the app may find its users by such an address.", &draft.email_trust, &trust))
+            (fields::area(form, Field::RootCertificates, &draft.root_certificates,
                 "In PEM format. Only if your own authority has signed the certificate of the code host."))
-            (fields::area(form, Field::ClientCertificate, "Client certificate", "",
+            (fields::area(form, Field::ClientCertificate, "",
                 if form.kept.client_certificate { "A client certificate is kept. Leave the field empty to use it." }
                 else { "Certificate and key in PEM format. Only if the code host demands one." }))
             @if form.kept.client_certificate {
                 (fields::check(form, REMOVE_CLIENT_CERTIFICATE, false, "Remove the client certificate", ""))
             }
-            (fields::area(form, Field::Headers, "Headers", "",
+            (fields::area(form, Field::Headers, "",
                 if form.kept.headers { "Headers are kept. Leave the field empty to use them." }
                 else { "One “Name: value” in each line. Only if an access gateway in front of the code host demands them." }))
             @if form.kept.headers { (fields::check(form, REMOVE_HEADERS, false, "Remove the headers", "")) }
-            (fields::text(form, Field::Timeout, "Time-out", &draft.timeout,
+            (fields::text(form, Field::Timeout, &draft.timeout,
                 "The time limit of a request in seconds, 1 to 60. Empty: the app's own.", &[("inputmode", "numeric")]))
             @if form.is_operator {
-                (fields::text(form, Field::ApiUrl, "API URL", &draft.api_url,
+                (fields::text(form, Field::ApiUrl, &draft.api_url,
                     "Where the app reaches the code host, if not at the base URL. Only operators of the app see this.",
                     &[("inputmode", "url"), ("spellcheck", "false")]))
             }

@@ -6,15 +6,21 @@ use maud::{Markup, html};
 
 use super::typed::Typed;
 use crate::admin::visit::{View, Visit};
+use crate::provider::setup::SetupGuide;
 use crate::settings::{Draft, Field, StoredIntegration};
 
 /// Both versions. `None`: it was deleted.
-pub(super) async fn show(visit: Visit, typed: &Typed, now: Option<&StoredIntegration>) -> Response {
+pub(super) async fn show(
+    visit: Visit,
+    typed: &Typed,
+    guide: Option<&SetupGuide>,
+    now: Option<&StoredIntegration>,
+) -> Response {
     let Some(now) = now else { return show_deleted(visit.view, typed).await };
     let view = &visit.view;
     let is_operator = visit.administrator.is_operator;
     let stored = Draft::of(&now.settings);
-    let rows = rows(&typed.draft(), &stored, is_operator);
+    let rows = rows(&typed.draft(), &stored, id_label(guide), is_operator);
     let mut on_top = typed.clone();
     on_top.version = now.version;
     let edit = view.path(&format!("/{}/edit", now.id));
@@ -46,7 +52,7 @@ pub(super) async fn show(visit: Visit, typed: &Typed, now: Option<&StoredIntegra
 
 /// Only what was typed: nothing is stored.
 pub(super) async fn show_deleted(view: View, typed: &Typed) -> Response {
-    let rows = rows(&typed.draft(), &Draft::default(), true);
+    let rows = rows(&typed.draft(), &Draft::default(), id_label(None), true);
     let rows: Vec<_> = rows.into_iter().map(|(label, yours, _)| (label, yours, String::new())).collect();
     let body = html! {
         h1 { (view.text("There is no such integration")) }
@@ -58,7 +64,7 @@ pub(super) async fn show_deleted(view: View, typed: &Typed) -> Response {
     view.page(StatusCode::NOT_FOUND, &title, body, &[]).await
 }
 
-fn table(view: &View, rows: &[(&'static str, String, String)]) -> Markup {
+fn table(view: &View, rows: &[(&str, String, String)]) -> Markup {
     html! {
         table.ch-table {
             thead {
@@ -81,8 +87,14 @@ fn table(view: &View, rows: &[(&'static str, String, String)]) -> Markup {
     }
 }
 
+/// The platform's own, if it is known.
+fn id_label(guide: Option<&SetupGuide>) -> &str {
+    let labels = guide.and_then(|guide| guide.credentials.first());
+    labels.map_or(Field::ClientId.label(), |labels| labels.id.as_str())
+}
+
 /// The fields that differ: label, typed, stored.
-fn rows(yours: &Draft, stored: &Draft, is_operator: bool) -> Vec<(&'static str, String, String)> {
+fn rows<'l>(yours: &Draft, stored: &Draft, id_label: &'l str, is_operator: bool) -> Vec<(&'l str, String, String)> {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     let pairs = |draft: &Draft| {
         [
@@ -91,7 +103,7 @@ fn rows(yours: &Draft, stored: &Draft, is_operator: bool) -> Vec<(&'static str, 
             (Field::Name.label(), draft.name.clone()),
             (Field::ApiUrl.label(), if is_operator { draft.api_url.clone() } else { String::new() }),
             (Field::Access.label(), draft.access.clone()),
-            (Field::ClientId.label(), draft.client_id.clone()),
+            (id_label, draft.client_id.clone()),
             (Field::RootCertificates.label(), draft.root_certificates.trim().to_owned()),
             (Field::Timeout.label(), draft.timeout.clone()),
             (Field::EmailTrust.label(), draft.email_trust.clone()),

@@ -79,14 +79,6 @@ pub(super) struct VersionBody {
     version: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TestBody {
-    /// A path of the app, to which the browser goes after the test.
-    #[serde(default)]
-    pub(super) return_to: Option<String>,
-}
-
 /// A body with the version of the integration that the client has read.
 pub(super) trait Versioned: DeserializeOwned + Send {
     fn version(&self) -> Option<i64>;

@@ -12,7 +12,7 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MATCH, LOCATION};
 use serde_json::{Value, json};
 
-use self::body::{DraftBody, NameBody, SaveBody, SecretBody, TestBody, VersionBody};
+use self::body::{DraftBody, NameBody, SaveBody, SecretBody, VersionBody};
 use super::AdminRoutes;
 use super::actions::{Act, Outcome, Submission};
 use super::detail::Change;
@@ -37,7 +37,7 @@ pub(super) fn router() -> Router<AdminRoutes> {
         .route("/api/v1/integrations/{id}/move", post(move_to))
         .route("/api/v1/integrations/{id}/propose", post(propose))
         .route("/api/v1/integrations/{id}/health", get(health))
-        .route("/api/v1/integrations/{id}/test", get(test_report).post(begin_test))
+        .route("/api/v1/integrations/{id}/test", get(test_report))
         .route("/api/v1/{*path}", any(not_found))
 }
 
@@ -205,25 +205,6 @@ async fn test_report(request: Request) -> Response {
         let stored = visit.stored(id.as_deref()).await?;
         let report = visit.test_report(&stored).await?.ok_or(Fault::NoReport)?;
         Ok(visit.json(StatusCode::OK, &view::test_report(&report)))
-    })
-    .await
-}
-
-async fn begin_test(request: Request, body: Body) -> Response {
-    let id = request.id.clone();
-    respond(request, |mut visit| async move {
-        let TestBody { return_to } = visit.read(body).await?;
-        let stored = visit.stored(id.as_deref()).await?;
-        let response = visit.begin_test(&stored, return_to).await?;
-        let Some(location) = response.headers().get(LOCATION).and_then(|location| location.to_str().ok()) else {
-            return Ok(response);
-        };
-        let body = json!({ "redirect_to": location });
-        let mut redirect = view::response(StatusCode::OK, &body);
-        for cookie in response.headers().get_all(http::header::SET_COOKIE) {
-            redirect.headers_mut().append(http::header::SET_COOKIE, cookie.clone());
-        }
-        Ok(redirect)
     })
     .await
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admin::actions::Outcome;
 use crate::admin::fault::Fault;
-use crate::admin::overview::Overview;
+use crate::admin::overview::{Overview, authority};
 use crate::admin::pages::secure;
 use crate::admin::test_login::KeptReport;
 use crate::admin::time::rfc3339;
@@ -87,7 +87,7 @@ pub(super) fn overview(visit: &Visit, one: &Overview) -> Value {
     let name = visit.platform(&one.stored.settings.platform).map(|platform| platform.name());
     let more = json!({
         "platform_name": name,
-        "authority": visit.authority(&one.stored.settings.base_url),
+        "authority": authority(&one.stored.settings.base_url),
         "callback_url": guide.as_ref().map(|guide| guide.callback_url.as_str()),
         "labels": labels(guide.as_ref()),
         "login_link": one.login_link(),

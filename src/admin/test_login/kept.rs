@@ -47,19 +47,20 @@ impl KeptReport {
         Self { user_id, at: unix_seconds(SystemTime::now()), base_url, report, proof, is_shortened: false }
     }
 
-    /// Keeps it for this browser. Returns cookies to set.
+    /// Keeps it for this browser, as much of it as can be kept. Returns cookies to set.
     pub(super) async fn store(
         self,
         admin: &AdminRoutes,
         request: &RequestHead,
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
-        match self.try_store(admin, request, id).await {
-            Err(Failure { cause: FailureCause::TooLongToKeep, .. }) => {
-                self.shortened().try_store(admin, request, id).await
+        for report in [self.clone(), self.clone().shortened(), self.clone().shortest()] {
+            match report.try_store(admin, request, id).await {
+                Err(Failure { cause: FailureCause::TooLongToKeep, .. }) => {}
+                stored => return stored,
             }
-            stored => stored,
         }
+        Err(FailureCause::TooLongToKeep.into())
     }
 
     async fn try_store(
@@ -68,9 +69,9 @@ impl KeptReport {
         request: &RequestHead,
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
-        let json = serde_json::to_vec(self).map_err(|error| FailureCause::App(error.into()))?;
-        let sealed =
-            admin.0.integrations.seal_text(PURPOSE, id, &json).map_err(|error| FailureCause::App(error.into()))?;
+        let json = serde_json::to_string(self).map_err(|error| FailureCause::App(error.into()))?;
+        let sealed = admin.0.integrations.seal_text(PURPOSE, id, json.as_bytes());
+        let sealed = sealed.map_err(|error| FailureCause::App(error.into()))?;
         admin.0.logins.keep(request, &kept_name(id), &sealed).await
     }
 
@@ -93,15 +94,34 @@ impl KeptReport {
         Self { report: self.report.public(), ..self }
     }
 
+    /// Without what an administrator can do without.
     fn shortened(mut self) -> Self {
         let report = &mut self.report;
-        report.granted_scopes = None;
+        report.groups.iter_mut().for_each(|group| group.error = None);
         if let Some(user) = &mut report.user {
             user.emails.retain(|email| email.primary);
             user.emails.truncate(1);
         }
-        report.groups.iter_mut().for_each(|group| group.error = None);
+        let of_user = report.user.as_mut().and_then(|user| user.no_trusted_email.as_mut());
+        for error in report.refusal.iter_mut().chain(of_user).filter(|error| !error.is_about_network) {
+            error.public_message.clear();
+        }
         Self { is_shortened: true, ..self }
+    }
+
+    /// Only who it is, and whether they may log in.
+    fn shortest(self) -> Self {
+        let mut short = self.shortened();
+        let report = &mut short.report;
+        report.groups.clear();
+        report.requested_scopes.clear();
+        report.granted_scopes = None;
+        report.missing_scopes.truncate(3);
+        if let Some(user) = &mut report.user {
+            user.emails.clear();
+            user.display_name = None;
+        }
+        short
     }
 }
 

@@ -6,7 +6,6 @@ mod page;
 
 use axum::response::Response;
 use http::StatusCode;
-use http::header::SET_COOKIE;
 
 pub(super) use self::handler::Tester;
 pub(super) use self::kept::KeptReport;
@@ -20,11 +19,11 @@ use crate::settings::{Integrations, IntegrationsError, StoredIntegration};
 pub(super) async fn begin(request: Request, body: Body) -> Response {
     let id = request.id.clone();
     request
-        .answer(|mut visit| async move {
+        .answer(|visit| async move {
             let posted = Posted::read(body)?;
             visit.verify_csrf(&posted.csrf_token).await?;
             let stored = visit.stored(id.as_deref()).await?;
-            visit.begin_test(&stored, None).await
+            visit.begin_test(&stored, &posted.return_to).await
         })
         .await
 }
@@ -44,23 +43,16 @@ pub(super) async fn report(request: Request) -> Response {
 }
 
 impl Visit {
-    /// Sends the browser to the code host.
-    /// `return_to`: where to go afterwards, if not to the page of the report.
-    pub(super) async fn begin_test(
-        &mut self,
-        stored: &StoredIntegration,
-        return_to: Option<String>,
-    ) -> Result<Response, Fault> {
+    /// Sends the browser to the code host. It comes back to `return_to`, or to the page of the report if that is no path of the app.
+    async fn begin_test(self, stored: &StoredIntegration, return_to: &str) -> Result<Response, Fault> {
         let integration = tested(self.integrations(), stored)?;
-        let return_to = return_to.unwrap_or_else(|| self.path(&format!("/{}/test", stored.id))).parse().ok();
-        let user_id = self.administrator.user_id.clone();
-        let logins = self.admin.0.logins.clone();
-        let mut response = logins.begin_test(&self.head, &integration, &user_id, return_to).await?;
+        let report = || self.path(&format!("/{}/test", stored.id)).parse();
+        let return_to = return_to.parse().or_else(|_| report()).ok();
+        let user_id = self.administrator.user_id.as_str();
+        let logins = &self.admin.0.logins;
+        let mut response = logins.begin_test(&self.head, &integration, user_id, return_to).await?;
         secure(&mut response, &[]);
-        for cookie in self.cookies.drain(..) {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        Ok(response)
+        Ok(self.view.set_cookies(response))
     }
 
     /// The report of this administrator's last test login, in this browser.

@@ -63,7 +63,7 @@ fn report(visit: &Visit, kept: &KeptReport) -> Markup {
             (groups(visit, report))
             (tokens(visit, report))
         }
-        @if kept.is_shortened { p.ch-help { (visit.text("The report was too long: some addresses and the granted scopes are left out.")) } }
+        @if kept.is_shortened { p.ch-help { (visit.text("The report was too long to be kept: addresses other than the primary one, and perhaps more, are left out.")) } }
     }
 }
 

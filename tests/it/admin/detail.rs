@@ -1,26 +1,36 @@
 //! The page of one integration, and its small changes.
 
+use std::time::Duration;
+
 use codehost_oauth::admin::Refusal;
-use codehost_oauth::settings::{IntegrationSecrets, IntegrationSettings, MemoryIntegrations, StoredIntegration};
+use codehost_oauth::settings::{
+    IntegrationSecrets, IntegrationSettings, IntegrationStore as _, IntegrationWrite, Integrations, MemoryIntegrations,
+    StoredIntegration,
+};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
+use codehost_oauth::transport::Network;
 use codehost_oauth::{Access, FindIntegration as _, Group, IntegrationId, LoginPolicy};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, ANNA, App, OLGA, PUBLIC_URL};
-use crate::admin::list::create;
+use crate::admin::list::{create, other_app};
 use crate::support::free_address;
 
 const SECRET: &str = "canary-detail-secret";
 
 /// An integration of "acme" with this policy at a fake GitLab that knows it.
 pub(super) async fn at_gitlab(app: &App, gitlab: &FakeGitLab, policy: LoginPolicy) -> StoredIntegration {
+    at_gitlab_of(&app.integrations, gitlab, policy).await
+}
+
+async fn at_gitlab_of(integrations: &Integrations, gitlab: &FakeGitLab, policy: LoginPolicy) -> StoredIntegration {
     let id = IntegrationId::random().unwrap();
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{id}");
     gitlab.add_application(FakeApplication::new("app-id", SECRET, &callback, "read_user read_api"));
     let mut settings = IntegrationSettings::new("gitlab", gitlab.base_url(), "Our GitLab", "app-id", Access::Read);
     settings.policy = policy;
     let secrets = IntegrationSecrets::new(SECRET);
-    app.integrations.create(&id, Some("acme"), settings, &secrets, "Anna Admin", &()).await.unwrap()
+    integrations.create(&id, Some("acme"), settings, &secrets, "Anna Admin", &()).await.unwrap()
 }
 
 fn page(stored: &StoredIntegration) -> String {
@@ -211,21 +221,36 @@ async fn a_secret_that_cannot_be_checked_can_be_saved_anyway() {
     let mut browser = app.browser(ANNA).await;
     let mut screen = browser.open(&format!("{}/secret", page(&stored))).await;
     screen.set("client_secret", "canary-unchecked-secret");
-    // A port that does not respond is most likely a wrong URL, so only a server that is slow can be an outage.
     let shown = browser.press(&screen, "Check and save").await.screen();
     assert_eq!(shown.status, StatusCode::UNPROCESSABLE_ENTITY);
-    if shown.buttons().contains(&"Save anyway".to_owned()) {
-        shown.assert_shows("The secret is kept. Leave the field empty to use it.");
-        assert_eq!(browser.press(&shown, "Save anyway").await.status, StatusCode::SEE_OTHER);
-        assert_eq!(app.of_acme().await[0].version, 2);
-    } else {
-        assert_eq!(app.of_acme().await[0].version, 1);
-    }
+    shown.assert_shows("The secret is kept. Leave the field empty to use it.");
+    assert_eq!(app.of_acme().await[0].version, 1);
+    let saved = browser.press(&shown, "Save anyway").await;
+    assert_eq!(saved.location(), Some(format!("{}?saved=changed", page(&stored)).as_str()));
+    let now = app.of_acme().await.remove(0);
+    assert_eq!(now.version, 2);
+    assert_ne!(now.sealed_secrets, stored.sealed_secrets);
+}
+
+#[tokio::test]
+async fn a_new_secret_repairs_an_integration_whose_key_is_lost() {
+    let store = MemoryIntegrations::default();
+    let app = App::with_store(store.clone(), Access::SignIn, true);
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let network = Network::public_only().allow_loopback_http();
+    let stored = at_gitlab_of(&other_app(&store, (2, 9), network), &gitlab, LoginPolicy::everyone()).await;
+    assert!(app.integrations.find(&stored.id).await.is_err());
+    let mut browser = app.browser(ANNA).await;
+    let mut screen = browser.open(&format!("{}/secret", page(&stored))).await;
+    screen.set("client_secret", SECRET);
+    assert_eq!(browser.press(&screen, "Check and save").await.status, StatusCode::SEE_OTHER);
+    assert!(app.integrations.find(&stored.id).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_proposal_is_shown_as_long_as_it_is_valid() {
-    let app = App::with_store(MemoryIntegrations::default(), Access::SignIn, true);
+    let store = MemoryIntegrations::default();
+    let app = App::with_store(store.clone(), Access::SignIn, true);
     let stored = create(&app.integrations, "https://git.example.com", "Our GitLab").await;
     let mut settings = stored.settings.clone();
     settings.base_url = "https://code.example.com".to_owned();
@@ -242,4 +267,14 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     screen.assert_shows("Valid until");
     assert!(screen.buttons().contains(&"Prove it by a test login".to_owned()));
     assert!(!screen.buttons().contains(&"Test login".to_owned()));
+
+    // An hour and a second later.
+    let mut old = app.of_acme().await.remove(0);
+    old.version += 1;
+    old.proposed.as_mut().unwrap().proposed.at -= Duration::from_secs(3601);
+    store.write(&IntegrationWrite::Replace(Box::new(old)), &()).await.unwrap();
+    let screen = browser.open(&page(&stored)).await;
+    screen.assert_shows("It cannot be tried any more: a new base URL is valid for an hour.");
+    screen.assert_hides("Valid until");
+    assert!(!screen.buttons().contains(&"Prove it by a test login".to_owned()));
 }

@@ -226,8 +226,9 @@ async fn a_move_is_asked_for_by_name() {
     assert_eq!(proposed["draft"]["base_url"], json!(old.base_url()));
     assert!(app.world.facts().told.is_empty());
     body["version"] = json!(2);
-    let (status, moved) = client.send("POST", &format!("{path}/move"), &body).await;
-    assert_eq!((status, &moved["draft"]["base_url"]), (StatusCode::CONFLICT, &Value::Null), "the secret is used up");
+    body.as_object_mut().unwrap().remove("client_secret");
+    let (_, error) = client.send("POST", &format!("{path}/move"), &body).await;
+    assert_eq!(error["fields"][0]["code"], "secret_of_other_url", "the secret is used up");
     body["client_secret"] = json!(SECRET);
     let (status, moved) = client.send("POST", &format!("{path}/move"), &body).await;
     assert_eq!((status, &moved["draft"]["base_url"]), (StatusCode::OK, &json!(new.base_url())), "{moved}");
@@ -240,14 +241,17 @@ async fn a_test_login_of_a_front_end() {
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let stored = at_gitlab(&app, &gitlab, LoginPolicy::everyone()).await;
     let mut client = Client::start(&app, ANNA).await;
-    let path = format!("/integrations/{}/test", stored.id);
+    let (path, page) = (format!("/integrations/{}/test", stored.id), format!("{ACME}/{}/test", stored.id));
     let (status, error) = client.get(&path).await;
     assert_eq!((status, &error["error"]), (StatusCode::NOT_FOUND, &json!("no_report")));
-    let (status, begun) = client.send("POST", &path, &json!({ "return_to": "/settings/logins" })).await;
-    assert_eq!(status, StatusCode::OK, "{begun}");
-    let callback = gitlab.authorize(begun["redirect_to"].as_str().unwrap(), "alice").unwrap();
-    let shown = client.browser.get(callback.strip_prefix(PUBLIC_URL).unwrap()).await;
-    assert_eq!(shown.location(), Some("/settings/logins"));
+    for (return_to, expected) in [("/settings/logins", "/settings/logins"), ("https://evil.test/", page.as_str())] {
+        let fields = [("csrf_token", client.token.as_str()), ("return_to", return_to)];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let begun = client.browser.post(&page, &fields).await;
+        let callback = gitlab.authorize(begun.location().unwrap(), "alice").unwrap();
+        let shown = client.browser.get(callback.strip_prefix(PUBLIC_URL).unwrap()).await;
+        assert_eq!(shown.location(), Some(expected));
+    }
     let (status, report) = client.get(&path).await;
     assert_eq!((status, &report["may_log_in"], &report["proof"]), (StatusCode::OK, &json!(true), &Value::Null));
     assert_eq!(report["report"]["user"]["username"], "alice");

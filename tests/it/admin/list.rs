@@ -21,9 +21,9 @@ pub(super) async fn create(integrations: &Integrations, base_url: &str, name: &s
 }
 
 /// The integrations in this store, as an app with another key or another network has them.
-fn other_app(store: &MemoryIntegrations, key: u32, network: Network) -> Integrations {
+pub(super) fn other_app(store: &MemoryIntegrations, key: (u32, u8), network: Network) -> Integrations {
     let http = HttpClient::builder(network).build().unwrap();
-    let keys = KeyRing::new([(key, [9; 32].as_slice())]).unwrap();
+    let keys = KeyRing::new([(key.0, [key.1; 32].as_slice())]).unwrap();
     Integrations::new(store.clone(), AppConfig::new(PUBLIC_URL.parse().unwrap(), http), keys)
 }
 
@@ -81,7 +81,7 @@ async fn a_card_shows_what_is_known() {
 async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
     let store = MemoryIntegrations::default();
     let app = App::with_store(store.clone(), Access::SignIn, true);
-    let stored = create(&other_app(&store, 2, Network::public_only()), "https://git.example.com", NAME).await;
+    let stored = create(&other_app(&store, (2, 9), Network::public_only()), "https://git.example.com", NAME).await;
     let mut browser = app.browser(ANNA).await;
     let screen = browser.open(ACME).await;
     screen.assert_hides("There is no integration yet");
@@ -101,7 +101,7 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
     assert!(app.of_acme().await.is_empty());
 
     // The same key id with other bytes.
-    create(&other_app(&store, 1, Network::public_only()), "https://git.example.com", NAME).await;
+    create(&other_app(&store, (1, 9), Network::public_only()), "https://git.example.com", NAME).await;
     browser.open(ACME).await.assert_shows("The stored secret cannot be decrypted.");
 }
 
@@ -110,7 +110,7 @@ async fn settings_that_the_app_refuses_now_are_said() {
     let store = MemoryIntegrations::default();
     let app = App::with_store(store.clone(), Access::SignIn, true);
     let intranet = Network::public_and(["10.0.0.0/8".parse().unwrap()]);
-    create(&other_app(&store, 1, intranet), "https://10.1.2.3", "Intranet").await;
+    create(&other_app(&store, (1, 7), intranet), "https://10.1.2.3", "Intranet").await;
     let screen = app.browser(ANNA).await.open(ACME).await;
     screen.assert_shows("This integration cannot be used. Base URL:");
     screen.assert_shows("Edit the integration and correct its settings.");

@@ -205,6 +205,6 @@ async fn refusals_are_in_the_apps_layout_with_the_user() {
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status);
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        assert!(body.starts_with(b"<nav>mia</nav><h1>"), "{body:?}");
+        assert!(body.starts_with(b"<nav>mia</nav><div class=\"ch-admin\"><h1>"), "{body:?}");
     }
 }

@@ -57,7 +57,7 @@ async fn the_report_says_what_the_app_gets() {
         assert_eq!(screen.all("h2")[0], "This user may log in");
         screen.assert_shows(gitlab.base_url());
         screen.assert_shows("Name Alice Åström User name alice");
-        screen.assert_shows(&format!("Account key {}/gitlab/2", stored.id));
+        screen.assert_shows(&format!("Account key gitlab:{}:2", stored.id));
         screen.assert_shows("Two-factor authentication no");
         screen.assert_shows("No address is trusted.");
         screen

@@ -3,6 +3,7 @@
 mod adding;
 mod edits;
 mod errors;
+mod in_browser;
 mod moves;
 mod sessions;
 

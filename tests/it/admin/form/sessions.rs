@@ -3,7 +3,8 @@
 use http::StatusCode;
 
 use crate::admin::app::{ANNA, App};
-use crate::admin::form::{Filled, callback_url, filled, filled_in};
+use crate::admin::form::{Filled, callback_url, edit_path, filled, filled_in};
+use crate::admin::screen::Screen;
 
 /// Signed out in another tab, the session gone, the right gone: what was typed stays, and works after a log-in.
 #[tokio::test]
@@ -77,4 +78,37 @@ async fn a_right_that_has_ended_saves_nothing() {
     refused.assert_shows("Nothing was saved.");
     assert_eq!(refused.value("client_id"), "the-id");
     assert!(app.of_acme().await.is_empty());
+}
+
+/// More than a cookie holds: it is saved, and asked for again where it could not be kept.
+#[tokio::test]
+async fn what_does_not_fit_into_a_cookie_can_be_saved() {
+    let Filled { app, mut anna, mut screen, gitlab } = filled_in(App::in_cookie()).await;
+    screen.set("headers", &format!("X-Gateway: {}", "canary-".repeat(500)));
+    screen.set("base_url", "git.example");
+    let mut wrong = anna.press(&screen, "Create integration").await.screen();
+    assert_eq!(wrong.focused(), Some("base_url"));
+    assert!(!wrong.description("headers").contains("kept") && !wrong.description("client_secret").contains("kept"));
+    wrong.set("base_url", gitlab.base_url());
+    let wrong = anna.press(&wrong, "Create integration").await.screen();
+    assert_eq!(wrong.focused(), Some("client_secret"), "it is asked for again");
+    assert_eq!(
+        anna.press(&screen_with(screen, gitlab.base_url()), "Create integration").await.status,
+        StatusCode::SEE_OTHER
+    );
+    let edit = anna.open(&edit_path(&app).await).await;
+    assert!(edit.description("headers").contains("Headers are kept. Leave the field empty to use them."));
+    assert!(edit.is_open("headers"));
+
+    // Removed again.
+    let mut edit = edit;
+    edit.tick("remove_headers", true);
+    assert_eq!(anna.press(&edit, "Save changes").await.status, StatusCode::SEE_OTHER);
+    let edit = anna.open(&edit_path(&app).await).await;
+    assert!(!edit.description("headers").contains("kept"));
+}
+
+fn screen_with(mut screen: Screen, base_url: &str) -> Screen {
+    screen.set("base_url", base_url);
+    screen
 }
