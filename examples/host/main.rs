@@ -57,6 +57,9 @@ struct Flags {
     /// The SQLite file; if left out, host.sqlite, or a temporary one with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
+    /// Make the administrators of the first organization members, so that the setup link works again
+    #[arg(long)]
+    reset_administrators: bool,
     #[command(flatten)]
     code_hosts: CodeHostFlags,
 }
@@ -102,6 +105,9 @@ async fn run(flags: Flags, temporary: Option<&PathBuf>) -> Result<(), Failure> {
     };
     let keys = keys(flags.demo)?;
     let store = Store::open(&database, Arc::new(ring(&keys)?)).await.map_err(|error| database_failure(&error))?;
+    if flags.reset_administrators {
+        store.reset_administrators().await.map_err(|error| database_failure(&error))?;
+    }
     let mut network = flags.code_hosts.network.network()?;
     let mut demo = None;
     if flags.demo {

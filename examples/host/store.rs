@@ -168,6 +168,12 @@ impl Store {
         Ok(true)
     }
 
+    /// For the operator, if no administrator can log in any more.
+    pub(crate) async fn reset_administrators(&self) -> Result<()> {
+        query("UPDATE people SET is_admin = FALSE WHERE organization = ?").bind(FIRST).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Makes an invitation: returns the token of its link, which works once and for a week.
     pub(crate) async fn invite(&self, organization: &str, is_admin: bool) -> Result<String> {
         let token = token()?;
