@@ -123,7 +123,7 @@ impl AdminAccess for Access {
     }
 
     async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>> {
-        Ok(self.0.store.count_accounts(id).await?.try_into().ok())
+        Ok(self.0.store.count_accounts(id).await?.and_then(|count| count.try_into().ok()))
     }
 
     async fn is_known(&self, user: &User) -> Result<bool> {

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codehost_oauth::error::AppError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::StoredIntegration;
@@ -12,9 +14,10 @@ use codehost_oauth::{IntegrationId, Login, User};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction, query, query_as, query_scalar};
+use sqlx::{Row as _, Sqlite, Transaction, query};
 
 pub(crate) type Result<T> = std::result::Result<T, AppError>;
 
@@ -89,24 +92,20 @@ pub(crate) enum LoggedIn {
 impl Store {
     /// Opens the database. The first start creates it.
     pub(crate) async fn open(path: &Path, keys: Arc<KeyRing>) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(true);
+        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let options = options.busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        let first = query("INSERT OR IGNORE INTO organizations VALUES (?, 'Main', FALSE)").bind(FIRST);
-        first.execute(&pool).await?;
-        Ok(Self { pool, keys })
+        let store = Self { pool, keys };
+        store.add_organization(FIRST, "Main").await?;
+        Ok(store)
     }
 
     pub(crate) async fn organizations(&self) -> Result<Vec<Organization>> {
-        let rows = query_as::<_, (String, String, bool)>("SELECT slug, name, is_open FROM organizations ORDER BY name");
-        let rows = rows.fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(slug, name, is_open)| Organization { slug, name, is_open }).collect())
+        let rows = self.rows("SELECT slug, name, is_open FROM organizations ORDER BY name", &[]).await?;
+        let organization = |row: SqliteRow| Organization { slug: row.get(0), name: row.get(1), is_open: row.get(2) };
+        Ok(rows.into_iter().map(organization).collect())
     }
 
     pub(crate) async fn organization(&self, slug: &str) -> Result<Option<Organization>> {
@@ -115,14 +114,11 @@ impl Store {
 
     /// Returns `false` if the slug is taken.
     pub(crate) async fn add_organization(&self, slug: &str, name: &str) -> Result<bool> {
-        let added = query("INSERT OR IGNORE INTO organizations VALUES (?, ?, FALSE)").bind(slug).bind(name);
-        Ok(added.execute(&self.pool).await?.rows_affected() == 1)
+        self.run("INSERT OR IGNORE INTO organizations VALUES (?, ?, 0)", &[slug, name]).await
     }
 
-    pub(crate) async fn set_open(&self, slug: &str, is_open: bool) -> Result<()> {
-        let set = query("UPDATE organizations SET is_open = ? WHERE slug = ?").bind(is_open).bind(slug);
-        set.execute(&self.pool).await?;
-        Ok(())
+    pub(crate) async fn set_open(&self, slug: &str, is_open: bool) -> Result<bool> {
+        self.run("UPDATE organizations SET is_open = ? WHERE slug = ?", &[number(is_open), slug]).await
     }
 
     pub(crate) async fn has_administrator(&self, organization: &str) -> Result<bool> {
@@ -134,34 +130,31 @@ impl Store {
     }
 
     pub(crate) async fn people(&self, organization: &str) -> Result<Vec<Person>> {
-        let rows =
-            query_as("SELECT id, organization, name, is_admin FROM people WHERE organization = ? ORDER BY name, id");
-        Ok(rows.bind(organization).fetch_all(&self.pool).await?.into_iter().map(person).collect())
+        let rows = self.rows("SELECT * FROM people WHERE organization = ? ORDER BY name, id", &[organization]).await?;
+        Ok(rows.iter().map(person).collect())
     }
 
     /// The user who logged in with this account, if it is still theirs.
     pub(crate) async fn person(&self, key: &str) -> Result<Option<Person>> {
-        let row = query_as(
-            "SELECT people.id, organization, name, is_admin FROM accounts JOIN people ON people.id = person WHERE key = ?",
-        );
-        Ok(row.bind(key).fetch_optional(&self.pool).await?.map(person))
+        let sql = "SELECT people.* FROM accounts JOIN people ON people.id = person WHERE key = ?";
+        Ok(self.rows(sql, &[key]).await?.first().map(person))
     }
 
     /// Changes a user's role or removes them. Returns `false` if there is no such user, or if no administrator could log in
     /// afterwards.
     pub(crate) async fn change_person(&self, organization: &str, id: &str, change: &str) -> Result<bool> {
         let statement = match change {
-            "promote" => "UPDATE people SET is_admin = TRUE WHERE id = ? AND organization = ?",
-            "demote" => "UPDATE people SET is_admin = FALSE WHERE id = ? AND organization = ?",
+            "promote" => "UPDATE people SET is_admin = 1 WHERE id = ? AND organization = ?",
+            "demote" => "UPDATE people SET is_admin = 0 WHERE id = ? AND organization = ?",
             "remove" => "DELETE FROM people WHERE id = ? AND organization = ?",
             _ => return Ok(false),
         };
         let mut change = self.begin().await?;
         let had = has_administrator(&mut change, organization).await?;
-        let done = query(statement).bind(id).bind(organization).execute(&mut *change).await?.rows_affected() == 1;
-        let orphaned = "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
-        query(orphaned).execute(&mut *change).await?;
-        if !done || (had && !has_administrator(&mut change, organization).await?) {
+        let is_done = run(&mut change, statement, &[id, organization]).await?;
+        let unused = "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
+        run(&mut change, unused, &[]).await?;
+        if !is_done || (had && !has_administrator(&mut change, organization).await?) {
             return Ok(false);
         }
         change.commit().await?;
@@ -169,34 +162,34 @@ impl Store {
     }
 
     /// For the operator, if no administrator can log in any more.
-    pub(crate) async fn reset_administrators(&self) -> Result<()> {
-        query("UPDATE people SET is_admin = FALSE WHERE organization = ?").bind(FIRST).execute(&self.pool).await?;
-        Ok(())
+    pub(crate) async fn reset_administrators(&self) -> Result<bool> {
+        self.run("UPDATE people SET is_admin = 0 WHERE organization = ?", &[FIRST]).await
     }
 
     /// Makes an invitation: returns the token of its link, which works once and for a week.
     pub(crate) async fn invite(&self, organization: &str, is_admin: bool) -> Result<String> {
-        let token = token()?;
-        query("DELETE FROM invitations WHERE expires <= ?").bind(now()).execute(&self.pool).await?;
-        let add = query("INSERT INTO invitations VALUES (?, ?, ?, ?)").bind(digest(&token)).bind(organization);
-        add.bind(is_admin).bind(now().saturating_add(WEEK)).execute(&self.pool).await?;
+        let (token, now) = (token()?, now());
+        self.run("DELETE FROM invitations WHERE expires <= ?", &[&now.to_string()]).await?;
+        let values = [&*digest(&token), organization, number(is_admin), &now.saturating_add(WEEK).to_string()];
+        self.run("INSERT INTO invitations VALUES (?, ?, ?, ?)", &values).await?;
         Ok(token)
     }
 
     /// The organization of an invitation, and whether it is for an administrator.
     pub(crate) async fn invitation(&self, token: &str) -> Result<Option<(String, bool)>> {
-        let found = query_as("SELECT organization, is_admin FROM invitations WHERE digest = ? AND expires > ?");
-        Ok(found.bind(digest(token)).bind(now()).fetch_optional(&self.pool).await?)
+        let sql = "SELECT organization, is_admin FROM invitations WHERE digest = ? AND expires > ?";
+        let rows = self.rows(sql, &[&digest(token), &now().to_string()]).await?;
+        Ok(rows.first().map(|row| (row.get(0), row.get(1))))
     }
 
     /// The mark of the browser that sets up the app; `None` if there is an administrator.
     pub(crate) async fn begin_setup(&self) -> Result<Option<String>> {
-        let mark = token()?;
         let mut change = self.begin().await?;
         if has_administrator(&mut change, FIRST).await? {
             return Ok(None);
         }
-        query("INSERT INTO founders VALUES (?)").bind(&mark).execute(&mut *change).await?;
+        let mark = token()?;
+        run(&mut change, "INSERT INTO founders VALUES (?)", &[&mark]).await?;
         change.commit().await?;
         Ok(Some(mark))
     }
@@ -220,32 +213,32 @@ impl Store {
             Some(mark) => may_manage(&mut change, mark, organization).await?,
             None => false,
         };
+        let digest = digest(invitation.unwrap_or_default());
         let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > ? RETURNING is_admin";
-        let used = query_scalar(used).bind(digest(invitation.unwrap_or_default())).bind(organization).bind(now());
-        let invited: Option<bool> = used.fetch_optional(&mut *change).await?;
-        let known = query_scalar("UPDATE accounts SET profile = ? WHERE key = ? RETURNING person");
-        let known = known.bind(serde_json::to_string(&profile)?).bind(&key).fetch_optional(&mut *change).await?;
-        let person: String = match known {
-            Some(person) => person,
+        let used = rows(&mut change, used, &[&digest, organization, &now().to_string()]).await?;
+        let invited: Option<bool> = used.first().map(|row| row.get(0));
+        let known = "UPDATE accounts SET profile = ? WHERE key = ? RETURNING person";
+        let known = rows(&mut change, known, &[&serde_json::to_string(&profile)?, &key]).await?;
+        let person: String = match known.first() {
+            Some(row) => row.get(0),
             None => {
-                let is_open = query_scalar("SELECT is_open FROM organizations WHERE slug = ?").bind(organization);
-                let is_open: bool = is_open.fetch_one(&mut *change).await?;
-                if !is_founder && !is_open && invited.is_none() {
+                let is_open = "SELECT 1 FROM organizations WHERE slug = ? AND is_open";
+                if !is_founder && invited.is_none() && rows(&mut change, is_open, &[organization]).await?.is_empty() {
                     return Ok(LoggedIn::NotInvited);
                 }
                 let id = token()?;
-                let add = query("INSERT INTO people VALUES (?, ?, ?, FALSE)").bind(&id).bind(organization);
-                add.bind(profile.name()).execute(&mut *change).await?;
-                add_account(&mut change, login, &id, &profile).await?;
+                let add = "INSERT INTO people VALUES (?, ?, ?, 0)";
+                run(&mut change, add, &[&id, organization, profile.name()]).await?;
+                add_account(&mut change, login, &id).await?;
                 id
             }
         };
         if is_founder || invited == Some(true) {
-            query("UPDATE people SET is_admin = TRUE WHERE id = ?").bind(&person).execute(&mut *change).await?;
+            run(&mut change, "UPDATE people SET is_admin = 1 WHERE id = ?", &[&person]).await?;
         }
         // No other browser may set up the app any more, also if all administrators are gone later.
         if has_administrator(&mut change, FIRST).await? {
-            query("DELETE FROM founders").execute(&mut *change).await?;
+            run(&mut change, "DELETE FROM founders", &[]).await?;
         }
         change.commit().await?;
         Ok(if is_founder { LoggedIn::IsFounder } else { LoggedIn::Done })
@@ -257,9 +250,9 @@ impl Store {
         if !is_current(&mut change, at).await? {
             return Ok(LoggedIn::Changed);
         }
-        let of_organization = query_scalar("SELECT 1 FROM people WHERE id = ? AND organization = ?").bind(person);
-        let is_member: Option<i64> = of_organization.bind(&at.owner).fetch_optional(&mut *change).await?;
-        if is_member.is_none() || !add_account(&mut change, login, person, &Profile::of(&login.user)).await? {
+        let is_member = "SELECT 1 FROM people WHERE id = ? AND organization = ?";
+        let member = rows(&mut change, is_member, &[person, at.owner.as_deref().unwrap_or_default()]).await?;
+        if member.is_empty() || !add_account(&mut change, login, person).await? {
             return Ok(LoggedIn::OtherUser);
         }
         change.commit().await?;
@@ -268,82 +261,94 @@ impl Store {
 
     /// Disconnects an account from a user. The last one stays, because the user could not log in without it.
     pub(crate) async fn disconnect(&self, person: &str, key: &str) -> Result<bool> {
-        let gone = query(
-            "DELETE FROM accounts WHERE key = ?1 AND person = ?2 AND (SELECT count(*) FROM accounts WHERE person = ?2) > 1",
-        );
-        Ok(gone.bind(key).bind(person).execute(&self.pool).await?.rows_affected() == 1)
+        let others = "EXISTS (SELECT 1 FROM accounts AS other WHERE other.person = ?2 AND other.key <> ?1)";
+        self.run(&format!("DELETE FROM accounts WHERE key = ?1 AND person = ?2 AND {others}"), &[key, person]).await
     }
 
     pub(crate) async fn accounts(&self, person: &str) -> Result<Vec<Account>> {
-        let rows =
-            query_as("SELECT key, integration, profile FROM accounts WHERE person = ? ORDER BY key").bind(person);
-        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(account).collect())
+        let rows = self.rows("SELECT * FROM accounts WHERE person = ? ORDER BY key", &[person]).await?;
+        Ok(rows.iter().map(account).collect())
     }
 
     pub(crate) async fn account(&self, key: &str) -> Result<Option<Account>> {
-        let row = query_as("SELECT key, integration, profile FROM accounts WHERE key = ?").bind(key);
-        Ok(row.fetch_optional(&self.pool).await?.map(account))
+        Ok(self.rows("SELECT * FROM accounts WHERE key = ?", &[key]).await?.first().map(account))
     }
 
-    pub(crate) async fn count_accounts(&self, id: &IntegrationId) -> Result<i64> {
-        let count = query_scalar("SELECT count(*) FROM accounts WHERE integration = ?").bind(id.as_str());
-        Ok(count.fetch_one(&self.pool).await?)
+    pub(crate) async fn count_accounts(&self, id: &IntegrationId) -> Result<Option<i64>> {
+        let rows = self.rows("SELECT count(*) FROM accounts WHERE integration = ?", &[id.as_str()]).await?;
+        Ok(rows.first().map(|row| row.get(0)))
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
+
+    async fn run(&self, sql: &str, values: &[&str]) -> Result<bool> {
+        run(&mut *self.pool.acquire().await?, sql, values).await
+    }
+
+    async fn rows(&self, sql: &str, values: &[&str]) -> Result<Vec<SqliteRow>> {
+        rows(&mut *self.pool.acquire().await?, sql, values).await
+    }
 }
 
 /// Whether an administrator can log in: with an account at an integration that is not disabled.
 pub(crate) async fn has_administrator(database: &mut SqliteConnection, organization: &str) -> Result<bool> {
-    let row = query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM people JOIN accounts ON person = people.id
-             JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted
-             WHERE organization = ? AND is_admin)",
-    );
-    Ok(row.bind(organization).fetch_one(database).await?)
+    let sql = "SELECT 1 FROM people JOIN accounts ON person = people.id
+         JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted
+         WHERE organization = ? AND is_admin LIMIT 1";
+    Ok(!rows(database, sql, &[organization]).await?.is_empty())
 }
 
 /// Whether a user, or a browser that sets up the app, may manage an organization. The administrators of the first one manage
 /// those whose own administrators cannot log in.
 pub(crate) async fn may_manage(database: &mut SqliteConnection, user_id: &str, organization: &str) -> Result<bool> {
-    let is_orphaned = !has_administrator(database, organization).await?;
-    let row = query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM people WHERE id = ?1 AND is_admin AND (organization = ?2 OR (?3 AND organization = ?4)))
-             OR (?3 AND ?2 = ?4 AND EXISTS (SELECT 1 FROM founders WHERE mark = ?1))",
-    );
-    Ok(row.bind(user_id).bind(organization).bind(is_orphaned).bind(FIRST).fetch_one(database).await?)
+    let sql = match has_administrator(database, organization).await? {
+        true => "SELECT 1 FROM people WHERE id = ?1 AND is_admin AND organization = ?2",
+        false => {
+            "SELECT 1 FROM people WHERE id = ?1 AND is_admin AND organization IN (?2, ?3)
+             UNION SELECT 1 FROM founders WHERE mark = ?1 AND ?2 = ?3"
+        }
+    };
+    Ok(!rows(database, sql, &[user_id, organization, FIRST]).await?.is_empty())
 }
 
 /// Forgets the connections of an integration, and with `accounts` also the accounts and the users who have no other.
 pub(crate) async fn forget(database: &mut SqliteConnection, id: &IntegrationId, accounts: bool) -> Result<()> {
     let tokens =
         "DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE integration = ?)";
-    query(tokens).bind(id.as_str()).execute(&mut *database).await?;
+    run(database, tokens, &[id.as_str()]).await?;
     if accounts {
-        query("DELETE FROM accounts WHERE integration = ?").bind(id.as_str()).execute(&mut *database).await?;
-        query("DELETE FROM people WHERE id NOT IN (SELECT person FROM accounts)").execute(database).await?;
+        run(database, "DELETE FROM accounts WHERE integration = ?", &[id.as_str()]).await?;
+        run(database, "DELETE FROM people WHERE id NOT IN (SELECT person FROM accounts)", &[]).await?;
     }
     Ok(())
 }
 
 /// Whether the integration is still as it was read: a code host from which it was moved must not vouch for anybody.
 async fn is_current(database: &mut SqliteConnection, at: &StoredIntegration) -> Result<bool> {
-    let row = query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM codehost_oauth_integrations WHERE id = ? AND version = ? AND NOT is_disabled AND NOT is_deleted)",
-    );
-    Ok(row.bind(at.id.as_str()).bind(at.version).fetch_one(database).await?)
+    let sql =
+        "SELECT 1 FROM codehost_oauth_integrations WHERE id = ? AND version = ? AND NOT is_disabled AND NOT is_deleted";
+    Ok(!rows(database, sql, &[at.id.as_str(), &at.version.to_string()]).await?.is_empty())
 }
 
 /// Returns `false` if the account is another user's.
-async fn add_account(database: &mut SqliteConnection, login: &Login, person: &str, profile: &Profile) -> Result<bool> {
-    let row = query(
-        "INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)
-         ON CONFLICT (key) DO UPDATE SET profile = excluded.profile WHERE person = excluded.person",
-    );
-    let row = row.bind(login.user.key.to_string()).bind(login.user.key.integration().as_str()).bind(person);
-    Ok(row.bind(serde_json::to_string(profile)?).execute(database).await?.rows_affected() == 1)
+async fn add_account(database: &mut SqliteConnection, login: &Login, person: &str) -> Result<bool> {
+    let (key, profile) = (&login.user.key, serde_json::to_string(&Profile::of(&login.user))?);
+    let sql = "INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET profile = excluded.profile WHERE person = excluded.person";
+    run(database, sql, &[&key.to_string(), key.integration().as_str(), person, &profile]).await
+}
+
+/// Runs a statement. SQLite turns the texts into numbers where a column holds numbers. Returns whether a row was changed.
+async fn run(database: &mut SqliteConnection, sql: &str, values: &[&str]) -> Result<bool> {
+    let statement = values.iter().fold(query(sql), |statement, value| statement.bind(*value));
+    Ok(statement.execute(database).await?.rows_affected() > 0)
+}
+
+async fn rows(database: &mut SqliteConnection, sql: &str, values: &[&str]) -> Result<Vec<SqliteRow>> {
+    let statement = values.iter().fold(query(sql), |statement, value| statement.bind(*value));
+    Ok(statement.fetch_all(database).await?)
 }
 
 pub(crate) fn now() -> i64 {
@@ -356,16 +361,26 @@ pub(crate) fn token() -> Result<String> {
     Ok(IntegrationId::random()?.to_string())
 }
 
-fn digest(token: &str) -> Vec<u8> {
-    Sha256::digest(token).to_vec()
+fn digest(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
-fn person((id, organization, name, is_admin): (String, String, String, bool)) -> Person {
-    Person { id, organization, name, is_admin }
+fn number(is_true: bool) -> &'static str {
+    if is_true { "1" } else { "0" }
 }
 
-fn account((key, integration, profile): (String, String, String)) -> Account {
-    Account { key, integration, profile: serde_json::from_str(&profile).unwrap_or_default() }
+fn person(row: &SqliteRow) -> Person {
+    Person {
+        id: row.get("id"),
+        organization: row.get("organization"),
+        name: row.get("name"),
+        is_admin: row.get("is_admin"),
+    }
+}
+
+fn account(row: &SqliteRow) -> Account {
+    let profile = serde_json::from_str(row.get("profile")).unwrap_or_default();
+    Account { key: row.get("key"), integration: row.get("integration"), profile }
 }
 
 const WEEK: i64 = 7 * 24 * 60 * 60;
@@ -387,7 +402,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 CREATE INDEX IF NOT EXISTS accounts_of_person ON accounts (person);
 CREATE INDEX IF NOT EXISTS accounts_of_integration ON accounts (integration);
 CREATE TABLE IF NOT EXISTS invitations (
-    digest BLOB PRIMARY KEY,
+    digest TEXT PRIMARY KEY,
     organization TEXT NOT NULL REFERENCES organizations (slug),
     is_admin INTEGER NOT NULL,
     expires INTEGER NOT NULL
