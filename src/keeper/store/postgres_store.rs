@@ -1,17 +1,15 @@
 use std::fmt;
-use std::str::FromStr as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::Row as _;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
-use sqlx::query::Query;
 
-use super::sql::{self, SCHEMA_VERSION, check_schema_version, failed, millis, stored};
+use super::sql::{millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
-use crate::error::{StoreError, UntrustedText};
+use crate::error::StoreError;
 use crate::keeper::ConnectionId;
+use crate::sql::postgres::{CHECKS, ONE_ROW, Sessions};
+use crate::sql::{Schema, failed};
 
 /// Keeps tokens in PostgreSQL, for any number of nodes. The server must be the primary: a replica returns old data.
 ///
@@ -33,24 +31,7 @@ use crate::keeper::ConnectionId;
 /// # }
 /// ```
 pub struct PostgresStore {
-    pool: PgPool,
-    cutoff: SessionCutoff,
-}
-
-/// When a session was last found to be with a server that shuts down or is not the primary. Sessions that are at least
-/// as old are closed.
-#[derive(Clone, Default)]
-struct SessionCutoff(Arc<Mutex<Option<Instant>>>);
-
-impl SessionCutoff {
-    fn set_to_now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// The time since then.
-    fn elapsed(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
-    }
+    sessions: Sessions,
 }
 
 impl PostgresStore {
@@ -61,16 +42,7 @@ impl PostgresStore {
     ///
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
-        let cutoff = SessionCutoff::default();
-        let shared = cutoff.clone();
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(4)).before_acquire(
-            move |_, session| {
-                let is_younger = shared.elapsed().is_none_or(|ago| session.age < ago);
-                Box::pin(async move { Ok(is_younger) })
-            },
-        );
-        Ok(Self { pool: pool.connect_with(options).await.map_err(failed)?, cutoff })
+        Ok(Self { sessions: Sessions::connect(url).await? })
     }
 
     /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL
@@ -80,83 +52,20 @@ impl PostgresStore {
     ///
     /// [`StoreError::Schema`] for tables of another version; [`StoreError::Refused`] without the right to create them.
     pub async fn create_tables(&self) -> Result<(), StoreError> {
-        const EXISTS: &str = "SELECT to_regclass('codehost_oauth_schema') IS NOT NULL";
-        let exists: bool = sqlx::query_scalar(EXISTS).fetch_one(&self.pool).await.map_err(failed)?;
-        if !exists {
-            let mut transaction = self.pool.begin().await.map_err(failed)?;
-            // The lock is needed: even with IF NOT EXISTS, two nodes that create a table at the same time can get an
-            // error.
-            for statement in CREATE {
-                sqlx::query(statement).execute(&mut *transaction).await.map_err(failed)?;
-            }
-            let insert = "INSERT INTO codehost_oauth_schema (id, version) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-            sqlx::query(insert).bind(SCHEMA_VERSION).execute(&mut *transaction).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
-        }
-        let version = sqlx::query_scalar("SELECT version FROM codehost_oauth_schema WHERE id = 1");
-        check_schema_version(version.fetch_one(&self.pool).await.map_err(failed)?)
-    }
-}
-
-impl PostgresStore {
-    /// Runs a statement that gives at most one row. If its session is lost, runs it once more in a new session: after a
-    /// fail-over the address leads to the new primary. A statement that may have been executed is run again only if
-    /// `repeat`, which is for statements that give the same result when executed twice.
-    async fn row<'q>(
-        &self,
-        repeat: bool,
-        query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
-    ) -> Result<Option<PgRow>, StoreError> {
-        match self.run_once(query()).await {
-            Err(error) if sql::was_not_executed(&error) || (repeat && sql::is_session_lost(&error)) => {
-                self.run_once(query()).await.map_err(failed)
-            }
-            done => done.map_err(failed),
-        }
-    }
-
-    async fn run_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, sqlx::Error> {
-        let mut session = self.pool.acquire().await?;
-        let done = query.fetch_optional(&mut *session).await;
-        if done.as_ref().is_err_and(sql::is_session_lost) {
-            drop(session.detach());
-            self.cutoff.set_to_now();
-        }
-        done
+        self.sessions.migrate(&SCHEMA).await
     }
 }
 
 #[async_trait]
 impl TokenStore for PostgresStore {
-    /// A server that has become a replica, or read-only, would respond with old data. So the query also reads whether
-    /// it is a replica or read-only, and if so, it is run again in a new session. If that session reports a primary
-    /// that is read-only, the row is used.
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
-        let query = || {
-            sqlx::query(
-                "SELECT revision, sealed, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on' \
-                 FROM (VALUES (1)) AS one LEFT JOIN codehost_oauth_tokens ON connection = $1",
-            )
-            .bind(connection.as_str())
-        };
-        let mut is_first = true;
-        loop {
-            let row = self.row(true, query).await?;
-            let row = row.ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("no row") })?;
-            let is_replica = row.try_get::<bool, _>(2).map_err(failed)?;
-            let is_read_only = row.try_get::<bool, _>(3).map_err(failed)?;
-            // At most once in a second, since a primary can be read-only for maintenance.
-            let is_doubtful = is_read_only && self.cutoff.elapsed().is_none_or(|ago| ago >= Duration::from_secs(1));
-            if is_first && (is_replica || is_doubtful) {
-                self.cutoff.set_to_now();
-                is_first = false;
-            } else if is_replica {
-                return Err(StoreError::NotPrimary { detail: UntrustedText::new("the server is in recovery") });
-            } else {
-                let is_stored = row.try_get::<Option<i64>, _>(0).map_err(failed)?.is_some();
-                return is_stored.then(|| stored(&row)).transpose();
-            }
-        }
+        let sql = format!(
+            "SELECT revision, sealed, {CHECKS} FROM {ONE_ROW} LEFT JOIN codehost_oauth_tokens ON connection = $1"
+        );
+        let rows = self.sessions.read(|| sqlx::query(&sql).bind(connection.as_str())).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let is_stored = row.try_get::<Option<i64>, _>(0).map_err(failed)?.is_some();
+        is_stored.then(|| stored(row)).transpose()
     }
 
     async fn compare_and_swap(
@@ -184,7 +93,7 @@ impl TokenStore for PostgresStore {
         };
         // If it is done twice, the second result is `false`, as the contract allows: the keeper then finds its own
         // revision.
-        Ok(self.row(true, query).await?.is_some())
+        Ok(self.sessions.row(true, query).await?.is_some())
     }
 
     async fn lease(
@@ -206,7 +115,7 @@ impl TokenStore for PostgresStore {
             .bind(millis(duration))
             .bind(millis(MAX_LEASE))
         };
-        Ok(self.row(true, query).await?.is_some())
+        Ok(self.sessions.row(true, query).await?.is_some())
     }
 
     async fn release(&self, connection: &ConnectionId, owner: &LeaseOwner) -> Result<(), StoreError> {
@@ -218,14 +127,14 @@ impl TokenStore for PostgresStore {
             .bind(connection.as_str())
             .bind(owner.as_str())
         };
-        self.row(true, query).await.map(drop)
+        self.sessions.row(true, query).await.map(drop)
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<bool, StoreError> {
         let query = || {
             sqlx::query("DELETE FROM codehost_oauth_tokens WHERE connection = $1 RETURNING 1").bind(connection.as_str())
         };
-        Ok(self.row(false, query).await?.is_some())
+        Ok(self.sessions.row(false, query).await?.is_some())
     }
 }
 
@@ -236,14 +145,14 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-/// Without the driver's message: the address can contain a password.
-fn bad_address(_: sqlx::Error) -> StoreError {
-    StoreError::Address { detail: UntrustedText::new("it cannot be parsed") }
-}
+const SCHEMA: Schema = Schema { version_table: "codehost_oauth_schema", migrations: &[VERSION_1] };
 
-const CREATE: [&str; 3] = [
-    "SELECT pg_advisory_xact_lock(7223372036854775001)",
-    "CREATE TABLE IF NOT EXISTS codehost_oauth_schema (id integer PRIMARY KEY CHECK (id = 1), version bigint NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS codehost_oauth_tokens (connection text COLLATE \"C\" PRIMARY KEY, revision bigint NOT NULL, \
-     sealed bytea NOT NULL, lease_owner text, lease_until timestamptz) WITH (fillfactor = 70)",
-];
+const VERSION_1: &str = r#"
+CREATE TABLE codehost_oauth_tokens (
+    connection text COLLATE "C" PRIMARY KEY,
+    revision bigint NOT NULL,
+    sealed bytea NOT NULL,
+    lease_owner text,
+    lease_until timestamptz
+) WITH (fillfactor = 70);
+"#;

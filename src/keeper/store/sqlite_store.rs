@@ -3,12 +3,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::SqlitePool;
 
-use super::sql::{self, SCHEMA_VERSION, check_schema_version, millis, stored};
+use super::sql::{millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
 use crate::error::StoreError;
 use crate::keeper::ConnectionId;
+use crate::sql::sqlite::failed;
+use crate::sql::{Schema, sqlite};
 
 /// Keeps tokens in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not
 /// work there.
@@ -41,40 +43,9 @@ impl SqliteStore {
     ///
     /// [`StoreError::Schema`] for tables of another version; others if the file cannot be opened or written.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(MAX_WAIT);
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(MAX_WAIT);
-        let store = Self { pool: pool.connect_with(options).await.map_err(failed)? };
-        store.enable_wal().await?;
-        store.create_tables().await?;
-        Ok(store)
-    }
-
-    /// Sets the file to WAL mode. SQLite needs exclusive access for that, and does not wait for it by itself.
-    async fn enable_wal(&self) -> Result<(), StoreError> {
-        let changed = async {
-            loop {
-                match sqlx::query("PRAGMA journal_mode = WAL").execute(&self.pool).await {
-                    Err(error) if is_locked(&error) => tokio::time::sleep(Duration::from_millis(10)).await,
-                    done => return done.map(drop).map_err(failed),
-                }
-            }
-        };
-        tokio::time::timeout(MAX_WAIT, changed).await.unwrap_or(Err(StoreError::TimedOut))
-    }
-
-    /// Creates the tables. Each statement does nothing if another process was first.
-    async fn create_tables(&self) -> Result<(), StoreError> {
-        for statement in CREATE {
-            sqlx::query(statement).execute(&self.pool).await.map_err(failed)?;
-        }
-        let insert = "INSERT INTO codehost_oauth_schema (id, version) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING";
-        sqlx::query(insert).bind(SCHEMA_VERSION).execute(&self.pool).await.map_err(failed)?;
-        let version = sqlx::query_scalar("SELECT version FROM codehost_oauth_schema WHERE id = 1");
-        check_schema_version(version.fetch_one(&self.pool).await.map_err(failed)?)
+        let pool = sqlite::open(path).await?;
+        sqlite::migrate(&pool, &SCHEMA).await?;
+        Ok(Self { pool })
     }
 }
 
@@ -150,21 +121,14 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-/// How long a call waits for other writers.
-const MAX_WAIT: Duration = Duration::from_secs(4);
+const SCHEMA: Schema = Schema { version_table: "codehost_oauth_schema", migrations: &[VERSION_1] };
 
-fn failed(error: sqlx::Error) -> StoreError {
-    if is_locked(&error) { StoreError::TimedOut } else { sql::failed(error) }
-}
-
-/// `SQLITE_BUSY`, also as the lowest byte of an extended code.
-fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
-}
-
-const CREATE: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS codehost_oauth_schema (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS codehost_oauth_tokens (connection TEXT PRIMARY KEY NOT NULL, revision INTEGER NOT NULL, \
-     sealed BLOB NOT NULL, lease_owner TEXT, lease_until INTEGER) WITHOUT ROWID",
-];
+const VERSION_1: &str = "
+CREATE TABLE codehost_oauth_tokens (
+    connection TEXT PRIMARY KEY NOT NULL,
+    revision INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    lease_owner TEXT,
+    lease_until INTEGER          -- milliseconds since 1970
+) WITHOUT ROWID;
+";

@@ -50,12 +50,12 @@ impl Drop for Address {
 }
 
 /// A primary and its replica behind one address.
-struct Pair {
+pub(crate) struct Pair {
     primary: Server,
     replica: Server,
     address: Address,
     /// The URL of the address.
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Pair {
@@ -71,7 +71,7 @@ impl Pair {
         Ok(Self { primary, replica, address, url })
     }
 
-    async fn postgres() -> Result<Self> {
+    pub(crate) async fn postgres() -> Result<Self> {
         let primary = Server::postgres().await?;
         let replica = primary.standby().await?;
         let address = Address::of(primary.port()).await?;
@@ -105,7 +105,7 @@ impl Pair {
     }
 
     /// The replica becomes the primary, and the old primary read-only. Its connections stay open.
-    async fn swap(&self) -> Result {
+    pub(crate) async fn swap(&self) -> Result {
         self.wait_for_replica().await?;
         if self.url.starts_with("redis") {
             redis(self.replica.port(), "REPLICAOF NO ONE").await?;

@@ -10,6 +10,7 @@ use codehost_oauth::testing::{Fault, FaultyStore, Nonconformity, store_conforman
 use super::scenario::Result;
 use super::servers::{Server, open};
 use crate::secrets::leak_check::LeakChecked as _;
+use crate::support::schema;
 
 #[tokio::test]
 async fn memory_conforms() -> Result {
@@ -107,6 +108,12 @@ async fn a_file_that_stays_locked_is_a_time_out() -> Result {
     let other = sqlx::SqlitePool::connect(&server.url).await?;
     let _writing = other.begin_with("BEGIN IMMEDIATE").await?;
     assert_eq!(store.delete(&"gitlab:demo:1".parse()?).await, Err(StoreError::TimedOut));
+    // Nothing is written when tables are opened that are there.
+    assert!(open(&server.url).await?.load(&"gitlab:demo:1".parse()?).await?.is_none());
+
+    let server = Server::sqlite()?;
+    let other = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
+    let _writing = other.begin_with("BEGIN IMMEDIATE").await?;
     assert_eq!(open(&server.url).await.err().map(|error| error.to_string()), Some(StoreError::TimedOut.to_string()));
     Ok(())
 }
@@ -147,20 +154,24 @@ async fn foreign_values_in_redis_are_refused() -> Result {
 }
 
 #[tokio::test]
-async fn the_documented_tables_conform() -> Result {
-    let docs = include_str!("../../../docs/stores.md");
-    let sql: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+async fn the_documented_tables_are_those_that_are_created() -> Result {
+    let [postgres_sql, sqlite_sql, ..] = schema::documented();
 
-    let server = Server::postgres_without_tables().await?;
+    let (created, server) = (Server::postgres().await?, Server::postgres_without_tables().await?);
     let postgres = sqlx::PgPool::connect(&server.url).await?;
-    sqlx::raw_sql(sql[0]).execute(&postgres).await?;
+    sqlx::raw_sql(postgres_sql).execute(&postgres).await?;
+    let created = sqlx::PgPool::connect(&created.url).await?;
+    assert_eq!(schema::of_postgres(&postgres).await, schema::of_postgres(&created).await);
     conforms(&server).await?;
     sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&postgres).await?;
     assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));
 
-    let server = Server::sqlite()?;
+    let (created, server) = (Server::sqlite()?, Server::sqlite()?);
     let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
-    sqlx::raw_sql(sql[1]).execute(&sqlite).await?;
+    sqlx::raw_sql(sqlite_sql).execute(&sqlite).await?;
+    open(&created.url).await?;
+    let created = sqlx::SqlitePool::connect(&created.url).await?;
+    assert_eq!(schema::of_sqlite(&sqlite).await, schema::of_sqlite(&created).await);
     conforms(&server).await?;
     sqlx::raw_sql("UPDATE codehost_oauth_schema SET version = 2").execute(&sqlite).await?;
     assert!(open(&server.url).await.unwrap_err().to_string().contains("version 2"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::programs::root;
 
 /// Lowest first, as in docs/architecture.md.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "util",
     "error",
     "values",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 16] = [
     "platforms",
     "observe",
     "seal",
+    "sql",
     "login",
     "integration",
     "interop",

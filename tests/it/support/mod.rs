@@ -5,6 +5,7 @@ pub(crate) mod fixture;
 pub(crate) mod network_programs;
 pub(crate) mod port;
 pub(crate) mod programs;
+pub(crate) mod schema;
 pub(crate) mod scripted;
 
 use std::future::Future;
