@@ -42,6 +42,12 @@ pub enum StoreError {
         /// The version that was found.
         found: i64,
     },
+    /// What is stored cannot be read: another program has written it, or a newer version of codehost-oauth.
+    #[error("what is stored for {id} cannot be read")]
+    Malformed {
+        /// The id of what is stored.
+        id: String,
+    },
     /// The store's address is not valid.
     #[error("the store's address is not valid")]
     Address {
@@ -67,6 +73,10 @@ impl StoreError {
                     .transient()
             }
             Self::Schema { .. } => Advice::operator("store_schema", "Update codehost-oauth on every node."),
+            Self::Malformed { .. } => Advice::operator(
+                "store_malformed",
+                "Update codehost-oauth on every node, or restore what is stored from a backup.",
+            ),
             Self::Address { .. } => Advice::operator("store_address", "Correct the address of the database."),
         };
         advice.public("This cannot be done at the moment. Please try again later.")

@@ -28,6 +28,12 @@ pub use self::health::{Health, HealthNote, LoginFailure};
 pub use self::integration_settings::IntegrationSettings;
 pub use self::integrations::Integrations;
 pub use self::secrets::IntegrationSecrets;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::store::PostgresIntegrations;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use self::store::SqliteIntegrations;
 pub use self::store::{
     IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredIntegration,
     WriteError, WriteHook, Written,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
-use super::{IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written};
+use super::{
+    Found, IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+};
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
 use crate::values::integration_id::IntegrationId;
@@ -61,21 +63,18 @@ impl IntegrationStore for MemoryIntegrations {
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {
         let _writing = self.0.writing.lock().await;
-        let (id, expected) = match write {
-            IntegrationWrite::Create(new) => (&new.id, None),
-            IntegrationWrite::Replace(new) => (&new.id, Some(new.version.saturating_sub(1))),
-            IntegrationWrite::Delete { id, version } => (id, Some(*version)),
+        let id = write.id();
+        let found = match self.0.rows.read().await.get(id) {
+            None => Found::Nothing,
+            Some(None) => Found::Deleted,
+            Some(Some(row)) => Found::Stored(Box::new(row.stored.clone())),
         };
-        let before = self.0.rows.read().await.get(id).cloned();
-        if expected.is_none() && before.is_some() {
-            return Ok(Written::IdTaken);
-        }
-        let old = before.flatten();
-        if old.as_ref().map(|row| row.stored.version) != expected {
-            return Ok(Written::Stale(old.map(|row| Box::new(row.stored))));
-        }
+        let old = match write.check(found) {
+            Ok(old) => old,
+            Err(written) => return Ok(written),
+        };
         let mut transaction = StoreTransaction::None;
-        hook.before(old.as_ref().map(|row| &row.stored), &mut transaction).await.map_err(WriteError::Refused)?;
+        hook.before(old.as_deref(), &mut transaction).await.map_err(WriteError::Refused)?;
         hook.after(&mut transaction).await.map_err(WriteError::Refused)?;
         let mut rows = self.0.rows.write().await;
         // A note may have been written meanwhile.

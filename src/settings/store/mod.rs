@@ -1,6 +1,12 @@
 //! Where integrations are kept.
 
 mod memory_store;
+#[cfg(feature = "postgres")]
+mod postgres_store;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite_store;
 
 use std::any::Any;
 use std::fmt;
@@ -10,6 +16,12 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 
 pub use self::memory_store::MemoryIntegrations;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres_store::PostgresIntegrations;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use self::sqlite_store::SqliteIntegrations;
 use super::health::{Health, HealthNote};
 use super::integration_settings::IntegrationSettings;
 use crate::error::{AppError, StoreError};
@@ -193,6 +205,34 @@ pub enum IntegrationWrite {
         /// The version that was read.
         version: i64,
     },
+}
+
+impl IntegrationWrite {
+    fn id(&self) -> &IntegrationId {
+        match self {
+            Self::Create(new) | Self::Replace(new) => &new.id,
+            Self::Delete { id, .. } => id,
+        }
+    }
+
+    /// What is stored before the write, or why it cannot be done.
+    fn check(&self, found: Found) -> Result<Option<Box<StoredIntegration>>, Written> {
+        match (self, found) {
+            (Self::Create(_), Found::Nothing) => Ok(None),
+            (Self::Create(_), Found::Deleted | Found::Stored(_)) => Err(Written::IdTaken),
+            (Self::Replace(new), Found::Stored(old)) if old.version == new.version.saturating_sub(1) => Ok(Some(old)),
+            (Self::Delete { version, .. }, Found::Stored(old)) if old.version == *version => Ok(Some(old)),
+            (_, Found::Stored(newer)) => Err(Written::Stale(Some(newer))),
+            (_, Found::Nothing | Found::Deleted) => Err(Written::Stale(None)),
+        }
+    }
+}
+
+/// What is stored for an id.
+enum Found {
+    Nothing,
+    Deleted,
+    Stored(Box<StoredIntegration>),
 }
 
 /// The outcome of a write.

@@ -86,6 +86,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         StoreError::NotPrimary { detail: detail() } => "store_not_primary", Operator, true;
         StoreError::Refused { detail: detail() } => "store_refused", Operator, true;
         StoreError::Schema { found: 2 } => "store_schema", Operator, false;
+        StoreError::Malformed { id: "demo".to_owned() } => "store_malformed", Operator, false;
         StoreError::Address { detail: detail() } => "store_address", Operator, false;
         KeeperError::Unsaved { cause: StoreError::TimedOut } => "tokens_unsaved", Operator, false;
         KeeperError::UnknownIntegration => "unknown_integration", Operator, false;

@@ -1,0 +1,194 @@
+//! Shared by the SQL stores.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use sqlx::query::Query;
+use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
+
+use super::{Found, IntegrationWrite, Proposal, Stamp, StoredIntegration};
+use crate::error::StoreError;
+use crate::settings::health::{Health, HealthNote, LoginFailure};
+use crate::settings::integration_settings::IntegrationSettings;
+use crate::sql::failed;
+use crate::util::time::unix_seconds;
+use crate::values::integration_id::IntegrationId;
+
+/// The columns that [`stored`] reads.
+pub(super) const COLUMNS: &str = "id, owner, version, name, is_disabled, settings, sealed_secrets, proposed_settings, \
+                                  proposed_secrets, proposed_by, proposed_at, created_by, created_at, changed_by, changed_at";
+
+/// The columns that [`health`] reads.
+pub(super) const HEALTH: &str = "id, last_login_at, last_failure_code, last_failure_at";
+
+/// Reads what is stored for an id from a row with [`COLUMNS`] and `is_deleted`.
+pub(super) fn found<R: Row>(row: Option<&R>) -> Result<Found, StoreError>
+where
+    bool: Column<R::Database>,
+    i64: Column<R::Database>,
+    Option<i64>: Column<R::Database>,
+    String: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    Vec<u8>: Column<R::Database>,
+    Option<Vec<u8>>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let Some(row) = row else { return Ok(Found::Nothing) };
+    match row.try_get("is_deleted").map_err(failed)? {
+        true => Ok(Found::Deleted),
+        false => Ok(Found::Stored(Box::new(stored(row)?))),
+    }
+}
+
+/// Reads a row with [`COLUMNS`].
+pub(super) fn stored<R: Row>(row: &R) -> Result<StoredIntegration, StoreError>
+where
+    bool: Column<R::Database>,
+    i64: Column<R::Database>,
+    Option<i64>: Column<R::Database>,
+    String: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    Vec<u8>: Column<R::Database>,
+    Option<Vec<u8>>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
+    let number = |column: &'static str| row.try_get::<i64, _>(column).map_err(failed);
+    let id = text("id")?;
+    let malformed = || StoreError::Malformed { id: id.clone() };
+    // serde's own messages quote values.
+    let settings = |json: &str| serde_json::from_str::<IntegrationSettings>(json).map_err(|_| malformed());
+    let proposed_settings = row.try_get::<Option<String>, _>("proposed_settings").map_err(failed)?;
+    let proposed = match proposed_settings {
+        None => None,
+        Some(json) => {
+            let sealed = row.try_get::<Option<Vec<u8>>, _>("proposed_secrets").map_err(failed)?;
+            let by = row.try_get::<Option<String>, _>("proposed_by").map_err(failed)?;
+            let at = row.try_get::<Option<i64>, _>("proposed_at").map_err(failed)?;
+            let (Some(sealed), Some(by), Some(at)) = (sealed, by, at) else { return Err(malformed()) };
+            Some(Proposal::new(settings(&json)?, sealed, Stamp::new(&by, time(at))))
+        }
+    };
+    Ok(StoredIntegration {
+        owner: row.try_get("owner").map_err(failed)?,
+        version: number("version")?,
+        is_disabled: row.try_get("is_disabled").map_err(failed)?,
+        settings: settings(&text("settings")?)?,
+        sealed_secrets: row.try_get("sealed_secrets").map_err(failed)?,
+        proposed,
+        created: Stamp::new(&text("created_by")?, time(number("created_at")?)),
+        changed: Stamp::new(&text("changed_by")?, time(number("changed_at")?)),
+        id: id.parse().map_err(|_| malformed())?,
+    })
+}
+
+/// The health of these integrations from rows with [`HEALTH`].
+pub(super) fn health<R: Row>(ids: &[IntegrationId], rows: &[R]) -> Result<Vec<Health>, StoreError>
+where
+    Option<i64>: Column<R::Database>,
+    String: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let mut known = HashMap::new();
+    for row in rows {
+        let at = |column: &'static str| row.try_get::<Option<i64>, _>(column).map_err(failed);
+        let code = row.try_get::<Option<String>, _>("last_failure_code").map_err(failed)?;
+        let last_failure = code.zip(at("last_failure_at")?).map(|(code, at)| LoginFailure { code, at: time(at) });
+        let health = Health { last_login: at("last_login_at")?.map(time), last_failure };
+        known.insert(row.try_get::<String, _>("id").map_err(failed)?, health);
+    }
+    Ok(ids.iter().map(|id| known.get(id.as_str()).cloned().unwrap_or_default()).collect())
+}
+
+/// The statement that does a write.
+pub(super) fn statement<DB: Database>(write: &IntegrationWrite) -> Result<Statement<DB>, StoreError>
+where
+    bool: Column<DB>,
+    i64: Column<DB>,
+    Option<i64>: Column<DB>,
+    String: Column<DB>,
+    Option<String>: Column<DB>,
+    Vec<u8>: Column<DB>,
+    Option<Vec<u8>>: Column<DB>,
+{
+    let (sql, new) = match write {
+        IntegrationWrite::Create(new) => (INSERT, new),
+        IntegrationWrite::Replace(new) => (UPDATE, new),
+        IntegrationWrite::Delete { id, .. } => {
+            return Ok(sqlx::query(DELETE).bind(id.as_str().to_owned()).bind(Vec::<u8>::new()));
+        }
+    };
+    let json = |settings| {
+        serde_json::to_string(settings).map_err(|_| StoreError::Malformed { id: new.id.as_str().to_owned() })
+    };
+    let proposed = new.proposed.as_ref();
+    Ok(sqlx::query(sql)
+        .bind(new.id.as_str().to_owned())
+        .bind(new.owner.clone())
+        .bind(new.version)
+        .bind(new.settings.name.clone())
+        .bind(new.is_disabled)
+        .bind(json(&new.settings)?)
+        .bind(new.sealed_secrets.clone())
+        .bind(proposed.map(|one| json(&one.settings)).transpose()?)
+        .bind(proposed.map(|one| one.sealed_secrets.clone()))
+        .bind(proposed.map(|one| one.proposed.by.clone()))
+        .bind(proposed.map(|one| seconds(one.proposed.at)))
+        .bind(new.created.by.clone())
+        .bind(seconds(new.created.at))
+        .bind(new.changed.by.clone())
+        .bind(seconds(new.changed.at)))
+}
+
+/// The statement that adds a note.
+pub(super) fn note<DB: Database>(note: &HealthNote) -> Statement<DB>
+where
+    i64: Column<DB>,
+    String: Column<DB>,
+{
+    let id = note.id.as_str().to_owned();
+    match &note.failure {
+        None => sqlx::query(NOTE_LOGIN).bind(id).bind(seconds(note.at)),
+        Some(code) => sqlx::query(NOTE_FAILURE).bind(id).bind(seconds(note.at)).bind(code.clone()),
+    }
+}
+
+pub(super) type Statement<DB> = Query<'static, DB, <DB as Database>::Arguments<'static>>;
+
+/// A type of a column.
+pub(super) trait Column<DB: Database>: for<'r> Decode<'r, DB> + Encode<'static, DB> + Type<DB> {}
+
+impl<DB: Database, T: for<'r> Decode<'r, DB> + Encode<'static, DB> + Type<DB>> Column<DB> for T {}
+
+const INSERT: &str = "INSERT INTO codehost_oauth_integrations (id, owner, version, name, is_disabled, settings, \
+                      sealed_secrets, proposed_settings, proposed_secrets, proposed_by, proposed_at, created_by, \
+                      created_at, changed_by, changed_at, is_deleted) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, FALSE)";
+
+const UPDATE: &str = "UPDATE codehost_oauth_integrations SET owner = $2, version = $3, name = $4, is_disabled = $5, \
+                      settings = $6, sealed_secrets = $7, proposed_settings = $8, proposed_secrets = $9, \
+                      proposed_by = $10, proposed_at = $11, created_by = $12, created_at = $13, changed_by = $14, \
+                      changed_at = $15 WHERE id = $1";
+
+/// Leaves only the id.
+const DELETE: &str = "UPDATE codehost_oauth_integrations SET is_deleted = TRUE, owner = NULL, version = 0, name = '', \
+                      is_disabled = FALSE, settings = '', sealed_secrets = $2, proposed_settings = NULL, \
+                      proposed_secrets = NULL, proposed_by = NULL, proposed_at = NULL, created_by = '', created_at = 0, \
+                      changed_by = '', changed_at = 0, last_login_at = NULL, last_failure_code = NULL, \
+                      last_failure_at = NULL WHERE id = $1";
+
+const NOTE_LOGIN: &str = "UPDATE codehost_oauth_integrations SET last_login_at = $2 \
+                          WHERE id = $1 AND NOT is_deleted AND (last_login_at IS NULL OR last_login_at <= $2)";
+
+const NOTE_FAILURE: &str = "UPDATE codehost_oauth_integrations SET last_failure_at = $2, last_failure_code = $3 \
+                            WHERE id = $1 AND NOT is_deleted AND (last_failure_at IS NULL OR last_failure_at <= $2)";
+
+fn seconds(time: SystemTime) -> i64 {
+    i64::try_from(unix_seconds(time)).unwrap_or(i64::MAX)
+}
+
+fn time(seconds: i64) -> SystemTime {
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
