@@ -35,11 +35,17 @@ pub mod conformance;
 #[cfg(feature = "seal")]
 mod fake_clock;
 #[cfg(feature = "seal")]
+mod fault;
+#[cfg(all(feature = "http-client", feature = "seal"))]
+mod faulty_integration_store;
+#[cfg(feature = "seal")]
 mod faulty_store;
 pub mod forgejo;
 pub mod github;
 pub mod gitlab;
 mod grants;
+#[cfg(all(feature = "http-client", feature = "seal"))]
+mod integration_store_conformance;
 mod journal;
 mod jwt;
 #[cfg(feature = "seal")]
@@ -60,10 +66,16 @@ pub use bitbucket_data_center::fake::FakeBitbucketDataCenter;
 #[cfg(feature = "seal")]
 pub use fake_clock::FakeClock;
 #[cfg(feature = "seal")]
-pub use faulty_store::{Fault, FaultyStore};
+pub use fault::Fault;
+#[cfg(all(feature = "http-client", feature = "seal"))]
+pub use faulty_integration_store::FaultyIntegrationStore;
+#[cfg(feature = "seal")]
+pub use faulty_store::FaultyStore;
 pub use forgejo::fake::FakeForgejo;
 pub use github::fake::FakeGitHub;
 pub use gitlab::fake::FakeGitLab;
+#[cfg(all(feature = "http-client", feature = "seal"))]
+pub use integration_store_conformance::integration_store_conformance;
 pub use journal::RecordedRequest;
 #[cfg(feature = "seal")]
 pub use keeper_outcome::Outcome;

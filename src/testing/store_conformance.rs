@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::StoreError;
 use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore};
 
-/// Why a store does not fulfil the contract of [`TokenStore`].
+/// Why a store does not fulfil the contract of its trait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Nonconformity {
@@ -239,7 +239,7 @@ impl Suite {
 const LONG_LEASE: Duration = Duration::from_secs(45);
 const SHORT_LEASE: Duration = Duration::from_millis(400);
 
-fn ensure(fulfilled: bool, requirement: &'static str) -> Result<(), Nonconformity> {
+pub(super) fn ensure(fulfilled: bool, requirement: &'static str) -> Result<(), Nonconformity> {
     if fulfilled { Ok(()) } else { Err(Nonconformity::Broken(requirement)) }
 }
 
