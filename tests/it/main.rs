@@ -22,6 +22,7 @@ mod platforms;
 mod repository;
 mod router;
 mod secrets;
+mod settings;
 mod setup;
 mod support;
 mod transport;

@@ -1,0 +1,317 @@
+//! The conformance suite on all three stores, and their tables.
+
+use std::sync::Arc;
+
+use codehost_oauth::error::StoreError;
+use codehost_oauth::keeper::TokenStore as _;
+use codehost_oauth::settings::{
+    HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, PostgresIntegrations, SqliteIntegrations,
+    WriteError, Written,
+};
+use codehost_oauth::testing::{Fault, FaultyIntegrationStore, Nonconformity, integration_store_conformance};
+
+use super::support::{Result, open, open_in_pool, stored};
+use crate::keeper::servers::{self, Server};
+use crate::support::schema;
+
+#[tokio::test]
+async fn memory_conforms() -> Result {
+    let store = MemoryIntegrations::default();
+    integration_store_conformance(Arc::new(store.clone()), Arc::new(store.clone())).await?;
+    integration_store_conformance(Arc::new(FaultyIntegrationStore::new(store.clone())), Arc::new(store)).await?;
+    Ok(())
+}
+
+/// Several calls of the suite in turn: the suite reports the failure of the store.
+#[tokio::test]
+async fn a_failing_store_does_not_conform() -> Result {
+    for call in [0, 10, 50, 100, 200] {
+        for fault in [Fault::Error, Fault::LostResponse] {
+            let store = FaultyIntegrationStore::new(MemoryIntegrations::default());
+            store.fail(call, fault);
+            let found = integration_store_conformance(Arc::new(store.clone()), Arc::new(store)).await;
+            assert!(matches!(found, Err(Nonconformity::Failed(StoreError::Unreachable { .. }))), "{call}: {found:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_faulty_store_fails_before_or_after_the_write() -> Result {
+    let memory = MemoryIntegrations::default();
+    let store = FaultyIntegrationStore::new(memory.clone());
+    store.fail(0, Fault::Error);
+    store.fail(1, Fault::LostResponse);
+    let new = stored("demo", None);
+    let create = IntegrationWrite::Create(Box::new(new.clone()));
+    for is_stored in [false, true] {
+        let error = store.write(&create, &()).await.unwrap_err();
+        assert!(matches!(error, WriteError::Store(StoreError::Unreachable { .. })), "{error:?}");
+        assert_eq!(memory.load(&new.id).await?.is_some(), is_stored);
+    }
+    assert_eq!((store.write(&create, &()).await?, store.calls()), (Written::IdTaken, 3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn sqlite_conforms() -> Result {
+    conforms(&Server::sqlite()?.url).await
+}
+
+#[tokio::test]
+async fn postgres_conforms() -> Result {
+    conforms(&Server::postgres_without_tables().await?.url).await
+}
+
+/// Through two stores, one of them in the pool of an app.
+async fn conforms(url: &str) -> Result {
+    let here = open(url).await?;
+    integration_store_conformance(here, open_in_pool(url).await?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_tables_are_those_that_are_created() -> Result {
+    let [.., postgres_sql, sqlite_sql] = schema::documented();
+
+    let (created, server) = (Server::postgres_without_tables().await?, Server::postgres_without_tables().await?);
+    open(&created.url).await?;
+    let [created, postgres] = [sqlx::PgPool::connect(&created.url).await?, sqlx::PgPool::connect(&server.url).await?];
+    sqlx::raw_sql(postgres_sql).execute(&postgres).await?;
+    assert_eq!(schema::of_postgres(&postgres).await, schema::of_postgres(&created).await);
+    conforms(&server.url).await?;
+
+    let (created, server) = (Server::sqlite()?, Server::sqlite()?);
+    open(&created.url).await?;
+    let created = sqlx::SqlitePool::connect(&created.url).await?;
+    let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", server.url)).await?;
+    sqlx::raw_sql(sqlite_sql).execute(&sqlite).await?;
+    assert_eq!(schema::of_sqlite(&sqlite).await, schema::of_sqlite(&created).await);
+    conforms(&server.url).await
+}
+
+/// On a database without tables, and on one of an older version.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_together_upgrade_the_tables_once() -> Result {
+    for older in ["SELECT 1", VERSION_0] {
+        for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+            execute(&server.url, older).await?;
+            let opened = (0..8).map(|_| {
+                let url = server.url.clone();
+                tokio::spawn(async move { open(&url).await })
+            });
+            for store in futures_util::future::join_all(opened).await {
+                assert!(store??.list(None).await?.is_empty());
+            }
+            conforms(&server.url).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upgrade_that_fails_changes_nothing() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let other = "CREATE TABLE other (owner integer);\
+                     CREATE INDEX codehost_oauth_integrations_by_owner ON other (owner)";
+        execute(&server.url, &format!("{VERSION_0};{other}")).await?;
+        let error = open(&server.url).await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(StoreError::Refused { .. })), "{error:?}");
+        // The table was created before the index that is in the way.
+        execute(&server.url, "CREATE TABLE codehost_oauth_integrations (id integer)").await?;
+        execute(&server.url, "DROP TABLE codehost_oauth_integrations; DROP TABLE other").await?;
+        conforms(&server.url).await?;
+    }
+    Ok(())
+}
+
+/// Before the first version of the tables.
+const VERSION_0: &str = "CREATE TABLE codehost_oauth_integrations_schema (id integer PRIMARY KEY, version bigint);\
+                         INSERT INTO codehost_oauth_integrations_schema VALUES (1, 0)";
+
+#[tokio::test]
+async fn tables_of_an_unknown_version_are_refused_and_kept() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let store = open(&server.url).await?;
+        let new = stored("demo", None);
+        store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
+        for version in [2, -1] {
+            execute(&server.url, &format!("UPDATE codehost_oauth_integrations_schema SET version = {version}")).await?;
+            let errors = [open(&server.url).await.unwrap_err(), open_in_pool(&server.url).await.unwrap_err()];
+            for error in errors {
+                let error = error.downcast_ref::<StoreError>().unwrap();
+                assert_eq!(*error, StoreError::Schema { found: version });
+                assert_eq!(error.code(), "store_schema");
+            }
+        }
+        assert_eq!(store.load(&new.id).await?, Some(new));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_and_integrations_can_be_in_one_database() -> Result {
+    for server in [Server::sqlite()?, Server::postgres().await?] {
+        let (tokens, integrations) = (servers::open(&server.url).await?, open(&server.url).await?);
+        assert!(tokens.load(&"gitlab:demo:1".parse()?).await?.is_none() && integrations.list(None).await?.is_empty());
+    }
+    Ok(())
+}
+
+/// The app's migrations have created the tables; the app itself may only use them.
+#[tokio::test]
+async fn a_database_user_without_the_right_to_create_tables_can_use_them() -> Result {
+    let server = Server::postgres_without_tables().await?;
+    let [.., postgres_sql, _] = schema::documented();
+    let grants = "CREATE USER app; GRANT SELECT, INSERT, UPDATE ON codehost_oauth_integrations TO app; \
+                  GRANT SELECT ON codehost_oauth_integrations_schema TO app";
+    execute(&server.url, &format!("CREATE USER nobody; {postgres_sql}; {grants}")).await?;
+    let url = server.url.replace("postgres@", "app@");
+    conforms(&url).await?;
+    let error = open(&server.url.replace("postgres@", "nobody@")).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(StoreError::Refused { .. })), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_use_the_index() -> Result {
+    let sqlite = Server::sqlite()?;
+    open(&sqlite.url).await?;
+    for owner in ["'acme'", "NULL"] {
+        let pool = sqlx::SqlitePool::connect(&sqlite.url).await?;
+        let explain = format!(
+            "EXPLAIN QUERY PLAN SELECT settings FROM codehost_oauth_integrations WHERE owner IS {owner} AND NOT is_deleted"
+        );
+        let plan: (i64, i64, i64, String) = sqlx::query_as(&explain).fetch_one(&pool).await?;
+        assert!(plan.3.contains("codehost_oauth_integrations_by_owner (owner=?)"), "{plan:?}");
+    }
+    let postgres = Server::postgres_without_tables().await?;
+    open(&postgres.url).await?;
+    let pool = sqlx::PgPool::connect_with(
+        postgres.url.parse::<sqlx::postgres::PgConnectOptions>()?.options([("enable_seqscan", "off")]),
+    )
+    .await?;
+    for condition in ["owner = 'acme'", "owner IS NULL AND 'x'::text IS NOT NULL"] {
+        let explain = format!(
+            "EXPLAIN SELECT settings FROM (VALUES (1)) AS one_row \
+             LEFT JOIN codehost_oauth_integrations ON {condition} AND NOT is_deleted ORDER BY name, id"
+        );
+        let plan: Vec<String> = sqlx::query_scalar(&explain).fetch_all(&pool).await?;
+        assert!(plan.join("\n").contains("codehost_oauth_integrations_by_owner"), "{plan:?}");
+    }
+    Ok(())
+}
+
+/// Another program, or a newer version, has written the row.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_an_error_and_is_kept() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let store = open(&server.url).await?;
+        let new = stored("demo", Some("acme"));
+        store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
+        for (change, undo) in [
+            (r#"settings = '{"version":2,"canary":"s3cr3t"}'"#.to_owned(), "settings"),
+            ("settings = 's3cr3t'".to_owned(), "settings"),
+            ("proposed_settings = settings".to_owned(), "proposed_settings"),
+        ] {
+            execute(&server.url, "CREATE TABLE before AS SELECT * FROM codehost_oauth_integrations").await?;
+            execute(&server.url, &format!("UPDATE codehost_oauth_integrations SET {change}")).await?;
+            let malformed = StoreError::Malformed { id: "demo".to_owned() };
+            assert_eq!(store.load(&new.id).await, Err(malformed.clone()), "{change}");
+            assert_eq!(store.list(Some("acme")).await, Err(malformed.clone()));
+            let delete = IntegrationWrite::Delete { id: new.id.clone(), version: 1 };
+            let error = store.write(&delete, &()).await.unwrap_err();
+            assert!(matches!(&error, WriteError::Store(error) if *error == malformed), "{error:?}");
+            assert!(!format!("{error:?} {error}").contains("s3cr3t"));
+            execute(
+                &server.url,
+                &format!(
+                    "UPDATE codehost_oauth_integrations SET {undo} = (SELECT {undo} FROM before); DROP TABLE before"
+                ),
+            )
+            .await?;
+            assert_eq!(store.load(&new.id).await?.as_ref(), Some(&new));
+        }
+    }
+    Ok(())
+}
+
+/// Text that PostgreSQL cannot store.
+#[tokio::test]
+async fn text_with_a_null_character_is_stored_or_refused() -> Result {
+    for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
+        let store = open(&server.url).await?;
+        let new = stored("demo", Some("ac\0me"));
+        match store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await {
+            Ok(Written::Done) => assert_eq!(store.list(Some("ac\0me")).await?, [new]),
+            Err(WriteError::Store(StoreError::Refused { .. })) => assert!(store.load(&new.id).await?.is_none()),
+            other => panic!("{other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lock_that_stays_is_a_time_out() -> Result {
+    let new = stored("demo", None);
+    let create = IntegrationWrite::Create(Box::new(new.clone()));
+    let delete = IntegrationWrite::Delete { id: new.id.clone(), version: 1 };
+    let timed_out = |error| matches!(error, WriteError::Store(StoreError::TimedOut));
+
+    let server = Server::sqlite()?;
+    let store = open(&server.url).await?;
+    store.write(&create, &()).await?;
+    let other = sqlx::SqlitePool::connect(&server.url).await?;
+    let writing = other.begin_with("BEGIN IMMEDIATE").await?;
+    assert!(timed_out(store.write(&delete, &()).await.unwrap_err()));
+    assert_eq!(store.version(&new.id).await?, Some(1), "readers do not wait");
+    drop(writing);
+
+    let server = Server::postgres_without_tables().await?;
+    let store = open(&server.url).await?;
+    store.write(&create, &()).await?;
+    let other = sqlx::PgPool::connect(&server.url).await?;
+    let mut writing = other.begin().await?;
+    sqlx::query("SELECT 1 FROM codehost_oauth_integrations FOR UPDATE").execute(&mut *writing).await?;
+    assert!(timed_out(store.write(&delete, &()).await.unwrap_err()));
+    assert_eq!(store.version(&new.id).await?, Some(1), "readers do not wait");
+    assert_eq!(store.note(&[HealthNote::now(&new.id, None)]).await, Err(StoreError::TimedOut));
+    drop(writing);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_unreachable() -> Result {
+    let mut server = Server::postgres_without_tables().await?;
+    let (store, in_pool) = (open(&server.url).await?, open_in_pool(&server.url).await?);
+    assert_eq!(format!("{store:?}"), "PostgresIntegrations");
+    let create = IntegrationWrite::Create(Box::new(stored("demo", None)));
+    server.kill();
+    for store in [store, in_pool] {
+        let error = store.load(&"demo".parse()?).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable { .. } | StoreError::TimedOut), "{error:?}");
+        let error = store.write(&create, &()).await.unwrap_err();
+        assert!(matches!(error, WriteError::Store(StoreError::Unreachable { .. } | StoreError::TimedOut)), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_of_wrong_addresses_show_no_password() {
+    for url in ["postgres://app:s3cr3t@127.0.0.1:99999/x", "s3cr3t"] {
+        let error = PostgresIntegrations::connect(url).await.unwrap_err();
+        let StoreError::Address { detail } = &error else { panic!("{error:?}") };
+        assert!(!format!("{error:?} {error} {}", detail.sanitized()).contains("s3cr3t"));
+    }
+    assert!(SqliteIntegrations::open("/nowhere/at/all.db").await.is_err());
+}
+
+async fn execute(url: &str, sql: &str) -> Result {
+    match url.starts_with("sqlite:") {
+        true => {
+            sqlx::raw_sql(sql).execute(&sqlx::SqlitePool::connect(&format!("{url}?mode=rwc")).await?).await.map(drop)?
+        }
+        false => sqlx::raw_sql(sql).execute(&sqlx::PgPool::connect(url).await?).await.map(drop)?,
+    }
+    Ok(())
+}
