@@ -54,6 +54,7 @@
 //! | [`transport`] | the HTTP client, its network policy, and the trait for another client |
 //! | [`web`] | helpers for the login's routes in any web framework |
 //! | [`router`] | the login's routes for axum (feature `axum`) |
+//! | [`admin`] | the routes of the integrations page for axum (feature `admin`) |
 //! | [`keeper`] | refreshes tokens once on all nodes, with stores for them (feature `seal`) |
 //! | [`seal`] | encryption of stored values (feature `seal`) |
 //! | [`settings`] | integrations as data: what an administrator types, stores for it, and one cache for all nodes (features `seal` and `http-client`) |
@@ -69,7 +70,7 @@
 //!   [`HttpClient`](transport::HttpClient).
 //! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, this one is used.
 //! - **`encrypted-keys`**: keys of [client certificates](transport::ClientCertificate) that have a password.
-//! - **`axum`**: [`router`].
+//! - **`axum`**: [`router`]. **`admin`**: [`admin`].
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add stores of
 //!   tokens, the first two also of integrations.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
@@ -84,6 +85,9 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
 pub mod error;
 mod integration;
 #[cfg(any(feature = "oauth2", feature = "reqwest"))]

@@ -46,13 +46,13 @@ pub(crate) async fn observed<T>(
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) async fn observed<T>(
+pub(crate) fn observed<T>(
     _: &IntegrationId,
     _: Platform,
     _: &'static str,
     work: impl Future<Output = Result<T, Error>> + Send,
-) -> Result<T, Error> {
-    work.await
+) -> impl Future<Output = Result<T, Error>> + Send {
+    work
 }
 
 /// Logs a failed login or refresh once: at `ERROR` if the operator must act, otherwise at `WARN`. `note` is a detail for the
@@ -86,7 +86,7 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Logs a mistake that the operator must fix.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn error(text: &str) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: TARGET, "{text}");
@@ -95,7 +95,7 @@ pub(crate) fn error(text: &str) {
 }
 
 /// Spawns a task in the current span.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", all(feature = "http-client", feature = "seal")))]
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     #[cfg(feature = "tracing")]
     let work = tracing::Instrument::in_current_span(work);

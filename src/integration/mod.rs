@@ -479,13 +479,14 @@ impl Integration {
         &self.client
     }
 
-    /// Runs one operation in a span of its own, if the feature `tracing` is on.
-    async fn observe<T>(
+    /// Runs one operation in a span of its own, if the feature `tracing` is on. Not an `async fn`, which would have room for `work`
+    /// twice.
+    fn observe<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<T, Error> {
-        crate::observe::observed(self.id(), self.provider.platform(), operation, work).await
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        crate::observe::observed(self.id(), self.provider.platform(), operation, work)
     }
 
     fn ensure_own(&self, binding: &TokenBinding, what: &'static str) -> Result<(), ConfigError> {

@@ -25,7 +25,7 @@ impl CsrfToken {
         Self { text, set_cookie }
     }
 
-    pub(super) fn set_cookie(&self) -> Option<&HeaderValue> {
+    pub(crate) fn set_cookie(&self) -> Option<&HeaderValue> {
         self.set_cookie.as_ref()
     }
 }

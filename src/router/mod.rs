@@ -278,3 +278,19 @@ impl fmt::Debug for LoginRoutes {
         f.debug_tuple("LoginRoutes").field(&self.0.backend).finish()
     }
 }
+
+// Replaced when merged.
+#[cfg(feature = "admin")]
+impl LoginRoutes {
+    pub(crate) async fn keep(&self, _: &RequestHead, _: &str, _: &str) -> Result<Vec<http::HeaderValue>, Failure> {
+        Ok(Vec::new())
+    }
+
+    pub(crate) async fn kept(&self, _: &RequestHead, _: &str) -> Result<Option<zeroize::Zeroizing<String>>, Failure> {
+        Ok(None)
+    }
+
+    pub(crate) async fn forget_kept(&self, _: &RequestHead, _: &str) -> Result<Vec<http::HeaderValue>, Failure> {
+        Ok(Vec::new())
+    }
+}

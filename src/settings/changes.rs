@@ -68,7 +68,7 @@ impl Integrations {
         hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         self.build(id, &settings, secrets)?;
-        let sealed = self.seal(id, &settings, secrets)?;
+        let sealed = self.seal(id, &settings.base_url, secrets)?;
         let new = StoredIntegration::new(id.clone(), owner, settings, sealed, Stamp::now(by));
         self.write(id, IntegrationWrite::Create(Box::new(new.clone())), hook).await?;
         Ok(new)
@@ -129,7 +129,7 @@ impl Integrations {
     ) -> Result<StoredIntegration, IntegrationsError> {
         ensure_same_platform(old, &settings)?;
         self.build(&old.id, &settings, secrets)?;
-        let sealed = self.seal(&old.id, &settings, secrets)?;
+        let sealed = self.seal(&old.id, &settings.base_url, secrets)?;
         let new = StoredIntegration {
             version: old.version.saturating_add(1),
             proposed: Some(Proposal::new(settings, sealed, Stamp::now(by))),
@@ -214,7 +214,7 @@ impl Integrations {
         let sealed_secrets = match secrets {
             Some(secrets) => {
                 self.build(&old.id, &settings, secrets)?;
-                self.seal(&old.id, &settings, secrets)?
+                self.seal(&old.id, &settings.base_url, secrets)?
             }
             None => {
                 self.build(&old.id, &settings, &self.secrets(old)?)?;

@@ -6,8 +6,10 @@ use super::integration_settings::{IntegrationSettings, guide, timeout_error};
 use crate::error::ConfigError;
 use crate::integration::LoginPolicy;
 use crate::provider::membership::Group;
+use crate::provider::platform::Platform;
 use crate::provider::setup::{AppOwner, LinkAddress, SetupGuide, SetupLink, SetupScope};
 use crate::values::access::Access;
+use crate::values::base_url::BaseUrl;
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
 
@@ -159,7 +161,7 @@ impl Draft {
         };
         provider.base_url().as_str().clone_into(&mut settings.base_url);
         if settings.name.is_empty() {
-            settings.name = format!("{} ({})", provider.platform().name(), provider.base_url().authority());
+            settings.name = proposed_name(provider.platform(), provider.base_url());
         }
         let owner = match self.owner.trim() {
             "" => AppOwner::User,
@@ -217,6 +219,15 @@ impl Draft {
             policy = policy.email_domains(domains).map_err(|error| (Field::EmailDomains, error))?;
         }
         Ok(policy)
+    }
+}
+
+/// That of a public service, such as "Codeberg", or platform and host name.
+fn proposed_name(platform: Platform, base_url: &BaseUrl) -> String {
+    let service = platform.services().iter().find(|service| service.base_url == base_url.as_str());
+    match service {
+        Some(service) => service.name.to_owned(),
+        None => format!("{} ({})", platform.name(), base_url.authority()),
     }
 }
 

@@ -1,6 +1,10 @@
 use std::fmt;
 
+#[cfg(feature = "admin")]
+use crate::error::TextFault;
 use crate::error::{Advice, ConfigError, Error};
+#[cfg(feature = "admin")]
+use crate::provider::setup::SetupGuide;
 
 /// A field of an integration's form, by its stable name: the name of the form's field and of the JSON member.
 ///
@@ -192,6 +196,18 @@ impl FieldErrors {
     /// The error of this field.
     pub fn of(&self, field: Field) -> Option<&FieldError> {
         self.0.iter().find(|error| error.field == field)
+    }
+
+    /// The client secret is missing. `is_other_url`: there is one, which belongs to another base URL.
+    #[cfg(feature = "admin")]
+    pub(crate) fn push_missing_secret(&mut self, guide: Option<&SetupGuide>, is_other_url: bool) {
+        let label = guide.and_then(|guide| guide.credentials.first()).map(|labels| labels.secret.as_str());
+        self.push(if is_other_url {
+            let hint = "Enter the secret again. The stored one belongs to the old URL and is never sent to another.";
+            FieldError::say(Field::ClientSecret, label, "secret_of_other_url", "The base URL has changed.", hint)
+        } else {
+            FieldError::new(Field::ClientSecret, label, &ConfigError::ClientSecret(TextFault::Empty).into())
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,6 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+#[cfg(feature = "admin")]
+use base64::Engine as _;
+#[cfg(feature = "admin")]
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::Instant;
 
 use super::app_config::AppConfig;
@@ -17,6 +21,8 @@ use super::store::{IntegrationStore, StoredIntegration};
 use crate::error::{AppError, SealError};
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
+#[cfg(feature = "admin")]
+use crate::seal::SealContext;
 use crate::values::integration_id::IntegrationId;
 
 /// The integrations of an app: stored, changed and built in one place, which router, keeper and admin pages share. Cheap to
@@ -149,13 +155,38 @@ impl Integrations {
         &*self.0.store
     }
 
-    pub(super) fn seal(
+    /// Seals secrets with the app's keys.
+    pub(crate) fn seal(
         &self,
         id: &IntegrationId,
-        settings: &IntegrationSettings,
+        base_url: &str,
         secrets: &IntegrationSecrets,
     ) -> Result<Vec<u8>, SealError> {
-        secrets.seal(&self.0.keys, id, &settings.base_url)
+        secrets.seal(&self.0.keys, id, base_url)
+    }
+
+    /// Opens them.
+    #[cfg(feature = "admin")]
+    pub(crate) fn open(
+        &self,
+        id: &IntegrationId,
+        base_url: &str,
+        sealed: &[u8],
+    ) -> Result<IntegrationSecrets, SealError> {
+        IntegrationSecrets::open(&self.0.keys, id, base_url, sealed)
+    }
+
+    /// A text that shows that this app gave out `id` for a new integration of `owner`: nobody else can choose an id.
+    #[cfg(feature = "admin")]
+    pub(crate) fn sign_new_id(&self, owner: Option<&str>, id: &IntegrationId) -> Result<String, SealError> {
+        Ok(URL_SAFE_NO_PAD.encode(self.0.keys.seal(&new_id(owner, id), b"")?))
+    }
+
+    /// Whether [`sign_new_id`](Self::sign_new_id) made it.
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_new_id(&self, owner: Option<&str>, id: &IntegrationId, signature: &str) -> bool {
+        let sealed = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+        self.0.keys.open(&new_id(owner, id), &sealed).is_ok()
     }
 
     /// After a write by this node, which need not wait a second to see it.
@@ -226,6 +257,12 @@ impl fmt::Debug for Integrations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Integrations").field(&self.0.store).finish()
     }
+}
+
+#[cfg(feature = "admin")]
+fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> {
+    let purpose = if owner.is_some() { "new-integration-of" } else { "new-integration" };
+    SealContext { purpose, integration: id.as_str(), connection: owner.unwrap_or_default() }
 }
 
 /// How long a built integration is used without asking the store for its version.

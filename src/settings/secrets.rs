@@ -38,6 +38,12 @@ impl IntegrationSecrets {
         Self { client_secret, client_certificate: None, headers: None }
     }
 
+    /// The same with another client secret.
+    #[cfg(feature = "admin")]
+    pub(crate) fn with_client_secret(self, client_secret: &str) -> Self {
+        Self { client_secret: Zeroizing::new(client_secret.trim().to_owned()), ..self }
+    }
+
     /// The same with a client certificate and its key, both in this PEM text. Empty text: without one.
     #[must_use]
     pub fn client_certificate(self, pem: &str) -> Self {

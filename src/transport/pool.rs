@@ -70,7 +70,8 @@ impl Pool {
 
     /// Opens a new connection.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, TransportError> {
-        Connection::handshake(self.connector.connect(origin).await?).await
+        // In a box: it is rare and large, and the future of every request would have room for it.
+        Box::pin(async { Connection::handshake(self.connector.connect(origin).await?).await }).await
     }
 
     /// What the operator can know about connections to an origin.

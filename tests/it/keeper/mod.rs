@@ -14,7 +14,7 @@ mod many_connections;
 mod pauses;
 mod processes;
 mod remembered;
-pub(crate) mod scenario;
+mod scenario;
 pub(crate) mod servers;
 mod stores;
 mod unverified;

@@ -1,0 +1,172 @@
+use async_trait::async_trait;
+
+use crate::error::AppError;
+use crate::router::RequestHead;
+use crate::settings::{MoveKind, StoreTransaction, StoredIntegration};
+use crate::values::integration_id::IntegrationId;
+use crate::values::user::User;
+
+/// Who may manage integrations, and what else only the app knows. One method is required.
+///
+/// The routes never make anybody an administrator, and never ask a request's headers who it is from.
+#[async_trait]
+pub trait AdminAccess: Send + Sync + 'static {
+    /// Who is asking, and whether they may manage the integrations of `owner` (those without an owner if it is `None`). It is asked
+    /// for each request, and again before each write.
+    ///
+    /// Signature: `async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure, if it could not look it up.
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>;
+
+    /// Whether the administrator still may, asked in the transaction of each write: an app with its tables in the same database
+    /// reads its own rows there. Unless implemented, the answer of [`who`](Self::who) counts.
+    ///
+    /// Signature: `async fn still_may(&self, administrator: &Administrator, owner: Option<&str>,
+    /// transaction: &mut StoreTransaction<'_>) -> Result<bool, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure: nothing is written.
+    async fn still_may(
+        &self,
+        administrator: &Administrator,
+        owner: Option<&str>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<bool, AppError> {
+        let (_, _, _) = (administrator, owner, transaction);
+        Ok(true)
+    }
+
+    /// How many accounts of users are at this integration. Unless implemented, it is not known.
+    ///
+    /// Signature: `async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure.
+    async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>, AppError> {
+        let _ = id;
+        Ok(None)
+    }
+
+    /// Whether this app has connected this account before, and its user is still the same person: asked after a test login at
+    /// the proposed base URL of the same server. Compare with what is stored under `user.key`: user name and e-mail addresses.
+    /// Unless implemented, no account is known, and a move to the same server under a new name is not possible.
+    ///
+    /// Signature: `async fn is_known(&self, user: &User) -> Result<bool, AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure.
+    async fn is_known(&self, user: &User) -> Result<bool, AppError> {
+        let _ = user;
+        Ok(false)
+    }
+
+    /// Called in the transaction before an integration is moved or deleted (`kind` is `None`). Forget its accounts here if they
+    /// are in the same database, or refuse with a [`Refusal`], for example if no administrator could log in afterwards.
+    ///
+    /// Signature: `async fn before_move(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
+    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure, or a [`Refusal`]: nothing is written.
+    async fn before_move(
+        &self,
+        stored: &StoredIntegration,
+        kind: Option<MoveKind>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        let (_, _, _) = (stored, kind, transaction);
+        Ok(())
+    }
+
+    /// Called in the same transaction, after it was moved or deleted.
+    ///
+    /// Signature: `async fn moved(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
+    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    ///
+    /// # Errors
+    ///
+    /// The app's failure, or a [`Refusal`]: nothing is written.
+    async fn moved(
+        &self,
+        stored: &StoredIntegration,
+        kind: Option<MoveKind>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        let (_, _, _) = (stored, kind, transaction);
+        Ok(())
+    }
+
+    /// Where somebody who is not signed in can sign in: a path of the app.
+    fn sign_in_path(&self) -> &str {
+        "/"
+    }
+}
+
+/// The answer of [`AdminAccess::who`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asking {
+    /// An administrator, who may manage these integrations.
+    Administrator(Administrator),
+    /// Nobody is signed in.
+    SignedOut,
+    /// Somebody else.
+    Other,
+}
+
+/// An administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Administrator {
+    /// The app's own id of the user: 1 to 255 bytes. A test login belongs to it.
+    pub user_id: String,
+    /// The name to show beside what they have created and changed.
+    pub name: String,
+    /// Whether they run the app: only they see what tells about the app's network, and may set an API URL.
+    pub is_operator: bool,
+}
+
+impl Administrator {
+    /// An administrator of an organization, who does not run the app.
+    pub fn new(user_id: &str, name: &str) -> Self {
+        Self { user_id: user_id.to_owned(), name: name.to_owned(), is_operator: false }
+    }
+
+    /// The same, who also runs the app.
+    #[must_use]
+    pub fn operator(self) -> Self {
+        Self { is_operator: true, ..self }
+    }
+}
+
+/// The app's reason not to move or delete an integration, for the administrator to read.
+///
+/// ```
+/// use codehost_oauth::admin::Refusal;
+///
+/// let refusal = Refusal::new("Nobody could manage this organization any more.", "Make another user administrator first.");
+/// assert_eq!(refusal.to_string(), "Nobody could manage this organization any more.");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Why, as a sentence.
+    pub message: String,
+    /// What the administrator must do.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// A reason and what to do.
+    pub fn new(message: &str, hint: &str) -> Self {
+        Self { message: message.to_owned(), hint: hint.to_owned() }
+    }
+}

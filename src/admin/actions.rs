@@ -1,0 +1,315 @@
+//! What the form does, for the pages and for the JSON.
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::access::{Administrator, Asking};
+use super::fault::Fault;
+use super::visit::Visit;
+use super::{AdminRoutes, Refusal};
+use crate::error::AppError;
+use crate::provider::check::{CheckReport, Verdict};
+use crate::settings::{
+    Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
+    StoreTransaction, StoredIntegration, WriteHook,
+};
+use crate::values::integration_id::IntegrationId;
+
+/// What was sent.
+pub(super) struct Submission {
+    pub(super) id: IntegrationId,
+    pub(super) draft: Draft,
+    pub(super) typed: TypedSecrets,
+    pub(super) act: Act,
+    /// The version that the form was filled from.
+    pub(super) version: i64,
+}
+
+/// Secrets as they were typed. An empty client secret stands for the one that is kept or stored.
+#[derive(Default)]
+pub(super) struct TypedSecrets {
+    pub(super) client_secret: Zeroizing<String>,
+    /// `None` keeps what is stored; empty removes it.
+    pub(super) client_certificate: Option<Zeroizing<String>>,
+    pub(super) headers: Option<Zeroizing<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Only show what follows from the form so far.
+    Guide,
+    Check,
+    /// Check, and save if nothing is wrong.
+    Save,
+    /// Save without a check, which could not tell.
+    SaveAnyway,
+    /// Save what leads to another server or OAuth application.
+    Move,
+    /// Keep it beside what is stored, until a test login has proved that the server is the same.
+    Propose,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) reading: DraftReading,
+    /// All that is wrong, also with the secrets. Empty if nothing is.
+    pub(super) errors: FieldErrors,
+    /// Whether a secret is stored or kept, so that the field can stay empty.
+    pub(super) has_secret: bool,
+    pub(super) report: Option<CheckReport>,
+    /// If the change is a move, which first needs a decision.
+    pub(super) is_move: Option<MoveKind>,
+    /// What is stored now, if another administrator was faster: nothing if it was deleted.
+    pub(super) stale: Option<Option<Box<StoredIntegration>>>,
+    pub(super) saved: Option<StoredIntegration>,
+}
+
+impl Visit {
+    /// Does what was sent. `stored` is the integration that is edited.
+    pub(super) async fn submit(
+        &mut self,
+        mut submission: Submission,
+        stored: Option<&StoredIntegration>,
+    ) -> Result<Outcome, Fault> {
+        if !self.administrator.is_operator {
+            let api_url = stored.and_then(|stored| stored.settings.api_url.clone());
+            submission.draft.api_url = api_url.unwrap_or_default();
+        }
+        let Submission { id, draft, typed, act, version } = submission;
+        let reading = draft.read(self.integrations().app(), Some(&id));
+        let (secrets, is_other_url) = self.secrets(&id, &reading, typed, stored).await?;
+        let mut outcome = Outcome {
+            errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
+            has_secret: secrets.is_some(),
+            reading,
+            report: None,
+            is_move: None,
+            stale: None,
+            saved: None,
+        };
+        if act == Act::Guide {
+            return Ok(outcome);
+        }
+        if stored.is_some_and(|stored| stored.version != version) {
+            outcome.stale = Some(stored.cloned().map(Box::new));
+            return Ok(outcome);
+        }
+        let Some(secrets) = secrets else {
+            outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), is_other_url);
+            return Ok(outcome);
+        };
+        let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
+        let settings = keep_former(settings, stored);
+        let integration = match self.integrations().build(&id, &settings, &secrets) {
+            Ok(integration) => integration,
+            Err(errors) => {
+                outcome.errors = errors;
+                return Ok(outcome);
+            }
+        };
+        outcome.is_move = stored.and_then(|stored| MoveKind::of(&stored.settings, &settings));
+        if matches!(act, Act::Check | Act::Save) {
+            let report = integration.check().await;
+            let is_fine = report.verdict() == Verdict::AllRight;
+            outcome.report = Some(if self.administrator.is_operator { report } else { report.public() });
+            // The check takes seconds.
+            self.ask_again().await?;
+            if act == Act::Check || !is_fine {
+                return Ok(outcome);
+            }
+        }
+        let saved = self.write(&id, settings, &secrets, act, outcome.is_move, stored).await;
+        match saved {
+            Ok(saved) => {
+                outcome.saved = saved;
+                if outcome.saved.is_some() {
+                    self.forget_secrets(&id).await?;
+                }
+            }
+            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(stored),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(outcome)
+    }
+
+    /// Returns `None` if the change is a move, and that was not asked for.
+    async fn write(
+        &self,
+        id: &IntegrationId,
+        settings: IntegrationSettings,
+        secrets: &IntegrationSecrets,
+        act: Act,
+        is_move: Option<MoveKind>,
+        stored: Option<&StoredIntegration>,
+    ) -> Result<Option<StoredIntegration>, IntegrationsError> {
+        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
+        let Some(old) = stored else {
+            let hook = self.hook(None, Told::Nothing);
+            return integrations.create(id, self.owner.as_deref(), settings, secrets, by, &hook).await.map(Some);
+        };
+        let quiet = self.hook(Some(old), Told::Nothing);
+        let saved = match (is_move, act) {
+            (Some(kind), Act::Move) => {
+                let hook = self.hook(Some(old), Told::Move(kind));
+                integrations.move_to(old, settings, secrets, by, &hook).await?
+            }
+            (Some(_), Act::Propose) => integrations.propose(old, settings, secrets, by, &quiet).await?,
+            (Some(_), _) => return Ok(None),
+            (None, _) => integrations.save(old, settings, Some(secrets), by, &quiet).await?,
+        };
+        Ok(Some(saved))
+    }
+
+    /// Whether the administrator still may: a slow request may have taken longer than the right.
+    pub(super) async fn ask_again(&mut self) -> Result<(), Fault> {
+        let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
+        match who {
+            Asking::Administrator(now) if now.user_id == self.administrator.user_id => Ok(()),
+            Asking::SignedOut => Err(Fault::SignedOut),
+            _ => Err(Fault::NoAccess),
+        }
+    }
+
+    /// What runs in the transaction of a write.
+    pub(super) fn hook(&self, old: Option<&StoredIntegration>, told: Told) -> Hook {
+        Hook {
+            admin: self.admin.clone(),
+            administrator: self.administrator.clone(),
+            owner: self.owner.clone(),
+            old: old.cloned(),
+            told,
+        }
+    }
+
+    /// The secrets to use: typed, kept in this browser, or stored; each for its own base URL only. Typed ones are kept until the
+    /// form is saved. Also whether there is a stored one for another base URL.
+    async fn secrets(
+        &mut self,
+        id: &IntegrationId,
+        reading: &DraftReading,
+        typed: TypedSecrets,
+        stored: Option<&StoredIntegration>,
+    ) -> Result<(Option<IntegrationSecrets>, bool), Fault> {
+        let base_url = reading.guide.as_ref().map(|guide| guide.base_url.as_str().to_owned());
+        let Some(base_url) = base_url else { return Ok((None, false)) };
+        let is_other_url = stored.is_some_and(|stored| stored.settings.base_url != base_url);
+        let before = match self.kept_secrets(id, &base_url).await? {
+            Some(kept) => Some(kept),
+            None => stored.filter(|_| !is_other_url).and_then(|stored| self.integrations().secrets(stored).ok()),
+        };
+        let is_typed = !typed.client_secret.trim().is_empty();
+        let anything_typed = is_typed || typed.client_certificate.is_some() || typed.headers.is_some();
+        let mut secrets = match (is_typed, before) {
+            (true, Some(before)) => before.with_client_secret(&typed.client_secret),
+            (true, None) => IntegrationSecrets::new(&typed.client_secret),
+            (false, Some(before)) => before,
+            (false, None) => return Ok((None, is_other_url)),
+        };
+        if let Some(pem) = &typed.client_certificate {
+            secrets = secrets.client_certificate(pem);
+        }
+        if let Some(lines) = &typed.headers {
+            secrets = secrets.headers(lines);
+        }
+        if anything_typed {
+            self.keep_secrets(id, &base_url, &secrets).await?;
+        }
+        Ok((Some(secrets), is_other_url))
+    }
+
+    async fn kept_secrets(&self, id: &IntegrationId, base_url: &str) -> Result<Option<IntegrationSecrets>, Fault> {
+        let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
+        let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
+        // Of another base URL, or sealed with a key that is gone: the administrator types it again.
+        Ok(self.integrations().open(id, base_url, &sealed).ok())
+    }
+
+    async fn keep_secrets(
+        &mut self,
+        id: &IntegrationId,
+        base_url: &str,
+        secrets: &IntegrationSecrets,
+    ) -> Result<(), Fault> {
+        let sealed = self.integrations().seal(id, base_url, secrets).map_err(IntegrationsError::from)?;
+        let text = URL_SAFE_NO_PAD.encode(sealed);
+        let cookies = self.admin.0.logins.keep(&self.head, &kept_name(id), &text).await?;
+        self.cookies.extend(cookies);
+        Ok(())
+    }
+
+    async fn forget_secrets(&mut self, id: &IntegrationId) -> Result<(), Fault> {
+        let cookies = self.admin.0.logins.forget_kept(&self.head, &kept_name(id)).await?;
+        self.cookies.extend(cookies);
+        Ok(())
+    }
+}
+
+/// What the app is told in the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Move(MoveKind),
+    Deletion,
+}
+
+/// Asks whether the administrator may, and tells the app about a move, in the transaction of the write.
+pub(super) struct Hook {
+    admin: AdminRoutes,
+    administrator: Administrator,
+    owner: Option<String>,
+    old: Option<StoredIntegration>,
+    told: Told,
+}
+
+impl Hook {
+    /// `None`: the app is told nothing.
+    fn kind(&self) -> Option<Option<MoveKind>> {
+        match self.told {
+            Told::Nothing => None,
+            Told::Move(kind) => Some(Some(kind)),
+            Told::Deletion => Some(None),
+        }
+    }
+}
+
+#[async_trait]
+impl WriteHook for Hook {
+    async fn before(
+        &self,
+        old: Option<&StoredIntegration>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        let access = &self.admin.0.access;
+        if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
+            return Err(Refusal::new(NO_ACCESS, "Ask an administrator of the organization.").into());
+        }
+        match (self.kind(), old) {
+            (Some(kind), Some(old)) => access.before_move(old, kind, transaction).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        match (self.kind(), &self.old) {
+            (Some(kind), Some(old)) => self.admin.0.access.moved(old, kind, transaction).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+const NO_ACCESS: &str = "You may not manage these integrations any more. Nothing was saved.";
+
+/// The name under which secrets that are not saved yet are kept.
+fn kept_name(id: &IntegrationId) -> String {
+    format!("integration:{id}")
+}
+
+/// The base URLs at which the server was before are not in the form.
+fn keep_former(mut settings: IntegrationSettings, stored: Option<&StoredIntegration>) -> IntegrationSettings {
+    if let Some(stored) = stored {
+        settings.former_base_urls.clone_from(&stored.settings.former_base_urls);
+    }
+    settings
+}

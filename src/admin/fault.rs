@@ -1,0 +1,158 @@
+//! Why a request is not answered with what it asked for.
+
+use axum::response::Response;
+use http::StatusCode;
+use maud::html;
+
+use super::access::Refusal;
+use super::assets;
+use super::pages::{AdminPage, secure};
+use super::visit::Request;
+use crate::error::AppError;
+use crate::observe;
+use crate::router::Failure;
+use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration};
+
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// There is no such page or integration.
+    NotFound,
+    /// Nobody is signed in.
+    SignedOut,
+    /// Somebody is signed in who may not.
+    NoAccess,
+    /// The body is not a form, or too long.
+    Body,
+    /// Another administrator was faster. What is stored now.
+    Stale(Option<Box<StoredIntegration>>),
+    /// The settings are wrong.
+    Fields(FieldErrors),
+    /// The app's reason.
+    Refused(Refusal),
+    /// Of the session or the CSRF token.
+    Login(Box<Failure>),
+    /// Of the store or the keys.
+    Integrations(IntegrationsError),
+    App(AppError),
+}
+
+impl Fault {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::NoAccess => StatusCode::FORBIDDEN,
+            Self::Body => StatusCode::BAD_REQUEST,
+            Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
+            Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Login(failure) => failure.cause.status(),
+            Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::NoProposal) => StatusCode::CONFLICT,
+            Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The stable code, what happened, and what to do. Nothing about the app's network.
+    pub(super) fn texts(&self, sign_in_path: &str) -> (&'static str, String, String) {
+        let own = |code, message: &str, hint: &str| (code, message.to_owned(), hint.to_owned());
+        match self {
+            Self::NotFound => own(
+                "not_found",
+                "There is no such page or integration.",
+                "Check the address, or go back to the list of integrations.",
+            ),
+            Self::SignedOut => {
+                let hint = format!("Log in at {sign_in_path}, then open this page again.");
+                ("signed_out", "You are not logged in.".to_owned(), hint)
+            }
+            Self::NoAccess => own(
+                "no_access",
+                "You do not have access to this page.",
+                "Log in as an administrator of this organization, or ask one.",
+            ),
+            Self::Body => own("body", "The request could not be read.", "Open the page again and repeat what you did."),
+            Self::Stale(_) => own(
+                "stale",
+                "The integration was changed or deleted in the meantime.",
+                "Nothing was saved. Look at what has changed, and repeat your change.",
+            ),
+            Self::Fields(errors) => own("fields", &errors.to_string(), "Correct the fields that are marked."),
+            Self::Refused(refusal) => ("refused", refusal.message.clone(), refusal.hint.clone()),
+            Self::Login(failure) => {
+                let advice = failure.cause.advice();
+                (failure.cause.public_code(), advice.public_message.into_owned(), String::new())
+            }
+            Self::Integrations(IntegrationsError::NoProposal) => own(
+                "no_proposal",
+                "The new base URL was not tried within an hour, or somebody has proposed another one.",
+                "Enter the new base URL again.",
+            ),
+            Self::Integrations(IntegrationsError::IdTaken) => {
+                own("id_taken", "There is or was an integration with this ID.", "Add the integration again.")
+            }
+            Self::Integrations(IntegrationsError::Seal(_)) => own(
+                "seal",
+                "The app no longer has the key that encrypted the secret.",
+                "Edit the integration and enter the secret again.",
+            ),
+            Self::Integrations(_) | Self::App(_) => own(
+                "app",
+                "Something went wrong.",
+                "Try again later. If it keeps happening, tell the people who run this app.",
+            ),
+        }
+    }
+}
+
+impl Request {
+    /// Shows why a request is not answered with what it asked for.
+    pub(super) async fn fault(mut self, fault: Fault) -> Response {
+        fault.log();
+        let (_, message, hint) = fault.texts(self.admin.0.access.sign_in_path());
+        let body = html! {
+            h1 { (message) }
+            p { (hint) }
+        };
+        let page = AdminPage {
+            title: message,
+            head: assets::head(&self.base).into_string(),
+            body: body.into_string(),
+            status: fault.status(),
+        };
+        let admin = std::sync::Arc::clone(&self.admin.0);
+        let mut response = admin.pages.layout(&mut self.head, page).await;
+        *response.status_mut() = fault.status();
+        secure(&mut response, &[]);
+        response
+    }
+}
+
+impl Fault {
+    /// For the operator.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Integrations(error) => observe::error(&error.to_string()),
+            Self::App(error) => observe::error(&error.to_string()),
+            _ => {}
+        }
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Login(Box::new(failure))
+    }
+}
+
+impl From<IntegrationsError> for Fault {
+    fn from(error: IntegrationsError) -> Self {
+        match error {
+            IntegrationsError::Stale { stored } => Self::Stale(stored),
+            IntegrationsError::Fields(errors) => Self::Fields(errors),
+            IntegrationsError::Refused(error) => match error.downcast::<Refusal>() {
+                Ok(refusal) => Self::Refused(*refusal),
+                Err(error) => Self::App(error),
+            },
+            error => Self::Integrations(error),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What every handler needs to know about its request.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OriginalUri, RawPathParams};
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::SET_COOKIE;
+use maud::Markup;
+
+use super::access::{Administrator, Asking};
+use super::fault::Fault;
+use super::pages::{AdminPage, secure};
+use super::{AdminRoutes, assets};
+use crate::router::RequestHead;
+use crate::settings::{Integrations, StoredIntegration};
+use crate::values::integration_id::IntegrationId;
+
+/// A request of somebody who may manage these integrations.
+pub(super) struct Visit {
+    pub(super) admin: AdminRoutes,
+    pub(super) head: RequestHead,
+    /// `{owner}` in the path at which the routes are mounted.
+    pub(super) owner: Option<String>,
+    /// The path at which the routes are mounted, without a slash at the end.
+    pub(super) base: String,
+    pub(super) administrator: Administrator,
+    /// Of this browser, for forms.
+    pub(super) csrf_token: String,
+    /// To set in the response.
+    pub(super) cookies: Vec<HeaderValue>,
+}
+
+/// A request before anybody has said who it is from.
+pub(super) struct Request {
+    pub(super) admin: AdminRoutes,
+    pub(super) head: RequestHead,
+    pub(super) owner: Option<String>,
+    pub(super) base: String,
+    /// `{id}` in the path.
+    pub(super) id: Option<String>,
+}
+
+impl FromRequestParts<AdminRoutes> for Request {
+    type Rejection = Fault;
+
+    async fn from_request_parts(head: &mut RequestHead, admin: &AdminRoutes) -> Result<Self, Fault> {
+        let parameters = RawPathParams::from_request_parts(head, admin).await.map_err(|_| Fault::NotFound)?;
+        let parameter = |name| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+        let (owner, id) = (parameter("owner"), parameter("id"));
+        let original = head.extensions.get::<OriginalUri>().map_or(&head.uri, |OriginalUri(uri)| uri).path();
+        let base = original.strip_suffix(head.uri.path()).unwrap_or(original).trim_end_matches('/').to_owned();
+        Ok(Self { admin: admin.clone(), head: head.clone(), owner, base, id })
+    }
+}
+
+impl Request {
+    /// Asks the app who it is from.
+    pub(super) async fn visit(mut self) -> Result<Visit, Fault> {
+        let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
+        let administrator = match who {
+            Asking::Administrator(administrator) => administrator,
+            Asking::SignedOut => return Err(Fault::SignedOut),
+            Asking::Other => return Err(Fault::NoAccess),
+        };
+        let csrf = self.admin.0.logins.csrf_token(&self.head).await?;
+        let cookies = csrf.set_cookie().cloned().into_iter().collect();
+        let Self { admin, head, owner, base, .. } = self;
+        Ok(Visit { admin, head, owner, base, administrator, csrf_token: csrf.as_str().to_owned(), cookies })
+    }
+}
+
+impl Visit {
+    pub(super) fn integrations(&self) -> &Integrations {
+        &self.admin.0.integrations
+    }
+
+    /// A stored integration of this owner.
+    pub(super) async fn stored(&self, id: Option<&str>) -> Result<StoredIntegration, Fault> {
+        let id: IntegrationId = id.and_then(|id| id.parse().ok()).ok_or(Fault::NotFound)?;
+        let stored = self.integrations().load(&id).await?;
+        stored.filter(|stored| stored.owner == self.owner).ok_or(Fault::NotFound)
+    }
+
+    /// The text, or the app's own in its place.
+    pub(super) fn text(&self, text: &'static str) -> std::borrow::Cow<'static, str> {
+        self.admin.0.pages.text(text).unwrap_or(text.into())
+    }
+
+    /// A path below the one at which the routes are mounted. `path` is empty or begins with a slash.
+    pub(super) fn path(&self, path: &str) -> String {
+        match (self.base.as_str(), path) {
+            ("", "") => "/".to_owned(),
+            (base, path) => format!("{base}{path}"),
+        }
+    }
+
+    /// Checks the CSRF token of a form or of the header `x-csrf-token`.
+    pub(super) async fn verify_csrf(&self, token: &str) -> Result<(), Fault> {
+        Ok(self.admin.0.logins.verify_csrf(&self.head, token).await?)
+    }
+
+    /// A page in the app's layout. `targets`: origins other than the app's to which its forms lead, because browsers apply
+    /// `form-action` to redirects too.
+    pub(super) async fn page(
+        mut self,
+        status: http::StatusCode,
+        title: &str,
+        body: Markup,
+        targets: &[String],
+    ) -> Response {
+        let head = assets::head(&self.base).into_string();
+        let page = AdminPage { title: title.to_owned(), head, body: body.into_string(), status };
+        let admin = Arc::clone(&self.admin.0);
+        let mut response = admin.pages.layout(&mut self.head, page).await;
+        *response.status_mut() = status;
+        secure(&mut response, targets);
+        for cookie in self.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+}

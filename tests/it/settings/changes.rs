@@ -1,0 +1,270 @@
+//! How stored integrations are changed, and what other nodes see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use codehost_oauth::error::AppError;
+use codehost_oauth::error::StoreError;
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::settings::{
+    Field, Health, HealthNote, IntegrationStore, IntegrationWrite, Integrations, IntegrationsError, MemoryIntegrations,
+    MoveKind, Proposal, Stamp, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+};
+use codehost_oauth::{FindIntegration as _, IntegrationId};
+
+use super::{app, create, node, secrets, settings};
+
+#[tokio::test]
+async fn a_move_is_not_saved_by_the_way() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let mut moved = settings();
+    moved.base_url = "https://other.example.com".to_owned();
+    let refused = integrations.save(&stored, moved.clone(), Some(&secrets()), "jane", &()).await.unwrap_err();
+    assert!(matches!(refused, IntegrationsError::IsMove(MoveKind::NewServer)), "{refused}");
+    assert_eq!(integrations.load(&stored.id).await.unwrap().unwrap(), stored);
+
+    let now = integrations.move_to(&stored, moved, &secrets(), "joe", &()).await.unwrap();
+    assert_eq!((now.version, now.changed.by.as_str(), now.created.by.as_str()), (2, "joe", "jane"));
+    let found = integrations.find(&stored.id).await.unwrap().unwrap();
+    assert_eq!(found.provider().base_url().as_str(), "https://other.example.com");
+}
+
+/// Secrets are sealed for the old base URL, so nothing could be sent to the new one by mistake.
+#[tokio::test]
+async fn stored_secrets_do_not_go_to_another_base_url() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let mut forged = stored.clone();
+    forged.settings.base_url = "https://evil.example.com".to_owned();
+    let refused = integrations.build_stored(&forged).unwrap_err();
+    assert!(matches!(refused, IntegrationsError::Seal(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn the_platform_stays() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let mut other = settings();
+    other.platform = "forgejo".to_owned();
+    let refused = integrations.save(&stored, other, None, "jane", &()).await.unwrap_err();
+    let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
+    assert_eq!(errors.of(Field::Platform).unwrap().code, "platform_fixed");
+}
+
+#[tokio::test]
+async fn a_stale_change_is_refused_with_what_is_stored() {
+    let integrations = node(MemoryIntegrations::default());
+    let old = create(&integrations).await;
+    let mut renamed = settings();
+    renamed.name = "Renamed".to_owned();
+    let now = integrations.save(&old, renamed, None, "joe", &()).await.unwrap();
+    let changes = [
+        integrations.save(&old, settings(), None, "jane", &()).await.map(drop),
+        integrations.set_disabled(&old, true, "jane", &()).await.map(drop),
+        integrations.delete(&old, &()).await,
+    ];
+    for change in changes {
+        match change.unwrap_err() {
+            IntegrationsError::Stale { stored } => assert_eq!(*stored.unwrap(), now),
+            error => panic!("{error}"),
+        }
+    }
+    integrations.delete(&now, &()).await.unwrap();
+    let gone = integrations.save(&now, settings(), None, "jane", &()).await.unwrap_err();
+    assert!(matches!(gone, IntegrationsError::Stale { stored: None }), "{gone}");
+    let again = integrations.create(&now.id, None, settings(), &secrets(), "jane", &()).await.unwrap_err();
+    assert!(matches!(again, IntegrationsError::IdTaken), "{again}");
+}
+
+#[tokio::test]
+async fn a_disabled_integration_is_not_found_and_comes_back() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let disabled = integrations.set_disabled(&stored, true, "jane", &()).await.unwrap();
+    assert!(integrations.find(&stored.id).await.unwrap().is_none());
+    assert!(integrations.build_stored(&disabled).is_ok());
+    integrations.set_disabled(&disabled, false, "jane", &()).await.unwrap();
+    assert!(integrations.find(&stored.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_proposal_waits_until_it_is_accepted() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let mut renamed_server = settings();
+    renamed_server.base_url = "https://code.example.com".to_owned();
+    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
+    let base_url = |integration: &codehost_oauth::Integration| integration.provider().base_url().as_str().to_owned();
+    assert_eq!(base_url(&*integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
+    assert_eq!(base_url(&integrations.build_proposed(&proposed).unwrap()), "https://code.example.com");
+
+    let accepted = integrations.accept_proposal(&proposed, "jane", &()).await.unwrap();
+    assert_eq!(accepted.settings.former_base_urls, ["https://git.example.com"]);
+    assert_eq!(base_url(&*integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
+    // A real move forgets where the server was.
+    let mut elsewhere = accepted.settings.clone();
+    elsewhere.base_url = "https://elsewhere.example.com".to_owned();
+    let moved = integrations.move_to(&accepted, elsewhere, &secrets(), "jane", &()).await.unwrap();
+    assert!(moved.settings.former_base_urls.is_empty() && moved.proposed.is_none());
+}
+
+#[tokio::test]
+async fn an_old_proposal_is_not_accepted() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let none = integrations.accept_proposal(&stored, "jane", &()).await.unwrap_err();
+    assert!(matches!(none, IntegrationsError::NoProposal), "{none}");
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let mut old = stored.clone();
+    old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
+    let refused = integrations.accept_proposal(&old, "jane", &()).await.unwrap_err();
+    assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
+}
+
+/// Nothing of what another administrator has changed meanwhile is undone by a proposal from before.
+#[tokio::test]
+async fn a_change_ends_a_proposal() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let mut renamed_server = settings();
+    renamed_server.base_url = "https://code.example.com".to_owned();
+    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
+    let saved = integrations.save(&proposed, settings(), None, "joe", &()).await.unwrap();
+    assert_eq!(saved.proposed, None);
+}
+
+struct Refuses;
+
+#[async_trait]
+impl WriteHook for Refuses {
+    async fn before(&self, _: Option<&StoredIntegration>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        Err("not any more".into())
+    }
+}
+
+#[tokio::test]
+async fn the_app_can_refuse_each_write() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let id = IntegrationId::random().unwrap();
+    let refusals = [
+        integrations.create(&id, None, settings(), &secrets(), "jane", &Refuses).await.map(drop),
+        integrations.save(&stored, settings(), None, "jane", &Refuses).await.map(drop),
+        integrations.propose(&stored, settings(), &secrets(), "jane", &Refuses).await.map(drop),
+        integrations.set_disabled(&stored, true, "jane", &Refuses).await.map(drop),
+        integrations.delete(&stored, &Refuses).await,
+    ];
+    for refusal in refusals {
+        assert!(
+            matches!(refusal.unwrap_err(), IntegrationsError::Refused(error) if error.to_string() == "not any more")
+        );
+    }
+    assert_eq!(integrations.list(None).await.unwrap(), [stored]);
+}
+
+/// The list still shows it, and the administrator enters the secret again.
+#[tokio::test]
+async fn a_lost_key_is_an_error_about_the_key() {
+    let store = Arc::new(MemoryIntegrations::default());
+    let stored = create(&node(Arc::clone(&store))).await;
+    let other = Integrations::new(store, app(), KeyRing::new([(2, [8; 32].as_slice())]).unwrap());
+    assert_eq!(other.list(None).await.unwrap().len(), 1);
+    assert!(matches!(other.build_stored(&stored).unwrap_err(), IntegrationsError::Seal(_)));
+    assert!(other.find(&stored.id).await.is_err());
+    let saved = other.save(&stored, settings(), Some(&secrets()), "jane", &()).await.unwrap();
+    assert!(other.build_stored(&saved).is_ok());
+}
+
+/// Counts what is read.
+#[derive(Debug, Default)]
+struct Counted {
+    store: MemoryIntegrations,
+    loads: AtomicUsize,
+    versions: AtomicUsize,
+}
+
+#[async_trait]
+impl IntegrationStore for Counted {
+    async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.store.load(id).await
+    }
+
+    async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
+        self.versions.fetch_add(1, Ordering::Relaxed);
+        self.store.version(id).await
+    }
+
+    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+        self.store.list(owner).await
+    }
+
+    async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {
+        self.store.write(write, hook).await
+    }
+
+    async fn health(&self, ids: &[IntegrationId]) -> Result<Vec<Health>, StoreError> {
+        self.store.health(ids).await
+    }
+
+    async fn note(&self, notes: &[HealthNote]) -> Result<(), StoreError> {
+        self.store.note(notes).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_node_sees_a_change_within_a_second() {
+    let store = Arc::new(Counted::default());
+    let [here, there] = [node(Arc::clone(&store)), node(Arc::clone(&store))];
+    let stored = create(&here).await;
+    let name = async || there.find(&stored.id).await.unwrap().unwrap().name().to_owned();
+    assert_eq!(name().await, "Our GitLab");
+    let mut renamed = settings();
+    renamed.name = "Renamed".to_owned();
+    here.save(&stored, renamed, None, "jane", &()).await.unwrap();
+    assert_eq!(here.find(&stored.id).await.unwrap().unwrap().name(), "Renamed");
+
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert_eq!(name().await, "Our GitLab");
+    assert_eq!(there.find_latest(&stored.id).await.unwrap().unwrap().name(), "Renamed");
+    assert_eq!(name().await, "Renamed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_built_is_built_once() {
+    let store = Arc::new(Counted::default());
+    let stored = create(&node(Arc::clone(&store))).await;
+    let node = node(Arc::clone(&store));
+    let first = node.find(&stored.id).await.unwrap().unwrap();
+    for _ in 0..10 {
+        assert!(Arc::ptr_eq(&first, &node.find(&stored.id).await.unwrap().unwrap()));
+    }
+    assert_eq!((store.loads.load(Ordering::Relaxed), store.versions.load(Ordering::Relaxed)), (1, 0));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(Arc::ptr_eq(&first, &node.find(&stored.id).await.unwrap().unwrap()));
+    assert_eq!((store.loads.load(Ordering::Relaxed), store.versions.load(Ordering::Relaxed)), (1, 1));
+    // Of integrations that are not there, nothing is kept.
+    assert!(node.find(&IntegrationId::random().unwrap()).await.unwrap().is_none());
+    assert_eq!(store.loads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_are_written_within_a_second_and_never_change_the_version() {
+    let integrations = node(MemoryIntegrations::default());
+    let stored = create(&integrations).await;
+    let ids = [stored.id.clone(), IntegrationId::random().unwrap()];
+    for failure in [None, Some("client_rejected"), None] {
+        integrations.login_ended(&ids[0], failure);
+        integrations.login_ended(&ids[1], failure);
+    }
+    assert_eq!(integrations.health(&ids).await.unwrap(), [Health::default(), Health::default()]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let health = integrations.health(&ids).await.unwrap();
+    assert!(health[0].last_login.is_some());
+    assert_eq!(health[0].last_failure.as_ref().unwrap().code, "client_rejected");
+    assert_eq!(health[1], Health::default());
+    assert_eq!(integrations.load(&ids[0]).await.unwrap().unwrap(), stored);
+}
