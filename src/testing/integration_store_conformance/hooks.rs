@@ -17,7 +17,7 @@ impl Suite {
                 "a hook without an error must change nothing",
             )?;
             ensure(
-                hook.calls() == [Call::Before(old.cloned()), Call::After],
+                hook.calls() == [Call::Before(old.cloned().map(Box::new)), Call::After],
                 "a write must call `before` once with what is stored, and then `after` once",
             )?;
         }
@@ -94,7 +94,7 @@ enum Refuses {
 
 #[derive(Clone, PartialEq)]
 enum Call {
-    Before(Option<StoredIntegration>),
+    Before(Option<Box<StoredIntegration>>),
     After,
 }
 
@@ -112,7 +112,7 @@ impl Hook {
 #[async_trait]
 impl WriteHook for Hook {
     async fn before(&self, old: Option<&StoredIntegration>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        self.add(Call::Before(old.cloned()), Refuses::Before)
+        self.add(Call::Before(old.cloned().map(Box::new)), Refuses::Before)
     }
 
     async fn after(&self, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
