@@ -71,7 +71,8 @@
 //! - **`native-tls`**: TLS by the operating system's library. If `rustls` is on too, this one is used.
 //! - **`encrypted-keys`**: keys of [client certificates](transport::ClientCertificate) that have a password.
 //! - **`axum`**: [`router`]. **`admin`**: [`admin`].
-//! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add token stores.
+//! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add stores of
+//!   tokens, the first two also of integrations.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
 //!   failed login or refresh; never a URL, a header or a body.
 //! - **`reqwest`**: [`interop::ReqwestTransport`], an app's own `reqwest` client as [`Transport`](transport::Transport).

@@ -131,26 +131,32 @@ impl Sessions {
         }
     }
 
-    /// Begins a transaction with a statement that takes a lock and gives at most one row. Waits four seconds for a lock, also
-    /// later in the transaction.
-    pub(crate) async fn begin<'q>(
+    /// Begins a transaction with statements that take locks, and gives the row of the last one. Waits four seconds for a lock,
+    /// also later in the transaction.
+    pub(crate) async fn begin<'q, const N: usize>(
         &self,
-        lock: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
+        locks: impl Fn() -> [Query<'q, Postgres, PgArguments>; N] + Send + Sync,
     ) -> Result<(Transaction<'static, Postgres>, Option<PgRow>), StoreError> {
         let mut repeats = 0..self.max_repeats;
         loop {
             let begun = async {
                 let mut transaction = self.pool.begin_with(BEGIN).await?;
-                let row = lock().fetch_optional(&mut *transaction).await;
+                let mut row = None;
+                for lock in locks() {
+                    row = lock.fetch_optional(&mut *transaction).await?;
+                }
                 Ok((transaction, row))
             };
             match begun.await {
-                Ok((transaction, Ok(row))) => return Ok((transaction, row)),
-                // Nothing was written.
-                Ok((_, Err(error))) | Err(error) if is_session_lost(&error) && repeats.next().is_some() => {
+                Ok(begun) => return Ok(begun),
+                // Nothing was written that could be committed.
+                Err(error) if is_session_lost(&error) && repeats.next().is_some() => {
                     self.cutoff.set_to_now();
+                    // Closes the sessions of no use in an app's pool.
+                    let checks = format!("SELECT {CHECKS}");
+                    self.read(|| sqlx::query(&checks)).await?;
                 }
-                Ok((_, Err(error))) | Err(error) => return Err(failed(error)),
+                Err(error) => return Err(failed(error)),
             }
         }
     }

@@ -100,12 +100,8 @@ impl IntegrationStore for PostgresIntegrations {
         // Dropped before the commit, it is rolled back.
         let (mut transaction, row) = match write {
             // There is no row to lock.
-            IntegrationWrite::Create(_) => {
-                let (mut transaction, _) = self.sessions.begin(|| sqlx::query(LOCK_NEW).bind(id)).await?;
-                let row = select().fetch_optional(&mut *transaction).await.map_err(failed)?;
-                (transaction, row)
-            }
-            _ => self.sessions.begin(select).await?,
+            IntegrationWrite::Create(_) => self.sessions.begin(|| [sqlx::query(LOCK_NEW).bind(id), select()]).await?,
+            _ => self.sessions.begin(|| [select()]).await?,
         };
         let old = match write.check(sql::found(row.as_ref())?) {
             Ok(old) => old,
@@ -131,7 +127,7 @@ impl IntegrationStore for PostgresIntegrations {
         let mut notes: Vec<_> = notes.iter().collect();
         notes.sort_by_key(|note| &note.id);
         let Some((first, others)) = notes.split_first() else { return Ok(()) };
-        let (mut transaction, _) = self.sessions.begin(|| sql::note(first)).await?;
+        let (mut transaction, _) = self.sessions.begin(|| [sql::note(first)]).await?;
         for note in others {
             sql::note(note).execute(&mut *transaction).await.map_err(failed)?;
         }

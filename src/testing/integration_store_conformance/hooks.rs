@@ -17,7 +17,7 @@ impl Suite {
                 "a hook without an error must change nothing",
             )?;
             ensure(
-                hook.calls() == [Call::Before(old.cloned()), Call::After],
+                hook.calls() == [Call::Before(old.cloned().map(Box::new)), Call::After],
                 "a write must call `before` once with what is stored, and then `after` once",
             )?;
         }
@@ -39,20 +39,24 @@ impl Suite {
 
     pub(super) async fn hooks_that_refuse(&self) -> Result<(), Nonconformity> {
         let one = integration(Some("owner"), "One")?;
-        self.ensure_refused(&create(&one)).await?;
-        self.both_load(&one.id, None, "if the hook returns an error, nothing must be stored").await?;
+        self.ensure_refused(&create(&one), &one, None).await?;
         self.create(&one).await?;
         let two = next(&one, |new| new.settings.name = "Two".to_owned());
         for write in [replace(&two), delete(&one)] {
-            self.ensure_refused(&write).await?;
-            self.both_load(&one.id, Some(&one), "if the hook returns an error, the write must be undone").await?;
+            self.ensure_refused(&write, &one, Some(&one)).await?;
             let listed = self.there.list(Some("owner")).await?;
             ensure(listed.contains(&one), "if the hook returns an error, the write must be undone in `list` too")?;
         }
         self.delete(&one).await
     }
 
-    async fn ensure_refused(&self, write: &IntegrationWrite) -> Result<(), Nonconformity> {
+    /// `stored` is what must be stored after it.
+    async fn ensure_refused(
+        &self,
+        write: &IntegrationWrite,
+        integration: &StoredIntegration,
+        stored: Option<&StoredIntegration>,
+    ) -> Result<(), Nonconformity> {
         for refuses in [Refuses::Before, Refuses::After] {
             let hook = Hook { refuses: Some(refuses), ..Hook::default() };
             match self.here.write(write, &hook).await {
@@ -69,6 +73,7 @@ impl Suite {
                 reached_end == (refuses == Refuses::After),
                 "if `before` returns an error, `after` must not be called",
             )?;
+            self.both_load(&integration.id, stored, "if the hook returns an error, nothing must be written").await?;
         }
         Ok(())
     }
@@ -89,7 +94,7 @@ enum Refuses {
 
 #[derive(Clone, PartialEq)]
 enum Call {
-    Before(Option<StoredIntegration>),
+    Before(Option<Box<StoredIntegration>>),
     After,
 }
 
@@ -107,7 +112,7 @@ impl Hook {
 #[async_trait]
 impl WriteHook for Hook {
     async fn before(&self, old: Option<&StoredIntegration>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        self.add(Call::Before(old.cloned()), Refuses::Before)
+        self.add(Call::Before(old.cloned().map(Box::new)), Refuses::Before)
     }
 
     async fn after(&self, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use codehost_oauth::error::AppError;
-use codehost_oauth::keeper::StoreError;
+use codehost_oauth::error::StoreError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     Field, Health, HealthNote, IntegrationStore, IntegrationWrite, Integrations, IntegrationsError, MemoryIntegrations,

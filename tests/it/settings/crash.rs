@@ -11,7 +11,8 @@ use codehost_oauth::settings::{
 };
 
 use super::app_tables::AppSql;
-use super::support::{Result, node, open, settings};
+use super::support::{Result, named, open};
+use super::{keys, node};
 use crate::keeper::servers::Server;
 
 #[tokio::test]
@@ -35,7 +36,7 @@ const APP_TABLE: &str = "CREATE TABLE app_versions (version bigint NOT NULL); IN
 const APP_VERSION: &str = "SELECT version FROM app_versions";
 
 async fn killed(server: &Server, app_version: impl AsyncFn() -> Result<i64>) -> Result {
-    let integrations = node(open(&server.url).await?)?;
+    let integrations = node(open(&server.url).await?);
     let (settings, secrets) = contents(1);
     integrations.create(&"demo".parse()?, None, settings, &secrets, "jane", &()).await?;
 
@@ -59,8 +60,7 @@ async fn killed(server: &Server, app_version: impl AsyncFn() -> Result<i64>) -> 
         assert_eq!(stored.settings, settings, "saved in part");
         let opened = integrations.secrets(&stored)?;
         let seals = |secrets: &IntegrationSecrets| {
-            let keys = crate::keeper::scenario::ring();
-            secrets.seal(&keys, &stored.id, &stored.settings.base_url).map(|sealed| sealed.len())
+            secrets.seal(&keys(), &stored.id, &stored.settings.base_url).map(|sealed| sealed.len())
         };
         assert_eq!(seals(&opened)?, seals(&secrets)?, "the secret has another length");
         assert_eq!(stored.changed.by, format!("writer of {}", stored.version));
@@ -79,7 +79,7 @@ async fn killed(server: &Server, app_version: impl AsyncFn() -> Result<i64>) -> 
 
 /// What each version contains. Each third one is a move to another server, with a secret of another length.
 fn contents(version: i64) -> (IntegrationSettings, IntegrationSecrets) {
-    let mut settings = settings(&format!("Version {version}"));
+    let mut settings = named(&format!("Version {version}"));
     let server = version / 3;
     settings.base_url = format!("https://git-{server}.example.com");
     settings.client_id = format!("client-{server}");
@@ -130,7 +130,7 @@ async fn child() -> Result {
     // The child process of the tests above. Without the variables it does nothing.
     let Ok(store) = std::env::var("INTEGRATIONS_STORE") else { return Ok(()) };
     let kill_at = std::env::var("INTEGRATIONS_KILL_AT")?;
-    let integrations = node(open(&store).await?)?;
+    let integrations = node(open(&store).await?);
     let mut stored = integrations.load(&"demo".parse()?).await?.unwrap();
     println!("stored: {}", stored.version);
     for number in 0.. {

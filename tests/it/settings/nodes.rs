@@ -5,7 +5,8 @@ use std::time::Duration;
 use codehost_oauth::FindIntegration as _;
 use codehost_oauth::settings::{Integrations, IntegrationsError};
 
-use super::support::{Result, node, open, secrets, settings};
+use super::support::{Result, named, open};
+use super::{node, secrets};
 use crate::keeper::servers::Server;
 
 async fn servers() -> Result<[Server; 2]> {
@@ -13,7 +14,7 @@ async fn servers() -> Result<[Server; 2]> {
 }
 
 async fn two_nodes(server: &Server) -> Result<[Integrations; 2]> {
-    Ok([node(open(&server.url).await?)?, node(open(&server.url).await?)?])
+    Ok([node(open(&server.url).await?), node(open(&server.url).await?)])
 }
 
 #[tokio::test]
@@ -22,13 +23,13 @@ async fn a_change_on_one_node_is_used_by_the_other() -> Result {
         let [here, there] = two_nodes(&server).await?;
         let id = "demo".parse()?;
         assert!(there.find(&id).await?.is_none());
-        let stored = here.create(&id, None, settings("One"), &secrets(), "jane", &()).await?;
+        let stored = here.create(&id, None, named("One"), &secrets(), "jane", &()).await?;
         assert_eq!(name(&there, &id, Latest::Yes).await?.as_deref(), Some("One"));
 
-        let stored = here.save(&stored, settings("Two"), None, "jane", &()).await?;
+        let stored = here.save(&stored, named("Two"), None, "jane", &()).await?;
         assert_eq!(name(&there, &id, Latest::Yes).await?.as_deref(), Some("Two"), "a login that is about to finish");
 
-        let mut moved = settings("Three");
+        let mut moved = named("Three");
         moved.base_url = "https://code.example.com".to_owned();
         let stored = here.move_to(&stored, moved, &secrets(), "jane", &()).await?;
         seen(&there, &id, Some("Three")).await?;
@@ -51,7 +52,7 @@ async fn logins_on_both_nodes_are_known_to_both() -> Result {
     for server in servers().await? {
         let [here, there] = two_nodes(&server).await?;
         let id = "demo".parse()?;
-        here.create(&id, None, settings("One"), &secrets(), "jane", &()).await?;
+        here.create(&id, None, named("One"), &secrets(), "jane", &()).await?;
         here.login_ended(&id, None);
         there.login_ended(&id, Some("timed_out"));
         here.write_notes().await;
@@ -73,7 +74,7 @@ async fn fifty_edits_at_once_lose_nothing() -> Result {
     for server in servers().await? {
         let nodes = two_nodes(&server).await?;
         let id: codehost_oauth::IntegrationId = "demo".parse()?;
-        nodes[0].create(&id, None, settings("One"), &secrets(), "jane", &()).await?;
+        nodes[0].create(&id, None, named("One"), &secrets(), "jane", &()).await?;
         let edits = (0..EDITS).map(|n| {
             let (node, id) = (nodes[n % 2].clone(), id.clone());
             tokio::spawn(async move {

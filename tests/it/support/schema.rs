@@ -12,7 +12,7 @@ pub(crate) async fn of_sqlite(pool: &sqlx::SqlitePool) -> Vec<String> {
     let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
     let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(pool).await.unwrap();
     let without_comments = |sql: &String| sql.lines().map(|line| line.split("--").next().unwrap()).collect::<String>();
-    found.iter().map(|sql| without_comments(sql).split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    found.iter().map(|sql| without_comments(sql).split_whitespace().collect()).collect()
 }
 
 /// What distinguishes the tables and indexes of a database.
