@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use fantoccini::Locator;
@@ -20,22 +20,22 @@ type Fetched = Arc<Mutex<Vec<String>>>;
 
 /// Serves the app. Returns its URL.
 async fn serve(app: &App, fetched: &Fetched) -> String {
-    let fetched = Arc::clone(fetched);
-    let record = async move |request: Request, next: Next| -> Response {
-        if request.headers().get("x-fragment").is_none() {
-            return next.run(request).await;
-        }
-        let (head, body) = request.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        fetched.lock().unwrap().push(String::from_utf8(body.to_vec()).unwrap());
-        next.run(Request::from_parts(head, Body::from(body))).await
-    };
-    let router = app.router.clone().layer(from_fn(record));
+    let router = app.router.clone().layer(from_fn_with_state(Arc::clone(fetched), record));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     // A browser keeps the secure cookie of this name without HTTPS too.
     let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     url
+}
+
+async fn record(State(fetched): State<Fetched>, request: Request, next: Next) -> Response {
+    if request.headers().get("x-fragment").is_none() {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    fetched.lock().unwrap().push(String::from_utf8(body.to_vec()).unwrap());
+    next.run(Request::from_parts(head, Body::from(body))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
