@@ -241,6 +241,9 @@ pub enum ConfigError {
     /// The app's `reqwest::Client` has a cookie store: it would send the cookies of one user with the requests of another.
     #[error("the app's reqwest client stores cookies")]
     ReqwestCookies,
+    /// The body of a request of the app.
+    #[error("the body of the request cannot be written as JSON")]
+    JsonBody,
     /// A provider that sends no request to refresh tokens, or another one first.
     #[error("the provider's token endpoint is not known, because it sends no token request")]
     NoTokenRequest,
@@ -297,6 +300,9 @@ impl ConfigError {
             Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
             Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
             Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
+            Self::JsonBody => {
+                Advice::operator("json_body", "Send a value that JSON has, such as a map whose keys are text.")
+            }
             Self::AllowedName => Advice::operator(
                 "allowed_name",
                 "Write a host name such as git.corp.example, without a scheme and a port.",

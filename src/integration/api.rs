@@ -3,7 +3,7 @@ use http::{Method, Uri};
 use serde::Serialize;
 
 use super::Integration;
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, ConfigError, Error};
 use crate::transport::{ApiRequest, ApiResponse};
 use crate::values::token::AccessToken;
 
@@ -35,7 +35,7 @@ use crate::values::token::AccessToken;
 ///
 /// let call = integration.api_call(Method::POST, &["repos", "acme", "tools", "hooks"]);
 /// let body = std::collections::BTreeMap::from([("name", "web")]);
-/// let response = call.json(&body).send(&token).await?;
+/// let response = call.json(&body)?.send(&token).await?;
 ///
 /// assert_eq!(response.text(), r#"{"id":7}"#);
 /// let sent = &http.requests()[0];
@@ -68,9 +68,13 @@ impl<'a> ApiCall<'a> {
         Self { request: self.request.header(name, value), ..self }
     }
 
-    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, for example a map whose keys are not strings.
-    pub fn json(self, body: &impl Serialize) -> Self {
-        Self { request: self.request.json(body), ..self }
+    /// Sets the body to JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::JsonBody`] if `body` cannot be written as JSON, for example a map whose keys are not strings.
+    pub fn json(self, body: &impl Serialize) -> Result<Self, ConfigError> {
+        Ok(Self { request: self.request.json(body)?, ..self })
     }
 
     /// The most bytes that the response's body may have: 512 KiB unless set.

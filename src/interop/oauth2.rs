@@ -44,7 +44,7 @@ use crate::values::token::{AccessToken, RefreshToken, TokenBinding, TokenNote, T
 /// # }
 /// ```
 #[cfg(feature = "http-client")]
-#[cfg_attr(docsrs, doc(cfg(feature = "oauth2")))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "oauth2", feature = "http-client"))))]
 impl<'c> oauth2::AsyncHttpClient<'c> for HttpClient {
     type Error = TransportError;
     type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, TransportError>> + Send + 'c>>;

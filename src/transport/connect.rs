@@ -49,8 +49,8 @@ impl Connector {
         let proxy = self.proxy_for(origin);
         let addresses = match origin.check(&self.network) {
             Ok(Target::Name(name)) if proxy.is_none_or(Proxied::needs_addresses) => {
-                let found = timeout_at(until, self.lookups.lookup(&name)).await;
                 let network = self.network.of_name(&name);
+                let found = timeout_at(until, self.lookups.lookup(without_dot(&name))).await;
                 let found = found.ok().and_then(Result::ok).unwrap_or_default();
                 found.into_iter().take(MAX_ADDRESSES).map(|address| reported(&network, address)).collect()
             }
@@ -110,8 +110,7 @@ impl Connector {
 
     /// Resolves a name once. If the policy refuses one of its addresses, all of them are refused.
     async fn addresses(&self, name: &str, network: &Network) -> Result<Vec<IpAddr>, TransportError> {
-        // With a trailing dot it is the same name.
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = without_dot(name);
         let mut addresses = self.lookups.lookup(name).await?;
         if let Some(refused) = first_refused(network, name, &addresses) {
             return Err(TransportError::AddressRefused(network.refused(refused)));
@@ -130,6 +129,11 @@ impl Connector {
         let now = Instant::now();
         now.checked_add(self.timeout).unwrap_or(now)
     }
+}
+
+/// With a trailing dot it is the same name.
+fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn reported(network: &Network, address: IpAddr) -> ReportedAddress {

@@ -52,7 +52,7 @@ impl FixedHeaders {
             }
             let mut value = HeaderValue::from_str(value).map_err(|_| error)?;
             value.set_sensitive(true);
-            fixed.insert(name, value);
+            fixed.append(name, value);
         }
         let origin = Origin::of(&url.endpoint(&[])).map_err(|_| ConfigError::FixedHeader { header: String::new() })?;
         Ok(Self { origin, headers: fixed })

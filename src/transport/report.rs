@@ -90,7 +90,9 @@ impl fmt::Display for ConnectionReport {
             writeln!(f, "Address: {} is {}{refused}", row.address, row.class)?;
         }
         if let Some(certificate) = &self.certificate {
-            writeln!(f, "Certificate for: {} ({})", certificate.subject, certificate.names.join(", "))?;
+            let names = certificate.names.join(", ");
+            let names = if names.is_empty() { "no host names" } else { &names };
+            writeln!(f, "Certificate for: {} ({names})", certificate.subject)?;
             writeln!(f, "Certificate signed by: {}", certificate.issuer)?;
             writeln!(f, "Certificate valid until: {}", certificate.not_after)?;
         }

@@ -135,10 +135,14 @@ impl ApiRequest {
         self.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
     }
 
-    /// Sets the body to JSON. It is empty if `body` cannot be written as JSON, for example a map whose keys are not strings.
-    pub fn json(mut self, body: &impl Serialize) -> Self {
-        *self.request.body_mut() = serde_json::to_vec(body).unwrap_or_default();
-        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    /// Sets the body to JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::JsonBody`] if `body` cannot be written as JSON, for example a map whose keys are not strings.
+    pub fn json(mut self, body: &impl Serialize) -> Result<Self, ConfigError> {
+        *self.request.body_mut() = serde_json::to_vec(body).map_err(|_| ConfigError::JsonBody)?;
+        Ok(self.header(CONTENT_TYPE, HeaderValue::from_static("application/json")))
     }
 
     /// The most bytes that the response's body may have: 512 KiB unless set.

@@ -195,7 +195,7 @@ impl GitHub {
     ) -> Result<ApiResponse, Error> {
         let uri = self.api_url.endpoint(&["applications", client.client_id(), "token"]);
         let body = serde_json::json!({ "access_token": token.expose_for(&self.base_url)? });
-        ApiRequest::new(Method::DELETE, &uri).basic(client, &self.base_url)?.json(&body).send(http).await
+        ApiRequest::new(Method::DELETE, &uri).basic(client, &self.base_url)?.json(&body)?.send(http).await
     }
 }
 

@@ -56,7 +56,7 @@ impl GitLab {
             "scopes": self.required_scopes(&request.access).to_string(),
             "confidential": true,
         });
-        let response = ApiRequest::post(&uri).bearer(token, &self.base_url)?.json(&body).send(http).await?;
+        let response = ApiRequest::post(&uri).bearer(token, &self.base_url)?.json(&body)?.send(http).await?;
         match response.status() {
             status if status.is_success() => {}
             // For an endpoint that it does not have, GitLab sends `error`; for a group that it does not have, `message`.

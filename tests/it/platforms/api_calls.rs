@@ -56,7 +56,8 @@ async fn a_call_has_the_method_headers_and_body_that_the_app_sets() {
     let call = call
         .header(HeaderName::from_static("x-own"), HeaderValue::from_static("1"))
         .header(AUTHORIZATION, HeaderValue::from_static("Basic b3RoZXI="))
-        .json(&serde_json::json!({"url": "https://app.example.com/hook"}));
+        .json(&serde_json::json!({"url": "https://app.example.com/hook"}))
+        .unwrap();
     let response = call.send(&token).await.leak_checked().unwrap();
     assert_eq!((response.status(), response.text()), (StatusCode::CREATED, r#"{"id":42}"#));
     let sent = &http.requests()[0];
@@ -190,4 +191,15 @@ async fn failed_calls_open_the_breaker_only_if_the_start_page_fails_too() {
         assert_eq!((&requests[5].method, requests[5].url.path()), (&Method::HEAD, "/"));
         assert_eq!(requests[5].header("authorization"), None);
     }
+}
+
+/// Nothing is sent: an empty body would be another request.
+#[tokio::test]
+async fn a_body_that_is_no_json_is_an_error() {
+    let http = ScriptedTransport::new();
+    let integration = integration("gitlab", "https://git.example.com", &http);
+    let body = std::collections::BTreeMap::from([((1, 2), "a key that is not text")]);
+    let error = integration.api_call(Method::POST, &["api", "v4", "projects"]).json(&body).unwrap_err();
+    assert_eq!(error.code(), "json_body");
+    assert!(http.requests().is_empty());
 }

@@ -222,7 +222,7 @@ async fn a_request_has_what_it_was_given_and_no_secret_for_another_server() {
         !format!("{request:?}").contains("canary") && !format!("{request:?}").contains("applications"),
         "{request:?}"
     );
-    let response = request.send(&http).await.leak_checked().unwrap();
+    let response = request.unwrap().send(&http).await.leak_checked().unwrap();
     assert_eq!((response.status().as_u16(), response.text()), (204, ""));
     let sent = &http.requests()[0];
     assert_eq!((sent.method.as_str(), sent.header("x-version")), ("DELETE", Some("1")));

@@ -8,7 +8,7 @@ use codehost_oauth::{BaseUrl, Integration, Login};
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 
 use crate::support::network_programs::{Authority, Certificate, Program};
-use crate::support::{IntegrationSetup, RawServer, get, gitlab, log_in, network};
+use crate::support::{IntegrationSetup, RawServer, get, gitlab, http, log_in, network};
 
 fn trusting(authority: &Authority) -> HttpClient {
     HttpClient::builder(network()).root_certificates(&authority.pem()).build().unwrap()
@@ -220,6 +220,23 @@ async fn an_access_gateway_can_demand_headers() {
     let with = other.received() - before;
     get(&http, &other.url(), 1024).await.unwrap();
     assert_eq!(with, other.received() - before - with, "the requests with and without headers are equally long");
+}
+
+/// Both are sent, as the operator wrote them.
+#[tokio::test]
+async fn a_header_can_have_two_values() {
+    let server = RawServer::start(|mut stream| async move {
+        use tokio::io::AsyncWriteExt as _;
+        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    })
+    .await;
+    let base_url = BaseUrl::parse(&server.url(), &network()).unwrap();
+    get(&http(), &server.url(), 1024).await.unwrap();
+    let without = server.received();
+    let headers = FixedHeaders::new(&base_url, [("X-Gate", "one"), ("x-gate", "two")]).unwrap();
+    get(&http().with_headers(headers), &server.url(), 1024).await.unwrap();
+    let added = server.received() - without - without;
+    assert_eq!(added, "x-gate: one\r\nx-gate: two\r\n".len());
 }
 
 #[test]
