@@ -92,6 +92,7 @@ mod head;
 #[cfg(feature = "admin")]
 mod kept;
 #[cfg(all(test, feature = "admin"))]
+#[allow(clippy::unwrap_used, reason = "for tests")]
 mod memory_sessions;
 mod operation;
 mod page;
