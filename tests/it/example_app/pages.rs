@@ -311,6 +311,9 @@ async fn organizations_cannot_see_each_other() {
         assert_eq!(main.get(path).await.status, 403, "{path}");
     }
 
+    // Nobody manages an organization that does not exist.
+    assert_eq!(main.get("/org/nobody/integrations").await.status, 403);
+
     // A login of one organization cannot be finished at another, and an account of one cannot be connected at another.
     let callback = other.authorize(&format!("/login/{first}"), "Log in with Our GitLab", Some("bob")).await;
     let moved = callback.replace(&first, &second);
