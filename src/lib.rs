@@ -123,7 +123,10 @@ pub use integration::{
     LoginStart,
 };
 pub use login::web;
-pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
+pub use login::{
+    Callback, Login, LoginReport, PendingLogin, PendingLogins, Purpose, ReportedEmail, ReportedError, ReportedGroup,
+    ReportedScope, ReportedUser, ReturnTo, TestLogin,
+};
 pub use platforms::{bitbucket_cloud, bitbucket_data_center, forgejo, github, gitlab};
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};

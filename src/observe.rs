@@ -37,7 +37,7 @@ pub(crate) async fn observed<T>(
     let result = work.instrument(span.clone()).await;
     span.record("outcome", result.as_ref().map_or_else(Error::code, |_| "ok"));
     span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    if let (Err(error), "finish_login" | "finish_connect" | "refresh") = (&result, operation) {
+    if let (Err(error), "finish_login" | "finish_connect" | "finish_test" | "refresh") = (&result, operation) {
         let note = error.operator_note();
         // In the span, so that a collector of traces finds both together.
         span.in_scope(|| failed(operation, Some(integration.as_str()), error, &error.advice(), note.as_deref()));

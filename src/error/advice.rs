@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// assert_eq!(VerifyError::Denied.advice().audience, Audience::User);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Audience {

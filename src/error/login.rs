@@ -72,11 +72,11 @@ pub enum VerifyError {
     /// The right integration at a URL that was not registered.
     #[error("the callback arrived at another URL than the one that was sent to the code host")]
     OtherCallbackUrl,
-    /// The pending login of a connection at `finish_login`, or that of a login at `finish_connect`.
+    /// The pending login of a connection or a test at `finish_login`, or another one at `finish_connect` or `finish_test`.
     #[error("the pending login was begun for another purpose")]
     OtherPurpose,
-    /// A connection that another user of the app has begun.
-    #[error("another user is signed in than when the connection was begun")]
+    /// A connection or a test login that another user of the app has begun.
+    #[error("another user is signed in than the one who began it")]
     OtherUser,
     /// Older than one hour.
     #[error("the pending login is older than one hour")]
@@ -164,7 +164,7 @@ impl VerifyError {
                 "Compare the app's configured public URL with the address in the browser at the callback.",
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
-            Self::OtherUser => Advice::user("other_user", "Sign in as the user who began to connect the account."),
+            Self::OtherUser => Advice::user("other_user", "Sign in as the user who began it."),
             Self::Expired => Advice::user("login_expired", "The login took longer than one hour. Start it again."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the app's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(

@@ -124,11 +124,13 @@ impl Error {
     /// assert_eq!(Error::from(TransportError::NameNotFound).status(), 502);
     /// ```
     pub fn status(&self) -> u16 {
-        match (self, self.advice_row().audience) {
-            // The same for all of them: the cause would tell strangers about the app's network.
-            (Self::Transport(_) | Self::Response { .. }, _) | (_, Audience::CodeHost) => 502,
-            (_, Audience::User) => 400,
-            (_, Audience::Administrator | Audience::Operator) => 500,
+        if self.is_about_network() {
+            return 502;
+        }
+        match self.advice_row().audience {
+            Audience::CodeHost => 502,
+            Audience::User => 400,
+            Audience::Administrator | Audience::Operator => 500,
         }
     }
 
@@ -138,6 +140,11 @@ impl Error {
             matches!(cause, ApiError::TokenExpired | ApiError::TokenRevoked | ApiError::TokenRejected)
         };
         matches!(self, Self::Api { cause, .. } if refused(cause))
+    }
+
+    /// Whether the cause tells about the app's network, so that strangers must not read it.
+    pub(crate) fn is_about_network(&self) -> bool {
+        matches!(self, Self::Transport(_) | Self::Response { .. })
     }
 
     /// Details for the operator only: see [`TransportError::operator_note`] and [`VerifyError::operator_note`]. Log them, and

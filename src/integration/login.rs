@@ -103,9 +103,9 @@ impl Integration {
         Ok(user)
     }
 
-    /// Looks up the memberships in these groups at once. The futures are joined in pairs, since `join_all` would need more of
+    /// Looks up the memberships in these groups at once, and returns them in their order. The futures are joined in pairs, since `join_all` would need more of
     /// futures-util than this crate takes.
-    fn memberships<'a>(
+    pub(super) fn memberships<'a>(
         &'a self,
         token: &'a AccessToken,
         deadline: Option<Instant>,
@@ -118,7 +118,7 @@ impl Integration {
             let look_up = || self.provider.membership(&self.http, token, group, user_of_group);
             let others = self.memberships(token, deadline, user, others);
             let (membership, mut memberships) = future::join(retry_unauthorized(deadline, look_up), others).await;
-            memberships.push(membership);
+            memberships.insert(0, membership);
             memberships
         })
     }
@@ -129,7 +129,7 @@ impl Integration {
     }
 
     /// Checks what a provider says about a user: one of another crate can make mistakes.
-    fn checked(&self, user: User) -> Result<User, Error> {
+    pub(super) fn checked(&self, user: User) -> Result<User, Error> {
         if !user.key.belongs_to(self.id(), self.provider.platform().id()) {
             return Err(ConfigError::AccountKey.into());
         }
@@ -138,7 +138,7 @@ impl Integration {
 }
 
 /// One membership is enough. If there is none, but a look-up failed, returns that error: the user may be a member of that group.
-fn any_member(memberships: Vec<Result<Membership, Error>>) -> Result<(), Error> {
+pub(super) fn any_member(memberships: Vec<Result<Membership, Error>>) -> Result<(), Error> {
     let mut refusal = Error::from(AccountError::NotAMember);
     for membership in memberships {
         match membership {
@@ -152,7 +152,7 @@ fn any_member(memberships: Vec<Result<Membership, Error>>) -> Result<(), Error> 
 
 /// Sends a request with a token that was issued just now. After a 401 it is sent again, as long as there is time: replicas of
 /// the code host may not know the token yet.
-async fn retry_unauthorized<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
+pub(super) async fn retry_unauthorized<T, A>(deadline: Option<Instant>, ask: impl Fn() -> A) -> Result<T, Error>
 where
     A: Future<Output = Result<T, Error>>,
 {

@@ -3,6 +3,7 @@ mod builder;
 mod find;
 mod login;
 mod policy;
+mod test_login;
 
 use std::fmt;
 use std::future::Future;
@@ -80,6 +81,7 @@ pub struct Integration {
     callback_url: CallbackUrl,
     email_trust: EmailTrust,
     policy: LoginPolicy,
+    #[cfg_attr(not(feature = "seal"), expect(dead_code, reason = "for the keeper"))]
     former_base_urls: Vec<Box<str>>,
 }
 
@@ -449,7 +451,6 @@ impl Integration {
     }
 
     /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
-    #[cfg(feature = "seal")]
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }

@@ -45,8 +45,8 @@ pub enum KeeperError {
         /// The store's last error.
         cause: StoreError,
     },
-    /// The app has no integration with this id.
-    #[error("the app has no integration with this ID")]
+    /// The app has no integration with this id, or it is disabled. The stored tokens are kept.
+    #[error("the app has no integration with this ID, or it is disabled")]
     UnknownIntegration,
     /// The tokens belong to another integration or base URL.
     #[error(transparent)]
@@ -91,9 +91,10 @@ impl KeeperError {
                 Advice::operator("tokens_unsaved", "Repair the database. The user may have to log in again.")
                     .public(LATER)
             }
-            Self::UnknownIntegration => {
-                Advice::operator("unknown_integration", "Delete the connections of integrations that no longer exist.")
-            }
+            Self::UnknownIntegration => Advice::operator(
+                "unknown_integration",
+                "Enable the integration if it is disabled. If it was deleted, delete its connections too.",
+            ),
             Self::Config(cause) => cause.advice_row(),
             Self::Store(cause) => cause.advice_row().public(LATER),
             Self::Seal(cause) => cause.advice_row(),

@@ -3,6 +3,7 @@
 mod callback;
 mod pending;
 mod purpose;
+mod report;
 mod return_to;
 #[cfg(feature = "seal")]
 mod sealed;
@@ -14,6 +15,9 @@ pub(crate) use self::pending::Expected;
 pub(crate) use self::pending::MAX_LOGIN_AGE;
 pub use self::pending::{PendingLogin, PendingLogins};
 pub use self::purpose::Purpose;
+pub use self::report::{
+    LoginReport, ReportedEmail, ReportedError, ReportedGroup, ReportedScope, ReportedUser, TestLogin,
+};
 pub use self::return_to::ReturnTo;
 #[cfg(feature = "axum")]
 pub(crate) use self::sealed::MAX_SEALED;

@@ -91,8 +91,8 @@ impl PendingLogin {
             return Err(VerifyError::OtherCallbackUrl);
         }
         if self.purpose != expected.purpose {
-            let are_connections = self.purpose.user_id().is_some() && expected.purpose.user_id().is_some();
-            return Err(if are_connections { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
+            let is_other_user = self.purpose.is_same_kind(&expected.purpose);
+            return Err(if is_other_user { VerifyError::OtherUser } else { VerifyError::OtherPurpose });
         }
         let age = self.age(now).ok_or(VerifyError::Clock)?;
         if age >= MAX_LOGIN_AGE {
@@ -213,7 +213,7 @@ impl PendingLogins {
         self.0.iter()
     }
 
-    /// Drops every login, and keeps the connections. Call it when a login has finished, before the session is stored: a
+    /// Drops every login, and keeps connections and test logins. Call it when a login has finished, before the session is stored: a
     /// login that somebody else has begun in this browser would otherwise change the user later.
     ///
     /// ```

@@ -69,7 +69,10 @@ impl LoginRoutes {
         let return_to: Option<ReturnTo> = field(&form, "return_to").and_then(|path| path.parse().ok());
         match self.try_begin(id, operation, request, &form, return_to.clone()).await {
             Ok(response) => response,
-            Err(failure) => self.failed(operation, request, failure, Some(id), return_to).await,
+            Err(failure) => {
+                self.report(id, Some(&failure.cause));
+                self.failed(operation, request, failure, Some(id), return_to).await
+            }
         }
     }
 
@@ -88,12 +91,18 @@ impl LoginRoutes {
         self.verify_csrf(request, &field(form, CsrfToken::FIELD).unwrap_or_default()).await?;
         let integration = self.integration(id).await?;
         let failed = |error: ConfigError| Failure::from(Error::from(error));
-        let LoginStart { redirect_to, pending } = if operation == Operation::BeginConnect {
+        let start = if operation == Operation::BeginConnect {
             let user_id = self.user_id(request).await?;
             integration.begin_connect(&user_id, return_to).map_err(failed)?
         } else {
             integration.begin_login(return_to).map_err(failed)?
         };
+        self.redirect(request, start).await
+    }
+
+    /// Sends the browser to the code host, and keeps the pending login.
+    pub(super) async fn redirect(&self, request: &RequestHead, start: LoginStart) -> Result<Response, Failure> {
+        let LoginStart { redirect_to, pending } = start;
         self.0.callback_runs.note_login_begun(StateId::of(pending.state()));
         let location = redirect_to.as_str();
         let mut response = if location.len() > MAX_LOCATION { page::redirect(location) } else { see_other(location) };

@@ -14,8 +14,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::Failure;
+use super::operation::Operation;
 use crate::integration::Integration;
-use crate::login::{Login, MAX_LOGIN_AGE, ReturnTo};
+use crate::login::{Login, MAX_LOGIN_AGE, ReturnTo, TestLogin};
 use crate::values::secret::Secret;
 
 /// The beginning of a state's digest: names the state where the state itself must not be readable.
@@ -46,18 +47,37 @@ pub(super) struct CallbackRun {
     /// Digest of the callback's path and query: only who has the code can repeat it.
     request_digest: [u8; 32],
     binding: Mutex<Option<Secret>>,
-    result: Mutex<Option<Result<Login, Failure>>>,
+    result: Mutex<Option<Result<Finished, Failure>>>,
     has_ended: watch::Sender<bool>,
     is_cancelled: AtomicBool,
+    is_reported: AtomicBool,
 }
 
-/// The login or connection that a callback is to finish.
+/// What came of a callback.
+pub(super) enum Finished {
+    /// A login or a connection.
+    Login(Box<Login>),
+    Test(Box<TestLogin>),
+}
+
+impl Finished {
+    fn duplicate(&self) -> Self {
+        match self {
+            Self::Login(login) => Self::Login(Box::new(login.duplicate())),
+            Self::Test(test) => Self::Test(test.clone()),
+        }
+    }
+}
+
+/// The login, connection or test that a callback is to finish.
 pub(super) struct RunLogin {
     pub(super) state: StateId,
+    /// `FinishLogin`, `FinishConnect` or `FinishTest`.
+    pub(super) operation: Operation,
     pub(super) integration_id: String,
     /// The integration when the callback arrived; `None` if it could not be found.
     pub(super) integration: Option<Arc<Integration>>,
-    /// The user whose account is connected; `None` for a login.
+    /// The user whose account is connected, or who tests; `None` for a login.
     pub(super) user_id: Option<String>,
     pub(super) return_to: Option<ReturnTo>,
     /// The session that the browser had, if it had one.
@@ -65,24 +85,24 @@ pub(super) struct RunLogin {
 }
 
 impl RunLogin {
-    /// `false` for a connection.
+    /// `false` for a connection and a test.
     pub(super) fn is_login(&self) -> bool {
-        self.user_id.is_none()
+        self.operation == Operation::FinishLogin
     }
 }
 
 impl CallbackRun {
-    /// Waits for the end, and returns the outcome: a login for each repetition of the callback, a failure only once. `None`
+    /// Waits for the end, and returns the outcome: a success for each repetition of the callback, a failure only once. `None`
     /// if there is nothing left to return.
-    pub(super) async fn outcome(&self) -> Option<Result<Login, Failure>> {
+    pub(super) async fn outcome(&self) -> Option<Result<Finished, Failure>> {
         let mut ends = self.has_ended.subscribe();
         // Cannot fail: the sender is in `self`.
         let _ = ends.wait_for(|ended| *ended).await;
         let mut result = lock(&self.result);
         match result.take()? {
-            Ok(login) => {
-                let copy = login.duplicate();
-                *result = Some(Ok(login));
+            Ok(finished) => {
+                let copy = finished.duplicate();
+                *result = Some(Ok(finished));
                 Some(Ok(copy))
             }
             Err(failure) => Some(Err(failure)),
@@ -90,7 +110,7 @@ impl CallbackRun {
     }
 
     /// Stores the outcome. The waiting requests are woken when the [`CallbackRunGuard`] is dropped.
-    pub(super) fn end(&self, outcome: Result<Login, Failure>) {
+    pub(super) fn end(&self, outcome: Result<Finished, Failure>) {
         *lock(&self.result) = Some(outcome);
     }
 
@@ -98,6 +118,11 @@ impl CallbackRun {
     pub(super) fn forget(&self) {
         lock(&self.binding).take();
         lock(&self.result).take();
+    }
+
+    /// `true` for the first caller only: each login is reported to the app's integrations once.
+    pub(super) fn report_once(&self) -> bool {
+        !self.is_reported.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the browser has logged out meanwhile.
@@ -140,6 +165,7 @@ impl CallbackRuns {
             result: Mutex::new(None),
             has_ended: watch::Sender::new(false),
             is_cancelled: AtomicBool::new(seen.cancelled.get(state.0).is_some()),
+            is_reported: AtomicBool::new(false),
         });
         seen.callback_runs.insert(state.0, Arc::clone(&run), SPENT_STATE_LIFE).then_some(run)
     }
@@ -264,8 +290,15 @@ mod tests {
 
     fn begin(callback_runs: &CallbackRuns, state: StateId, binding: &str) -> Option<Arc<CallbackRun>> {
         let integration_id = String::new();
-        let login =
-            RunLogin { state, integration_id, integration: None, user_id: None, return_to: None, session: None };
+        let login = RunLogin {
+            state,
+            operation: Operation::FinishLogin,
+            integration_id,
+            integration: None,
+            user_id: None,
+            return_to: None,
+            session: None,
+        };
         callback_runs.begin(login, Secret::unchecked(binding.to_owned()), "code=x")
     }
 

@@ -92,6 +92,7 @@ impl Failure {
             (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
             (_, Some(Operation::LogOut)) => "Log-out failed",
             (_, Some(Operation::BeginConnect | Operation::FinishConnect)) => "The account was not connected",
+            (_, Some(Operation::FinishTest)) => "Test login failed",
             _ => "Login failed",
         }
     }
@@ -134,8 +135,8 @@ pub enum FailureCause {
     /// The login failed, or the user did not allow it.
     #[error(transparent)]
     Login(#[from] Error),
-    /// The app has no integration with this id.
-    #[error("the app has no integration with this ID")]
+    /// The app has no integration with this id, or it is disabled.
+    #[error("the app has no integration with this ID, or it is disabled")]
     UnknownIntegration,
     /// The form was not sent by a page of this app in this browser.
     #[error("the form has no valid CSRF token")]
@@ -146,8 +147,8 @@ pub enum FailureCause {
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
     LoggedOut,
-    /// The integration was deleted, or now has another code host or OAuth application than when the login began.
-    #[error("the integration was deleted or changed while the login was in progress")]
+    /// The integration was deleted or disabled, or now has another code host or OAuth application than when the login began.
+    #[error("the integration was deleted, disabled or changed while the login was in progress")]
     IntegrationChanged,
     /// The routes are not below the session layer, or it is of another version.
     #[error("the request has no session: it did not pass through {layer}")]
@@ -155,6 +156,9 @@ pub enum FailureCause {
         /// The layer that should have added the session: [`Sessions::layer`](super::Sessions::layer).
         layer: &'static str,
     },
+    /// What was typed is too long to be kept in this browser's session or cookies until the form can be saved.
+    #[error("the text is too long to be kept until the form is saved")]
+    TooLongToKeep,
     /// The session store failed.
     #[error("the session could not be read or stored")]
     Session(#[source] AppError),
@@ -170,7 +174,7 @@ impl FailureCause {
             Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
             Self::Csrf | Self::NotSignedIn => StatusCode::FORBIDDEN,
-            Self::LoggedOut | Self::IntegrationChanged => StatusCode::BAD_REQUEST,
+            Self::LoggedOut | Self::IntegrationChanged | Self::TooLongToKeep => StatusCode::BAD_REQUEST,
             Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -210,7 +214,7 @@ impl FailureCause {
     }
 
     fn is_hidden(&self) -> bool {
-        matches!(self, Self::Login(Error::Transport(_) | Error::Response { .. }))
+        matches!(self, Self::Login(error) if error.is_about_network())
     }
 
     fn advice_row(&self) -> Advice {
@@ -231,6 +235,10 @@ impl FailureCause {
             Self::IntegrationChanged => {
                 Advice::user("integration_changed", "Start the login again: its settings have just been changed.")
             }
+            Self::TooLongToKeep => Advice::user(
+                "too_long_to_keep",
+                "Enter the secrets again each time you send the form: they are too long to be kept.",
+            ),
             Self::NoSessionLayer { layer } => Advice::operator(
                 "no_session_layer",
                 format!("Mount the routes below {layer}. Sessions of a layer of another version are not found."),

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::backend::StoredLogin;
-use super::callback_runs::{CallbackRun, CallbackRunGuard, REPEAT_WINDOW, RunLogin, StateId};
+use super::callback_runs::{CallbackRun, CallbackRunGuard, Finished, REPEAT_WINDOW, RunLogin, StateId};
 use super::head::{has_cookie, is_same_site};
 use super::operation::Operation;
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
 use crate::error::{CallbackError, Error, VerifyError};
 use crate::integration::Integration;
-use crate::login::{Callback, Login, PendingLogin, Purpose, ReturnTo};
+use crate::login::{Callback, PendingLogin, Purpose, ReturnTo};
 use crate::observe;
+use crate::values::integration_id::IntegrationId;
 use crate::values::secret::Secret;
 
 impl LoginRoutes {
@@ -34,15 +35,19 @@ impl LoginRoutes {
             Err(failure) => return self.failed(Operation::FinishLogin, request, failure, id, None).await,
         };
         let login = &run.login;
-        match self.complete(request, &run).await {
+        let completed = match login.operation {
+            Operation::FinishTest => self.complete_test(request, &run).await,
+            _ => self.complete(request, &run).await,
+        };
+        match completed {
             Ok(mut response) => {
                 self.0.backend.set_cookies(request, login.state, Some(login), &mut response);
                 response
             }
             Err(failure) => {
-                let operation = if login.is_login() { Operation::FinishLogin } else { Operation::FinishConnect };
+                self.report_end(&run, Some(&failure.cause));
                 let (id, return_to) = (Some(login.integration_id.as_str()), login.return_to.clone());
-                let mut response = self.failed(operation, request, failure, id, return_to).await;
+                let mut response = self.failed(login.operation, request, failure, id, return_to).await;
                 self.0.backend.set_cookies(request, login.state, None, &mut response);
                 response
             }
@@ -101,8 +106,13 @@ impl LoginRoutes {
             Ok((integration, user_id)) => (Some(Arc::clone(integration)), user_id.clone()),
             Err(_) => (None, pending.purpose().user_id().map(str::to_owned)),
         };
+        let operation = match pending.purpose() {
+            Purpose::LogIn => Operation::FinishLogin,
+            Purpose::Connect { .. } => Operation::FinishConnect,
+            Purpose::Test { .. } => Operation::FinishTest,
+        };
         let return_to = pending.return_to().cloned();
-        let login = RunLogin { state, integration_id: id, integration, user_id, return_to, session };
+        let login = RunLogin { state, operation, integration_id: id, integration, user_id, return_to, session };
         // No `await` from here to the task, so that a run that has begun always ends.
         let Some(run) = self.0.callback_runs.begin(login, binding, content) else {
             return self.find_repeated(state, request, content);
@@ -111,14 +121,19 @@ impl LoginRoutes {
         let work = async move {
             logins.0.backend.spend(session, state).await?;
             let (integration, user_id) = resolved?;
-            let login = match user_id {
-                None => integration.finish_login(pending, callback).await,
-                Some(user_id) => integration.finish_connect(&user_id, pending, callback).await,
+            let login = |login| Finished::Login(Box::new(login));
+            let finished = match (operation, user_id) {
+                (Operation::FinishTest, Some(user_id)) => {
+                    let test = integration.finish_test(&user_id, pending, callback).await;
+                    test.map(|test| Finished::Test(Box::new(test)))
+                }
+                (_, Some(user_id)) => integration.finish_connect(&user_id, pending, callback).await.map(login),
+                (_, None) => integration.finish_login(pending, callback).await.map(login),
             };
             // The integration has logged its failures.
-            login.map_err(Failure::logged)
+            finished.map_err(Failure::logged)
         };
-        spawn_run(CallbackRunGuard(Arc::clone(&run)), work);
+        self.spawn_run(CallbackRunGuard(Arc::clone(&run)), work);
         Some(run)
     }
 
@@ -135,18 +150,26 @@ impl LoginRoutes {
         request: &mut RequestHead,
         purpose: &Purpose,
     ) -> Result<(Arc<Integration>, Option<String>), Failure> {
-        let integration = self.integration(id).await?;
-        let user_id = match purpose {
-            Purpose::LogIn => None,
-            Purpose::Connect { .. } => Some(self.user_id(request).await?),
-        };
-        Ok((integration, user_id))
+        match purpose {
+            Purpose::LogIn => Ok((self.integration(id).await?, None)),
+            Purpose::Connect { .. } => {
+                let integration = self.integration(id).await?;
+                Ok((integration, Some(self.user_id(request).await?)))
+            }
+            Purpose::Test { .. } => {
+                let (integration, user_id) = self.tested_integration(id, request).await?;
+                Ok((integration, Some(user_id)))
+            }
+        }
     }
 
     /// Waits for the run, then checks again everything that may have changed meanwhile.
     async fn complete(&self, request: &mut RequestHead, run: &CallbackRun) -> Result<Response, Failure> {
         let outcome = run.outcome().await;
-        let finished: Login = outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))?;
+        let finished = match outcome.unwrap_or_else(|| Err(Error::from(VerifyError::StateUnknown).into()))? {
+            Finished::Login(login) => *login,
+            Finished::Test(_) => return Err(Error::from(VerifyError::OtherPurpose).into()),
+        };
         let login = &run.login;
         let found = self.look_up_again(request, login).await;
         // A log-out has precedence over the other errors, and is checked last because the app's look-ups take time.
@@ -159,6 +182,7 @@ impl LoginRoutes {
             self.0.callback_runs.mark_session_renewed(session);
         }
         self.0.backend.finish(request, login, &self.0.callback_runs).await?;
+        self.report_end(run, None);
         Ok(match &login.user_id {
             None => self.0.handler.logged_in(request, &integration, finished).await,
             Some(user_id) => self.0.handler.connected(request, &integration, user_id, finished).await,
@@ -167,12 +191,10 @@ impl LoginRoutes {
 
     /// The integration, if it is still the one of the login, for the same user.
     async fn look_up_again(&self, request: &mut RequestHead, login: &RunLogin) -> Result<Arc<Integration>, Failure> {
-        let integration = match self.integration(&login.integration_id).await {
-            Err(Failure { cause: FailureCause::UnknownIntegration, .. }) => {
-                return Err(FailureCause::IntegrationChanged.into());
-            }
-            found => found?,
-        };
+        let id: IntegrationId = login.integration_id.parse().map_err(|_| FailureCause::IntegrationChanged)?;
+        // Another node may have changed it meanwhile.
+        let integration = self.0.integrations.find_latest(&id).await.map_err(FailureCause::App)?;
+        let integration = integration.ok_or(FailureCause::IntegrationChanged)?;
         if !login.integration.as_ref().is_some_and(|then| integration.is_bound_like(then)) {
             return Err(FailureCause::IntegrationChanged.into());
         }
@@ -190,7 +212,7 @@ impl LoginRoutes {
     }
 
     /// Whether the session that the browser had is gone, for another reason than that a login has renewed it.
-    async fn has_logged_out(&self, request: &RequestHead, login: &RunLogin) -> Result<bool, Failure> {
+    pub(super) async fn has_logged_out(&self, request: &RequestHead, login: &RunLogin) -> Result<bool, Failure> {
         match &login.session {
             Some(session) if !self.0.callback_runs.is_renewed(session) => {
                 Ok(self.0.backend.stored_session(request).await?.is_none())
@@ -198,21 +220,36 @@ impl LoginRoutes {
             _ => Ok(false),
         }
     }
+
+    /// Keeps the outcome for repetitions of the callback.
+    fn spawn_run(
+        &self,
+        guard: CallbackRunGuard,
+        work: impl Future<Output = Result<Finished, Failure>> + Send + 'static,
+    ) {
+        let logins = self.clone();
+        observe::spawn(async move {
+            let outcome = work.await;
+            if let Err(failure) = &outcome {
+                logins.report_end(&guard.0, Some(&failure.cause));
+            }
+            guard.0.end(outcome);
+            let run = Arc::clone(&guard.0);
+            drop(guard);
+            tokio::time::sleep(REPEAT_WINDOW).await;
+            run.forget();
+        });
+    }
+
+    /// Tells the app's integrations how a login or a connection has ended, once.
+    fn report_end(&self, run: &CallbackRun, failure: Option<&FailureCause>) {
+        if run.login.operation != Operation::FinishTest && run.report_once() {
+            self.report(&run.login.integration_id, failure);
+        }
+    }
 }
 
 enum Joined {
     CallbackRun(Arc<CallbackRun>),
     Finished { return_to: Option<ReturnTo> },
-}
-
-/// Keeps the outcome for repetitions of the callback.
-fn spawn_run(guard: CallbackRunGuard, work: impl Future<Output = Result<Login, Failure>> + Send + 'static) {
-    observe::spawn(async move {
-        let outcome = work.await;
-        guard.0.end(outcome);
-        let run = Arc::clone(&guard.0);
-        drop(guard);
-        tokio::time::sleep(REPEAT_WINDOW).await;
-        run.forget();
-    });
 }

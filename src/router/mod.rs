@@ -5,7 +5,7 @@
 //! | `GET /login/{id}` | shows a login page with one button |
 //! | `POST /login/{id}` | begins a login: 303 to the code host |
 //! | `POST /connect/{id}` | the same, to connect another account to the signed-in user |
-//! | `GET /oauth/callback/{platform}/{id}` | finishes either: 303 to where [`LoginHandler`] says |
+//! | `GET /oauth/callback/{platform}/{id}` | finishes either, or a test login of the integrations page: 303 to where [`LoginHandler`] says |
 //! | `POST /logout` | ends the session |
 //!
 //! Every form needs this browser's [CSRF token](LoginRoutes::csrf_token). Pending logins are in the app's session, from
@@ -89,25 +89,33 @@ mod failure;
 mod finish;
 mod handler;
 mod head;
+#[cfg(feature = "admin")]
+mod kept;
+#[cfg(all(test, feature = "admin"))]
+#[allow(clippy::unwrap_used, reason = "for tests")]
+mod memory_sessions;
 mod operation;
 mod page;
 mod routes;
 mod session;
+mod test_login;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 pub use self::csrf::CsrfToken;
 pub use self::failure::{Failure, FailureCause};
 pub use self::handler::{LoginHandler, LoginPage};
 pub use self::head::readable_cookies;
 pub use self::session::{AppSession, Sessions, TowerSessions};
+pub(crate) use self::test_login::TestHandler;
 pub use http::request::Parts as RequestHead;
 
 use self::backend::Backend;
 use self::callback_runs::CallbackRuns;
 use self::operation::Operation;
+use crate::error::Audience;
 use crate::integration::{FindIntegration, Integration};
 use crate::login::ReturnTo;
 use crate::observe;
@@ -153,6 +161,7 @@ struct Shared {
     callback_runs: CallbackRuns,
     /// Whether a missing session cookie has been logged.
     has_warned: AtomicBool,
+    test_handler: OnceLock<Arc<dyn TestHandler>>,
 }
 
 impl LoginRoutes {
@@ -235,6 +244,7 @@ impl LoginRoutes {
             backend,
             callback_runs: CallbackRuns::default(),
             has_warned: AtomicBool::new(false),
+            test_handler: OnceLock::new(),
         }))
     }
 
@@ -262,35 +272,41 @@ impl LoginRoutes {
         if let (None, Some(id)) = (&failure.integration, &id) {
             failure.integration = self.0.integrations.find(id).await.unwrap_or_default();
         }
+        self.complete_failure(operation, &mut failure, id.as_ref(), return_to);
+        self.0.handler.failed(request, failure).await
+    }
+
+    /// Adds what a page about the failure needs, and logs the failure.
+    fn complete_failure(
+        &self,
+        operation: Operation,
+        failure: &mut Failure,
+        id: Option<&IntegrationId>,
+        return_to: Option<ReturnTo>,
+    ) {
         failure.set_context(operation, &self.0.public_url, return_to);
         if !failure.is_logged() {
             let cause = &failure.cause;
             let note = cause.operator_note();
-            let id = id.as_ref().map(IntegrationId::as_str);
+            let id = id.map(IntegrationId::as_str);
             observe::failed(operation.as_str(), id, &cause.with_source(), &cause.advice(), note.as_deref());
         }
-        self.0.handler.failed(request, failure).await
+    }
+
+    /// Tells the app's integrations how a login or a connection has ended. What a user has caused is no failure of the
+    /// integration.
+    fn report(&self, id: &str, failure: Option<&FailureCause>) {
+        let Ok(id) = id.parse::<IntegrationId>() else { return };
+        match failure.map(FailureCause::advice) {
+            Some(advice) if advice.audience == Audience::User => {}
+            Some(advice) => self.0.integrations.login_ended(&id, Some(advice.code)),
+            None => self.0.integrations.login_ended(&id, None),
+        }
     }
 }
 
 impl fmt::Debug for LoginRoutes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LoginRoutes").field(&self.0.backend).finish()
-    }
-}
-
-// Replaced when merged.
-#[cfg(feature = "admin")]
-impl LoginRoutes {
-    pub(crate) async fn keep(&self, _: &RequestHead, _: &str, _: &str) -> Result<Vec<http::HeaderValue>, Failure> {
-        Ok(Vec::new())
-    }
-
-    pub(crate) async fn kept(&self, _: &RequestHead, _: &str) -> Result<Option<zeroize::Zeroizing<String>>, Failure> {
-        Ok(None)
-    }
-
-    pub(crate) async fn forget_kept(&self, _: &RequestHead, _: &str) -> Result<Vec<http::HeaderValue>, Failure> {
-        Ok(Vec::new())
     }
 }

@@ -6,6 +6,7 @@ pub(super) enum Operation {
     BeginConnect,
     FinishLogin,
     FinishConnect,
+    FinishTest,
     LogOut,
 }
 
@@ -18,6 +19,7 @@ impl Operation {
             Self::BeginConnect => "begin_connect",
             Self::FinishLogin => "finish_login",
             Self::FinishConnect => "finish_connect",
+            Self::FinishTest => "finish_test",
             Self::LogOut => "log_out",
         }
     }

@@ -83,7 +83,8 @@ pub trait Sessions: Send + Sync + 'static {
     fn layer(&self) -> &'static str;
 }
 
-/// The session of one browser. The routes keep one text in it, of at most 16 KiB, beside the app's own values.
+/// The session of one browser. The routes keep one text in it, of at most 16 KiB, beside the app's own values; 12 KiB more while a form
+/// of the integrations page is not saved yet.
 ///
 /// # Contract
 ///

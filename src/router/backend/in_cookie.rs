@@ -22,7 +22,7 @@ use crate::values::public_url::PublicUrl;
 use crate::values::secret::Secret;
 
 pub(in crate::router) struct InCookie {
-    keys: KeyRing,
+    pub(super) keys: KeyRing,
     secure: bool,
     /// Distinguishes this app from others on the same host name.
     suffix: String,
@@ -66,12 +66,13 @@ impl InCookie {
         let sealed = one.seal_within(value_limit(location), &self.keys, SystemTime::now());
         let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
         let new = self.set(&name, &sealed, Some(MAX_LOGIN_AGE.as_secs())).map_err(not_a_header)?;
-        let removals = self.removals_for(request, name.len().saturating_add(sealed.len()));
+        let others = self.length_of_kept(request);
+        let removals = self.removals_for(request, name.len().saturating_add(sealed.len()).saturating_add(others));
         Ok([new].into_iter().chain(removals).collect())
     }
 
     /// Removes the oldest cookies, until a new one of `length` bytes fits beside the others.
-    fn removals_for(&self, request: &RequestHead, length: usize) -> Vec<HeaderValue> {
+    pub(super) fn removals_for(&self, request: &RequestHead, length: usize) -> Vec<HeaderValue> {
         let mut others = self.logins(request);
         others.sort_by_key(|other| other.content.begun_at());
         let mut others = others.as_slice();
@@ -142,7 +143,31 @@ impl InCookie {
             callback_runs.cancel(cookie.state);
             set.extend(self.remove(cookie.state));
         }
+        let kept = self.kept_names(request).into_iter();
+        set.extend(kept.filter_map(|name| self.expired(&name)));
         set
+    }
+
+    /// The names of the cookies with texts of forms.
+    fn kept_names(&self, request: &RequestHead) -> Vec<String> {
+        self.kept_cookies(request).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn length_of_kept(&self, request: &RequestHead) -> usize {
+        let lengths = self.kept_cookies(request).map(|(name, value)| name.len().saturating_add(value.len()));
+        lengths.fold(0, usize::saturating_add)
+    }
+
+    /// This app's cookies with texts of forms: names and values.
+    pub(super) fn kept_cookies<'r>(&self, request: &'r RequestHead) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let prefix = self.kept_prefix();
+        let texts = cookies(request)
+            .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?)));
+        texts.filter(move |(name, _)| name.starts_with(&prefix)).take(MAX_OPENED)
+    }
+
+    pub(super) fn kept_prefix(&self) -> String {
+        format!("{}codehost-kept-{}-", self.host_prefix(), self.suffix)
     }
 
     /// The cookie of a finished login. It is no proof of a login: it says where a repeated callback redirects.
@@ -209,7 +234,12 @@ impl InCookie {
         if self.secure { "__Host-" } else { "" }
     }
 
-    fn set(&self, name: &str, value: &str, age: Option<u64>) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    pub(super) fn set(
+        &self,
+        name: &str,
+        value: &str,
+        age: Option<u64>,
+    ) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
         let age = age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
         let flag = if self.secure { "; Secure" } else { "" };
         let mut cookie = HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{flag}{age}"))?;
@@ -221,7 +251,7 @@ impl InCookie {
         self.expired(&self.login_name(state))
     }
 
-    fn expired(&self, name: &str) -> Option<HeaderValue> {
+    pub(super) fn expired(&self, name: &str) -> Option<HeaderValue> {
         let flag = if self.secure { "; Secure" } else { "" };
         HeaderValue::try_from(format!("{name}=; Path=/{flag}; Max-Age=0")).ok()
     }
@@ -290,6 +320,6 @@ fn context(name: &str) -> SealContext<'_> {
     SealContext { purpose: "finished-login", integration: "", connection: name }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     unix_seconds(SystemTime::now())
 }

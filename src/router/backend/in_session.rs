@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::StoredLogin;
+use super::{KEPT_FOR, StoredLogin};
+#[cfg(feature = "admin")]
+use super::{MAX_KEPT, MAX_KEPT_LENGTH};
 use crate::error::Error;
 use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, ReturnTo};
 use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
@@ -113,6 +115,38 @@ impl InSession {
         Ok(())
     }
 
+    /// Keeps a sealed text, and drops the oldest ones that are too many or too long beside it.
+    #[cfg(feature = "admin")]
+    pub(super) async fn keep(&self, session: &dyn AppSession, name: &str, text: &str) -> Result<(), Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        stored.kept.retain(|one| one.name != name);
+        stored.kept.push_back(KeptText { name: name.to_owned(), text: text.to_owned(), kept_at: now() });
+        let length =
+            |kept: &VecDeque<KeptText>| kept.iter().fold(0_usize, |sum, one| sum.saturating_add(one.text.len()));
+        while stored.kept.len() > MAX_KEPT || length(&stored.kept) > MAX_KEPT_LENGTH {
+            stored.kept.pop_front();
+        }
+        stored.write(session).await
+    }
+
+    #[cfg(feature = "admin")]
+    pub(super) async fn kept(&self, session: &dyn AppSession, name: &str) -> Result<Option<String>, Failure> {
+        let stored = Stored::read(session).await?;
+        Ok(stored.kept.into_iter().find(|one| one.name == name).map(|one| one.text))
+    }
+
+    #[cfg(feature = "admin")]
+    pub(super) async fn forget_kept(&self, session: &dyn AppSession, name: &str) -> Result<(), Failure> {
+        let _lock = self.lock(session).await;
+        let mut stored = Stored::read_anew(session).await?;
+        if !stored.kept.iter().any(|one| one.name == name) {
+            return Ok(());
+        }
+        stored.kept.retain(|one| one.name != name);
+        stored.write(session).await
+    }
+
     async fn lock(&self, session: &dyn AppSession) -> Option<MutexGuard<'_, ()>> {
         let number = self.hasher.hash_one(session.id()?);
         let count = u64::try_from(self.locks.len()).ok()?;
@@ -138,6 +172,17 @@ struct Stored {
     /// The numbers that [`CallbackRuns::mark_session_renewed`] returned for the earlier ids of this session.
     #[serde(rename = "before")]
     renewed_ids: VecDeque<u64>,
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    kept: VecDeque<KeptText>,
+}
+
+/// A sealed text of a form that is not saved yet, the newest at the end.
+#[derive(Serialize, Deserialize)]
+struct KeptText {
+    name: String,
+    text: String,
+    /// Seconds since 1970.
+    kept_at: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,7 +205,9 @@ impl Stored {
     }
 
     fn parse(text: Option<String>) -> Self {
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let mut stored: Self = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        stored.kept.retain(|one| now() < one.kept_at.saturating_add(KEPT_FOR.as_secs()));
+        stored
     }
 
     async fn write(&self, session: &dyn AppSession) -> Result<(), Failure> {

@@ -3,9 +3,12 @@
 
 mod in_cookie;
 mod in_session;
+#[cfg(feature = "admin")]
+mod kept_cookies;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use http::HeaderValue;
@@ -182,6 +185,42 @@ impl Backend {
         Ok(cookies)
     }
 
+    /// Keeps a sealed text, as base64url, for this browser.
+    #[cfg(feature = "admin")]
+    pub(super) async fn keep(
+        &self,
+        request: &RequestHead,
+        name: &str,
+        text: &str,
+    ) -> Result<Vec<HeaderValue>, Failure> {
+        match &self.storage {
+            Storage::Session(in_session) => {
+                in_session.keep(&*self.needed_session(request)?, name, text).await.map(|()| Vec::new())
+            }
+            Storage::Cookie(in_cookie) => in_cookie.keep(request, name, text),
+        }
+    }
+
+    /// The text that is kept under this name.
+    #[cfg(feature = "admin")]
+    pub(super) async fn kept(&self, request: &RequestHead, name: &str) -> Result<Option<String>, Failure> {
+        match &self.storage {
+            Storage::Session(in_session) => in_session.kept(&*self.needed_session(request)?, name).await,
+            Storage::Cookie(in_cookie) => Ok(in_cookie.kept(request, name)),
+        }
+    }
+
+    /// Removes it.
+    #[cfg(feature = "admin")]
+    pub(super) async fn forget_kept(&self, request: &RequestHead, name: &str) -> Result<Vec<HeaderValue>, Failure> {
+        match &self.storage {
+            Storage::Session(in_session) => {
+                in_session.forget_kept(&*self.needed_session(request)?, name).await.map(|()| Vec::new())
+            }
+            Storage::Cookie(in_cookie) => Ok(in_cookie.forget_kept(request, name)),
+        }
+    }
+
     /// Whether pending logins are in a session. A browser may come back without it.
     pub(super) fn needs_session(&self) -> bool {
         matches!(self.storage, Storage::Session(_))
@@ -193,6 +232,15 @@ impl fmt::Debug for Backend {
         f.write_str(if self.needs_session() { "in_session" } else { "in_cookie" })
     }
 }
+
+/// For how long the text of a form is kept.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// How many, for each browser.
+#[cfg(feature = "admin")]
+const MAX_KEPT: usize = 4;
+/// Bytes of all of them in a session.
+#[cfg(feature = "admin")]
+const MAX_KEPT_LENGTH: usize = 12 * 1024;
 
 fn not_a_header(error: http::header::InvalidHeaderValue) -> Failure {
     FailureCause::Session(error.into()).into()

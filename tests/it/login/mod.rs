@@ -11,3 +11,4 @@ mod odd_responses;
 mod pending;
 mod policy;
 mod purpose;
+mod test_logins;

@@ -14,29 +14,41 @@ fn store_and_load(pending: PendingLogin) -> PendingLogins {
 }
 
 #[tokio::test]
-async fn a_login_and_a_connection_are_never_mixed_up() {
+async fn logins_connections_and_tests_are_never_mixed_up() {
     let gitlab = gitlab().await;
     let integration = at_gitlab(&gitlab);
-    // For whom it begins, for whom it is finished, and the error; `None` is a login.
+    // How it begins, how it is finished, and the error; `log_in` is a login.
     let refused = [
-        (None, Some("user-7"), VerifyError::OtherPurpose),
-        (Some("user-7"), None, VerifyError::OtherPurpose),
-        (Some("user-7"), Some("user-8"), VerifyError::OtherUser),
-        (Some("user-7"), Some("user-7 "), VerifyError::OtherUser),
-        (Some("user-7"), Some("USER-7"), VerifyError::OtherUser),
+        ("log_in", "connect:user-7", VerifyError::OtherPurpose),
+        ("log_in", "test:user-7", VerifyError::OtherPurpose),
+        ("connect:user-7", "log_in", VerifyError::OtherPurpose),
+        ("connect:user-7", "test:user-7", VerifyError::OtherPurpose),
+        ("connect:user-7", "connect:user-8", VerifyError::OtherUser),
+        ("connect:user-7", "connect:user-7 ", VerifyError::OtherUser),
+        ("connect:user-7", "connect:USER-7", VerifyError::OtherUser),
+        ("test:user-7", "log_in", VerifyError::OtherPurpose),
+        ("test:user-7", "connect:user-7", VerifyError::OtherPurpose),
+        ("test:user-7", "test:user-8", VerifyError::OtherUser),
+        ("test:user-7", "test:user-7 ", VerifyError::OtherUser),
+        // The text of one is the user of another.
+        ("connect:test:user-7", "test:user-7", VerifyError::OtherPurpose),
+        ("test:connect:user-7", "connect:user-7", VerifyError::OtherPurpose),
     ];
     for (begins, finishes, expected) in refused {
-        let start = match begins {
-            Some(user) => integration.begin_connect(user, None).leak_checked().unwrap(),
+        let start = match begins.split_once(':') {
+            Some(("connect", user)) => integration.begin_connect(user, None).leak_checked().unwrap(),
+            Some((_, user)) => integration.begin_test(user, None).leak_checked().unwrap(),
             None => integration.begin_login(None).leak_checked().unwrap(),
         };
+        assert_eq!(serde_json::to_value(start.pending.purpose()).unwrap(), begins);
         let callback = callback(&gitlab.authorize(start.redirect_to.as_str(), "alice").unwrap()).unwrap();
         let pending = store_and_load(start.pending).take(&callback).unwrap();
-        let outcome = match finishes {
-            Some(user) => integration.finish_connect(user, pending, callback).await.leak_checked(),
-            None => integration.finish_login(pending, callback).await.leak_checked(),
+        let error = match finishes.split_once(':') {
+            Some(("connect", user)) => integration.finish_connect(user, pending, callback).await.leak_checked().err(),
+            Some((_, user)) => integration.finish_test(user, pending, callback).await.leak_checked().err(),
+            None => integration.finish_login(pending, callback).await.leak_checked().err(),
         };
-        assert!(matches!(outcome.unwrap_err(), Error::Verify(error) if error == expected), "{begins:?} {finishes:?}");
+        assert!(matches!(error.unwrap(), Error::Verify(error) if error == expected), "{begins} {finishes}");
     }
     assert!(gitlab.requests().is_empty());
 
@@ -56,6 +68,8 @@ async fn malformed_user_ids_are_refused() {
     for user in ["", &"x".repeat(256), "a\nb", "a\u{1}"] {
         assert!(matches!(integration.begin_connect(user, None).leak_checked().unwrap_err(), ConfigError::UserId(_)));
         assert!(matches!(Purpose::connect(user).unwrap_err(), ConfigError::UserId(_)));
+        assert!(matches!(integration.begin_test(user, None).leak_checked().unwrap_err(), ConfigError::UserId(_)));
+        assert!(matches!(Purpose::test(user).unwrap_err(), ConfigError::UserId(_)));
     }
     assert!(Purpose::connect(&"x".repeat(255)).is_ok());
 
@@ -69,5 +83,8 @@ async fn malformed_user_ids_are_refused() {
         let damaged = json.replace(part, by);
         assert_ne!(damaged, json);
         assert!(serde_json::from_str::<PendingLogin>(&damaged).is_err(), "{damaged}");
+    }
+    for text in ["test:", "test", "Test:user-7", "tests:user-7", "test:a\u{1}"] {
+        assert!(serde_json::from_value::<Purpose>(text.into()).is_err(), "{text}");
     }
 }

@@ -22,7 +22,7 @@ use crate::router::routes::{Browser, Integrations, ResponseSummary, TestApp, for
 const PUBLIC: &str = "https://packages.example.com";
 
 /// Begins a login or a connection, by `kind`, and makes `change` during the exchange. Returns the response to the callback.
-async fn change_during_callback(
+pub(super) async fn change_during_callback(
     test_app: &TestApp,
     browser: &mut Browser,
     kind: &str,
@@ -185,12 +185,22 @@ impl LoginHandler for SlowHandler {
 }
 
 fn app<S: SessionStore + Clone>(handler: SlowHandler, in_session: bool, store: S) -> Router {
+    app_of(handler.clone(), handler, in_session, store)
+}
+
+/// The routes for these integrations.
+pub(super) fn app_of<S: SessionStore + Clone>(
+    integrations: impl FindIntegration,
+    handler: impl LoginHandler,
+    in_session: bool,
+    store: S,
+) -> Router {
     let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse().unwrap();
     let public_url = PUBLIC.parse().unwrap();
     let logins = if in_session {
-        LoginRoutes::in_session(handler.clone(), handler, &public_url)
+        LoginRoutes::in_session(integrations, handler, &public_url)
     } else {
-        LoginRoutes::in_cookie(handler.clone(), handler, &public_url, keys)
+        LoginRoutes::in_cookie(integrations, handler, &public_url, keys)
     };
     let layer = SessionManagerLayer::new(store).with_same_site(SameSite::Lax);
     Router::new().merge(logins.router()).merge(form(&logins)).layer(layer)

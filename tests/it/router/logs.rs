@@ -84,7 +84,14 @@ async fn the_log_and_the_page_name_the_operation() {
                 "Login failed",
                 "look-up of integrations failed: the database is gone",
             ),
-            ("GET", "/login/no%20id", "login_page", None, "Login failed", "the app has no integration with this ID"),
+            (
+                "GET",
+                "/login/no%20id",
+                "login_page",
+                None,
+                "Login failed",
+                "the app has no integration with this ID, or it is disabled",
+            ),
             ("POST", "/login/demo", "begin_login", Some("demo"), "Request refused", "a form without the CSRF token"),
             (
                 "POST",

@@ -2,8 +2,10 @@
 
 mod changes;
 mod cookies;
+mod ends;
 mod logs;
 mod mounting;
+mod moves;
 mod pages;
 mod repeats;
 mod routes;

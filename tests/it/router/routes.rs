@@ -31,6 +31,12 @@ const CALLBACK: &str = "https://packages.example.com/oauth/callback/gitlab/demo"
 #[derive(Clone, Default)]
 pub(crate) struct TestHandler(pub(crate) Integrations, Arc<AtomicUsize>);
 
+impl TestHandler {
+    pub(crate) fn of(integrations: &Integrations) -> Self {
+        Self(Arc::clone(integrations), Arc::default())
+    }
+}
+
 pub(crate) type Integrations = Arc<Mutex<Vec<Arc<Integration>>>>;
 
 fn handler(integrations: &[Arc<Integration>]) -> TestHandler {
@@ -584,7 +590,7 @@ async fn without_a_session_layer_requests_fail_with_503() {
     let body = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
     assert!(body.contains("<small>no_session_layer</small>"), "{body}");
     let failure = Failure::from(codehost_oauth::router::FailureCause::UnknownIntegration);
-    assert_eq!(failure.cause.to_string(), "the app has no integration with this ID");
+    assert_eq!(failure.cause.to_string(), "the app has no integration with this ID, or it is disabled");
 }
 
 /// A form of the app's own, such as the one that logs out.
