@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use super::access::{Administrator, Asking};
 use super::fault::Fault;
-use super::visit::Visit;
+use super::visit::{View, Visit};
 use super::{AdminRoutes, Refusal};
 use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
+use crate::router::FailureCause;
 use crate::settings::{
     Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
     StoreTransaction, StoredIntegration, WriteHook,
@@ -56,14 +57,39 @@ pub(super) struct Outcome {
     pub(super) reading: DraftReading,
     /// All that is wrong, also with the secrets. Empty if nothing is.
     pub(super) errors: FieldErrors,
-    /// Whether a secret is stored or kept, so that the field can stay empty.
-    pub(super) has_secret: bool,
+    /// Which secrets are stored or kept, so that their fields can stay empty.
+    pub(super) kept: Kept,
     pub(super) report: Option<CheckReport>,
     /// If the change is a move, which first needs a decision.
     pub(super) is_move: Option<MoveKind>,
     /// What is stored now, if another administrator was faster: nothing if it was deleted.
     pub(super) stale: Option<Option<Box<StoredIntegration>>>,
     pub(super) saved: Option<StoredIntegration>,
+}
+
+/// Which secrets there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) client_secret: bool,
+    pub(super) client_certificate: bool,
+    pub(super) headers: bool,
+}
+
+impl Kept {
+    fn of(secrets: Option<&IntegrationSecrets>) -> Self {
+        let Some(secrets) = secrets else { return Self::default() };
+        let [client_secret, client_certificate, headers] = secrets.parts();
+        Self { client_secret, client_certificate, headers }
+    }
+}
+
+/// The secrets to use.
+#[derive(Default)]
+pub(super) struct UsableSecrets {
+    secrets: Option<IntegrationSecrets>,
+    pub(super) kept: Kept,
+    /// Whether there are stored ones for another base URL.
+    is_other_url: bool,
 }
 
 impl Visit {
@@ -79,10 +105,10 @@ impl Visit {
         }
         let Submission { id, draft, typed, act, version } = submission;
         let reading = draft.read(self.integrations().app(), Some(&id));
-        let (secrets, is_other_url) = self.secrets(&id, &reading, typed, stored).await?;
+        let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
-            has_secret: secrets.is_some(),
+            kept,
             reading,
             report: None,
             is_move: None,
@@ -96,7 +122,7 @@ impl Visit {
             outcome.stale = Some(stored.cloned().map(Box::new));
             return Ok(outcome);
         }
-        let Some(secrets) = secrets else {
+        let Some(secrets) = secrets.filter(|secrets| Kept::of(Some(secrets)).client_secret) else {
             outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), is_other_url);
             return Ok(outcome);
         };
@@ -164,7 +190,8 @@ impl Visit {
 
     /// Whether the administrator still may: a slow request may have taken longer than the right.
     pub(super) async fn ask_again(&mut self) -> Result<(), Fault> {
-        let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
+        let View { admin, head, owner, .. } = &mut self.view;
+        let who = admin.0.access.who(head, owner.as_deref()).await.map_err(Fault::App)?;
         match who {
             Asking::Administrator(now) if now.user_id == self.administrator.user_id => Ok(()),
             Asking::SignedOut => Err(Fault::SignedOut),
@@ -182,48 +209,62 @@ impl Visit {
             told,
         }
     }
+}
 
+impl View {
     /// The secrets to use: typed, kept in this browser, or stored; each for its own base URL only. Typed ones are kept until the
-    /// form is saved. Also whether there is a stored one for another base URL.
-    async fn secrets(
+    /// form is saved: without a valid base URL for the next one that is typed, since they were not sent anywhere.
+    pub(super) async fn secrets(
         &mut self,
         id: &IntegrationId,
         reading: &DraftReading,
         typed: TypedSecrets,
         stored: Option<&StoredIntegration>,
-    ) -> Result<(Option<IntegrationSecrets>, bool), Fault> {
-        let base_url = reading.guide.as_ref().map(|guide| guide.base_url.as_str().to_owned());
-        let Some(base_url) = base_url else { return Ok((None, false)) };
-        let is_other_url = stored.is_some_and(|stored| stored.settings.base_url != base_url);
-        let before = match self.kept_secrets(id, &base_url).await? {
-            Some(kept) => Some(kept),
-            None => stored.filter(|_| !is_other_url).and_then(|stored| self.integrations().secrets(stored).ok()),
+    ) -> Result<UsableSecrets, Fault> {
+        let base_url = reading.guide.as_ref().map(|guide| guide.base_url.as_str().to_owned()).unwrap_or_default();
+        let is_other_url = !base_url.is_empty() && stored.is_some_and(|stored| stored.settings.base_url != base_url);
+        let kept = self.kept_secrets(id, &[base_url.as_str(), ""]).await?;
+        let is_kept = kept.is_some();
+        let of_stored = || {
+            let same = stored.filter(|stored| stored.settings.base_url == base_url)?;
+            self.integrations().secrets(same).ok()
         };
-        let is_typed = !typed.client_secret.trim().is_empty();
-        let anything_typed = is_typed || typed.client_certificate.is_some() || typed.headers.is_some();
-        let mut secrets = match (is_typed, before) {
-            (true, Some(before)) => before.with_client_secret(&typed.client_secret),
-            (true, None) => IntegrationSecrets::new(&typed.client_secret),
-            (false, Some(before)) => before,
-            (false, None) => return Ok((None, is_other_url)),
-        };
+        let before = kept.or_else(of_stored);
+        let is_secret_typed = !typed.client_secret.trim().is_empty();
+        let is_typed = is_secret_typed || typed.client_certificate.is_some() || typed.headers.is_some();
+        if before.is_none() && !is_typed {
+            return Ok(UsableSecrets { is_other_url, ..UsableSecrets::default() });
+        }
+        let kept_before = Kept::of(before.as_ref());
+        let mut secrets = before.unwrap_or(IntegrationSecrets::new(""));
+        if is_secret_typed {
+            secrets = secrets.with_client_secret(&typed.client_secret);
+        }
         if let Some(pem) = &typed.client_certificate {
             secrets = secrets.client_certificate(pem);
         }
         if let Some(lines) = &typed.headers {
             secrets = secrets.headers(lines);
         }
-        if anything_typed {
-            self.keep_secrets(id, &base_url, &secrets).await?;
+        let mut kept = Kept::of(Some(&secrets));
+        if is_typed || is_kept {
+            match self.keep_secrets(id, &base_url, &secrets).await {
+                // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
+                Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
+                    kept = kept_before
+                }
+                kept => kept?,
+            }
         }
-        Ok((Some(secrets), is_other_url))
+        Ok(UsableSecrets { secrets: Some(secrets), kept, is_other_url })
     }
 
-    async fn kept_secrets(&self, id: &IntegrationId, base_url: &str) -> Result<Option<IntegrationSecrets>, Fault> {
+    /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
+    /// them again.
+    async fn kept_secrets(&self, id: &IntegrationId, base_urls: &[&str]) -> Result<Option<IntegrationSecrets>, Fault> {
         let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
         let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
-        // Of another base URL, or sealed with a key that is gone: the administrator types it again.
-        Ok(self.integrations().open(id, base_url, &sealed).ok())
+        Ok(base_urls.iter().find_map(|base_url| self.integrations().open(id, base_url, &sealed).ok()))
     }
 
     async fn keep_secrets(

@@ -112,12 +112,7 @@ impl Request {
             h1 { (message) }
             p { (hint) }
         };
-        let page = AdminPage {
-            title: message,
-            head: assets::head(&self.base).into_string(),
-            body: body.into_string(),
-            status: fault.status(),
-        };
+        let page = AdminPage::new(&message, assets::head(&self.base), body, fault.status());
         let admin = std::sync::Arc::clone(&self.admin.0);
         let mut response = admin.pages.layout(&mut self.head, page).await;
         *response.status_mut() = fault.status();

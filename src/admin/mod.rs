@@ -5,6 +5,72 @@
 //!
 //! The app answers who is asking ([`AdminAccess`]) and may put the pages into its own layout ([`AdminPages`]). The routes use
 //! the sessions and the CSRF token of the [`LoginRoutes`], which must be mounted too.
+//!
+//! A whole app, with its integrations in memory:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use axum::Router;
+//! use axum::response::{IntoResponse, Redirect, Response};
+//! use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Asking};
+//! use codehost_oauth::error::AppError;
+//! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
+//! use codehost_oauth::seal::KeyRing;
+//! use codehost_oauth::settings::{AppConfig, Integrations, MemoryIntegrations};
+//! use codehost_oauth::transport::{HttpClient, Network};
+//! use codehost_oauth::{Access, Integration, Login, PublicUrl};
+//!
+//! #[derive(Clone)]
+//! struct Packages;
+//!
+//! /// The name of the signed-in user. Take it from your session, and never from a header as here.
+//! fn user(request: &RequestHead) -> Option<&str> {
+//!     request.headers.get("x-user")?.to_str().ok()
+//! }
+//!
+//! #[async_trait]
+//! impl LoginHandler for Packages {
+//!     async fn logged_in(&self, _: &mut RequestHead, integration: &Integration, login: Login) -> Response {
+//!         // Find or create the app's user by `login.user.key`, and put it into the app's session.
+//!         Redirect::to(login.return_to.as_ref().map_or(integration.app_path(), |path| path.as_str())).into_response()
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl AdminAccess for Packages {
+//!     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError> {
+//!         Ok(match (user(request), owner) {
+//!             (Some("jane"), Some("acme")) => Asking::Administrator(Administrator::new("jane", "Jane Doe")),
+//!             (Some(_), _) => Asking::Other,
+//!             (None, _) => Asking::SignedOut,
+//!         })
+//!     }
+//! }
+//!
+//! fn app(public_url: PublicUrl, keys: KeyRing) -> Result<Router, codehost_oauth::error::ConfigError> {
+//!     let http = HttpClient::builder(Network::public_only()).build()?;
+//!     let config = AppConfig::new(public_url.clone(), http);
+//!     let integrations = Integrations::new(MemoryIntegrations::default(), config, keys.clone());
+//!     let logins = LoginRoutes::in_cookie(integrations.clone(), Packages, &public_url, keys);
+//!     let admin = AdminRoutes::new(&logins, &integrations, Packages, Access::SignIn);
+//!     Ok(Router::new().merge(logins.router()).nest("/org/{owner}/integrations", admin.router()))
+//! }
+//!
+//! let keys = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse()?;
+//! let app = app("https://packages.example.com".parse()?, keys)?;
+//!
+//! # async fn example(mut app: Router) -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::http::Request;
+//! use tower_service::Service as _;
+//!
+//! let page = |user| Request::get("/org/acme/integrations/new").header("x-user", user).body(String::new());
+//! assert_eq!(app.call(page("jane")?).await?.status(), 303); // to the form, with the new integration's id in its address
+//! assert_eq!(app.call(page("john")?).await?.status(), 403);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new()?.block_on(example(app))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod access;
 mod actions;
@@ -14,6 +80,7 @@ mod fault;
 mod form;
 mod json;
 mod list;
+mod marks;
 mod pages;
 mod routes;
 mod visit;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::router::RequestHead;
 
@@ -43,10 +43,18 @@ pub struct AdminPage {
     pub title: String,
     /// The style sheet and the script, as HTML.
     pub head: String,
-    /// The content, as HTML: it begins with an `h1`.
+    /// The content, as HTML: one `div` with an `h1`.
     pub body: String,
     /// The status of the response.
     pub status: StatusCode,
+}
+
+impl AdminPage {
+    /// `head` is [`assets::head`](super::assets::head).
+    pub(super) fn new(title: &str, head: Markup, body: Markup, status: StatusCode) -> Self {
+        let body = html! { div.ch-admin { (body) } };
+        Self { title: title.to_owned(), head: head.into_string(), body: body.into_string(), status }
+    }
 }
 
 /// Sets the headers that every page has. `targets`: origins other than the app's to which its forms lead, because browsers apply

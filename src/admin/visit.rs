@@ -1,9 +1,11 @@
 //! What every handler needs to know about its request.
 
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OriginalUri, RawPathParams};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use http::HeaderValue;
 use http::header::SET_COOKIE;
 use maud::Markup;
@@ -18,13 +20,18 @@ use crate::values::integration_id::IntegrationId;
 
 /// A request of somebody who may manage these integrations.
 pub(super) struct Visit {
+    pub(super) view: View,
+    pub(super) administrator: Administrator,
+}
+
+/// What a page needs, whoever sees it.
+pub(super) struct View {
     pub(super) admin: AdminRoutes,
     pub(super) head: RequestHead,
     /// `{owner}` in the path at which the routes are mounted.
     pub(super) owner: Option<String>,
     /// The path at which the routes are mounted, without a slash at the end.
     pub(super) base: String,
-    pub(super) administrator: Administrator,
     /// Of this browser, for forms.
     pub(super) csrf_token: String,
     /// To set in the response.
@@ -32,6 +39,7 @@ pub(super) struct Visit {
 }
 
 /// A request before anybody has said who it is from.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) admin: AdminRoutes,
     pub(super) head: RequestHead,
@@ -63,18 +71,33 @@ impl Request {
             Asking::SignedOut => return Err(Fault::SignedOut),
             Asking::Other => return Err(Fault::NoAccess),
         };
+        Ok(Visit { view: self.view().await?, administrator })
+    }
+
+    /// For a page that says nothing about the integrations: nobody was asked who it is from.
+    pub(super) async fn view(self) -> Result<View, Fault> {
         let csrf = self.admin.0.logins.csrf_token(&self.head).await?;
         let cookies = csrf.set_cookie().cloned().into_iter().collect();
         let Self { admin, head, owner, base, .. } = self;
-        Ok(Visit { admin, head, owner, base, administrator, csrf_token: csrf.as_str().to_owned(), cookies })
+        Ok(View { admin, head, owner, base, csrf_token: csrf.as_str().to_owned(), cookies })
+    }
+}
+
+impl Deref for Visit {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl DerefMut for Visit {
+    fn deref_mut(&mut self) -> &mut View {
+        &mut self.view
     }
 }
 
 impl Visit {
-    pub(super) fn integrations(&self) -> &Integrations {
-        &self.admin.0.integrations
-    }
-
     /// A stored integration of this owner.
     pub(super) async fn stored(&self, id: Option<&str>) -> Result<StoredIntegration, Fault> {
         let id: IntegrationId = id.and_then(|id| id.parse().ok()).ok_or(Fault::NotFound)?;
@@ -82,8 +105,30 @@ impl Visit {
         stored.filter(|stored| stored.owner == self.owner).ok_or(Fault::NotFound)
     }
 
+    /// A page in the app's layout. `targets` as in [`View::page`].
+    pub(super) async fn page(
+        self,
+        status: http::StatusCode,
+        title: &str,
+        body: Markup,
+        targets: &[String],
+    ) -> Response {
+        self.view.page(status, title, body, targets).await
+    }
+
+    /// A redirect to a path below the one at which the routes are mounted.
+    pub(super) fn redirect(self, path: &str) -> Response {
+        self.view.redirect(path)
+    }
+}
+
+impl View {
+    pub(super) fn integrations(&self) -> &Integrations {
+        &self.admin.0.integrations
+    }
+
     /// The text, or the app's own in its place.
-    pub(super) fn text(&self, text: &'static str) -> std::borrow::Cow<'static, str> {
+    pub(super) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.admin.0.pages.text(text).unwrap_or(text.into())
     }
 
@@ -100,6 +145,13 @@ impl Visit {
         Ok(self.admin.0.logins.verify_csrf(&self.head, token).await?)
     }
 
+    /// A redirect to a path below the one at which the routes are mounted.
+    pub(super) fn redirect(self, path: &str) -> Response {
+        let mut response = Redirect::to(&self.path(path)).into_response();
+        secure(&mut response, &[]);
+        self.set_cookies(response)
+    }
+
     /// A page in the app's layout. `targets`: origins other than the app's to which its forms lead, because browsers apply
     /// `form-action` to redirects too.
     pub(super) async fn page(
@@ -109,12 +161,15 @@ impl Visit {
         body: Markup,
         targets: &[String],
     ) -> Response {
-        let head = assets::head(&self.base).into_string();
-        let page = AdminPage { title: title.to_owned(), head, body: body.into_string(), status };
+        let page = AdminPage::new(title, assets::head(&self.base), body, status);
         let admin = Arc::clone(&self.admin.0);
         let mut response = admin.pages.layout(&mut self.head, page).await;
         *response.status_mut() = status;
         secure(&mut response, targets);
+        self.set_cookies(response)
+    }
+
+    pub(super) fn set_cookies(self, mut response: Response) -> Response {
         for cookie in self.cookies {
             response.headers_mut().append(SET_COOKIE, cookie);
         }

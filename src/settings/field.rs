@@ -72,7 +72,7 @@ impl Field {
     }
 
     /// The label, where the platform has none of its own.
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Platform => "Platform",
             Self::BaseUrl => "Base URL",
@@ -162,7 +162,7 @@ impl FieldError {
         }
     }
 
-    pub(super) fn say(field: Field, label: Option<&str>, code: &'static str, message: &str, hint: &str) -> Self {
+    pub(crate) fn say(field: Field, label: Option<&str>, code: &'static str, message: &str, hint: &str) -> Self {
         let label = label.unwrap_or(field.label()).to_owned();
         Self { field, label, code, message: message.to_owned(), hint: hint.to_owned() }
     }
@@ -210,19 +210,19 @@ impl FieldErrors {
         });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds an error, unless the field has one already.
-    pub(super) fn push(&mut self, error: FieldError) {
+    pub(crate) fn push(&mut self, error: FieldError) {
         if self.of(error.field).is_none() {
             self.0.push(error);
             self.0.sort_by_key(|error| error.field);
         }
     }
 
-    pub(super) fn extend(&mut self, others: Self) {
+    pub(crate) fn extend(&mut self, others: Self) {
         others.0.into_iter().for_each(|error| self.push(error));
     }
 }

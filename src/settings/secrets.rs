@@ -38,6 +38,12 @@ impl IntegrationSecrets {
         Self { client_secret, client_certificate: None, headers: None }
     }
 
+    /// Whether there is a client secret, a client certificate, and headers.
+    #[cfg(feature = "admin")]
+    pub(crate) fn parts(&self) -> [bool; 3] {
+        [!self.client_secret.is_empty(), self.client_certificate.is_some(), self.headers.is_some()]
+    }
+
     /// The same with another client secret.
     #[cfg(feature = "admin")]
     pub(crate) fn with_client_secret(self, client_secret: &str) -> Self {

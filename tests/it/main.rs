@@ -12,6 +12,7 @@
     reason = "a test stops at what it did not expect, and may speak HTTP by itself; clippy.toml reaches the test functions, not their helpers"
 )]
 
+mod admin;
 mod check;
 mod example_app;
 mod fakes;

@@ -18,15 +18,15 @@ use tokio::process::{Child, Command};
 use super::{Program, directory};
 
 /// One browser. Driver and browser are one process group, which is killed when this value is dropped.
-struct Browser {
+pub(crate) struct Browser {
     driver: Child,
-    client: Client,
+    pub(crate) client: Client,
     screenshots: PathBuf,
     script: bool,
 }
 
 impl Browser {
-    async fn start(name: &str, script: bool, dark: bool) -> Self {
+    pub(crate) async fn start(name: &str, script: bool, dark: bool) -> Self {
         let profile = directory(&format!("browser_{name}"));
         let screenshots = profile.parent().unwrap().join("screenshots").join(name);
         std::fs::create_dir_all(&screenshots).unwrap();
@@ -57,23 +57,23 @@ impl Browser {
         Self { driver, client, screenshots, script }
     }
 
-    async fn open(&self, url: &str) {
+    pub(crate) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
     /// Waits until the page has this text.
-    async fn wait_for_text(&self, text: &str) {
+    pub(crate) async fn wait_for_text(&self, text: &str) {
         self.until(text, async || self.text().await.contains(text)).await;
     }
 
-    async fn text(&self) -> String {
+    pub(crate) async fn text(&self) -> String {
         match self.client.find(Locator::Css("body")).await {
             Ok(body) => body.text().await.unwrap_or_default(),
             Err(_) => String::new(),
         }
     }
 
-    async fn until<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
+    pub(crate) async fn until<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
         let started = Instant::now();
         while !done().await {
             assert!(started.elapsed() < TIMEOUT, "no {what:?} in: {}", self.text().await);
@@ -101,12 +101,12 @@ impl Browser {
         }
     }
 
-    async fn click(&self, label: &str) {
+    pub(crate) async fn click(&self, label: &str) {
         let button = format!("//button[normalize-space()='{label}'] | //a[normalize-space()='{label}']");
         self.element(Locator::XPath(&button), async |button| button.click().await).await;
     }
 
-    async fn fill(&self, id: &str, value: &str) {
+    pub(crate) async fn fill(&self, id: &str, value: &str) {
         self.element(Locator::Id(id), async |field| {
             field.clear().await?;
             field.send_keys(value).await
@@ -119,12 +119,12 @@ impl Browser {
         self.element(Locator::Css(&css), async |option| option.click().await).await;
     }
 
-    async fn value(&self, css: &str) -> String {
+    pub(crate) async fn value(&self, css: &str) -> String {
         self.element(Locator::Css(css), async |field| field.prop("value").await).await.unwrap_or_default()
     }
 
     /// Saves a screenshot and checks the page for accessibility faults.
-    async fn check_page(&self, name: &str) {
+    pub(crate) async fn check_page(&self, name: &str) {
         self.client.set_window_size(1280, 800).await.unwrap();
         let height = self.client.execute("return document.documentElement.scrollHeight", vec![]).await;
         if let Ok(height) = height {
@@ -199,7 +199,7 @@ impl Browser {
         .await;
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let _ = self.client.clone().close().await;
         let _ = self.driver.kill().await;
     }
@@ -395,7 +395,8 @@ for (const button of document.querySelectorAll("button, a")) {
 const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
 for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) faults.push("twice: " + id);
 for (const element of document.querySelectorAll("[aria-describedby]")) {
-    if (!document.getElementById(element.getAttribute("aria-describedby"))) faults.push("described by nothing: " + element.id);
+    const ids = element.getAttribute("aria-describedby").split(" ");
+    if (!ids.every((id) => document.getElementById(id))) faults.push("described by nothing: " + element.id);
 }
 if (!document.title || !document.documentElement.lang) faults.push("no title or language");
 if (document.querySelectorAll("h1").length !== 1) faults.push("not one h1");

@@ -1,6 +1,6 @@
 //! The example app `examples/host` as a program, over HTTP and in a browser.
 
-mod browser;
+pub(crate) mod browser;
 mod crash;
 mod pages;
 mod rights;

@@ -1,0 +1,318 @@
+//! The form of an integration, new or stored.
+
+mod fields;
+mod guide;
+mod moving;
+mod page;
+mod report;
+mod settings;
+mod stale;
+mod typed;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode};
+
+use self::page::{Form, Notice};
+use self::typed::{Pressed, Typed};
+use super::actions::{Act, Outcome, Submission};
+use super::fault::Fault;
+use super::visit::{Request, View, Visit};
+use crate::router::FailureCause;
+use crate::settings::{Draft, DraftReading, FieldErrors, IntegrationsError, StoredIntegration};
+use crate::values::integration_id::IntegrationId;
+
+pub(super) async fn new(request: Request) -> Response {
+    let again = request.clone();
+    match show_new(request).await {
+        Ok(response) => response,
+        Err(fault) => again.fault(fault).await,
+    }
+}
+
+pub(super) async fn create(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
+    post(request, body).await
+}
+
+pub(super) async fn edit(request: Request) -> Response {
+    let again = request.clone();
+    match show_stored(request).await {
+        Ok(response) => response,
+        Err(fault) => again.fault(fault).await,
+    }
+}
+
+pub(super) async fn save(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
+    post(request, body).await
+}
+
+/// An empty form. Its id is in the address, so that the callback URL stays the same if the page is loaded again.
+async fn show_new(request: Request) -> Result<Response, Fault> {
+    let mut visit = request.visit().await?;
+    let mut typed = Typed::of_query(visit.head.uri.query().unwrap_or_default());
+    let Some(id) = visit.new_id(&typed) else {
+        let id = IntegrationId::random().map_err(|error| Fault::App(error.into()))?;
+        let signature = visit.integrations().sign_new_id(visit.owner.as_deref(), &id);
+        let signature = signature.map_err(IntegrationsError::from)?;
+        return Ok(visit.redirect(&format!("/new?id={id}&signature={signature}")));
+    };
+    typed.draft.access = visit.admin.0.preset_access.to_string();
+    let outcome = visit.submit(typed.submission(&id, Act::Guide), None).await?;
+    Ok(show(visit, &typed, &id, None, outcome, Complaints::None).await)
+}
+
+async fn show_stored(request: Request) -> Result<Response, Fault> {
+    let id = request.id.clone();
+    let mut visit = request.visit().await?;
+    let stored = visit.stored(id.as_deref()).await?;
+    let typed = Typed::of(&stored);
+    let outcome = visit.submit(typed.submission(&stored.id, Act::Guide), Some(&stored)).await?;
+    Ok(show(visit, &typed, &stored.id, Some(&stored), outcome, Complaints::None).await)
+}
+
+async fn post(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
+    let Ok(body) = body else { return request.fault(Fault::Body).await };
+    let (again, typed) = (request.clone(), Typed::parse(&body));
+    match handle(request, &typed).await {
+        Ok(response) => response,
+        Err(fault) => show_again(again, &typed, fault).await,
+    }
+}
+
+async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
+    let id = request.id.clone();
+    let is_fragment = request.head.headers.get("x-fragment").is_some();
+    let mut visit = request.visit().await?;
+    visit.verify_csrf(&typed.csrf_token).await?;
+    let stored = match id {
+        Some(id) => Some(visit.stored(Some(&id)).await?),
+        None => None,
+    };
+    let id = match &stored {
+        Some(stored) => stored.id.clone(),
+        None => visit.new_id(typed).ok_or(Fault::NotFound)?,
+    };
+    let typed = &typed.clone().with_service(visit.integrations().app());
+    let (act, complaints) = match typed.pressed() {
+        Pressed::Back => (Act::Guide, Complaints::None),
+        Pressed::Guide => (Act::Guide, Complaints::AboutCodeHost),
+        // The group is missing, which the settings do not know: without one, everybody may log in.
+        Pressed::Act(_) if typed.lacks_groups() => (Act::Guide, Complaints::All),
+        Pressed::Act(act) => (act, Complaints::All),
+    };
+    let outcome = visit.submit(typed.submission(&id, act), stored.as_ref()).await?;
+    if let Some(saved) = &outcome.saved {
+        let notice = if stored.is_none() { "?saved=created" } else { "?saved=changed" };
+        let notice = if act == Act::Propose { "" } else { notice };
+        return Ok(visit.redirect(&format!("/{}{notice}", saved.id)));
+    }
+    if let Some(now) = &outcome.stale {
+        return Ok(stale::show(visit, typed, outcome.reading.guide.as_ref(), now.as_deref()).await);
+    }
+    let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
+    if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
+        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked {
+            return moving::show(visit, typed, stored, kind, &outcome).await;
+        }
+    }
+    if is_fragment {
+        return Ok(fragment(visit, typed, &id, stored.as_ref(), outcome));
+    }
+    Ok(show(visit, typed, &id, stored.as_ref(), outcome, complaints).await)
+}
+
+/// Which errors are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Complaints {
+    None,
+    /// Those that are in the way of the guide.
+    AboutCodeHost,
+    All,
+}
+
+async fn show(
+    visit: Visit,
+    typed: &Typed,
+    id: &IntegrationId,
+    stored: Option<&StoredIntegration>,
+    outcome: Outcome,
+    complaints: Complaints,
+) -> Response {
+    let errors = errors(typed, &outcome, complaints);
+    let form = Form {
+        view: &visit.view,
+        typed,
+        id,
+        stored,
+        is_edit: stored.is_some(),
+        is_operator: visit.administrator.is_operator,
+        reading: &outcome.reading,
+        errors,
+        kept: outcome.kept,
+        report: outcome.report.as_ref(),
+        notice: None,
+    };
+    let status = if form.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let (title, body) = (form.title().to_owned(), form.render());
+    visit.page(status, &title, body, &[]).await
+}
+
+fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    match complaints {
+        Complaints::None => {}
+        Complaints::AboutCodeHost => {
+            let of_code_host = outcome.errors.iter().filter(|error| guide::is_in_the_way(error.field));
+            of_code_host.for_each(|error| errors.push(error.clone()));
+        }
+        Complaints::All => {
+            errors.extend(outcome.errors.clone());
+            if typed.lacks_groups() {
+                errors.push(typed::no_groups());
+            }
+        }
+    }
+    if let Some(report) = &outcome.report {
+        report::errors(report, outcome.reading.guide.as_ref()).into_iter().for_each(|error| errors.push(error));
+    }
+    errors
+}
+
+/// The guide alone, for the script.
+fn fragment(
+    visit: Visit,
+    typed: &Typed,
+    id: &IntegrationId,
+    stored: Option<&StoredIntegration>,
+    outcome: Outcome,
+) -> Response {
+    let form = Form {
+        view: &visit.view,
+        typed,
+        id,
+        stored,
+        is_edit: stored.is_some(),
+        is_operator: visit.administrator.is_operator,
+        reading: &outcome.reading,
+        errors: FieldErrors::default(),
+        kept: outcome.kept,
+        report: None,
+        notice: None,
+    };
+    let html = guide::guide(&form).into_string();
+    let mut response = Response::new(html.into());
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    super::pages::secure(&mut response, &[]);
+    visit.view.set_cookies(response)
+}
+
+/// Shows the form once more with what was typed, if the browser's session or right has ended, or if saving failed.
+async fn show_again(request: Request, typed: &Typed, fault: Fault) -> Response {
+    // Each of our forms has a token, valid or not.
+    if !is_from_this_app(&request) || typed.csrf_token.is_empty() {
+        return request.fault(fault).await;
+    }
+    let again = request.clone();
+    match try_show_again(request, typed, &fault).await {
+        Ok(Some(response)) => response,
+        Ok(None) => again.fault(fault).await,
+        Err(other) => again.fault(other).await,
+    }
+}
+
+async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Result<Option<Response>, Fault> {
+    let id_in_path = request.id.clone();
+    let mut view = request.view().await?;
+    let id = match &id_in_path {
+        Some(id) => id.parse().ok(),
+        None => view.new_id(typed),
+    };
+    let Some(id) = id else { return Ok(None) };
+    if matches!(fault, Fault::NotFound) {
+        return Ok(Some(stale::show_deleted(view, typed).await));
+    }
+    fault.log();
+    let reading: DraftReading = typed.draft().read(view.integrations().app(), Some(&id));
+    // If they cannot be kept either, they are typed again.
+    let kept = view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept;
+    let errors = match fault {
+        Fault::Fields(errors) => errors.clone(),
+        _ => FieldErrors::default(),
+    };
+    let form = Form {
+        view: &view,
+        typed,
+        id: &id,
+        stored: None,
+        is_edit: id_in_path.is_some(),
+        is_operator: false,
+        reading: &reading,
+        errors,
+        kept,
+        report: None,
+        notice: notice(&view, fault),
+    };
+    let (title, body) = (form.title().to_owned(), form.render());
+    Ok(Some(view.page(fault.status(), &title, body, &[]).await))
+}
+
+fn notice(view: &View, fault: &Fault) -> Option<Notice> {
+    let sign_in = Some(view.admin.0.access.sign_in_path().to_owned());
+    let own = |message: &str, hint: &str| Notice {
+        message: view.text(message).into_owned(),
+        hint: view.text(hint).into_owned(),
+        sign_in: None,
+    };
+    Some(match fault {
+        Fault::Fields(_) => return None,
+        Fault::SignedOut => Notice {
+            sign_in,
+            ..own(
+                "You are not logged in any more. Nothing was saved, and what you typed is still here.",
+                "Log in in another tab, then come back to this page and press the button again.",
+            )
+        },
+        Fault::NoAccess => Notice {
+            sign_in,
+            ..own(
+                "You do not have access to these integrations. Nothing was saved, and what you typed is still here.",
+                "Log in as an administrator in another tab, then come back to this page and press the button again.",
+            )
+        },
+        Fault::Login(failure) if matches!(failure.cause, FailureCause::Csrf) => own(
+            "This page belonged to an older session. Nothing was saved, and what you typed is still here.",
+            "Press the button once more.",
+        ),
+        fault => {
+            let (_, message, hint) = fault.texts(view.admin.0.access.sign_in_path());
+            own(&message, &hint)
+        }
+    })
+}
+
+impl View {
+    /// The id of a new integration, if this app gave it out for this owner.
+    fn new_id(&self, typed: &Typed) -> Option<IntegrationId> {
+        let id: IntegrationId = typed.id.parse().ok()?;
+        let is_ours = self.integrations().is_new_id(self.owner.as_deref(), &id, &typed.signature);
+        is_ours.then_some(id)
+    }
+}
+
+impl Typed {
+    fn submission(&self, id: &IntegrationId, act: Act) -> Submission {
+        Submission { id: id.clone(), draft: self.draft(), typed: self.secrets(), act, version: self.version }
+    }
+
+    fn of(stored: &StoredIntegration) -> Self {
+        Self::with_draft(Draft::of(&stored.settings), stored.version)
+    }
+}
+
+/// Whether a page of this app has sent the form: another site could fill it in for the administrator otherwise. Old browsers
+/// do not say.
+fn is_from_this_app(request: &Request) -> bool {
+    request.head.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
+}

@@ -1,0 +1,341 @@
+//! The page with the form: one column, in the order of what the administrator does.
+
+use maud::{Markup, html};
+
+use super::typed::{EVERYBODY, MEMBERS, Typed};
+use super::{fields, guide, report, settings};
+use crate::admin::actions::Kept;
+use crate::admin::marks::mark;
+use crate::admin::visit::View;
+use crate::provider::check::{CheckReport, Verdict};
+use crate::settings::{DraftReading, Field, FieldError, FieldErrors, StoredIntegration};
+use crate::values::access::Access;
+use crate::values::integration_id::IntegrationId;
+
+/// Everything that the form shows.
+pub(super) struct Form<'a> {
+    pub(super) view: &'a View,
+    pub(super) typed: &'a Typed,
+    pub(super) id: &'a IntegrationId,
+    /// The integration that is edited. Nothing is shown of it to somebody who is not logged in.
+    pub(super) stored: Option<&'a StoredIntegration>,
+    pub(super) is_edit: bool,
+    pub(super) is_operator: bool,
+    pub(super) reading: &'a DraftReading,
+    /// Those to show.
+    pub(super) errors: FieldErrors,
+    pub(super) kept: Kept,
+    pub(super) report: Option<&'a CheckReport>,
+    pub(super) notice: Option<Notice>,
+}
+
+/// Why the form is shown once more.
+pub(super) struct Notice {
+    pub(super) message: String,
+    pub(super) hint: String,
+    /// Where to log in.
+    pub(super) sign_in: Option<String>,
+}
+
+impl Form<'_> {
+    pub(super) fn title(&self) -> &'static str {
+        if self.is_edit { "Edit integration" } else { "Add integration" }
+    }
+
+    pub(super) fn render(&self) -> Markup {
+        let Self { view, id, is_edit, .. } = self;
+        let list = view.path("");
+        let action = if *is_edit { view.path(&format!("/{id}/edit")) } else { view.path("/new") };
+        html! {
+            nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
+                a href=(list) { (view.text("Integrations")) }
+                @if let Some(name) = self.name_now() { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
+            }
+            h1 { (view.text(self.title())) @if let Some(name) = self.name_now() { " " bdi { (name) } } }
+            @if let Some(notice) = &self.notice { (self.notice(notice)) }
+            (self.summary())
+            form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form={ (id) ":" (self.typed.version) }
+                data-ch-fresh[self.is_fresh()] {
+                // What the enter key presses.
+                button.ch-default type="submit" name="act" value="" tabindex="-1" aria-hidden="true" { (view.text("Continue")) }
+                (self.hidden())
+                (self.code_host())
+                (guide::step(self))
+                (self.credentials())
+                (settings::more(self))
+                (self.actions())
+            }
+            p #ch-live.ch-hidden role="status" {}
+        }
+    }
+
+    pub(super) fn error(&self, field: Field) -> Option<&FieldError> {
+        self.errors.of(field)
+    }
+
+    /// Whether the field has the focus when the page opens.
+    pub(super) fn has_focus(&self, field: Field) -> bool {
+        self.notice.is_none() && self.errors.iter().next().is_some_and(|first| first.field == field)
+    }
+
+    fn name_now(&self) -> Option<&str> {
+        self.stored.map(|stored| stored.settings.name.as_str())
+    }
+
+    /// Whether nothing has been typed yet.
+    fn is_fresh(&self) -> bool {
+        self.notice.is_none() && self.errors.is_empty() && self.report.is_none()
+    }
+
+    fn hidden(&self) -> Markup {
+        let Self { view, typed, .. } = self;
+        html! {
+            input type="hidden" name="csrf_token" value=(view.csrf_token) autocomplete="off";
+            @if self.is_edit {
+                input type="hidden" name="version" value=(typed.version) autocomplete="off";
+                input type="hidden" name="platform" value=(typed.draft.platform) autocomplete="off";
+            } @else {
+                input type="hidden" name="id" value=(typed.id) autocomplete="off";
+                input type="hidden" name="signature" value=(typed.signature) autocomplete="off";
+            }
+            // Whether an operator has typed it is not known if nobody is logged in.
+            @if self.notice.is_some() && !self.is_operator && !typed.draft.api_url.is_empty() {
+                input type="hidden" name="api_url" value=(typed.draft.api_url) autocomplete="off";
+            }
+        }
+    }
+
+    fn notice(&self, notice: &Notice) -> Markup {
+        html! {
+            div #ch-notice.ch-notice role="alert" tabindex="-1" autofocus {
+                p { strong { (notice.message) } }
+                p { (notice.hint) }
+                @if let Some(path) = &notice.sign_in {
+                    p { a href=(path) target="_blank" rel="noopener" { (self.view.text("Log in in another tab")) } }
+                }
+            }
+        }
+    }
+
+    fn summary(&self) -> Markup {
+        let view = self.view;
+        html! {
+            @if !self.errors.is_empty() {
+                div.ch-summary role="alert" {
+                    h2 { (view.text("Nothing was saved: something is wrong")) }
+                    ul {
+                        @for error in &self.errors {
+                            li {
+                                @if self.has_field(error.field) {
+                                    a href={ "#" (error.field) } { (view.text(&error.label)) ": " (view.text(&error.message)) }
+                                } @else {
+                                    (view.text(&error.label)) ": " (view.text(&error.message))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Only operators see the API URL.
+    fn has_field(&self, field: Field) -> bool {
+        self.is_operator || field != Field::ApiUrl
+    }
+
+    fn code_host(&self) -> Markup {
+        let (view, draft) = (self.view, &self.typed.draft);
+        html! {
+            section.ch-step aria-labelledby="ch-step-1" {
+                h2 #ch-step-1 { (fields::number(1)) (view.text("Which code host")) }
+                @if self.is_edit { (self.fixed_platform()) } @else { (self.services()) (self.platforms()) }
+                (fields::text(self, Field::BaseUrl, &draft.base_url,
+                    "The address at which users open the code host, with its path if it has one: https://git.example.com. For a public service you can leave it empty.",
+                    &[("inputmode", "url"), ("spellcheck", "false"), ("autocapitalize", "none"), ("list", "ch-services")]))
+                datalist #ch-services {
+                    @for (_, service) in self.all_services() { option value=(service.base_url) { (service.name) } }
+                }
+                (fields::plain(self, "owner", "Workspace, group or organization",
+                    "Optional. It will own the OAuth application there, and is filled into the setup link.", &draft.owner))
+                (self.name())
+                (self.access())
+                (self.who())
+            }
+        }
+    }
+
+    fn fixed_platform(&self) -> Markup {
+        let view = self.view;
+        let id = &self.typed.draft.platform;
+        let name = view.integrations().app().platform(id).map_or("", |platform| platform.name());
+        html! {
+            div.ch-field {
+                p.ch-label { (view.text("Platform")) }
+                p #platform.ch-fixed { (mark(id)) " " (name) }
+                p.ch-help { (view.text("Cannot be changed: it is part of the callback URL.")) }
+            }
+        }
+    }
+
+    /// Each fills in platform and base URL.
+    fn services(&self) -> Markup {
+        html! {
+            @if self.all_services().next().is_some() {
+                div.ch-field role="group" aria-labelledby="ch-public" {
+                    p #ch-public.ch-label { (self.view.text("A public service")) }
+                    div.ch-tiles {
+                        @for (platform, service) in self.all_services() {
+                            button.ch-tile type="submit" name="service" value={ (platform) " " (service.base_url) } {
+                                (mark(platform)) span { (service.name) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn all_services(&self) -> impl Iterator<Item = (&'static str, &'static crate::provider::platform::Service)> {
+        let platforms = self.view.integrations().app().platforms();
+        platforms.iter().flat_map(|platform| platform.services().iter().map(|service| (platform.id(), service)))
+    }
+
+    fn platforms(&self) -> Markup {
+        let view = self.view;
+        let choices: Vec<_> = view
+            .integrations()
+            .app()
+            .platforms()
+            .iter()
+            .map(|platform| {
+                let label = html! { (mark(platform.id())) span { (platform.name()) } };
+                (platform.id().to_owned(), label)
+            })
+            .collect();
+        fields::radios(
+            self,
+            Field::Platform,
+            "The kind of your own server, or of the service.",
+            &self.typed.draft.platform,
+            choices,
+        )
+    }
+
+    fn name(&self) -> Markup {
+        let draft = &self.typed.draft;
+        let help = "Users see it on the log-in button. Empty: as proposed. You can change it at any time.";
+        html! {
+            (fields::text(self, Field::Name, &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
+                ("placeholder", &self.reading.name)]))
+        }
+    }
+
+    fn access(&self) -> Markup {
+        let view = self.view;
+        let preset = view.admin.0.preset_access.to_string();
+        let known = [
+            (Access::SignIn.to_string(), "Only log users in"),
+            (Access::Read.to_string(), "Also read projects, repositories and merge or pull requests"),
+            (Access::Write.to_string(), "Also write webhooks and comments"),
+        ];
+        let chosen = &self.typed.draft.access;
+        let others = [&preset, chosen].into_iter().filter(|text| known.iter().all(|(value, _)| value != *text));
+        let mut others: Vec<String> = others.filter(|text| text.parse::<Access>().is_ok()).cloned().collect();
+        others.dedup();
+        let mut choices = Vec::new();
+        for (value, label) in known {
+            let is_preset = value == preset;
+            choices.push((
+                value,
+                html! { span { (view.text(label)) @if is_preset { " (" (view.text("this app needs it")) ")" } } },
+            ));
+        }
+        for value in others {
+            let scopes = value.strip_prefix("scopes:").unwrap_or_default().to_owned();
+            choices.push((value, html! { span { (view.text("Exactly these scopes: ")) code { (scopes) } } }));
+        }
+        fields::radios(self, Field::Access, "What the app may do with its users' tokens.", chosen, choices)
+    }
+
+    fn who(&self) -> Markup {
+        let (view, typed) = (self.view, self.typed);
+        let choice = |value: &str, label: &str| {
+            let is_chosen = (value == MEMBERS) == typed.is_limited;
+            html! {
+                label.ch-choice {
+                    input type="radio" name="who" value=(value) checked[is_chosen];
+                    span { (view.text(label)) }
+                }
+            }
+        };
+        html! {
+            fieldset.ch-field {
+                legend { (view.text("Who may log in")) }
+                (choice(EVERYBODY, "Everybody with an account there"))
+                (choice(MEMBERS, "Only members of these groups, workspaces or organizations"))
+                div.ch-nested {
+                    (fields::area(self, Field::Groups, &typed.draft.groups,
+                        "Groups, workspaces or organizations, one in each line as in its address: acme or acme/tools."))
+                    (fields::check(self, "with_subgroups", typed.draft.with_subgroups, "Members of subgroups too",
+                        "Only where the platform has subgroups."))
+                }
+            }
+        }
+    }
+
+    fn credentials(&self) -> Markup {
+        let (view, typed) = (self.view, self.typed);
+        let labels = self.reading.guide.as_ref().and_then(|guide| guide.credentials.first());
+        let (id, secret) = labels.map_or(("Client ID", "Client secret"), |labels| (&labels.id, &labels.secret));
+        let others = self.reading.guide.iter().flat_map(|guide| guide.credentials.iter().skip(1));
+        let is_same_url = self.stored.is_some_and(|stored| stored.settings.base_url == typed.draft.base_url);
+        let kept = match self.kept.client_secret {
+            true => "The secret is kept. Leave the field empty to use it.",
+            // Nobody is logged in, so nothing was looked up.
+            false if self.is_edit && self.stored.is_none() => "Leave the field empty to keep the stored secret.",
+            false if is_same_url => "The app no longer has the key that encrypted the stored secret. Enter it again.",
+            false => "",
+        };
+        html! {
+            section.ch-step aria-labelledby="ch-step-3" {
+                h2 #ch-step-3 { (fields::number(3)) (view.text("Paste ID and secret")) }
+                (fields::named(self, Field::ClientId, id, &typed.draft.client_id, "",
+                    &[("spellcheck", "false"), ("autocapitalize", "none")]))
+                (fields::secret(self, Field::ClientSecret, secret, kept))
+                @for labels in others {
+                    p.ch-help {
+                        (view.text(&labels.note)) " " (view.text("There they are called")) " “" (labels.id) "” "
+                        (view.text("and")) " “" (labels.secret) "”."
+                    }
+                }
+            }
+        }
+    }
+
+    fn actions(&self) -> Markup {
+        let view = self.view;
+        let save = if self.is_edit { "Save changes" } else { "Create integration" };
+        let is_unknown = self.report.is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
+        html! {
+            section.ch-step aria-labelledby="ch-step-4" {
+                h2 #ch-step-4 {
+                    (fields::number(4)) (view.text(if self.is_edit { "Check and save" } else { "Check and create" }))
+                }
+                @if let Some(found) = self.report { (report::report(self, found)) }
+                p.ch-actions {
+                    button.ch-button type="submit" name="act" value="save"
+                        data-ch-busy=(view.text("Checking and saving …")) { (view.text(save)) }
+                    button.ch-button.ch-secondary type="submit" name="act" value="check"
+                        data-ch-busy=(view.text("Checking …")) { (view.text("Check")) }
+                    @if is_unknown {
+                        button.ch-button.ch-secondary type="submit" name="act" value="save-anyway"
+                            data-ch-busy=(view.text("Saving …")) { (view.text("Save anyway")) }
+                    }
+                    a href=(view.path("")) { (view.text("Cancel")) }
+                }
+                p.ch-help { (view.text("The check asks the code host whether it accepts ID and secret. Nobody is logged in.")) }
+            }
+        }
+    }
+}

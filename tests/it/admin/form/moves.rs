@@ -1,0 +1,90 @@
+//! Changes that lead to another server or OAuth application.
+
+use codehost_oauth::admin::Refusal;
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
+use http::StatusCode;
+
+use crate::admin::app::{ACME, PUBLIC_URL};
+use crate::admin::form::{Filled, SECRET, stored};
+
+#[tokio::test]
+async fn a_changed_base_url_is_a_move_with_a_decision_first() {
+    let Filled { app, mut anna, mut screen, gitlab: _gitlab } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    app.world.facts().accounts.insert(one.id.clone(), 3);
+    let other = FakeGitLab::builder().start().await.unwrap();
+    let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", one.id);
+    other.add_application(FakeApplication::new("other-id", SECRET, &callback, "read_user read_api"));
+    screen.set("base_url", other.base_url());
+    screen.set("client_id", "other-id");
+
+    // The stored secret is not sent to another server.
+    let mut asked = anna.press(&screen, "Save changes").await.screen();
+    assert_eq!(asked.focused(), Some("client_secret"));
+    asked.assert_shows("Enter the secret again.");
+    assert!(other.requests().is_empty());
+    asked.set("client_secret", SECRET);
+    let decision = anna.press(&asked, "Save changes").await.screen();
+    decision.assert_shows("Move to another server?");
+    decision.assert_shows("3 accounts use this integration.");
+    decision.assert_shows(&format!("Base URL {} {}", one.settings.base_url, other.base_url()));
+    decision.assert_shows("Application ID the-id other-id");
+    decision.assert_shows("All accounts and connections of this integration are forgotten.");
+    assert_eq!(app.of_acme().await[0], one, "nothing is saved");
+    assert!(app.world.facts().told.is_empty());
+
+    let back = anna.press(&decision, "Back to the form").await.screen();
+    assert_eq!((back.value("base_url"), back.value("client_id")), (other.base_url().to_owned(), "other-id".to_owned()));
+    assert!(!back.is_invalid("client_secret"));
+
+    let moved = anna.press(&decision, "Move to another server").await;
+    assert_eq!(moved.location(), Some(&*format!("{ACME}/{}?saved=changed", one.id)), "{}", moved.body);
+    let now = app.of_acme().await.remove(0);
+    assert_eq!((now.settings.base_url.as_str(), now.settings.client_id.as_str()), (other.base_url(), "other-id"));
+    let name = &one.settings.name;
+    assert_eq!(
+        app.world.facts().told,
+        [format!("before Some(NewServer) of {name}"), format!("after Some(NewServer) of {name}")]
+    );
+}
+
+#[tokio::test]
+async fn the_same_server_under_a_new_name_is_proposed() {
+    let Filled { app, mut anna, mut screen, gitlab } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    screen.set("base_url", &gitlab.base_url().replace("127.0.0.1", "localhost"));
+    screen.set("client_secret", SECRET);
+    let decision = anna.press(&screen, "Save changes").await.screen();
+    decision.assert_shows("The app does not tell how many accounts use this integration.");
+    let proposed = anna.press(&decision, "Prove it with a test login").await;
+    assert_eq!(proposed.location(), Some(&*format!("{ACME}/{}", one.id)), "{}", proposed.body);
+    let now = app.of_acme().await.remove(0);
+    assert_eq!(now.settings, one.settings, "users log in as before");
+    assert!(now.proposed.unwrap().settings.base_url.contains("localhost"));
+    assert!(app.world.facts().told.is_empty());
+}
+
+#[tokio::test]
+async fn another_application_keeps_the_accounts() {
+    let Filled { app, mut anna, mut screen, gitlab } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    app.world.facts().accounts.insert(one.id.clone(), 1);
+    let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", one.id);
+    gitlab.add_application(FakeApplication::new("other-id", "canary-other-secret", &callback, "read_user read_api"));
+    screen.set("client_id", "other-id");
+    screen.set("client_secret", "canary-other-secret");
+    let decision = anna.press(&screen, "Save changes").await.screen();
+    decision.assert_shows("Use another OAuth application?");
+    decision.assert_shows("1 account uses this integration.");
+    decision.assert_shows("Users and their accounts stay. Their connections end");
+    assert!(!decision.buttons().contains(&"Prove it with a test login".to_owned()));
+    app.world.facts().refusal = Some(Refusal::new("Nobody could log in.", "Make another user administrator first."));
+    let refused = anna.press(&decision, "Use the other application").await.screen();
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.assert_shows("Nobody could log in. Make another user administrator first.");
+    assert_eq!(refused.value("client_id"), "other-id");
+    assert_eq!(app.of_acme().await[0], one);
+    app.world.facts().refusal = None;
+    assert_eq!(anna.press(&decision, "Use the other application").await.status, StatusCode::SEE_OTHER);
+    assert!(app.world.facts().told.last().unwrap().starts_with("after Some(NewApplication)"));
+}
