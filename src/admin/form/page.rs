@@ -8,7 +8,7 @@ use crate::admin::actions::Kept;
 use crate::admin::marks::mark;
 use crate::admin::visit::View;
 use crate::provider::check::{CheckReport, Verdict};
-use crate::settings::{DraftReading, Field, FieldError, FieldErrors};
+use crate::settings::{DraftReading, Field, FieldError, FieldErrors, StoredIntegration};
 use crate::values::access::Access;
 use crate::values::integration_id::IntegrationId;
 
@@ -17,8 +17,8 @@ pub(super) struct Form<'a> {
     pub(super) view: &'a View,
     pub(super) typed: &'a Typed,
     pub(super) id: &'a IntegrationId,
-    /// The name of the stored integration.
-    pub(super) stored: Option<&'a str>,
+    /// The integration that is edited. Nothing is shown of it to somebody who is not logged in.
+    pub(super) stored: Option<&'a StoredIntegration>,
     pub(super) is_edit: bool,
     pub(super) is_operator: bool,
     pub(super) reading: &'a DraftReading,
@@ -49,12 +49,12 @@ impl Form<'_> {
         html! {
             nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
                 a href=(list) { (view.text("Integrations")) }
-                @if let Some(name) = self.stored { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
+                @if let Some(name) = self.name_now() { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
             }
-            h1 { (view.text(self.title())) @if let Some(name) = self.stored { " " bdi { (name) } } }
+            h1 { (view.text(self.title())) @if let Some(name) = self.name_now() { " " bdi { (name) } } }
             @if let Some(notice) = &self.notice { (self.notice(notice)) }
             (self.summary())
-            form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form=(id)
+            form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form={ (id) ":" (self.typed.version) }
                 data-ch-fresh[self.is_fresh()] {
                 // What the enter key presses.
                 button.ch-default type="submit" name="act" value="" tabindex="-1" aria-hidden="true" { (view.text("Continue")) }
@@ -76,6 +76,10 @@ impl Form<'_> {
     /// Whether the field has the focus when the page opens.
     pub(super) fn has_focus(&self, field: Field) -> bool {
         self.notice.is_none() && self.errors.iter().next().is_some_and(|first| first.field == field)
+    }
+
+    fn name_now(&self) -> Option<&str> {
+        self.stored.map(|stored| stored.settings.name.as_str())
     }
 
     /// Whether nothing has been typed yet.
@@ -285,10 +289,13 @@ impl Form<'_> {
         let labels = self.reading.guide.as_ref().and_then(|guide| guide.credentials.first());
         let (id, secret) = labels.map_or(("Client ID", "Client secret"), |labels| (&labels.id, &labels.secret));
         let others = self.reading.guide.iter().flat_map(|guide| guide.credentials.iter().skip(1));
-        let kept = match (self.kept.client_secret, self.is_edit) {
-            (true, _) => "The secret is kept. Leave the field empty to use it.",
-            (false, true) => "Leave the field empty to keep the stored secret.",
-            (false, false) => "",
+        let is_same_url = self.stored.is_some_and(|stored| stored.settings.base_url == typed.draft.base_url);
+        let kept = match self.kept.client_secret {
+            true => "The secret is kept. Leave the field empty to use it.",
+            // Nobody is logged in, so nothing was looked up.
+            false if self.is_edit && self.stored.is_none() => "Leave the field empty to keep the stored secret.",
+            false if is_same_url => "The app no longer has the key that encrypted the stored secret. Enter it again.",
+            false => "",
         };
         html! {
             section.ch-step aria-labelledby="ch-step-3" {

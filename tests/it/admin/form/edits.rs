@@ -1,8 +1,12 @@
 //! Changes of a stored integration.
 
+use codehost_oauth::Access;
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::settings::{IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations};
+use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use http::StatusCode;
 
-use crate::admin::app::{ACME, OLGA};
+use crate::admin::app::{ACME, ANNA, App, OLGA, PUBLIC_URL};
 use crate::admin::form::{Filled, SECRET, edit_path, stored};
 
 #[tokio::test]
@@ -105,4 +109,31 @@ async fn only_operators_see_and_set_the_api_url() {
     fields.push(("api_url".to_owned(), "http://127.0.0.1:1".to_owned()));
     assert_eq!(anna.post(&action, &fields).await.status, StatusCode::SEE_OTHER);
     assert_eq!(app.of_acme().await[0].settings.api_url.as_deref(), Some(gitlab.base_url()));
+}
+
+/// Sealed with a key that the app has no more.
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_asked_for() {
+    let store = MemoryIntegrations::default();
+    let app = App::with_store(store.clone(), Access::SignIn, true);
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let lost = KeyRing::new([(2, [9; 32].as_slice())]).unwrap();
+    let before = Integrations::new(store, app.integrations.app().clone(), lost);
+    let name = "شركة ".repeat(20);
+    let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), name.trim(), "the-id", Access::SignIn);
+    let secrets = IntegrationSecrets::new(SECRET);
+    let one = before.create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets, "Anna", &()).await.unwrap();
+
+    let mut anna = app.browser(ANNA).await;
+    let mut screen = anna.open(&edit_path(&app).await).await;
+    assert_eq!(screen.all("bdi"), [name.trim()], "its direction is its own");
+    assert!(screen.description("client_secret").contains("Enter it again."), "{}", screen.description("client_secret"));
+    screen.set("name", "Acme");
+    let mut empty = anna.press(&screen, "Save changes").await.screen();
+    assert_eq!(empty.focused(), Some("client_secret"));
+    let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", one.id);
+    gitlab.add_application(FakeApplication::new("the-id", SECRET, &callback, "read_user"));
+    empty.set("client_secret", SECRET);
+    assert_eq!(anna.press(&empty, "Save changes").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(app.of_acme().await[0].settings.name, "Acme");
 }
