@@ -104,6 +104,9 @@ impl Visit {
             submission.draft.api_url = api_url.unwrap_or_default();
         }
         let Submission { id, draft, typed, act, version } = submission;
+        // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.
+        let typed_settings = Draft { owner: String::new(), ..draft.clone() };
+        let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().app(), Some(&id));
         let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
@@ -127,7 +130,10 @@ impl Visit {
             return Ok(outcome);
         };
         let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
-        let settings = keep_former(settings, stored);
+        let settings = match unchanged {
+            Some(stored) => stored.settings.clone(),
+            None => keep_former(settings, stored),
+        };
         let integration = match self.integrations().build(&id, &settings, &secrets) {
             Ok(integration) => integration,
             Err(errors) => {
@@ -201,13 +207,7 @@ impl Visit {
 
     /// What runs in the transaction of a write.
     pub(super) fn hook(&self, old: Option<&StoredIntegration>, told: Told) -> Hook {
-        Hook {
-            admin: self.admin.clone(),
-            administrator: self.administrator.clone(),
-            owner: self.owner.clone(),
-            old: old.cloned(),
-            told,
-        }
+        Hook { owner: self.owner.clone(), ..Hook::new(&self.admin, &self.administrator, old, told) }
     }
 }
 
@@ -261,7 +261,11 @@ impl View {
 
     /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
     /// them again.
-    async fn kept_secrets(&self, id: &IntegrationId, base_urls: &[&str]) -> Result<Option<IntegrationSecrets>, Fault> {
+    pub(super) async fn kept_secrets(
+        &self,
+        id: &IntegrationId,
+        base_urls: &[&str],
+    ) -> Result<Option<IntegrationSecrets>, Fault> {
         let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
         let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
         Ok(base_urls.iter().find_map(|base_url| self.integrations().open(id, base_url, &sealed).ok()))
@@ -280,7 +284,7 @@ impl View {
         Ok(())
     }
 
-    async fn forget_secrets(&mut self, id: &IntegrationId) -> Result<(), Fault> {
+    pub(super) async fn forget_secrets(&mut self, id: &IntegrationId) -> Result<(), Fault> {
         let cookies = self.admin.0.logins.forget_kept(&self.head, &kept_name(id)).await?;
         self.cookies.extend(cookies);
         Ok(())
@@ -305,6 +309,17 @@ pub(super) struct Hook {
 }
 
 impl Hook {
+    /// For a write to `old`, whose owner it takes.
+    pub(super) fn new(
+        admin: &AdminRoutes,
+        administrator: &Administrator,
+        old: Option<&StoredIntegration>,
+        told: Told,
+    ) -> Self {
+        let owner = old.and_then(|old| old.owner.clone());
+        Self { admin: admin.clone(), administrator: administrator.clone(), owner, old: old.cloned(), told }
+    }
+
     /// `None`: the app is told nothing.
     fn kind(&self) -> Option<Option<MoveKind>> {
         match self.told {

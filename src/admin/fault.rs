@@ -23,6 +23,14 @@ pub(super) enum Fault {
     NoAccess,
     /// The body is not a form, or too long.
     Body,
+    /// The body is not the JSON that is expected, with the reason.
+    Json(String),
+    /// The body has another type than `application/json`.
+    NotJson,
+    /// A write without the version that was read.
+    NoVersion,
+    /// The administrator has not tested a login, or the report is too old.
+    NoReport,
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
     /// The settings are wrong.
@@ -42,7 +50,10 @@ impl Fault {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoAccess => StatusCode::FORBIDDEN,
-            Self::Body => StatusCode::BAD_REQUEST,
+            Self::NoReport => StatusCode::NOT_FOUND,
+            Self::Body | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoVersion => StatusCode::PRECONDITION_REQUIRED,
             Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Login(failure) => failure.cause.status(),
@@ -70,9 +81,30 @@ impl Fault {
                 "Log in as an administrator of this organization, or ask one.",
             ),
             Self::Body => own("body", "The request could not be read.", "Open the page again and repeat what you did."),
-            Self::Stale(_) => own(
+            Self::Json(reason) => own("json", reason, "Compare the body with the documentation of this request."),
+            Self::NotJson => own(
+                "content_type",
+                "The body is not application/json.",
+                "Send JSON with the header `content-type: application/json`.",
+            ),
+            Self::NoVersion => own(
+                "version_required",
+                "The version of the integration is missing.",
+                "Send the ETag that you have read as If-Match, or the member `version`.",
+            ),
+            Self::NoReport => own(
+                "no_report",
+                "There is no report of a test login in this browser.",
+                "Test the login. A report is kept for an hour.",
+            ),
+            Self::Stale(None) => own(
                 "stale",
-                "The integration was changed or deleted in the meantime.",
+                "The integration was deleted in the meantime.",
+                "Nothing was saved. Go back to the list of integrations.",
+            ),
+            Self::Stale(Some(_)) => own(
+                "stale",
+                "The integration was changed in the meantime.",
                 "Nothing was saved. Look at what has changed, and repeat your change.",
             ),
             Self::Fields(errors) => own("fields", &errors.to_string(), "Correct the fields that are marked."),
@@ -107,13 +139,24 @@ impl Request {
     /// Shows why a request is not answered with what it asked for.
     pub(super) async fn fault(mut self, fault: Fault) -> Response {
         fault.log();
-        let (_, message, hint) = fault.texts(self.admin.0.access.sign_in_path());
+        let admin = std::sync::Arc::clone(&self.admin.0);
+        let sign_in_path = admin.access.sign_in_path();
+        let text = |text: String| admin.pages.text(&text).map_or(text, Into::into);
+        let (_, message, hint) = fault.texts(sign_in_path);
+        let (message, hint) = (text(message), text(hint));
+        let is_stranger = matches!(fault, Fault::SignedOut | Fault::NoAccess);
         let body = html! {
             h1 { (message) }
             p { (hint) }
+            p.ch-actions {
+                @if is_stranger {
+                    a href=(sign_in_path) { (text("Log in".to_owned())) }
+                } @else {
+                    a href=(if self.base.is_empty() { "/" } else { &self.base }) { (text("Integrations".to_owned())) }
+                }
+            }
         };
         let page = AdminPage::new(&message, assets::head(&self.base), body, fault.status());
-        let admin = std::sync::Arc::clone(&self.admin.0);
         let mut response = admin.pages.layout(&mut self.head, page).await;
         *response.status_mut() = fault.status();
         secure(&mut response, &[]);

@@ -81,8 +81,12 @@ mod form;
 mod json;
 mod list;
 mod marks;
+mod overview;
 mod pages;
+mod posted;
 mod routes;
+mod test_login;
+mod time;
 mod visit;
 
 use std::fmt;
@@ -90,6 +94,7 @@ use std::sync::Arc;
 
 pub use self::access::{AdminAccess, Administrator, Asking, Refusal};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
+use self::test_login::Tester;
 use crate::router::LoginRoutes;
 use crate::settings::Integrations;
 use crate::values::access::Access;
@@ -127,13 +132,15 @@ impl AdminRoutes {
         preset_access: Access,
         pages: impl AdminPages,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             logins: logins.clone(),
             integrations: integrations.clone(),
             access: Box::new(access),
             pages: Box::new(pages),
             preset_access,
-        }))
+        });
+        logins.set_test_handler(Arc::new(Tester(Arc::downgrade(&shared))));
+        Self(shared)
     }
 }
 

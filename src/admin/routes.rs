@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use super::fault::Fault;
 use super::visit::Request;
-use super::{AdminRoutes, assets, detail, form, json, list};
+use super::{AdminRoutes, assets, detail, form, json, list, test_login};
 
 impl AdminRoutes {
     /// All routes. Nest them where the page is to be: at `/admin/integrations`, or at `/org/{owner}/integrations` for an app with
@@ -21,10 +21,12 @@ impl AdminRoutes {
             .route("/{id}/disable", post(detail::disable))
             .route("/{id}/enable", post(detail::enable))
             .route("/{id}/delete", get(detail::confirm_delete).post(detail::delete))
-            .route("/{id}/test", get(detail::test_report).post(detail::begin_test))
+            .route("/{id}/rename", post(detail::rename))
+            .route("/{id}/secret", get(detail::secret_form).post(detail::replace_secret))
+            .route("/{id}/test", get(test_login::report).post(test_login::begin))
             .route("/assets/admin.css", get(assets::css))
             .route("/assets/admin.js", get(assets::js))
-            .nest("/api/v1", json::router())
+            .merge(json::router())
             .fallback(not_found)
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())

@@ -278,4 +278,4 @@ fn ensure_same_platform(old: &StoredIntegration, new: &IntegrationSettings) -> R
 }
 
 /// A test login takes minutes.
-const PROPOSAL_VALID_FOR: Duration = Duration::from_secs(3600);
+pub(crate) const PROPOSAL_VALID_FOR: Duration = Duration::from_secs(3600);

@@ -22,7 +22,7 @@ use crate::error::{AppError, SealError};
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
 #[cfg(feature = "admin")]
-use crate::seal::SealContext;
+use crate::seal::{Plaintext, SealContext};
 use crate::values::integration_id::IntegrationId;
 
 /// The integrations of an app: stored, changed and built in one place, which router, keeper and admin pages share. Cheap to
@@ -174,6 +174,20 @@ impl Integrations {
         sealed: &[u8],
     ) -> Result<IntegrationSecrets, SealError> {
         IntegrationSecrets::open(&self.0.keys, id, base_url, sealed)
+    }
+
+    /// Seals a text about an integration, for one purpose.
+    #[cfg(feature = "admin")]
+    pub(crate) fn seal_text(&self, purpose: &str, id: &IntegrationId, text: &[u8]) -> Result<String, SealError> {
+        let context = SealContext { purpose, integration: id.as_str(), connection: "" };
+        Ok(URL_SAFE_NO_PAD.encode(self.0.keys.seal(&context, text)?))
+    }
+
+    /// Opens it.
+    #[cfg(feature = "admin")]
+    pub(crate) fn open_text(&self, purpose: &str, id: &IntegrationId, sealed: &str) -> Result<Plaintext, SealError> {
+        let context = SealContext { purpose, integration: id.as_str(), connection: "" };
+        self.0.keys.open(&context, &URL_SAFE_NO_PAD.decode(sealed).map_err(|_| SealError::Malformed)?)
     }
 
     /// A text that shows that this app gave out `id` for a new integration of `owner`: nobody else can choose an id.

@@ -21,6 +21,8 @@ mod store;
 
 pub use self::app_config::{AppConfig, OperatorSettings};
 pub use self::changes::MoveKind;
+#[cfg(feature = "admin")]
+pub(crate) use self::changes::PROPOSAL_VALID_FOR;
 pub use self::draft::{Draft, DraftReading};
 pub use self::error::IntegrationsError;
 pub use self::field::{Field, FieldError, FieldErrors};

@@ -165,7 +165,7 @@ fn copyable(view: &View, guide: &SetupGuide, field: &SetupField, position: usize
 }
 
 /// Hidden until the script can copy.
-fn copy_button(view: &View, label: &str, value: &str) -> Markup {
+pub(in crate::admin) fn copy_button(view: &View, label: &str, value: &str) -> Markup {
     html! {
         button.ch-copy type="button" hidden data-ch-copy=(value) data-ch-copied=(view.text("Copied"))
             aria-label={ (view.text("Copy")) ": " (label) } { (view.text("Copy")) }

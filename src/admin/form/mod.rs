@@ -14,6 +14,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 
+pub(super) use self::guide::copy_button;
 use self::page::{Form, Notice};
 use self::typed::{Pressed, Typed};
 use super::actions::{Act, Outcome, Submission};

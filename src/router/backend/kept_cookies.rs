@@ -45,8 +45,8 @@ impl InCookie {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let text = self.keys.open(&context(&cookie, kept_at), &sealed).ok()?;
-        String::from_utf8(text.to_vec()).ok()
+        let bytes = self.keys.open(&context(&cookie, kept_at), &sealed).ok()?;
+        Some(URL_SAFE_NO_PAD.encode(&*bytes))
     }
 
     pub(super) fn forget_kept(&self, request: &RequestHead, name: &str) -> Vec<HeaderValue> {
@@ -57,7 +57,9 @@ impl InCookie {
 
     fn kept_value(&self, cookie: &str, text: &str, kept_at: u64) -> Result<String, SealError> {
         let kept_at = kept_at.to_string();
-        let sealed = self.keys.seal(&context(cookie, &kept_at), text.as_bytes())?;
+        // As bytes: the text is base64url, which a second encoding would make a third longer.
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SealError::Malformed)?;
+        let sealed = self.keys.seal(&context(cookie, &kept_at), &bytes)?;
         Ok(format!("{kept_at}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 

@@ -126,7 +126,7 @@ fn keys() -> KeyRing {
     KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
 }
 
-async fn sign_in(Path(user): Path<String>, session: Session) {
+pub(crate) async fn sign_in(Path(user): Path<String>, session: Session) {
     session.insert("user", user).await.unwrap();
 }
 

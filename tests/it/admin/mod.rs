@@ -1,6 +1,10 @@
 //! The integrations page, as its visitors see it.
 
 pub(crate) mod app;
-pub(crate) mod screen;
-
+mod detail;
 mod form;
+mod json;
+mod list;
+mod rights;
+pub(crate) mod screen;
+mod test_logins;

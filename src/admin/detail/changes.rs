@@ -1,0 +1,83 @@
+//! The small changes of one integration, for the pages and for the JSON.
+
+use crate::admin::actions::{Act, Outcome, Submission, Told, TypedSecrets};
+use crate::admin::fault::Fault;
+use crate::admin::visit::Visit;
+use crate::provider::check::Verdict;
+use crate::settings::{Draft, Field, StoredIntegration};
+use zeroize::Zeroizing;
+
+/// A change that sends nothing to the code host.
+pub(in crate::admin) enum Change {
+    Disable,
+    Enable,
+    Rename(String),
+    Delete,
+}
+
+impl Visit {
+    /// Makes a change, if `version` is the one that is stored. Returns what is stored afterwards.
+    pub(in crate::admin) async fn change(
+        &mut self,
+        id: Option<&str>,
+        version: i64,
+        change: Change,
+    ) -> Result<Option<StoredIntegration>, Fault> {
+        let stored = self.stored_as(id, version).await?;
+        self.ask_again().await?;
+        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
+        let quiet = self.hook(Some(&stored), Told::Nothing);
+        let changed = match change {
+            Change::Disable => integrations.set_disabled(&stored, true, by, &quiet).await?,
+            Change::Enable => integrations.set_disabled(&stored, false, by, &quiet).await?,
+            Change::Rename(name) => {
+                let mut settings = stored.settings.clone();
+                name.trim().clone_into(&mut settings.name);
+                integrations.save(&stored, settings, None, by, &quiet).await?
+            }
+            Change::Delete => {
+                integrations.delete(&stored, &self.hook(Some(&stored), Told::Deletion)).await?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(changed))
+    }
+
+    /// Checks a new client secret, and stores it in place of the old one. An empty one stands for the one that was typed before and
+    /// could not be checked.
+    pub(in crate::admin) async fn replace_secret(
+        &mut self,
+        stored: &StoredIntegration,
+        version: i64,
+        client_secret: Zeroizing<String>,
+        act: Act,
+    ) -> Result<Outcome, Fault> {
+        let is_empty = client_secret.trim().is_empty();
+        let kept = self.kept_secrets(&stored.id, &[&stored.settings.base_url]).await?;
+        let submission = Submission {
+            id: stored.id.clone(),
+            draft: Draft::of(&stored.settings),
+            typed: TypedSecrets { client_secret, ..TypedSecrets::default() },
+            // Without a new secret, there is nothing to save.
+            act: if is_empty && kept.is_none() { Act::Guide } else { act },
+            version,
+        };
+        let mut outcome = self.submit(submission, Some(stored)).await?;
+        if is_empty && kept.is_none() {
+            outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), false);
+        }
+        // A secret that is wrong must not appear in the form of the other settings.
+        let could_not_tell = outcome.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
+        outcome.kept.client_secret = could_not_tell && outcome.saved.is_none();
+        if !outcome.kept.client_secret || outcome.errors.of(Field::ClientSecret).is_some() {
+            self.forget_secrets(&stored.id).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// The stored integration, if it has this version.
+    pub(in crate::admin) async fn stored_as(&self, id: Option<&str>, version: i64) -> Result<StoredIntegration, Fault> {
+        let stored = self.stored(id).await?;
+        if stored.version == version { Ok(stored) } else { Err(Fault::Stale(Some(Box::new(stored)))) }
+    }
+}

@@ -1,0 +1,135 @@
+//! One integration: what is known about it, and what can be done with it.
+
+mod changes;
+mod page;
+mod secret;
+
+use axum::response::Response;
+use http::StatusCode;
+use maud::html;
+
+pub(super) use self::changes::Change;
+use self::page::{Notice, Page};
+pub(super) use self::page::{form_targets, members_of};
+pub(super) use self::secret::{replace_secret, secret_form};
+use super::fault::Fault;
+use super::list::DELETED;
+use super::posted::{Body, Posted};
+use super::visit::{Request, Visit};
+use crate::settings::{Field, StoredIntegration};
+
+pub(super) async fn show(request: Request) -> Response {
+    let (id, notice) = (request.id.clone(), Notice::of(request.head.uri.query()));
+    request
+        .answer(|visit| async move {
+            let stored = visit.stored(id.as_deref()).await?;
+            detail(visit, stored, StatusCode::OK, Page { notice, ..Page::default() }).await
+        })
+        .await
+}
+
+pub(super) async fn disable(request: Request, body: Body) -> Response {
+    change(request, body, "disabled", |_| Change::Disable).await
+}
+
+pub(super) async fn enable(request: Request, body: Body) -> Response {
+    change(request, body, "enabled", |_| Change::Enable).await
+}
+
+pub(super) async fn rename(request: Request, body: Body) -> Response {
+    change(request, body, "changed", |posted| Change::Rename(posted.name.clone())).await
+}
+
+pub(super) async fn delete(request: Request, body: Body) -> Response {
+    change(request, body, "deleted", |_| Change::Delete).await
+}
+
+pub(super) async fn confirm_delete(request: Request) -> Response {
+    let id = request.id.clone();
+    request
+        .answer(|visit| async move {
+            let stored = visit.stored(id.as_deref()).await?;
+            let count = visit.admin.0.access.accounts(&stored.id).await.map_err(Fault::App)?;
+            let path = visit.path(&format!("/{}", stored.id));
+            let body = html! {
+                h1 { (visit.text("Delete")) " " bdi { (stored.settings.name) } "?" }
+                p { (accounts(&visit, count)) }
+                @if count != Some(0) {
+                    p { (visit.text("Their users cannot log in with it any more. A user without another way to log in cannot log in at all.")) }
+                }
+                p {
+                    (visit.text("The OAuth application at the code host stays. Delete it there:")) " "
+                    span.ch-mono dir="ltr" { (stored.settings.base_url) }
+                }
+                p { (visit.text("This cannot be undone. To stop logins for some time, disable the integration instead.")) }
+                form method="post" action={ (path) "/delete" } {
+                    (visit.hidden_fields(stored.version))
+                    p.ch-actions {
+                        button.ch-button.ch-danger type="submit" { (visit.text("Delete integration")) }
+                        a href=(path) { (visit.text("Cancel")) }
+                    }
+                }
+            };
+            let title = visit.text("Delete integration").into_owned();
+            Ok(visit.page(StatusCode::OK, &title, body, &[]).await)
+        })
+        .await
+}
+
+/// How many accounts use an integration, as a sentence.
+fn accounts(visit: &Visit, count: Option<u64>) -> String {
+    match count {
+        None => visit.text("This app does not know how many accounts use this integration.").into_owned(),
+        Some(0) => visit.text("No account uses this integration.").into_owned(),
+        Some(1) => visit.text("1 account uses this integration.").into_owned(),
+        Some(count) => format!("{count} {}", visit.text("accounts use this integration.")),
+    }
+}
+
+/// Makes a change, and shows what is stored then. `saved` names the notice.
+async fn change(
+    request: Request,
+    body: Body,
+    saved: &'static str,
+    change: impl FnOnce(&Posted) -> Change + Send,
+) -> Response {
+    let id = request.id.clone();
+    request
+        .answer(|mut visit| async move {
+            let posted = Posted::read(body)?;
+            visit.verify_csrf(&posted.csrf_token).await?;
+            match visit.change(id.as_deref(), posted.version, change(&posted)).await {
+                Ok(Some(stored)) => Ok(visit.redirect(&format!("/{}?saved={saved}", stored.id))),
+                Ok(None) => Ok(visit.redirect(&format!("?{DELETED}"))),
+                Err(fault) => refused(visit, id.as_deref(), posted, fault).await,
+            }
+        })
+        .await
+}
+
+/// The integration as it is stored now, with what was wrong.
+async fn refused(visit: Visit, id: Option<&str>, posted: Posted, fault: Fault) -> Result<Response, Fault> {
+    match fault {
+        Fault::Stale(Some(stored)) => stale(visit, *stored).await,
+        Fault::Fields(errors) if errors.of(Field::Name).is_some() => {
+            let stored = visit.stored(id).await?;
+            let wrong = Page { wrong_name: Some((posted.name, errors)), ..Page::default() };
+            detail(visit, stored, StatusCode::UNPROCESSABLE_ENTITY, wrong).await
+        }
+        fault => Err(fault),
+    }
+}
+
+/// Another administrator was faster: what is stored now.
+async fn stale(visit: Visit, stored: StoredIntegration) -> Result<Response, Fault> {
+    let page = Page { notice: Some(Notice::Stale), ..Page::default() };
+    detail(visit, stored, StatusCode::CONFLICT, page).await
+}
+
+async fn detail(visit: Visit, stored: StoredIntegration, status: StatusCode, page: Page) -> Result<Response, Fault> {
+    let overview = visit.overview(stored).await?;
+    let proposed = visit.integrations().build_proposed(&overview.stored).ok();
+    let body = page.show(&visit, &overview);
+    let targets = overview.built.iter().chain(&proposed).flat_map(form_targets).collect::<Vec<_>>();
+    Ok(visit.page(status, &overview.stored.settings.name, body, &targets).await)
+}
