@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::response::{Html, IntoResponse as _, Response};
 use codehost_oauth::admin::{AdminPage, AdminPages, AdminRoutes};
-use codehost_oauth::keeper::StoreError;
+use codehost_oauth::error::StoreError;
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{
     Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, StoredIntegration, WriteError,
