@@ -1,205 +1,165 @@
-//! The state that all requests share, and who may do what.
+//! The state that all requests share, and who may manage integrations.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use codehost_oauth::admin::{AdminAccess, Administrator, Asking, Refusal};
 use codehost_oauth::error::AppError;
-use codehost_oauth::{EmailTrust, FindIntegration, Integration, IntegrationConfig, IntegrationId, PublicUrl};
+use codehost_oauth::keeper::TokenKeeper;
+use codehost_oauth::router::RequestHead;
+use codehost_oauth::settings::{Integrations, MoveKind, StoreTransaction, StoredIntegration};
+use codehost_oauth::{Integration, IntegrationId, LoginLink, User};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::Session;
 
-use crate::code_hosts::CodeHosts;
 use crate::demo::Demo;
-use crate::store::{FIRST, IntegrationRow, Organization, Person, Result, Store};
-use crate::support::Failure;
+use crate::store::{self, FIRST, Person, Profile, Result, Store};
 
 pub(crate) struct App {
-    pub(crate) public_url: PublicUrl,
     pub(crate) store: Store,
+    pub(crate) integrations: Integrations,
+    pub(crate) keeper: TokenKeeper,
     pub(crate) demo: Option<Demo>,
-    pub(crate) code_hosts: CodeHosts,
-    /// Integrations that are built already; a change of the row removes it.
-    built: Mutex<HashMap<IntegrationId, Arc<Integration>>>,
     /// `None` once it has been used.
     setup_token: Mutex<Option<String>>,
-    shown_token: String,
 }
 
-/// Why a browser may manage an organization. The right comes from the one-time token or from somebody who has it, never
-/// from being the first to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// An administrator of the organization is logged in.
-    Administrator,
-    /// An administrator of the first organization is logged in, and this one has no administrator who can log in.
-    MainAdministrator,
-    /// The one-time token was entered in this browser.
-    Operator,
-}
-
-/// Keys in the session.
-pub(crate) const USER: &str = "user";
-pub(crate) const OPERATOR: &str = "operator";
+/// Key in the session: the account with which the user logged in. The session ends with it.
+pub(crate) const ACCOUNT: &str = "account";
+/// Key in the session: the mark of the browser that sets up the app.
+pub(crate) const FOUNDER: &str = "founder";
 
 impl App {
     pub(crate) fn new(
-        public_url: PublicUrl,
         store: Store,
+        integrations: Integrations,
+        keeper: TokenKeeper,
         demo: Option<Demo>,
-        code_hosts: CodeHosts,
-    ) -> std::result::Result<Self, Failure> {
-        let token = IntegrationId::random()?.to_string();
-        Ok(Self {
-            public_url,
-            store,
-            demo,
-            code_hosts,
-            built: Mutex::default(),
-            setup_token: Mutex::new(Some(token.clone())),
-            shown_token: token,
-        })
+        setup_token: String,
+    ) -> Self {
+        Self { store, integrations, keeper, demo, setup_token: Mutex::new(Some(setup_token)) }
     }
 
-    /// The token that is printed at the start.
-    pub(crate) fn setup_token(&self) -> &str {
-        &self.shown_token
+    /// Whether it is the one-time token, and was not used yet.
+    pub(crate) fn is_setup_token(&self, given: &str) -> bool {
+        let token = self.setup_token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.as_ref().is_some_and(|token| bool::from(token.as_bytes().ct_eq(given.as_bytes())))
     }
 
-    /// Accepts the one-time token once. The error is what to tell the user.
-    pub(crate) fn take_setup_token(&self, given: &str) -> std::result::Result<(), &'static str> {
-        let mut token = self.setup_token.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(expected) = token.as_ref() else {
-            return Err("The token has already been used. Restart the app to get a new one.");
-        };
-        if !bool::from(expected.as_bytes().ct_eq(given.trim().as_bytes())) {
-            return Err("The token is wrong. Copy it again from what the app printed when it was last started.");
-        }
-        *token = None;
-        Ok(())
-    }
-
-    /// Builds the integration of a row, with this secret.
-    pub(crate) fn build(
-        &self,
-        row: &IntegrationRow,
-        secret: &str,
-    ) -> std::result::Result<Integration, codehost_oauth::error::Error> {
-        let provider = self.code_hosts.provider(&row.platform, &row.base_url)?;
-        let mut http = self.code_hosts.http(provider.base_url())?;
-        if let Some(pem) = &row.ca_pem {
-            http = http.with_root_certificates(pem)?;
-        }
-        http = match row.timeout.map(u64::try_from) {
-            None => http,
-            Some(seconds) => http.with_timeout(Some(Duration::from_secs(seconds.unwrap_or(1)))),
-        };
-        let trust = if row.trust_emails { EmailTrust::WithoutVerification } else { EmailTrust::Platform };
-        let access = row.access.parse()?;
-        let integration = Integration::builder(
-            provider,
-            http,
-            IntegrationConfig {
-                id: row.id.clone(),
-                name: row.name.clone(),
-                public_url: self.public_url.clone(),
-                client_id: row.client_id.clone(),
-                client_secret: secret.to_owned(),
-                access,
-            },
-        )
-        .email_trust(trust);
-        Ok(integration.build()?)
-    }
-
-    /// Why the integration of a row cannot be used, for its administrator.
-    pub(crate) fn why_unusable(&self, row: &IntegrationRow) -> String {
-        let Ok(secret) = self.store.open_secret(row) else {
-            return "The app no longer has the key that encrypted its secret. Edit it and enter the secret again."
-                .to_owned();
-        };
-        match self.build(row, &secret) {
-            Err(error) => format!("Its settings are refused: {error}. {}", error.advice().hint),
-            Ok(_) => "Reload this page.".to_owned(),
-        }
-    }
-
-    /// Call this after every change of a row.
-    pub(crate) fn forget(&self, id: &IntegrationId) {
-        self.built().remove(id);
+    /// The same, and nobody can use it again.
+    pub(crate) fn take_setup_token(&self, given: &str) -> bool {
+        let is_it = self.is_setup_token(given);
+        is_it && self.setup_token.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
     /// The user who is logged in.
-    pub(crate) async fn person(&self, session: &Session) -> Result<Option<Person>> {
-        match session.get::<String>(USER).await? {
-            Some(id) => self.store.person(&id).await,
+    pub(crate) async fn person(&self, request: &RequestHead) -> Result<Option<Person>> {
+        match session(request)?.get::<String>(ACCOUNT).await? {
+            Some(key) => self.store.person(&key).await,
             None => Ok(None),
         }
     }
 
-    /// Why this browser may manage the organization, if it may.
-    pub(crate) async fn right(&self, organization: &Organization, session: &Session) -> Result<Option<Right>> {
-        if self.has_token(session).await? {
-            return Ok(Some(Right::Operator));
-        }
-        let Some(person) = self.person(session).await?.filter(|person| person.admin) else {
-            return Ok(None);
+    /// Who is asking, and whether they may manage this organization. The right comes from the one-time token or from somebody who
+    /// has it, never from being the first to log in.
+    pub(crate) async fn asking(&self, request: &RequestHead, organization: &str) -> Result<Asking> {
+        let person = self.person(request).await?;
+        let (id, name, is_operator) = match (&person, session(request)?.get::<String>(FOUNDER).await?) {
+            (Some(person), _) => (person.id.clone(), &*person.name, person.is_admin && person.organization == FIRST),
+            (None, Some(mark)) => (mark, "Setup", true),
+            (None, None) => return Ok(Asking::SignedOut),
         };
-        if person.organization == organization.slug {
-            return Ok(Some(Right::Administrator));
-        }
-        let orphaned = person.organization == FIRST && !self.store.has_administrator(&organization.slug).await?;
-        Ok(orphaned.then_some(Right::MainAdministrator))
-    }
-
-    /// Whether this browser has entered the one-time token.
-    pub(crate) async fn has_token(&self, session: &Session) -> Result<bool> {
-        Ok(session.get::<bool>(OPERATOR).await? == Some(true))
-    }
-
-    /// Whether this browser may see causes that reveal the network behind the app.
-    pub(crate) async fn is_operator(&self, session: &Session) -> Result<bool> {
-        let first = self.store.organization(FIRST).await?;
-        Ok(match first {
-            Some(first) => self.right(&first, session).await?.is_some(),
-            None => false,
+        let administrator = Administrator::new(&id, name);
+        Ok(match (self.store.may_manage(&id, organization).await?, is_operator) {
+            (true, true) => Asking::Administrator(administrator.operator()),
+            (true, false) => Asking::Administrator(administrator),
+            (false, _) if person.is_some() => Asking::Other,
+            (false, _) => Asking::SignedOut,
         })
     }
 
-    /// The origins of an organization's code hosts, for the pages whose buttons lead there.
-    pub(crate) async fn code_hosts(&self, organization: &str) -> Result<Vec<String>> {
-        let rows = self.store.integrations(organization).await?;
-        Ok(rows.iter().filter_map(|row| origin(&row.base_url)).collect())
-    }
-
-    fn built(&self) -> std::sync::MutexGuard<'_, HashMap<IntegrationId, Arc<Integration>>> {
-        self.built.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The table of integrations, and what was built from its rows.
-#[async_trait]
-impl FindIntegration for App {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>> {
-        if let Some(built) = self.built().get(id) {
-            return Ok(Some(Arc::clone(built)));
-        }
-        let Some(row) = self.store.integration(id).await? else {
-            return Ok(None);
+    /// The stored integration, if the built one was made of it.
+    pub(crate) async fn stored(&self, integration: &Integration) -> Result<Option<StoredIntegration>> {
+        let stored = self.integrations.load(integration.id()).await?;
+        let is_current = |stored: &StoredIntegration| {
+            self.integrations.build_stored(stored).is_ok_and(|now| now.is_bound_like(integration))
         };
-        let built = Arc::new(self.build(&row, &self.store.open_secret(&row)?)?);
-        self.built().insert(id.clone(), Arc::clone(&built));
-        Ok(Some(built))
+        Ok(stored.filter(is_current))
+    }
+
+    /// The integrations with which users of an organization can log in, with their links. One that cannot be used is shown to
+    /// administrators only.
+    pub(crate) async fn usable(&self, organization: &str) -> Result<Vec<(StoredIntegration, LoginLink)>> {
+        let all = self.integrations.list(Some(organization)).await?;
+        let usable = all.into_iter().filter(|stored| !stored.is_disabled).filter_map(|stored| {
+            let link = self.integrations.build_stored(&stored).ok()?.login_link();
+            Some((stored, link))
+        });
+        Ok(usable.collect())
     }
 }
 
-/// Scheme, host and port of a base URL.
-pub(crate) fn origin(base_url: &str) -> Option<String> {
-    url::Url::parse(base_url).ok().map(|url| url.origin().ascii_serialization())
+pub(crate) fn session(request: &RequestHead) -> Result<&Session> {
+    request.extensions.get::<Session>().ok_or_else(|| "no session layer".into())
 }
 
-/// An error with this text.
-pub(crate) fn error(text: &str) -> AppError {
-    text.into()
+/// What the integrations page asks the app.
+pub(crate) struct Access(pub(crate) Arc<App>);
+
+#[async_trait]
+impl AdminAccess for Access {
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking> {
+        self.0.asking(request, owner.unwrap_or_default()).await
+    }
+
+    async fn still_may(
+        &self,
+        administrator: &Administrator,
+        owner: Option<&str>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<bool> {
+        let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
+        store::may_manage(database, &administrator.user_id, owner.unwrap_or_default()).await
+    }
+
+    async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>> {
+        Ok(self.0.store.count_accounts(id).await?.and_then(|count| count.try_into().ok()))
+    }
+
+    async fn is_known(&self, user: &User) -> Result<bool> {
+        let account = self.0.store.account(&user.key.to_string()).await?;
+        Ok(account.is_some_and(|account| account.profile.is_same_person(&Profile::of(user))))
+    }
+
+    async fn before_move(
+        &self,
+        stored: &StoredIntegration,
+        kind: Option<MoveKind>,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> std::result::Result<(), AppError> {
+        let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
+        let organization = stored.owner.as_deref().unwrap_or_default();
+        let had_administrator = store::has_administrator(database, organization).await?;
+        match kind {
+            Some(MoveKind::SameServer) => {}
+            Some(MoveKind::NewApplication) => store::forget(database, &stored.id, false).await?,
+            // The same user ids are other people there.
+            _ => store::forget(database, &stored.id, true).await?,
+        }
+        if had_administrator && !store::has_administrator(database, organization).await? {
+            return Err(Refusal::new(
+                "No administrator of this organization could log in any more. Nothing was changed.",
+                "Add the other code host as another integration, and connect your account there on the page of your account. \
+                 Then repeat this.",
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    fn sign_in_path(&self) -> &str {
+        "/login"
+    }
 }
+
+const NOT_SQLITE: &str = "the integrations are not in the database of this app";

@@ -2,11 +2,11 @@
 //! connect to any address, and with an API URL of its own a tenant could vouch for the users of GitLab.com.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use codehost_oauth::error::Error;
+use codehost_oauth::BaseUrl;
+use codehost_oauth::error::ConfigError;
+use codehost_oauth::settings::OperatorSettings;
 use codehost_oauth::transport::{ClientCertificate, FixedHeaders, HttpClient, Network};
-use codehost_oauth::{BaseUrl, OAuthProvider, Platform};
 
 use crate::support::network::{client_certificate, fixed_headers};
 use crate::support::{Failure, NetworkFlags, ProxyFlags};
@@ -26,57 +26,37 @@ pub(crate) struct CodeHostFlags {
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
     #[command(flatten)]
-    proxy: ProxyFlags,
+    pub(crate) proxy: ProxyFlags,
 }
 
-/// How the app reaches code hosts.
+/// How the app reaches single code hosts, by base URL.
 pub(crate) struct CodeHosts {
-    pub(crate) network: Network,
-    http: HttpClient,
-    /// All by base URL.
     api_urls: HashMap<String, BaseUrl>,
     client_certificates: HashMap<String, ClientCertificate>,
     headers: HashMap<String, FixedHeaders>,
 }
 
 impl CodeHosts {
-    pub(crate) fn new(flags: &CodeHostFlags, network: Network) -> Result<Self, Failure> {
-        let mut code_hosts = Self {
-            http: flags.proxy.http(network.clone())?.build()?,
-            network,
-            api_urls: HashMap::new(),
-            client_certificates: HashMap::new(),
-            headers: HashMap::new(),
-        };
-        let network = &code_hosts.network;
+    pub(crate) fn new(flags: &CodeHostFlags, network: &Network) -> Result<Self, Failure> {
+        let mut hosts = Self { api_urls: HashMap::new(), client_certificates: HashMap::new(), headers: HashMap::new() };
         for pair in &flags.api_urls {
             let (base_url, api_url) = split(pair, network)?;
-            code_hosts.api_urls.insert(base_url.as_str().to_owned(), BaseUrl::parse(api_url, network)?);
+            hosts.api_urls.insert(base_url.as_str().to_owned(), BaseUrl::parse(api_url, network)?);
         }
         for pair in &flags.client_certificates {
             let (base_url, file) = split(pair, network)?;
-            code_hosts.client_certificates.insert(base_url.as_str().to_owned(), client_certificate(file.as_ref())?);
+            hosts.client_certificates.insert(base_url.as_str().to_owned(), client_certificate(file.as_ref())?);
         }
         for pair in &flags.headers {
             let (base_url, file) = split(pair, network)?;
-            code_hosts.headers.insert(base_url.as_str().to_owned(), fixed_headers(file.as_ref(), &base_url)?);
+            hosts.headers.insert(base_url.as_str().to_owned(), fixed_headers(file.as_ref(), &base_url)?);
         }
-        Ok(code_hosts)
+        Ok(hosts)
     }
+}
 
-    /// The provider for a platform and a base URL.
-    pub(crate) fn provider(&self, platform: &str, base_url: &str) -> Result<Arc<dyn OAuthProvider>, Error> {
-        let platform = Platform::find(platform)?;
-        let provider = platform.provider(BaseUrl::parse(base_url.trim(), &self.network)?)?;
-        Ok(match self.api_urls.get(provider.base_url().as_str()) {
-            Some(api_url) => platform.provider_with_api_url(provider.base_url().clone(), api_url.clone())?,
-            None => provider,
-        })
-    }
-
-    /// The HTTP client for the code host at a base URL.
-    pub(crate) fn http(&self, base_url: &BaseUrl) -> Result<HttpClient, Error> {
-        let mut http = self.http.clone();
+impl OperatorSettings for CodeHosts {
+    fn http(&self, base_url: &BaseUrl, mut http: HttpClient) -> Result<HttpClient, ConfigError> {
         if let Some(certificate) = self.client_certificates.get(base_url.as_str()) {
             http = http.with_client_certificate(certificate.clone())?;
         }
@@ -84,6 +64,10 @@ impl CodeHosts {
             http = http.with_headers(headers.clone());
         }
         Ok(http)
+    }
+
+    fn api_url(&self, base_url: &BaseUrl) -> Option<BaseUrl> {
+        self.api_urls.get(base_url.as_str()).cloned()
     }
 }
 

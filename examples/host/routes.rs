@@ -3,81 +3,79 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Form, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, Form, FromRequestParts, Path, Query, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use codehost_oauth::check::CheckReport;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use codehost_oauth::admin::{AdminRoutes, Asking};
 use codehost_oauth::error::AppError;
+use codehost_oauth::keeper::ConnectionId;
 use codehost_oauth::router::{Failure, LoginRoutes, RequestHead, readable_cookies};
-use codehost_oauth::{CallbackUrl, FindIntegration, IntegrationId, Platform};
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::{Access, FindIntegration as _, IntegrationId, PublicUrl, User};
 use serde::Deserialize;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
-use tower_sessions::{Expiry, Session, SessionManagerLayer};
+use tower_sessions::{Expiry, SessionManagerLayer};
 
-use crate::app::{App, OPERATOR, Right};
-use crate::form::{Draft, KEPT_SECRET, KeptSecret, Typed};
-use crate::logins::{AppLogins, FAILURE, FailureNote};
-use crate::pages::account::{Connectable, ConnectedAccount};
-use crate::pages::integrations::Form as Shape;
-use crate::pages::{self, Viewer};
-use crate::report::{Verdict, check};
+use crate::app::{self, App, FOUNDER, session};
+use crate::logins::{FailureNote, INVITATION, Logins};
+use crate::pages::{self, Layout, Viewer};
 use crate::sessions::Sessions;
-use crate::store::{FIRST, IntegrationRow, Organization};
+use crate::store::{FIRST, Organization, Person};
 
-/// The routes of the app, with sessions and security headers.
-pub(crate) fn routes(app: Arc<App>) -> Router {
-    let logins = LoginRoutes::in_session(Arc::clone(&app), AppLogins(Arc::clone(&app)), &app.public_url);
-    let secure = app.public_url.as_str().starts_with("https:");
+/// The routes of the app, with sessions and security headers. Pending logins are in cookies, so that a stranger's request stores
+/// nothing.
+pub(crate) fn routes(app: Arc<App>, public_url: &PublicUrl, keys: KeyRing) -> Router {
+    let logins = LoginRoutes::in_cookie(app.integrations.clone(), Logins(Arc::clone(&app)), public_url, keys);
+    let layout = Layout { app: Arc::clone(&app), logins: logins.clone() };
+    let access = app::Access(Arc::clone(&app));
+    let admin = AdminRoutes::with_pages(&logins, &app.integrations, access, Access::Write, layout);
+    let secure = public_url.as_str().starts_with("https:");
     let sessions = SessionManagerLayer::new(Sessions(app.store.clone()))
         .with_name(if secure { "__Host-depot" } else { "depot" })
         .with_secure(secure)
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
-    let pages = Router::new()
+    let shared = Shared { app, logins: logins.clone(), public_url: public_url.clone() };
+    Router::new()
         .route("/", get(home))
         .route("/login", get(login))
         .route("/org/{slug}", get(organization_home))
         .route("/org/{slug}/login", get(organization_login))
-        .route("/org/{slug}/integrations", get(list))
-        .route("/org/{slug}/integrations/new", get(new).post(create))
-        .route("/org/{slug}/integrations/{id}/edit", get(edit).post(save))
-        .route("/org/{slug}/integrations/{id}/delete", get(confirm_delete).post(delete))
-        .route("/org/{slug}/people", get(people).post(make_administrator))
-        .route("/organizations", get(organizations).post(add_organization))
-        .route("/setup", get(token).post(enter_token))
-        .route("/account", get(account))
-        .route("/account/disconnect", post(disconnect))
+        .route("/org/{slug}/people", get(people).post(change_people))
+        .route("/setup/{token}", get(setup).post(begin_setup))
+        .route("/invite/{token}", get(invitation))
+        .route("/account", get(account).post(change_account))
         .route("/failed", get(failed))
-        .route("/demo/application", get(demo_application))
-        .fallback(not_found)
-        .with_state(Shared { app, logins: logins.clone() });
-    let assets = Router::new()
-        .route("/assets/style.css", get(|| asset("text/css", include_str!("assets/style.css"))))
-        .route("/assets/app.js", get(|| asset("text/javascript", include_str!("assets/app.js"))));
-    pages
+        .route("/demo/application", get(demo_application).post(create_demo_application))
+        .fallback(async || Fault::NotFound)
+        .layer(from_fn_with_state(shared.clone(), show_faults))
+        .with_state(shared)
         .merge(logins.router())
+        .nest("/org/{owner}/integrations", admin.router())
         .layer(DefaultBodyLimit::max(256 * 1024))
         .layer(sessions)
         .layer(from_fn(readable_cookies))
-        .merge(assets)
+        .route("/assets/style.css", get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
         .layer(from_fn(secure_headers))
 }
+
+const STYLE: &str = include_str!("assets/style.css");
 
 #[derive(Clone)]
 struct Shared {
     app: Arc<App>,
     logins: LoginRoutes,
+    public_url: PublicUrl,
 }
 
 /// What every handler needs from a request.
 struct Visit {
+    shared: Shared,
     app: Arc<App>,
-    logins: LoginRoutes,
-    session: Session,
     head: RequestHead,
 }
 
@@ -85,20 +83,18 @@ impl FromRequestParts<Shared> for Visit {
     type Rejection = Fault;
 
     async fn from_request_parts(head: &mut RequestHead, shared: &Shared) -> Result<Self, Fault> {
-        let session = head.extensions.get::<Session>().cloned().ok_or_else(|| Fault::from("no session layer"))?;
-        let Shared { app, logins } = shared.clone();
-        Ok(Self { app, logins, session, head: head.clone() })
+        Ok(Self { shared: shared.clone(), app: Arc::clone(&shared.app), head: head.clone() })
     }
 }
 
 impl Visit {
-    async fn viewer(&self) -> Result<Viewer, Fault> {
-        let token = self.logins.csrf_token(&self.head).await.map_err(Fault::Login)?;
-        Ok(Viewer::of(&self.app, &self.session, token.as_str().to_owned()).await?)
+    async fn viewer(&self) -> Viewer {
+        Viewer::of(&self.app, &self.shared.logins, &self.head).await
     }
 
-    async fn verify(&self, token: &str) -> Result<(), Fault> {
-        self.logins.verify_csrf(&self.head, token).await.map_err(Fault::Login)
+    async fn verify(&self, form: &Fields) -> Result<(), Fault> {
+        let verified = self.shared.logins.verify_csrf(&self.head, &form.csrf_token).await;
+        verified.map_err(|failure| Fault::Login(Arc::new(failure)))
     }
 
     async fn organization(&self, slug: &str) -> Result<Organization, Fault> {
@@ -106,102 +102,100 @@ impl Visit {
     }
 
     /// The organization, if this browser may manage it.
-    async fn managed(&self, slug: &str) -> Result<(Organization, Right), Fault> {
-        let organization = self.organization(slug).await?;
-        match self.app.right(&organization, &self.session).await? {
-            Some(right) => Ok((organization, right)),
-            None => Err(Fault::Forbidden),
+    async fn managed(&self, slug: &str) -> Result<Organization, Fault> {
+        match self.app.asking(&self.head, slug).await? {
+            Asking::Administrator(_) => self.organization(slug).await,
+            _ => Err(Fault::Forbidden),
         }
     }
 
-    /// Repeats the checks after a slow operation: the browser is still logged in and may still manage the organization, and
-    /// the integration has not been changed or deleted in the meantime.
-    async fn still_managed(&self, slug: &str, existing: Option<&IntegrationRow>) -> Result<(), Fault> {
-        self.session.load().await?;
-        self.managed(slug).await?;
-        match existing {
-            Some(old) if self.app.store.integration(&old.id).await?.as_ref() != Some(old) => Err(Fault::Changed),
-            _ => Ok(()),
-        }
-    }
-
-    /// One integration of a managed organization.
-    async fn managed_row(&self, slug: &str, id: &str) -> Result<(Organization, Right, IntegrationRow), Fault> {
-        let (organization, right) = self.managed(slug).await?;
-        let id: IntegrationId = id.parse().map_err(|_| Fault::NotFound)?;
-        let row = self.app.store.integration(&id).await?.filter(|row| row.organization == organization.slug);
-        Ok((organization, right, row.ok_or(Fault::NotFound)?))
-    }
-
-    fn is_fragment(&self) -> bool {
-        self.head.headers.contains_key("x-fragment")
+    async fn person(&self) -> Result<Person, Fault> {
+        self.app.person(&self.head).await?.ok_or(Fault::LoggedOut)
     }
 }
 
-/// Why an error page is shown.
+/// Why another page is shown.
+#[derive(Clone)]
 enum Fault {
     NotFound,
     Forbidden,
-    Changed,
-    Login(Failure),
-    Broken(AppError),
+    LoggedOut,
+    Login(Arc<Failure>),
+    Broken(Arc<AppError>),
 }
 
 impl<E: Into<AppError>> From<E> for Fault {
     fn from(error: E) -> Self {
-        Self::Broken(error.into())
+        Self::Broken(Arc::new(error.into()))
     }
 }
 
+/// Marks the response: `show_faults` makes the page.
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let viewer = Viewer::anonymous();
-        let (status, title, text) = match self {
-            Self::NotFound => {
-                (StatusCode::NOT_FOUND, "Page not found", "Check the address, or go back to the home page.")
-            }
-            Self::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "You do not have access to this page",
-                "It is for administrators of this organization. Log in as one of them, or enter the one-time token at \
-                 /setup; the app prints it when it starts.",
-            ),
-            Self::Changed => (
-                StatusCode::CONFLICT,
-                "The integration was changed or deleted in the meantime",
-                "Nothing was saved. Open the list of integrations again, check what has changed and repeat your change.",
-            ),
-            Self::Login(failure) => {
-                let text = failure.cause.advice().public_message;
-                return pages::failure::plain(&viewer, failure.cause.status(), "Your request was not accepted", &text);
-            }
-            Self::Broken(error) => {
-                // Never a secret: no error of the crate, of the store or of a form holds one.
-                use std::io::Write as _;
-                let _ = writeln!(std::io::stderr(), "error: {error}");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "Something went wrong",
-                    "Try again later. If it keeps happening, tell the people who run this app.",
-                )
-            }
-        };
-        pages::failure::plain(&viewer, status, title, text)
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The pages of faults, in the layout of the app and with the user.
+async fn show_faults(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let visit = Visit { app: Arc::clone(&shared.app), shared, head: head.clone() };
+    let mut response = next.run(Request::from_parts(head, body)).await;
+    let Some(fault) = response.extensions_mut().remove::<Fault>() else { return response };
+    let viewer = Viewer::without_forms(&visit.app, &visit.head).await;
+    match fault {
+        Fault::NotFound => {
+            let text = "Check the address, or go back to the home page.";
+            viewer.say(StatusCode::NOT_FOUND, "Page not found", text)
+        }
+        Fault::Forbidden => {
+            let text = "It is for administrators of this organization. Log in as one of them.";
+            viewer.say(StatusCode::FORBIDDEN, "You do not have access to this page", text)
+        }
+        Fault::LoggedOut => Redirect::to("/login").into_response(),
+        Fault::Login(failure) => {
+            let text = failure.cause.advice().public_message;
+            viewer.say(failure.cause.status(), "Your request was not accepted", &text)
+        }
+        Fault::Broken(error) => {
+            pages::log(&*error);
+            let text = "Try again later. If it keeps happening, tell the people who run this app.";
+            viewer.say(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", text)
+        }
     }
 }
 
 type Page = Result<Response, Fault>;
 
+/// The fields of all forms.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    csrf_token: String,
+    act: String,
+    key: String,
+    name: String,
+    platform: String,
+    callback: String,
+    note: String,
+    notice: String,
+}
+
 async fn home(visit: Visit) -> Page {
-    if visit.app.person(&visit.session).await?.is_some() {
+    if visit.app.person(&visit.head).await?.is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    let path = match (visit.app.has_token(&visit.session).await?, visit.app.store.has_administrator(FIRST).await?) {
-        (true, _) => "/org/main/integrations",
-        (false, true) => "/login",
-        (false, false) => "/setup",
-    };
-    Ok(Redirect::to(path).into_response())
+    if let Asking::Administrator(_) = visit.app.asking(&visit.head, FIRST).await? {
+        return Ok(Redirect::to("/org/main/integrations").into_response());
+    }
+    if visit.app.store.has_administrator(FIRST).await? {
+        return Ok(Redirect::to("/login").into_response());
+    }
+    let text = "There is no administrator who can log in. If you run this app, open the setup link that it printed when it started.";
+    Ok(Viewer::without_forms(&visit.app, &visit.head).await.say(StatusCode::OK, "Setup mode", text))
 }
 
 async fn login(visit: Visit) -> Page {
@@ -215,349 +209,163 @@ async fn organization_home(Path(slug): Path<String>, visit: Visit) -> Page {
 
 async fn organization_login(visit: Visit, Path(slug): Path<String>) -> Page {
     let organization = visit.organization(&slug).await?;
-    let mut links = Vec::new();
-    for row in visit.app.store.integrations(&organization.slug).await? {
-        // One that cannot be used is shown to administrators only.
-        if let Ok(Some(integration)) = visit.app.find(&row.id).await {
-            links.push(integration.login_link());
-        }
+    let links = visit.app.usable(&organization.slug).await?;
+    Ok(pages::login(visit.viewer().await, &format!("Log in to {}", organization.name), "", &links, None))
+}
+
+async fn setup(Path(token): Path<String>, visit: Visit) -> Page {
+    if visit.app.store.has_administrator(FIRST).await? || !visit.app.is_setup_token(&token) {
+        return Ok(refuse_setup(&visit).await);
     }
-    let code_hosts = visit.app.code_hosts(&organization.slug).await?;
-    Ok(pages::login::all(&visit.viewer().await?, &organization, &links, code_hosts))
+    Ok(pages::setup(visit.viewer().await, &token))
 }
 
-async fn list(Path(slug): Path<String>, visit: Visit) -> Page {
-    let (organization, right) = visit.managed(&slug).await?;
-    let mut rows = Vec::new();
-    for row in visit.app.store.integrations(&organization.slug).await? {
-        let link = match visit.app.find(&row.id).await {
-            Ok(Some(integration)) => Ok(integration.login_link()),
-            // Deleted since the list was read.
-            Ok(None) => continue,
-            Err(_) => Err(visit.app.why_unusable(&row)),
-        };
-        rows.push((row, link));
+/// A form, so that a program that only looks at the link does not use it up.
+async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(form): Form<Fields>) -> Page {
+    visit.verify(&form).await?;
+    if visit.app.store.has_administrator(FIRST).await? || !visit.app.take_setup_token(&token) {
+        return Ok(refuse_setup(&visit).await);
     }
-    let may_add = visit.app.is_operator(&visit.session).await?;
-    Ok(pages::integrations::list(&visit.viewer().await?, &organization, right, &rows, may_add))
-}
-
-async fn new(Path(slug): Path<String>, visit: Visit) -> Page {
-    let (organization, right) = visit.managed(&slug).await?;
-    let mut typed = Typed { platform: "gitlab".to_owned(), access: "sign-in".to_owned(), ..Typed::default() };
-    if let Some(demo) = &visit.app.demo {
-        demo.base_url("gitlab").clone_into(&mut typed.base_url);
-    }
-    let draft = typed.draft(&visit.app, &organization, None).await?;
-    show_form(&visit, &organization, right, &typed, &draft, None, None, false).await
-}
-
-async fn create(Path(slug): Path<String>, visit: Visit, Form(typed): Form<Typed>) -> Page {
-    visit.verify(&typed.csrf_token).await?;
-    let (organization, right) = visit.managed(&slug).await?;
-    submit(&visit, &organization, right, typed, None).await
-}
-
-async fn edit(Path((slug, id)): Path<(String, String)>, visit: Visit) -> Page {
-    let (organization, right, row) = visit.managed_row(&slug, &id).await?;
-    let typed = Typed::of(&row);
-    let draft = typed.draft(&visit.app, &organization, Some(&row)).await?;
-    show_form(&visit, &organization, right, &typed, &draft, Some(&row), None, false).await
-}
-
-async fn save(Path((slug, id)): Path<(String, String)>, visit: Visit, Form(typed): Form<Typed>) -> Page {
-    visit.verify(&typed.csrf_token).await?;
-    let (organization, right, row) = visit.managed_row(&slug, &id).await?;
-    // Both are part of the callback URL and never change, whatever was sent.
-    let typed = Typed { platform: row.platform.clone(), name: row.name.clone(), ..typed };
-    submit(&visit, &organization, right, typed, Some(row)).await
-}
-
-/// A submitted form, new or edited, with any of its buttons.
-async fn submit(
-    visit: &Visit,
-    organization: &Organization,
-    right: Right,
-    typed: Typed,
-    existing: Option<IntegrationRow>,
-) -> Page {
-    let app = &visit.app;
-    let existing = existing.as_ref();
-    let mut draft = typed.draft(app, organization, existing).await?;
-    keep_secret(visit, &typed, &draft).await?;
-    if typed.act == "guide" {
-        return show_form(visit, organization, right, &typed, &draft, existing, None, false).await;
-    }
-    let kept = kept_secret(visit, &draft, existing).await?;
-    let Some((row, secret)) = typed.row(app, organization, &mut draft, kept.as_deref())? else {
-        let moved = existing.is_some_and(|row| draft.base_url().is_some_and(|url| url.as_str() != row.base_url));
-        if moved && kept.is_none() && typed.client_secret.trim().is_empty() {
-            draft.complaints.retain(|complaint| complaint.field != "client_secret");
-            draft.say(
-                "client_secret",
-                "The base URL has changed.",
-                "Enter the secret again. The stored one belongs to the old URL and is never sent to another.",
-            );
-        }
-        return show_form(visit, organization, right, &typed, &draft, existing, None, true).await;
-    };
-    if typed.act != "save-anyway" {
-        let integration = app.build(&row, &secret).map_err(|error| Fault::Broken(error.into()))?;
-        let detailed = app.is_operator(&visit.session).await?;
-        // The check takes seconds, and the session is read again afterwards: save the typed secret first.
-        visit.session.save().await?;
-        let report = check(&integration, detailed).await;
-        visit.still_managed(&organization.slug, existing).await?;
-        if typed.act == "check" || report.verdict() != Verdict::AllRight {
-            return show_form(visit, organization, right, &typed, &draft, existing, Some(&report), true).await;
-        }
-    }
-    let moved = existing.is_some_and(|old| old.base_url != row.base_url);
-    if !app.store.save(&row, existing, moved && typed.keep_accounts.is_none()).await? {
-        return Err(Fault::Changed);
-    }
-    app.forget(&row.id);
-    visit.session.remove_value(KEPT_SECRET).await?;
-    pages::notify(&visit.session, &format!("The integration {} is saved.", row.name)).await?;
-    Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
-}
-
-/// Keeps a typed secret in the session until the form is saved, so that it is typed only once.
-async fn keep_secret(visit: &Visit, typed: &Typed, draft: &Draft) -> Result<(), Fault> {
-    let secret = typed.client_secret.trim();
-    if let (false, Some(id), Some(base_url)) = (secret.is_empty(), &draft.id, draft.base_url()) {
-        let kept = KeptSecret { id: id.to_string(), base_url: base_url.as_str().to_owned(), secret: secret.to_owned() };
-        visit.session.insert(KEPT_SECRET, kept).await?;
-    }
-    Ok(())
-}
-
-/// The secret if none was typed now: the one kept for this form, or the stored one, each for its own base URL only.
-async fn kept_secret(visit: &Visit, draft: &Draft, existing: Option<&IntegrationRow>) -> Result<Option<String>, Fault> {
-    let (Some(id), Some(base_url)) = (&draft.id, draft.base_url()) else {
-        return Ok(None);
-    };
-    if let Some(kept) = visit.session.get::<KeptSecret>(KEPT_SECRET).await? {
-        if kept.id == id.as_str() && kept.base_url == base_url.as_str() {
-            return Ok(Some(kept.secret));
-        }
-    }
-    Ok(match existing {
-        Some(row) if row.base_url == base_url.as_str() => visit.app.store.open_secret(row).ok(),
-        _ => None,
-    })
-}
-
-#[allow(clippy::too_many_arguments, reason = "the parts of one page")]
-async fn show_form(
-    visit: &Visit,
-    organization: &Organization,
-    right: Right,
-    typed: &Typed,
-    draft: &Draft,
-    existing: Option<&IntegrationRow>,
-    report: Option<&CheckReport>,
-    complain: bool,
-) -> Page {
-    let app = &visit.app;
-    let demo = app.demo.as_ref().filter(|demo| {
-        draft.guide.as_ref().is_some_and(|guide| guide.base_url.as_str() == demo.base_url(&typed.platform))
-    });
-    let demo_page =
-        demo.and(draft.id.as_ref()).map(|id| format!("/demo/application?platform={}&id={id}", typed.platform));
-    if visit.is_fragment() && typed.act == "guide" {
-        return Ok(Html(pages::guide::guide(draft, demo_page.as_deref()).into_string()).into_response());
-    }
-    let count = match existing {
-        Some(row) => app.store.count_accounts(&row.id).await?,
-        None => 0,
-    };
-    let kept = kept_secret(visit, draft, existing).await?.is_some();
-    let shape = Shape {
-        organization,
-        right,
-        typed,
-        draft,
-        existing: existing.map(|row| (row, count)),
-        report,
-        secret_kept: kept,
-        demo: app.demo.as_ref(),
-        demo_page: demo_page.as_deref(),
-        complain,
-    };
-    Ok(pages::integrations::form(&visit.viewer().await?, &shape))
-}
-
-async fn confirm_delete(Path((slug, id)): Path<(String, String)>, visit: Visit) -> Page {
-    let (organization, _, row) = visit.managed_row(&slug, &id).await?;
-    let count = visit.app.store.count_accounts(&row.id).await?;
-    Ok(pages::integrations::delete(&visit.viewer().await?, &organization, &row, count))
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Small {
-    csrf_token: String,
-    name: String,
-    token: String,
-    key: String,
-}
-
-async fn delete(Path((slug, id)): Path<(String, String)>, visit: Visit, Form(form): Form<Small>) -> Page {
-    visit.verify(&form.csrf_token).await?;
-    let (organization, _, row) = visit.managed_row(&slug, &id).await?;
-    visit.app.store.delete(&row.id).await?;
-    visit.app.forget(&row.id);
-    pages::notify(&visit.session, &format!("The integration {} is deleted.", row.name)).await?;
-    Ok(Redirect::to(&format!("/org/{}/integrations", organization.slug)).into_response())
-}
-
-async fn organizations(visit: Visit) -> Page {
-    if !visit.app.is_operator(&visit.session).await? {
-        return Err(Fault::Forbidden);
-    }
-    let rows = visit.app.store.organizations().await?;
-    Ok(pages::people::organizations(&visit.viewer().await?, &rows, None))
-}
-
-async fn add_organization(visit: Visit, Form(form): Form<Small>) -> Page {
-    visit.verify(&form.csrf_token).await?;
-    if !visit.app.is_operator(&visit.session).await? {
-        return Err(Fault::Forbidden);
-    }
-    let name = form.name.trim();
-    // Letters and digits only, so that no id of one organization begins with an id of another.
-    let complaint = match IntegrationId::from_name(name) {
-        Err(_) => "The name has no letter from A to Z and no digit. Add one.",
-        Ok(slug) if slug.as_str().len() > 20 || name.len() > 60 => "The name is too long. Shorten it.",
-        Ok(slug) if visit.app.store.add_organization(slug.as_str(), name).await? => {
-            return Ok(Redirect::to(&format!("/org/{slug}/integrations")).into_response());
-        }
-        Ok(_) => "Another organization has a name with the same letters and digits. Choose another name.",
-    };
-    let rows = visit.app.store.organizations().await?;
-    Ok(pages::people::organizations(&visit.viewer().await?, &rows, Some(complaint)))
-}
-
-async fn people(Path(slug): Path<String>, visit: Visit) -> Page {
-    let (organization, _) = visit.managed(&slug).await?;
-    let rows = visit.app.store.people(&organization.slug).await?;
-    Ok(pages::people::people(&visit.viewer().await?, &organization, &rows))
-}
-
-/// Only somebody who manages the organization can make a user its administrator.
-async fn make_administrator(Path(slug): Path<String>, visit: Visit, Form(form): Form<Small>) -> Page {
-    visit.verify(&form.csrf_token).await?;
-    let (organization, _) = visit.managed(&slug).await?;
-    if !visit.app.store.make_administrator(&organization.slug, &form.key).await? {
-        return Err(Fault::NotFound);
-    }
-    // An administrator of the first organization loses access once this one has its own administrator.
-    let path = match visit.app.right(&organization, &visit.session).await? {
-        Some(_) => format!("/org/{}/people", organization.slug),
-        None => "/organizations".to_owned(),
-    };
-    Ok(Redirect::to(&path).into_response())
-}
-
-async fn token(visit: Visit) -> Page {
-    let fresh = !visit.app.store.has_administrator(FIRST).await?;
-    Ok(pages::people::token(&visit.viewer().await?, fresh, None))
-}
-
-async fn enter_token(visit: Visit, Form(form): Form<Small>) -> Page {
-    visit.verify(&form.csrf_token).await?;
-    if let Err(complaint) = visit.app.take_setup_token(&form.token) {
-        let fresh = !visit.app.store.has_administrator(FIRST).await?;
-        return Ok(pages::people::token(&visit.viewer().await?, fresh, Some(complaint)));
-    }
-    visit.session.cycle_id().await?;
-    visit.session.insert(OPERATOR, true).await?;
+    let Some(mark) = visit.app.store.begin_setup().await? else { return Ok(refuse_setup(&visit).await) };
+    let session = session(&visit.head)?;
+    session.cycle_id().await?;
+    session.insert(FOUNDER, mark).await?;
     Ok(Redirect::to("/org/main/integrations").into_response())
 }
 
-async fn account(visit: Visit) -> Page {
-    let Some(person) = visit.app.person(&visit.session).await? else {
-        return Ok(Redirect::to("/login").into_response());
+async fn refuse_setup(visit: &Visit) -> Response {
+    let text = "It is wrong or has already been used, or an administrator can log in. The app prints a new link when it starts.";
+    Viewer::without_forms(&visit.app, &visit.head).await.say(StatusCode::FORBIDDEN, "The setup link is not valid", text)
+}
+
+async fn invitation(Path(token): Path<String>, visit: Visit) -> Page {
+    let Some((slug, is_admin)) = visit.app.store.invitation(&token).await? else {
+        let text = "It has been used, is older than a week, or is not complete. Ask for a new one where you got it.";
+        let viewer = Viewer::without_forms(&visit.app, &visit.head).await;
+        return Ok(viewer.say(StatusCode::NOT_FOUND, "The invitation is not valid", text));
     };
-    let organization = visit.organization(&person.organization).await?;
-    let rows = visit.app.store.integrations(&person.organization).await?;
-    let mut connected = Vec::new();
-    let mut used = Vec::new();
-    for account in visit.app.store.accounts(&person.id).await? {
-        let row = rows.iter().find(|row| row.id.as_str() == account.integration);
-        let name = row.map_or_else(|| account.integration.clone(), |row| row.name.clone());
-        let detail = row.map(|row| {
-            format!("{}: {}", Platform::find(&row.platform).map_or("", |platform| platform.name()), row.base_url)
-        });
-        used.push(account.integration.clone());
-        connected.push(ConnectedAccount { account, integration: name, detail: detail.unwrap_or_default() });
-    }
-    let mut more = Vec::new();
-    for row in rows.iter().filter(|row| !used.iter().any(|id| id == row.id.as_str())) {
-        if let Ok(Some(integration)) = visit.app.find(&row.id).await {
-            more.push(Connectable { id: row.id.to_string(), link: integration.login_link(), name: row.name.clone() });
+    let organization = visit.organization(&slug).await?;
+    let title = format!("You are invited to {}", organization.name);
+    let intro = match is_admin {
+        true => "Log in with one of these accounts. You will be an administrator.",
+        false => "Log in with one of these accounts.",
+    };
+    let (links, return_to) = (visit.app.usable(&slug).await?, format!("{INVITATION}{token}"));
+    Ok(pages::login(visit.viewer().await, &title, intro, &links, Some(&return_to)))
+}
+
+async fn people(Path(slug): Path<String>, visit: Visit) -> Page {
+    show_people(&visit, &slug, "", None).await
+}
+
+async fn change_people(Path(slug): Path<String>, visit: Visit, Form(form): Form<Fields>) -> Page {
+    visit.verify(&form).await?;
+    visit.managed(&slug).await?;
+    let store = &visit.app.store;
+    let notice = match form.act.split_once(' ').unwrap_or((&form.act, "")) {
+        ("invite" | "invite-admin", _) => {
+            let token = store.invite(&slug, form.act == "invite-admin").await?;
+            let link = format!("{}{INVITATION}{token}", visit.shared.public_url);
+            return show_people(&visit, &slug, "The invitation is ready.", Some(&link)).await;
         }
-    }
-    let code_hosts = visit.app.code_hosts(&person.organization).await?;
-    Ok(pages::account::page(&visit.viewer().await?, &person, &organization.name, &connected, &more, code_hosts))
-}
-
-async fn disconnect(visit: Visit, Form(form): Form<Small>) -> Page {
-    visit.verify(&form.csrf_token).await?;
-    let Some(person) = visit.app.person(&visit.session).await? else {
-        return Ok(Redirect::to("/login").into_response());
+        ("open" | "close", _) => {
+            store.set_open(&slug, form.act == "open").await?;
+            "The setting is saved."
+        }
+        ("add", _) if slug == FIRST => match IntegrationId::from_name(form.name.trim()) {
+            Err(_) => "The name has no letter from A to Z and no digit, or is too long.",
+            Ok(new) if store.add_organization(new.as_str(), form.name.trim()).await? => "The organization is added.",
+            Ok(_) => "Another organization has a name with the same letters and digits. Choose another name.",
+        },
+        (act, id) => match store.change_person(&slug, id, act).await? {
+            true => "The change is saved.",
+            false => "Nothing was changed: no administrator of this organization could log in any more.",
+        },
     };
-    let gone = visit.app.store.disconnect(&person.id, &form.key).await?;
-    let text = if gone {
-        "The account is disconnected."
-    } else {
-        "Your only account here cannot be disconnected. Connect another one first."
+    show_people(&visit, &slug, notice, None).await
+}
+
+/// Only if the browser may still manage the organization: the change may have ended that.
+async fn show_people(visit: &Visit, slug: &str, notice: &str, link: Option<&str>) -> Page {
+    let organization = visit.managed(slug).await?;
+    let others = if slug == FIRST { visit.app.store.organizations().await? } else { Vec::new() };
+    let rows = visit.app.store.people(slug).await?;
+    Ok(pages::people(visit.viewer().await, &organization, &rows, &others, notice, link))
+}
+
+async fn account(visit: Visit, Query(query): Query<Fields>) -> Page {
+    let notice = match query.notice.as_str() {
+        "welcome" => Some("Welcome. You are logged in."),
+        "founder" => Some("Welcome. You are the administrator from now on."),
+        "connected" => Some("The account is connected. You can log in with it from now on."),
+        "disconnected" => Some("The account is disconnected, and its tokens were revoked."),
+        "only-account" => Some("Your only account here cannot be disconnected. Connect another one first."),
+        "other-user" => Some(
+            "Nothing was connected: the account is connected to another user of this app, or belongs to another organization.",
+        ),
+        _ => None,
     };
-    pages::notify(&visit.session, text).await?;
-    Ok(Redirect::to("/account").into_response())
+    show_account(&visit, notice, None).await
 }
 
-async fn failed(visit: Visit) -> Page {
-    let viewer = visit.viewer().await?;
-    match visit.session.remove::<FailureNote>(FAILURE).await? {
-        Some(note) => Ok(pages::failure::page(&viewer, &note)),
-        None => Ok(Redirect::to("/").into_response()),
+async fn change_account(visit: Visit, Form(form): Form<Fields>) -> Page {
+    visit.verify(&form).await?;
+    let person = visit.person().await?;
+    let is_own = visit.app.store.accounts(&person.id).await?.iter().any(|account| account.key == form.key);
+    let connection: ConnectionId = form.key.parse().map_err(|_| Fault::NotFound)?;
+    if !is_own {
+        return Err(Fault::NotFound);
     }
+    if form.act != "disconnect" {
+        let live = who_now(&visit.app, &connection).await?;
+        return show_account(&visit, None, Some((form.key, live))).await;
+    }
+    let mut notice = "only-account";
+    if visit.app.store.disconnect(&person.id, &form.key).await? {
+        visit.app.keeper.disconnect(&connection).await?;
+        notice = "disconnected";
+    }
+    Ok(Redirect::to(&format!("/account?notice={notice}")).into_response())
 }
 
-#[derive(Deserialize)]
-struct DemoQuery {
-    platform: String,
-    id: String,
+/// Asks the code host who the user is, with the stored tokens.
+async fn who_now(app: &App, connection: &ConnectionId) -> Result<Result<User, String>, Fault> {
+    let Some(integration) = app.integrations.find(connection.integration()).await? else {
+        return Ok(Err("The integration is disabled.".to_owned()));
+    };
+    let token = match app.keeper.access_token(connection).await {
+        Ok(token) => token,
+        Err(error) => return Ok(Err(error.advice().public_message.into_owned())),
+    };
+    Ok(integration.user(&token).await.map_err(|error| error.advice().public_message.into_owned()))
 }
 
-/// Demo only: the page on which an administrator creates the OAuth application at the code host.
-async fn demo_application(visit: Visit, Query(query): Query<DemoQuery>) -> Page {
+async fn show_account(visit: &Visit, notice: Option<&str>, live: Option<(String, Result<User, String>)>) -> Page {
+    let person = visit.person().await?;
+    let accounts = visit.app.store.accounts(&person.id).await?;
+    let usable = visit.app.usable(&person.organization).await?;
+    Ok(pages::account(visit.viewer().await, &person, notice, &accounts, &usable, live.as_ref()))
+}
+
+async fn failed(visit: Visit, Query(query): Query<Fields>) -> Page {
+    let Some(note) = FailureNote::open(&visit.app, &query.note) else { return Ok(Redirect::to("/").into_response()) };
+    Ok(pages::failure(&Viewer::without_forms(&visit.app, &visit.head).await, &note))
+}
+
+async fn demo_application(visit: Visit, Query(query): Query<Fields>) -> Page {
     let demo = visit.app.demo.as_ref().ok_or(Fault::NotFound)?;
-    let id: IntegrationId = query.id.parse().map_err(|_| Fault::NotFound)?;
-    let platform = Platform::find(&query.platform).map_err(|_| Fault::NotFound)?;
-    let callback = CallbackUrl::new(&visit.app.public_url, platform.id(), &id);
-    let made = demo.application(platform.id(), &callback, &id).ok_or(Fault::NotFound)?;
-    let names = match platform.id() {
-        "gitlab" => ("Application ID".to_owned(), "Secret".to_owned()),
-        _ => ("Client ID".to_owned(), "Client secret".to_owned()),
-    };
-    Ok(pages::people::demo_application(&visit.viewer().await?, platform.name(), &names, callback.as_str(), &made))
+    Ok(pages::demo_application(visit.viewer().await, demo, &query.platform, None))
 }
 
-async fn not_found() -> Fault {
-    Fault::NotFound
-}
-
-async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text)
+async fn create_demo_application(visit: Visit, Form(form): Form<Fields>) -> Page {
+    visit.verify(&form).await?;
+    let demo = visit.app.demo.as_ref().ok_or(Fault::NotFound)?;
+    let made = demo.create(&form.platform, &form.callback)?;
+    Ok(pages::demo_application(visit.viewer().await, demo, &form.platform, Some(&made)))
 }
 
 async fn secure_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -565,7 +373,7 @@ async fn secure_headers(request: Request, next: Next) -> Response {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

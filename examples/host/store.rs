@@ -1,24 +1,27 @@
-//! The database: one SQLite file. Client secrets and sessions are sealed. Every change is one transaction, so a crash
-//! leaves either the old state or the new one.
+//! The database: one SQLite file, with the tables of the crate beside those of the app. Every change is one transaction, so a
+//! crash leaves either the old state or the new one.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codehost_oauth::error::AppError;
-use codehost_oauth::seal::{KeyRing, SealContext};
-use codehost_oauth::{BaseUrl, IntegrationId, Login, User};
+use codehost_oauth::seal::KeyRing;
+use codehost_oauth::settings::StoredIntegration;
+use codehost_oauth::{IntegrationId, Login, User};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
-use sqlx::{Row as _, query};
-
-use crate::support::Failure;
+use sqlx::{Row as _, Sqlite, Transaction, query};
 
 pub(crate) type Result<T> = std::result::Result<T, AppError>;
 
-/// The slug of the first organization, which the first start creates.
+/// The slug of the first organization, whose administrators run the app.
 pub(crate) const FIRST: &str = "main";
 
 #[derive(Clone)]
@@ -27,36 +30,19 @@ pub(crate) struct Store {
     pub(crate) keys: Arc<KeyRing>,
 }
 
-#[derive(Clone)]
 pub(crate) struct Organization {
     pub(crate) slug: String,
     pub(crate) name: String,
+    /// Whether everybody with an account at one of its code hosts may log in; otherwise only who was invited.
+    pub(crate) is_open: bool,
 }
 
-/// An integration as it is stored, with its secret still sealed.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct IntegrationRow {
-    pub(crate) id: IntegrationId,
-    pub(crate) organization: String,
-    pub(crate) platform: String,
-    pub(crate) name: String,
-    pub(crate) base_url: String,
-    pub(crate) access: String,
-    pub(crate) ca_pem: Option<String>,
-    /// In seconds; `None` is the default.
-    pub(crate) timeout: Option<i64>,
-    pub(crate) trust_emails: bool,
-    pub(crate) client_id: String,
-    pub(crate) secret: Vec<u8>,
-}
-
-/// A user, in one organization.
-#[derive(Clone)]
+/// A user of one organization. One without an account does not exist.
 pub(crate) struct Person {
     pub(crate) id: String,
     pub(crate) organization: String,
     pub(crate) name: String,
-    pub(crate) admin: bool,
+    pub(crate) is_admin: bool,
 }
 
 /// An account at a code host, with which a user logs in.
@@ -67,317 +53,302 @@ pub(crate) struct Account {
 }
 
 /// What the code host reported at the last login.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) username: Option<String>,
     pub(crate) display_name: Option<String>,
-    pub(crate) profile_url: Option<String>,
-    pub(crate) emails: Vec<EmailNote>,
-    pub(crate) trusted_email: Option<String>,
-    pub(crate) two_factor: Option<bool>,
-    pub(crate) granted: Option<Vec<String>>,
-    pub(crate) missing: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(crate) struct EmailNote {
-    pub(crate) address: String,
-    pub(crate) evidence: String,
-    pub(crate) authority: String,
-    pub(crate) primary: bool,
+    pub(crate) emails: Vec<String>,
 }
 
 impl Profile {
-    pub(crate) fn of(login: &Login) -> Self {
-        let User { username, display_name, profile_url, emails, two_factor, .. } = &login.user;
-        let word = |value: serde_json::Result<serde_json::Value>| {
-            value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-        };
-        let note = |email: &codehost_oauth::Email| EmailNote {
-            address: email.address().to_owned(),
-            evidence: word(serde_json::to_value(email.evidence)),
-            authority: word(serde_json::to_value(email.authority)),
-            primary: email.primary,
-        };
-        Self {
-            username: username.clone(),
-            display_name: display_name.clone(),
-            profile_url: profile_url.as_ref().map(ToString::to_string),
-            emails: emails.iter().map(note).collect(),
-            trusted_email: login.trusted_email().map(str::to_owned),
-            two_factor: *two_factor,
-            granted: login.tokens.scopes.as_ref().map(|scopes| scopes.iter().map(ToString::to_string).collect()),
-            missing: login.missing_scopes.iter().map(|scope| scope.label.to_string()).collect(),
-        }
+    pub(crate) fn of(user: &User) -> Self {
+        let mut emails: Vec<_> = user.emails.iter().map(|email| email.address().to_owned()).collect();
+        emails.sort();
+        Self { username: user.username.clone(), display_name: user.display_name.clone(), emails }
     }
 
-    /// The name to show.
     pub(crate) fn name(&self) -> &str {
         self.display_name.as_deref().or(self.username.as_deref()).unwrap_or("Unnamed user")
     }
+
+    /// Whether it is still the same person: the display name may change.
+    pub(crate) fn is_same_person(&self, other: &Self) -> bool {
+        self.username.is_some() && self.username == other.username && self.emails == other.emails
+    }
 }
 
-/// The result of a login.
-pub(crate) struct LoggedIn {
-    pub(crate) person: Person,
-    pub(crate) is_new: bool,
-    /// Whether this login has made them the administrator.
-    pub(crate) promoted: bool,
-}
-
-/// The result of connecting an account.
-pub(crate) enum Connected {
+/// The result of a login or a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LoggedIn {
     Done,
+    /// This login has made the browser that set up the app the first administrator.
+    IsFounder,
+    NotInvited,
     OtherUser,
+    /// The integration was changed in the meantime.
+    Changed,
 }
 
 impl Store {
     /// Opens the database. The first start creates it.
-    pub(crate) async fn open(path: Option<&Path>, keys: Arc<KeyRing>) -> std::result::Result<Self, Failure> {
-        let failed = |error: sqlx::Error| Failure {
-            code: "database".to_owned(),
-            message: format!("the database cannot be opened: {error}"),
-            hint: "Use --database to choose a file in a directory that this program can write to.".to_owned(),
-        };
-        let options = match path {
-            Some(path) => SqliteConnectOptions::new().filename(path).create_if_missing(true),
-            None => SqliteConnectOptions::new().in_memory(true),
-        };
-        let options = options
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        // SQLite has one writer at a time, and a database in memory belongs to its connection.
-        let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let pool = pool.connect_with(options).await.map_err(failed)?;
-        sqlx::raw_sql(SCHEMA).execute(&pool).await.map_err(failed)?;
-        query("INSERT OR IGNORE INTO organizations (slug, name) VALUES (?, 'Main')")
-            .bind(FIRST)
-            .execute(&pool)
-            .await
-            .map_err(failed)?;
-        Ok(Self { pool, keys })
-    }
-
-    pub(crate) async fn organization(&self, slug: &str) -> Result<Option<Organization>> {
-        let row = query("SELECT slug, name FROM organizations WHERE slug = ?").bind(slug).fetch_optional(&self.pool);
-        Ok(row.await?.map(|row| Organization { slug: row.get(0), name: row.get(1) }))
+    pub(crate) async fn open(path: &Path, keys: Arc<KeyRing>) -> Result<Self> {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(true);
+        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let options = options.busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+        let store = Self { pool, keys };
+        store.add_organization(FIRST, "Main").await?;
+        Ok(store)
     }
 
     pub(crate) async fn organizations(&self) -> Result<Vec<Organization>> {
-        let rows = query("SELECT slug, name FROM organizations ORDER BY name").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|row| Organization { slug: row.get(0), name: row.get(1) }).collect())
+        let rows = self.rows("SELECT slug, name, is_open FROM organizations ORDER BY name", &[]).await?;
+        let organization = |row: SqliteRow| Organization { slug: row.get(0), name: row.get(1), is_open: row.get(2) };
+        Ok(rows.into_iter().map(organization).collect())
+    }
+
+    pub(crate) async fn organization(&self, slug: &str) -> Result<Option<Organization>> {
+        Ok(self.organizations().await?.into_iter().find(|one| one.slug == slug))
     }
 
     /// Returns `false` if the slug is taken.
     pub(crate) async fn add_organization(&self, slug: &str, name: &str) -> Result<bool> {
-        let added = query("INSERT OR IGNORE INTO organizations (slug, name) VALUES (?, ?)").bind(slug).bind(name);
-        Ok(added.execute(&self.pool).await?.rows_affected() == 1)
+        self.run("INSERT OR IGNORE INTO organizations VALUES (?, ?, 0)", &[slug, name]).await
     }
 
-    /// Whether there is an administrator who can log in.
+    pub(crate) async fn set_open(&self, slug: &str, is_open: bool) -> Result<bool> {
+        self.run("UPDATE organizations SET is_open = ? WHERE slug = ?", &[number(is_open), slug]).await
+    }
+
     pub(crate) async fn has_administrator(&self, organization: &str) -> Result<bool> {
-        let row = query(
-            "SELECT EXISTS (SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
-                            WHERE people.organization = ? AND people.admin)",
-        );
-        Ok(row.bind(organization).fetch_one(&self.pool).await?.get(0))
+        has_administrator(&mut *self.pool.acquire().await?, organization).await
+    }
+
+    pub(crate) async fn may_manage(&self, user_id: &str, organization: &str) -> Result<bool> {
+        may_manage(&mut *self.pool.acquire().await?, user_id, organization).await
     }
 
     pub(crate) async fn people(&self, organization: &str) -> Result<Vec<Person>> {
-        let rows = query("SELECT * FROM people WHERE organization = ? ORDER BY name, id").bind(organization);
-        Ok(rows.fetch_all(&self.pool).await?.iter().map(person).collect())
+        let rows = self.rows("SELECT * FROM people WHERE organization = ? ORDER BY name, id", &[organization]).await?;
+        Ok(rows.iter().map(person).collect())
     }
 
-    /// Returns `false` if the organization has no such user.
-    pub(crate) async fn make_administrator(&self, organization: &str, person: &str) -> Result<bool> {
-        let made =
-            query("UPDATE people SET admin = 1 WHERE id = ? AND organization = ?").bind(person).bind(organization);
-        Ok(made.execute(&self.pool).await?.rows_affected() == 1)
+    /// The user who logged in with this account, if it is still theirs.
+    pub(crate) async fn person(&self, key: &str) -> Result<Option<Person>> {
+        let sql = "SELECT people.* FROM accounts JOIN people ON people.id = person WHERE key = ?";
+        Ok(self.rows(sql, &[key]).await?.first().map(person))
     }
 
-    pub(crate) async fn integrations(&self, organization: &str) -> Result<Vec<IntegrationRow>> {
-        let rows = query("SELECT * FROM integrations WHERE organization = ? AND deleted = 0 ORDER BY name")
-            .bind(organization)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(integration).collect()
-    }
-
-    pub(crate) async fn all_integrations(&self) -> Result<Vec<IntegrationRow>> {
-        let rows = query("SELECT * FROM integrations WHERE deleted = 0").fetch_all(&self.pool).await?;
-        rows.iter().map(integration).collect()
-    }
-
-    pub(crate) async fn integration(&self, id: &IntegrationId) -> Result<Option<IntegrationRow>> {
-        let row = query("SELECT * FROM integrations WHERE id = ? AND deleted = 0").bind(id.as_str());
-        row.fetch_optional(&self.pool).await?.as_ref().map(integration).transpose()
-    }
-
-    /// Every id that an organization has ever used. The id of a deleted integration must not be used again.
-    pub(crate) async fn used_ids(&self, organization: &str) -> Result<Vec<IntegrationId>> {
-        let rows = query("SELECT id FROM integrations WHERE organization = ?").bind(organization);
-        let rows = rows.fetch_all(&self.pool).await?;
-        rows.iter().map(|row| Ok(row.get::<&str, _>(0).parse()?)).collect()
-    }
-
-    /// Stores a new integration, or a changed one. `old`: the row when the change began; returns `false` if it has changed
-    /// since. `forget_accounts`: the integration is at another server now, where the same user ids are other people.
-    pub(crate) async fn save(
-        &self,
-        row: &IntegrationRow,
-        old: Option<&IntegrationRow>,
-        forget_accounts: bool,
-    ) -> Result<bool> {
-        let mut change = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(old) = old {
-            let now = query("SELECT * FROM integrations WHERE id = ? AND deleted = 0").bind(row.id.as_str());
-            let now = now.fetch_optional(&mut *change).await?.as_ref().map(integration).transpose()?;
-            if now.as_ref() != Some(old) {
-                return Ok(false);
-            }
-        }
-        let statement = if old.is_none() {
-            "INSERT INTO integrations
-                 (organization, platform, name, base_url, access, ca_pem, timeout, trust_emails, client_id, secret, id)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        } else {
-            "UPDATE integrations SET organization = ?, platform = ?, name = ?, base_url = ?, access = ?, ca_pem = ?,
-                 timeout = ?, trust_emails = ?, client_id = ?, secret = ?
-             WHERE id = ? AND deleted = 0"
+    /// Changes a user's role or removes them. Returns `false` if there is no such user, or if no administrator could log in
+    /// afterwards.
+    pub(crate) async fn change_person(&self, organization: &str, id: &str, change: &str) -> Result<bool> {
+        let statement = match change {
+            "promote" => "UPDATE people SET is_admin = 1 WHERE id = ? AND organization = ?",
+            "demote" => "UPDATE people SET is_admin = 0 WHERE id = ? AND organization = ?",
+            "remove" => "DELETE FROM people WHERE id = ? AND organization = ?",
+            _ => return Ok(false),
         };
-        query(statement)
-            .bind(&row.organization)
-            .bind(&row.platform)
-            .bind(&row.name)
-            .bind(&row.base_url)
-            .bind(&row.access)
-            .bind(&row.ca_pem)
-            .bind(row.timeout)
-            .bind(row.trust_emails)
-            .bind(&row.client_id)
-            .bind(&row.secret)
-            .bind(row.id.as_str())
-            .execute(&mut *change)
-            .await?;
-        if forget_accounts {
-            query("DELETE FROM accounts WHERE integration = ?").bind(row.id.as_str()).execute(&mut *change).await?;
+        let mut change = self.begin().await?;
+        let had = has_administrator(&mut change, organization).await?;
+        let is_done = run(&mut change, statement, &[id, organization]).await?;
+        let unused = "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
+        run(&mut change, unused, &[]).await?;
+        if !is_done || (had && !has_administrator(&mut change, organization).await?) {
+            return Ok(false);
         }
         change.commit().await?;
         Ok(true)
     }
 
-    /// Deletes everything but the id.
-    pub(crate) async fn delete(&self, id: &IntegrationId) -> Result<()> {
-        let mut change = self.pool.begin().await?;
-        query("UPDATE integrations SET deleted = 1, secret = x'', client_id = '', ca_pem = NULL WHERE id = ?")
-            .bind(id.as_str())
-            .execute(&mut *change)
-            .await?;
-        query("DELETE FROM accounts WHERE integration = ?").bind(id.as_str()).execute(&mut *change).await?;
-        Ok(change.commit().await?)
+    /// For the operator, if no administrator can log in any more.
+    pub(crate) async fn reset_administrators(&self) -> Result<bool> {
+        self.run("UPDATE people SET is_admin = 0 WHERE organization = ?", &[FIRST]).await
     }
 
-    /// How many accounts use an integration.
-    pub(crate) async fn count_accounts(&self, id: &IntegrationId) -> Result<i64> {
-        let row = query("SELECT count(*) FROM accounts WHERE integration = ?").bind(id.as_str());
-        Ok(row.fetch_one(&self.pool).await?.get(0))
+    /// Makes an invitation: returns the token of its link, which works once and for a week.
+    pub(crate) async fn invite(&self, organization: &str, is_admin: bool) -> Result<String> {
+        let (token, now) = (token()?, now());
+        self.run("DELETE FROM invitations WHERE expires <= ?", &[&now.to_string()]).await?;
+        let values = [&*digest(&token), organization, number(is_admin), &now.saturating_add(WEEK).to_string()];
+        self.run("INSERT INTO invitations VALUES (?, ?, ?, ?)", &values).await?;
+        Ok(token)
     }
 
-    /// Finds the user by the account key, or creates one. With the one-time token, the user becomes the administrator if the
-    /// organization has none who can log in.
-    pub(crate) async fn log_in(&self, organization: &str, login: &Login, has_token: bool) -> Result<LoggedIn> {
-        let (key, profile) = (login.user.key.to_string(), Profile::of(login));
-        let data = serde_json::to_string(&profile)?;
-        let mut change = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let known = query("UPDATE accounts SET profile = ? WHERE key = ? RETURNING person")
-            .bind(&data)
-            .bind(&key)
-            .fetch_optional(&mut *change)
-            .await?;
-        let is_new = known.is_none();
-        let person_id = match known {
-            Some(row) => row.get::<String, _>(0),
+    /// The organization of an invitation, and whether it is for an administrator.
+    pub(crate) async fn invitation(&self, token: &str) -> Result<Option<(String, bool)>> {
+        let sql = "SELECT organization, is_admin FROM invitations WHERE digest = ? AND expires > ?";
+        let rows = self.rows(sql, &[&digest(token), &now().to_string()]).await?;
+        Ok(rows.first().map(|row| (row.get(0), row.get(1))))
+    }
+
+    /// The mark of the browser that sets up the app; `None` if there is an administrator.
+    pub(crate) async fn begin_setup(&self) -> Result<Option<String>> {
+        let mut change = self.begin().await?;
+        if has_administrator(&mut change, FIRST).await? {
+            return Ok(None);
+        }
+        let mark = token()?;
+        run(&mut change, "INSERT INTO founders VALUES (?)", &[&mark]).await?;
+        change.commit().await?;
+        Ok(Some(mark))
+    }
+
+    /// Finds the user by the account key, or creates one, who must have an invitation unless the organization is open. The browser
+    /// with a `founder` mark becomes the first administrator.
+    pub(crate) async fn log_in(
+        &self,
+        at: &StoredIntegration,
+        login: &Login,
+        invitation: Option<&str>,
+        founder: Option<&str>,
+    ) -> Result<LoggedIn> {
+        let organization = at.owner.as_deref().unwrap_or_default();
+        let (key, profile) = (login.user.key.to_string(), Profile::of(&login.user));
+        let mut change = self.begin().await?;
+        if !is_current(&mut change, at).await? {
+            return Ok(LoggedIn::Changed);
+        }
+        let is_founder = match founder {
+            Some(mark) => may_manage(&mut change, mark, organization).await?,
+            None => false,
+        };
+        let digest = digest(invitation.unwrap_or_default());
+        let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > ? RETURNING is_admin";
+        let used = rows(&mut change, used, &[&digest, organization, &now().to_string()]).await?;
+        let invited: Option<bool> = used.first().map(|row| row.get(0));
+        let known = "UPDATE accounts SET profile = ? WHERE key = ? RETURNING person";
+        let known = rows(&mut change, known, &[&serde_json::to_string(&profile)?, &key]).await?;
+        let person: String = match known.first() {
+            Some(row) => row.get(0),
             None => {
-                let id = IntegrationId::random()?.to_string();
-                query("INSERT INTO people (id, organization, name, admin) VALUES (?, ?, ?, 0)")
-                    .bind(&id)
-                    .bind(organization)
-                    .bind(profile.name())
-                    .execute(&mut *change)
-                    .await?;
-                query("INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)")
-                    .bind(&key)
-                    .bind(login.user.key.integration().as_str())
-                    .bind(&id)
-                    .bind(&data)
-                    .execute(&mut *change)
-                    .await?;
+                let is_open = "SELECT 1 FROM organizations WHERE slug = ? AND is_open";
+                if !is_founder && invited.is_none() && rows(&mut change, is_open, &[organization]).await?.is_empty() {
+                    return Ok(LoggedIn::NotInvited);
+                }
+                let id = token()?;
+                let add = "INSERT INTO people VALUES (?, ?, ?, 0)";
+                run(&mut change, add, &[&id, organization, profile.name()]).await?;
+                add_account(&mut change, login, &id).await?;
                 id
             }
         };
-        let mut promoted = false;
-        if has_token {
-            let made = query(
-                "UPDATE people SET admin = 1 WHERE id = ?1 AND organization = ?2 AND NOT EXISTS (
-                     SELECT 1 FROM people JOIN accounts ON accounts.person = people.id
-                     WHERE people.organization = ?2 AND people.admin)",
-            );
-            let made = made.bind(&person_id).bind(organization).execute(&mut *change).await?;
-            promoted = made.rows_affected() == 1;
+        if is_founder || invited == Some(true) {
+            run(&mut change, "UPDATE people SET is_admin = 1 WHERE id = ?", &[&person]).await?;
         }
-        let row = query("SELECT * FROM people WHERE id = ?").bind(&person_id).fetch_one(&mut *change).await?;
+        // No other browser may set up the app any more, also if all administrators are gone later.
+        if has_administrator(&mut change, FIRST).await? {
+            run(&mut change, "DELETE FROM founders", &[]).await?;
+        }
         change.commit().await?;
-        Ok(LoggedIn { person: person(&row), is_new, promoted })
+        Ok(if is_founder { LoggedIn::IsFounder } else { LoggedIn::Done })
     }
 
-    /// Connects an account to a user, unless it is connected to another user.
-    pub(crate) async fn connect(&self, person: &str, login: &Login) -> Result<Connected> {
-        let data = serde_json::to_string(&Profile::of(login))?;
-        let row = query(
-            "INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)
-             ON CONFLICT (key) DO UPDATE SET profile = excluded.profile WHERE person = excluded.person",
-        );
-        let row = row.bind(login.user.key.to_string()).bind(login.user.key.integration().as_str());
-        let changed = row.bind(person).bind(data).execute(&self.pool).await?.rows_affected();
-        Ok(if changed == 1 { Connected::Done } else { Connected::OtherUser })
+    /// Connects an account to a user, unless it is connected to another one.
+    pub(crate) async fn connect(&self, at: &StoredIntegration, login: &Login, person: &str) -> Result<LoggedIn> {
+        let mut change = self.begin().await?;
+        if !is_current(&mut change, at).await? {
+            return Ok(LoggedIn::Changed);
+        }
+        let is_member = "SELECT 1 FROM people WHERE id = ? AND organization = ?";
+        let member = rows(&mut change, is_member, &[person, at.owner.as_deref().unwrap_or_default()]).await?;
+        if member.is_empty() || !add_account(&mut change, login, person).await? {
+            return Ok(LoggedIn::OtherUser);
+        }
+        change.commit().await?;
+        Ok(LoggedIn::Done)
     }
 
     /// Disconnects an account from a user. The last one stays, because the user could not log in without it.
     pub(crate) async fn disconnect(&self, person: &str, key: &str) -> Result<bool> {
-        let gone = query(
-            "DELETE FROM accounts WHERE key = ?1 AND person = ?2
-             AND (SELECT count(*) FROM accounts WHERE person = ?2) > 1",
-        );
-        Ok(gone.bind(key).bind(person).execute(&self.pool).await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn person(&self, id: &str) -> Result<Option<Person>> {
-        let row = query("SELECT * FROM people WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(person))
+        let others = "EXISTS (SELECT 1 FROM accounts AS other WHERE other.person = ?2 AND other.key <> ?1)";
+        self.run(&format!("DELETE FROM accounts WHERE key = ?1 AND person = ?2 AND {others}"), &[key, person]).await
     }
 
     pub(crate) async fn accounts(&self, person: &str) -> Result<Vec<Account>> {
-        let rows = query("SELECT * FROM accounts WHERE person = ? ORDER BY key").bind(person).fetch_all(&self.pool);
-        let account = |row: SqliteRow| Account {
-            key: row.get("key"),
-            integration: row.get("integration"),
-            profile: serde_json::from_str(row.get("profile")).unwrap_or_default(),
-        };
-        Ok(rows.await?.into_iter().map(account).collect())
+        let rows = self.rows("SELECT * FROM accounts WHERE person = ? ORDER BY key", &[person]).await?;
+        Ok(rows.iter().map(account).collect())
     }
 
-    /// Seals a client secret for its integration and base URL. In another row, it cannot be opened.
-    pub(crate) fn seal_secret(&self, id: &IntegrationId, base_url: &BaseUrl, secret: &str) -> Result<Vec<u8>> {
-        Ok(self.keys.seal(&secret_place(id, base_url.as_str()), secret.as_bytes())?)
+    pub(crate) async fn account(&self, key: &str) -> Result<Option<Account>> {
+        Ok(self.rows("SELECT * FROM accounts WHERE key = ?", &[key]).await?.first().map(account))
     }
 
-    pub(crate) fn open_secret(&self, row: &IntegrationRow) -> Result<String> {
-        let opened = self.keys.open(&secret_place(&row.id, &row.base_url), &row.secret)?;
-        Ok(String::from_utf8(opened.to_vec())?)
+    pub(crate) async fn count_accounts(&self, id: &IntegrationId) -> Result<Option<i64>> {
+        let rows = self.rows("SELECT count(*) FROM accounts WHERE integration = ?", &[id.as_str()]).await?;
+        Ok(rows.first().map(|row| row.get(0)))
     }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn run(&self, sql: &str, values: &[&str]) -> Result<bool> {
+        run(&mut *self.pool.acquire().await?, sql, values).await
+    }
+
+    async fn rows(&self, sql: &str, values: &[&str]) -> Result<Vec<SqliteRow>> {
+        rows(&mut *self.pool.acquire().await?, sql, values).await
+    }
+}
+
+/// Whether an administrator can log in: with an account at an integration that is not disabled.
+pub(crate) async fn has_administrator(database: &mut SqliteConnection, organization: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM people JOIN accounts ON person = people.id
+         JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted
+         WHERE organization = ? AND is_admin LIMIT 1";
+    Ok(!rows(database, sql, &[organization]).await?.is_empty())
+}
+
+/// Whether a user, or a browser that sets up the app, may manage an organization. The administrators of the first one manage
+/// those whose own administrators cannot log in.
+pub(crate) async fn may_manage(database: &mut SqliteConnection, user_id: &str, organization: &str) -> Result<bool> {
+    let sql = match has_administrator(database, organization).await? {
+        true => "SELECT 1 FROM people WHERE id = ?1 AND is_admin AND organization = ?2",
+        false => {
+            "SELECT 1 FROM people, organizations WHERE slug = ?2 AND id = ?1 AND is_admin AND organization IN (?2, ?3)
+             UNION SELECT 1 FROM founders WHERE mark = ?1 AND ?2 = ?3"
+        }
+    };
+    Ok(!rows(database, sql, &[user_id, organization, FIRST]).await?.is_empty())
+}
+
+/// Forgets the connections of an integration, and with `accounts` also the accounts and the users who have no other.
+pub(crate) async fn forget(database: &mut SqliteConnection, id: &IntegrationId, accounts: bool) -> Result<()> {
+    let tokens =
+        "DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE integration = ?)";
+    run(database, tokens, &[id.as_str()]).await?;
+    if accounts {
+        run(database, "DELETE FROM accounts WHERE integration = ?", &[id.as_str()]).await?;
+        run(database, "DELETE FROM people WHERE id NOT IN (SELECT person FROM accounts)", &[]).await?;
+    }
+    Ok(())
+}
+
+/// Whether the integration is still as it was read: a code host from which it was moved must not vouch for anybody.
+async fn is_current(database: &mut SqliteConnection, at: &StoredIntegration) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM codehost_oauth_integrations WHERE id = ? AND version = ? AND NOT is_disabled AND NOT is_deleted";
+    Ok(!rows(database, sql, &[at.id.as_str(), &at.version.to_string()]).await?.is_empty())
+}
+
+/// Returns `false` if the account is another user's.
+async fn add_account(database: &mut SqliteConnection, login: &Login, person: &str) -> Result<bool> {
+    let (key, profile) = (&login.user.key, serde_json::to_string(&Profile::of(&login.user))?);
+    let sql = "INSERT INTO accounts (key, integration, person, profile) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET profile = excluded.profile WHERE person = excluded.person";
+    run(database, sql, &[&key.to_string(), key.integration().as_str(), person, &profile]).await
+}
+
+/// Runs a statement. SQLite turns the texts into numbers where a column holds numbers. Returns whether a row was changed.
+async fn run(database: &mut SqliteConnection, sql: &str, values: &[&str]) -> Result<bool> {
+    let statement = values.iter().fold(query(sql), |statement, value| statement.bind(*value));
+    Ok(statement.execute(database).await?.rows_affected() > 0)
+}
+
+async fn rows(database: &mut SqliteConnection, sql: &str, values: &[&str]) -> Result<Vec<SqliteRow>> {
+    let statement = values.iter().fold(query(sql), |statement, value| statement.bind(*value));
+    Ok(statement.fetch_all(database).await?)
 }
 
 pub(crate) fn now() -> i64 {
@@ -385,66 +356,58 @@ pub(crate) fn now() -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn secret_place<'a>(id: &'a IntegrationId, base_url: &'a str) -> SealContext<'a> {
-    SealContext { purpose: "client-secret", integration: id.as_str(), connection: base_url }
+/// A random text that nobody can guess.
+pub(crate) fn token() -> Result<String> {
+    Ok(IntegrationId::random()?.to_string())
 }
 
-fn integration(row: &SqliteRow) -> Result<IntegrationRow> {
-    Ok(IntegrationRow {
-        id: row.get::<&str, _>("id").parse()?,
-        organization: row.get("organization"),
-        platform: row.get("platform"),
-        name: row.get("name"),
-        base_url: row.get("base_url"),
-        access: row.get("access"),
-        ca_pem: row.get("ca_pem"),
-        timeout: row.get("timeout"),
-        trust_emails: row.get("trust_emails"),
-        client_id: row.get("client_id"),
-        secret: row.get("secret"),
-    })
+fn digest(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token))
+}
+
+fn number(is_true: bool) -> &'static str {
+    if is_true { "1" } else { "0" }
 }
 
 fn person(row: &SqliteRow) -> Person {
-    Person { id: row.get("id"), organization: row.get("organization"), name: row.get("name"), admin: row.get("admin") }
+    Person {
+        id: row.get("id"),
+        organization: row.get("organization"),
+        name: row.get("name"),
+        is_admin: row.get("is_admin"),
+    }
 }
 
+fn account(row: &SqliteRow) -> Account {
+    let profile = serde_json::from_str(row.get("profile")).unwrap_or_default();
+    Account { key: row.get("key"), integration: row.get("integration"), profile }
+}
+
+const WEEK: i64 = 7 * 24 * 60 * 60;
+
 const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS organizations (
-    slug TEXT PRIMARY KEY,
-    name TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS integrations (
-    id TEXT PRIMARY KEY,
-    organization TEXT NOT NULL REFERENCES organizations (slug),
-    platform TEXT NOT NULL,
-    name TEXT NOT NULL,
-    base_url TEXT NOT NULL,
-    access TEXT NOT NULL,
-    ca_pem TEXT,
-    timeout INTEGER,
-    trust_emails INTEGER NOT NULL,
-    client_id TEXT NOT NULL,
-    secret BLOB NOT NULL,
-    deleted INTEGER NOT NULL DEFAULT 0
-) STRICT;
+CREATE TABLE IF NOT EXISTS organizations (slug TEXT PRIMARY KEY, name TEXT NOT NULL, is_open INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS people (
     id TEXT PRIMARY KEY,
     organization TEXT NOT NULL REFERENCES organizations (slug),
     name TEXT NOT NULL,
-    admin INTEGER NOT NULL
+    is_admin INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS accounts (
     key TEXT PRIMARY KEY,
-    integration TEXT NOT NULL REFERENCES integrations (id),
-    person TEXT NOT NULL REFERENCES people (id),
+    integration TEXT NOT NULL,
+    person TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
     profile TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS accounts_of_person ON accounts (person);
 CREATE INDEX IF NOT EXISTS accounts_of_integration ON accounts (integration);
-CREATE TABLE IF NOT EXISTS sessions (
-    id BLOB PRIMARY KEY,
-    data BLOB NOT NULL,
+CREATE TABLE IF NOT EXISTS invitations (
+    digest TEXT PRIMARY KEY,
+    organization TEXT NOT NULL REFERENCES organizations (slug),
+    is_admin INTEGER NOT NULL,
     expires INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS founders (mark TEXT PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS sessions (id BLOB PRIMARY KEY, data BLOB NOT NULL, expires INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires);
 ";

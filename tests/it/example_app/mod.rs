@@ -1,7 +1,9 @@
 //! The example app `examples/host` as a program, over HTTP and in a browser.
 
 pub(crate) mod browser;
+mod client;
 mod crash;
+mod holes;
 mod pages;
 mod rights;
 
@@ -13,20 +15,22 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::secrets::leak_check;
 
+/// Where the integrations of the first organization are.
+pub(super) const INTEGRATIONS: &str = "/org/main/integrations";
+
 /// The running program. Dropping this value kills it.
 pub(super) struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     pub(super) url: String,
-    pub(super) token: String,
-    pub(super) gitlab: String,
-    pub(super) bitbucket: String,
+    /// The path of the setup link.
+    pub(super) setup: String,
     /// The name of each fake code host, and its URL.
     fakes: Vec<(String, String)>,
 }
 
 impl Program {
-    /// Starts it with `--demo` on a free port, in memory unless there is a database.
+    /// Starts it with `--demo` on a free port, in a temporary file unless there is a database.
     pub(super) async fn demo(database: Option<&Path>) -> Self {
         Self::start("127.0.0.1:0", database, &[]).await
     }
@@ -47,36 +51,40 @@ impl Program {
         Self::run(command).await
     }
 
+    /// Starts it with other keys, as an operator does if no administrator can log in any more.
+    pub(super) async fn start_again(listen: &str, database: &Path, keys: &[(&str, &str)]) -> Self {
+        let mut command = Self::command(listen);
+        command.arg("--database").arg(database).arg("--reset-administrators").envs(keys.iter().copied());
+        Self::run(command).await
+    }
+
     fn command(listen: &str) -> Command {
         let mut command = Command::new(crate::support::programs::package("host"));
         command.args(["--demo", "--listen", listen]).env_remove("CODEHOST_KEYS");
+        // It is killed before it could remove its temporary files.
+        command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
         command
     }
 
     async fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut url, mut token, mut gitlab, mut bitbucket, mut fakes) =
-            <(_, _, _, _, Vec<(String, String)>)>::default();
+        let (mut url, mut setup, mut fakes) = <(String, String, Vec<(String, String)>)>::default();
         check_errors(child.stderr.take().unwrap());
         while let Some(line) = lines.next_line().await.unwrap() {
             leak_check::page("the output of the example app", &line);
             if let Some((name, url)) = line.strip_prefix("fake ").and_then(|rest| rest.split_once(": ")) {
                 fakes.push((name.to_owned(), url.to_owned()));
-            }
-            if let Some(rest) = line.strip_prefix("fake GitLab: ") {
-                gitlab = rest.to_owned();
-            } else if let Some(rest) = line.strip_prefix("fake Bitbucket: ") {
-                bitbucket = rest.to_owned();
-            } else if line.starts_with("administrators: ") {
-                token = line.split("token ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            } else if let Some(rest) = line.strip_prefix("setup: ") {
+                let link = url::Url::parse(rest.split(' ').next().unwrap()).unwrap();
+                setup = link.path().to_owned();
             } else if let Some(rest) = line.strip_prefix("open: ") {
                 url = rest.to_owned();
                 break;
             }
         }
         assert!(!url.is_empty(), "the program ended before it listened: {:?}", child.wait().await);
-        Self { child, lines, url, token, gitlab, bitbucket, fakes }
+        Self { child, lines, url, setup, fakes }
     }
 
     /// The URL of the fake of a platform.

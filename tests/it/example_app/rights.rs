@@ -2,121 +2,171 @@
 
 use std::time::Duration;
 
-use super::Program;
-use super::pages::HttpBrowser;
+use super::client::HttpBrowser;
+use super::{INTEGRATIONS, Program};
 
 #[tokio::test]
 async fn the_first_user_is_not_an_administrator() {
     let program = Program::demo(None).await;
-    // Setup mode: only the form for the one-time token is open to everybody.
+    // Setup mode: nothing is open to a browser without the one-time token.
     let mut other = HttpBrowser::of(&program);
-    other.open("/").await.assert_text("Setup mode.");
-    for path in ["/org/main/integrations", "/org/main/integrations/new", "/org/main/people", "/organizations"] {
-        assert_eq!(other.get(path).await.status, 403, "{path}");
-    }
-    let token = other.open("/setup").await.token();
-    for path in ["/org/main/integrations/new", "/org/main/people", "/organizations"] {
-        assert_eq!(other.post(path, &[("csrf_token", &token), ("name", "x")]).await.status, 403, "{path}");
+    other.open("/").await.assert_text("Setup mode");
+    for path in [INTEGRATIONS, "/org/main/integrations/new", "/org/main/people"] {
+        assert!(matches!(other.get(path).await.status, 401 | 403), "{path}");
     }
 
-    // Bob logs in first, before the user with the token.
-    let mut admin = HttpBrowser::of(&program);
+    // Bob logs in first, before the user with the token: he was not invited.
+    let mut admin = HttpBrowser::founder(&program).await;
     let id = admin.add(&program, "main", "gitlab", "GitLab").await;
-    other.log_in(&id, "bob").await.assert_text("Welcome. You have an account here now.");
-    assert_eq!(other.get("/org/main/integrations").await.status, 403);
-    admin.log_in(&id, "alice").await.assert_text("you are the administrator from now on");
-    assert_eq!(other.get("/org/main/integrations").await.status, 403);
+    let refused = other.log_in(&id, "bob").await;
+    assert_eq!(refused.status, 403);
+    refused.assert_text("Ask an administrator of your organization for an invitation link");
+    // Also if everybody may log in, nobody becomes an administrator.
+    admin
+        .submit("/org/main/people", "Everybody with an account there")
+        .await
+        .assert_text("At a public code host, that is everybody.");
+    other.log_in(&id, "bob").await.assert_text("Member of main");
+    assert_eq!(other.get(INTEGRATIONS).await.status, 403);
+    admin.log_in(&id, "alice").await.assert_text("You are the administrator from now on.");
+    assert_eq!(other.get(INTEGRATIONS).await.status, 403);
 
     // Only an administrator can make another administrator.
-    let people = admin.open("/org/main/people").await;
-    let key = people.body.split_once("name=\"key\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
-    let token = other.open("/account").await.token();
-    let refused = other.post("/org/main/people", &[("csrf_token", &token), ("key", &key)]).await;
-    assert_eq!(refused.status, 403);
-    admin.submit("/org/main/people", "/org/main/people", &[("key", &key)]).await.assert_text("(administrator)");
-    assert_eq!(other.get("/org/main/integrations").await.status, 200);
+    let people = admin.open("/org/main/people").await.screen();
+    let (action, fields) = people.submission("Make administrator");
+    assert_eq!(other.post(&action, &fields).await.status, 403, "the token of another browser");
+    let (_, own) = other.open("/account").await.screen().submission("Log out");
+    let act = fields.into_iter().find(|(name, _)| name == "act").unwrap();
+    assert_eq!(other.post(&action, &[own[0].clone(), act]).await.status, 403);
+    admin.press(&people, "Make administrator").await.assert_text("(administrator)");
+    assert_eq!(other.get(INTEGRATIONS).await.status, 200);
+    // Alice, the first in the list, makes herself a member; Bob, the last administrator, cannot.
+    let people = admin.open("/org/main/people").await.screen();
+    admin.press(&people, "Make member").await.assert_text("You do not have access to this page");
+    admin.open("/account").await.assert_text("Member of main");
+    let kept = other.submit("/org/main/people", "Make member").await;
+    kept.assert_text("no administrator of this organization could log in any more");
+    assert_eq!(other.get(INTEGRATIONS).await.status, 200);
 }
 
 #[tokio::test]
-async fn an_organization_without_administrators_cannot_be_taken_over() {
+async fn an_invitation_works_once_and_gives_its_role() {
     let program = Program::demo(None).await;
-    let mut admin = HttpBrowser::of(&program);
-    let id = admin.add(&program, "main", "gitlab", "GitLab").await;
+    let (mut admin, id) = HttpBrowser::administrator(&program).await;
+    let link = admin.invite("main", "Invite a member").await;
+    let mut bob = HttpBrowser::of(&program);
+    bob.log_in_at(&link, "bob").await.assert_text("Member of main");
+    // Used.
+    let mut root = HttpBrowser::of(&program);
+    assert_eq!(root.get(&link).await.status, 404);
+    let callback =
+        root.authorize(&format!("/login/{id}?return_to={link}"), "Log in with Our GitLab", Some("root")).await;
+    root.open(&callback).await.assert_text("Only users who were invited have one.");
+    // An administrator's, also for somebody who has an account.
+    let link = admin.invite("main", "Invite an administrator").await;
+    bob.get(&link).await.assert_text("You will be an administrator.");
+    bob.log_in_at(&link, "bob").await.assert_text("Administrator of main");
+
+    // Whoever is removed is logged out, and needs another invitation. Alice is the first in the list.
+    let people = bob.open("/org/main/people").await.screen();
+    bob.press(&people, "Remove").await.assert_text("The change is saved.");
+    assert_eq!(admin.get("/account").await.location(), "/login");
+    admin.log_in(&id, "alice").await.assert_text("Only users who were invited have one.");
+    bob.submit("/org/main/people", "Remove").await.assert_text("Nothing was changed");
+    bob.open("/account").await.assert_text("Administrator of main");
+}
+
+/// Deleting or moving the last integration with which an administrator can log in is refused. If there is none all the same, only a
+/// new one-time token helps.
+#[tokio::test]
+async fn an_organization_without_administrators_cannot_be_taken_over() {
+    let database = super::directory("example_app_orphaned").join("host.sqlite");
+    let keys = [("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc")];
+    let program = Program::start("127.0.0.1:0", Some(&database), &keys).await;
+    let mut admin = HttpBrowser::founder(&program).await;
+    let founder_cookies = admin.cookies.clone();
+    let id = admin.add(&program, "main", "gitlab", "Our GitLab").await;
     admin.log_in(&id, "alice").await;
-    // The only integration is deleted, and with it the account that the administrator logs in with.
-    let delete = format!("/org/main/integrations/{id}/delete");
-    admin.submit(&delete, &delete, &[]).await.assert_text("is deleted");
-    let id = admin.add(&program, "main", "gitlab", "Another").await;
-    let mut other = HttpBrowser::of(&program);
-    other.open("/").await.assert_text("Setup mode.");
-    other.log_in(&id, "bob").await.assert_text("Welcome. You have an account here now.");
-    assert_eq!(other.get("/org/main/integrations").await.status, 403);
-    // The token was used and is refused.
-    other
-        .submit("/setup", "/setup", &[("token", &program.token)])
-        .await
-        .assert_text("The token has already been used.");
-    // The administrator's session still has the right, and could give it to an account that can log in.
-    admin.open("/org/main/people").await.assert_text("Make administrator");
-    admin.submit("/account", "/logout", &[]).await;
-    assert_eq!(admin.get("/org/main/integrations").await.status, 403);
-    admin.log_in(&id, "alice").await.assert_text("Welcome. You have an account here now.");
-    assert_eq!(admin.get("/org/main/integrations").await.status, 403);
+    let refused = admin.submit(&format!("{INTEGRATIONS}/{id}/delete"), "Delete integration").await;
+    assert_eq!(refused.status, 409);
+    refused.assert_text("No administrator of this organization could log in any more. Nothing was changed.");
+    admin.open("/account").await.assert_text("Administrator of main");
+
+    // With an account elsewhere, it is possible.
+    let bitbucket = admin.add(&program, "main", "bitbucket-cloud", "Bitbucket").await;
+    let callback = admin.authorize("/account", "Connect Bitbucket", Some("jane")).await;
+    admin.open(&callback).await.assert_text("The account is connected.");
+    let deleted = admin.submit(&format!("{INTEGRATIONS}/{id}/delete"), "Delete integration").await;
+    // The account with which this session began is gone, and the session with it.
+    assert_eq!(deleted.status, 401, "{}", deleted.body);
+    admin.log_in(&bitbucket, "jane").await.assert_text("Administrator of main");
+
+    // All administrators' accounts are gone all the same.
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    sqlx::query("DELETE FROM accounts").execute(&pool).await.unwrap();
+    assert_eq!(admin.get(INTEGRATIONS).await.status, 401);
+    let mut stranger = HttpBrowser::of(&program);
+    stranger.open("/").await.assert_text("Setup mode");
+    stranger.log_in(&bitbucket, "many").await.assert_text("Only users who were invited have one.");
+    assert_eq!(stranger.get(INTEGRATIONS).await.status, 401);
+    // The mark of the browser that had set up the app has ended, and its token was used.
+    admin.cookies = founder_cookies;
+    assert_eq!(admin.get(INTEGRATIONS).await.status, 401);
+    assert_eq!(admin.get(&program.setup).await.status, 403);
+    program.kill().await;
+    let program = Program::start("127.0.0.1:0", Some(&database), &keys).await;
+    let mut founder = HttpBrowser::founder(&program).await;
+    founder.open(INTEGRATIONS).await.assert_text("Bitbucket");
 }
 
 /// Check and save, while the integration is changed or deleted, and while the administrator logs out.
 #[tokio::test]
 async fn a_change_during_a_check_is_not_overwritten() {
-    for act in ["check", "save"] {
-        for change in ["move", "delete", "log out"] {
-            let program = Program::demo(None).await;
-            let mut admin = HttpBrowser::of(&program);
-            let id = admin.add(&program, "main", "gitlab", "GitLab").await;
-            admin.log_in(&id, "alice").await;
-            let edit = format!("/org/main/integrations/{id}/edit");
+    for change in ["rename", "delete", "log out"] {
+        let program = Program::demo(None).await;
+        let (mut admin, _) = HttpBrowser::administrator(&program).await;
+        let id = admin.add(&program, "main", "bitbucket-cloud", "Second").await;
+        let page = format!("{INTEGRATIONS}/{id}");
 
-            // A slow code host.
-            let slow = wiremock::MockServer::start().await;
-            let response = wiremock::ResponseTemplate::new(503).set_delay(Duration::from_millis(1500));
-            wiremock::Mock::given(wiremock::matchers::any()).respond_with(response).mount(&slow).await;
-            let token = admin.open(&edit).await.token();
-            let url = slow.uri();
-            let body = url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs([
-                    ("csrf_token", token.as_str()),
-                    ("base_url", &url),
-                    ("access", "sign-in"),
-                    ("client_id", "id"),
-                    ("client_secret", "canary-slow-secret"),
-                    ("act", act),
-                ])
-                .finish();
-            let checking = admin.post_in_background(&edit, body);
-            while slow.received_requests().await.unwrap().is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        // A slow code host.
+        let slow = wiremock::MockServer::start().await;
+        let response = wiremock::ResponseTemplate::new(503).set_delay(Duration::from_millis(1500));
+        wiremock::Mock::given(wiremock::matchers::any()).respond_with(response).mount(&slow).await;
+        let mut form = admin.open(&format!("{page}/edit")).await.screen();
+        form.set("base_url", &slow.uri());
+        form.set("client_secret", "canary-slow-secret");
+        let checking = admin.press_in_background(&form, "Save changes");
+        while slow.received_requests().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        match change {
+            "rename" => {
+                let mut screen = admin.open(&page).await.screen();
+                screen.set("name", "Renamed");
+                assert_eq!(admin.press(&screen, "Save name").await.status, 303);
             }
-            let expected = match change {
-                "move" => {
-                    let moved =
-                        [("base_url", &*url), ("access", "sign-in"), ("client_id", "new"), ("act", "save-anyway")];
-                    let secret = [("client_secret", "canary-other-secret")];
-                    admin.submit(&edit, &edit, &[moved.as_slice(), &secret].concat()).await.assert_text("is saved");
-                    409
-                }
-                "delete" => {
-                    let delete = format!("/org/main/integrations/{id}/delete");
-                    admin.submit(&delete, &delete, &[]).await.assert_text("is deleted");
-                    409
-                }
-                _ => {
-                    admin.submit("/account", "/logout", &[]).await;
-                    403
-                }
-            };
-            assert_eq!(checking.await.unwrap(), Some(expected), "{act} {change}");
-            if change == "delete" {
-                assert_eq!(admin.get(&format!("/login/{id}")).await.status, 404);
+            "delete" => {
+                admin
+                    .submit(&format!("{page}/delete"), "Delete integration")
+                    .await
+                    .assert_text("The integration was deleted.");
             }
+            _ => drop(admin.submit("/account", "Log out").await),
+        }
+        let (status, body) = checking.await.unwrap().unwrap();
+        // The check could not tell, so nothing was saved in any case. Only who is logged out learns nothing about it.
+        match change {
+            "log out" => assert_eq!(status, 401, "{body}"),
+            _ => assert!(matches!(status, 200 | 404 | 409 | 422), "{change}: {status}"),
+        }
+        if change == "delete" {
+            assert_eq!(admin.get(&format!("/login/{id}")).await.status, 404);
+            assert_eq!(admin.get(&page).await.status, 404);
+        }
+        if change == "rename" {
+            let screen = admin.open(&page).await.screen();
+            screen.assert_shows("Renamed");
+            screen.assert_hides(&slow.uri());
         }
     }
 }
