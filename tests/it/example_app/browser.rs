@@ -214,7 +214,8 @@ for (const button of document.querySelectorAll("button, a")) {
 const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
 for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) faults.push("twice: " + id);
 for (const element of document.querySelectorAll("[aria-describedby]")) {
-    if (!document.getElementById(element.getAttribute("aria-describedby"))) faults.push("described by nothing: " + element.id);
+    const ids = element.getAttribute("aria-describedby").split(" ");
+    if (!ids.every((id) => document.getElementById(id))) faults.push("described by nothing: " + element.id);
 }
 if (!document.title || !document.documentElement.lang) faults.push("no title or language");
 if (document.querySelectorAll("h1").length !== 1) faults.push("not one h1");
