@@ -61,6 +61,12 @@ async fn a_changed_base_url_gives_nobody_the_account_of_somebody_else() {
     let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("root")).await;
     admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
 
+    // The same user id, but somebody else.
+    new.rename("alice", "mallory");
+    let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("mallory")).await;
+    admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
+    new.rename("mallory", "alice");
+
     let page = admin.begin_move(&id, &new, SECRET).await;
     assert_eq!(admin.press(&page, "Move to another server").await.status, 303);
     // Sessions end with the account.
