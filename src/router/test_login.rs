@@ -123,7 +123,8 @@ fn test_of(login: &RunLogin, integration: &Integration, finished: Finished) -> R
     }
 }
 
-#[cfg(all(test, feature = "admin", feature = "testing"))]
+#[cfg(test)]
+#[cfg(all(feature = "admin", feature = "testing"))]
 #[allow(clippy::arithmetic_side_effects, reason = "test data")]
 mod tests {
     use std::sync::Mutex;

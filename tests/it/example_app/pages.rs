@@ -320,7 +320,7 @@ async fn organizations_cannot_see_each_other() {
     other.open(&moved).await.assert_text("other_integration");
     let (_, fields) = other.open("/account").await.screen().submission("Log out");
     let begun = other.post(&format!("/connect/{first}"), &fields).await;
-    let foreign = other.authorize_at(&begun.location().to_owned(), Some("bob")).await;
+    let foreign = other.authorize_at(begun.location(), Some("bob")).await;
     other.open(&foreign).await.assert_text("belongs to another organization");
     // An invitation of one is none at the other.
     let link = other.invite("evilcorp", "Invite an administrator").await;
