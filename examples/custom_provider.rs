@@ -130,7 +130,7 @@ impl OAuthProvider for SourceHut {
 
     async fn user(&self, http: &dyn Transport, token: &AccessToken) -> Result<User, Error> {
         let query = serde_json::json!({ "query": "{ me { id username email } }" });
-        let request = ApiRequest::post(&self.query).bearer(token, &self.base_url)?.json(&query);
+        let request = ApiRequest::post(&self.query).bearer(token, &self.base_url)?.json(&query)?;
         let response = request.send(http).await?;
         let cause = match response.status().as_u16() {
             200..=299 => return user(token, &response),
