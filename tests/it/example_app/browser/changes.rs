@@ -52,11 +52,11 @@ async fn an_integration_is_tested_changed_moved_and_deleted() {
         browser.wait_for_text(text).await;
     }
     browser.check_page("test-login").await;
-    browser.picture("test-login", "document.querySelector('.ch-admin')").await;
+    browser.picture("test-login", "body", ".ch-admin").await;
     browser.press_at("a[href$='/integrations']").await;
     browser.wait_for_text("Bitbucket Cloud").await;
     browser.check_page("two-integrations").await;
-    browser.picture("list", "document.querySelector('.ch-admin')").await;
+    browser.picture("list", "body", ".ch-admin").await;
     browser.press_at(".ch-card .ch-copy").await;
     browser.hears("Copied").await;
 

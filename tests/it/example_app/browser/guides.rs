@@ -125,7 +125,7 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
         browser.press_at("#ch-guide [data-ch-copy*='/oauth/callback/']").await;
         browser.hears("Copied").await;
     }
-    browser.picture("form", "document.querySelector('.ch-scopes')").await;
+    browser.picture("form", "h1", ".ch-copies").await;
 
     // 4. "Add new application": name, redirect URI, scopes, Confidential and not Trusted.
     for text in ["Redirect URI", "api", "read_user", "Confidential", "Trusted"] {
@@ -149,7 +149,7 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
     browser.wait_for_text("Everything that can be checked without a log-in is correct.").await;
     assert_eq!(browser.focus().await, "ch-report");
     browser.look_at("check-right").await;
-    browser.picture("check", "document.querySelector('form')").await;
+    browser.picture("check", "section[aria-labelledby=ch-step-3]", "section[aria-labelledby=ch-step-4]").await;
     browser.click("Create integration").await;
     browser.wait_for_text("The integration was created.").await;
     browser.press_at(".ch-crumbs a").await;

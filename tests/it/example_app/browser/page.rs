@@ -19,7 +19,7 @@ impl Browser {
                 self.show_at(width, scheme).await;
                 let faults = self.client.execute(FAULTS, vec![]).await.unwrap();
                 let picture = format!("{name}-{width}-{scheme}");
-                self.save_screenshot(&self.screenshots.join(format!("{picture}.png")), "document.body").await;
+                self.save_screenshot(&self.screenshots.join(format!("{picture}.png")), "body", "body").await;
                 assert_eq!(faults, json!([]), "{picture}");
             }
         }
@@ -62,8 +62,8 @@ impl Browser {
         assert!(controls > 0 && level > 0, "{page} is empty");
     }
 
-    /// Saves the part of the page from its top to the end of an element, for the docs, if `CODEHOST_SCREENSHOTS` names a folder.
-    pub(crate) async fn picture(&self, name: &str, element: &str) {
+    /// Saves a picture for the docs, from the top of one element to the end of another, if `CODEHOST_SCREENSHOTS` names a folder.
+    pub(super) async fn picture(&self, name: &str, first: &str, last: &str) {
         let Ok(folder) = std::env::var("CODEHOST_SCREENSHOTS") else { return };
         self.wait_for_layout().await;
         // Without the focus, and without what only the demo has.
@@ -72,7 +72,7 @@ impl Browser {
         self.script("document.activeElement.blur()").await;
         self.script(&demo("none")).await;
         self.emulate(PICTURE_WIDTH, 2).await;
-        self.save_screenshot(&Path::new(&folder).join(format!("{name}.png")), element).await;
+        self.save_screenshot(&Path::new(&folder).join(format!("{name}.png")), first, last).await;
         self.script(&demo("")).await;
         self.show_at(self.width, self.scheme).await;
     }
@@ -88,12 +88,14 @@ impl Browser {
         self.dev_tools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
-    async fn save_screenshot(&self, path: &Path, element: &str) {
-        let size = format!(
-            "const end = {element}.getBoundingClientRect().bottom + scrollY; return [innerWidth, Math.ceil(end) + 24]"
+    async fn save_screenshot(&self, path: &Path, first: &str, last: &str) {
+        let places = format!(
+            "const place = (css) => document.querySelector(css).getBoundingClientRect();
+             return [Math.max(0, place('{first}').top + scrollY - 24), place('{last}').bottom + scrollY + 24, innerWidth]"
         );
-        let size = self.script(&size).await;
-        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let places: (f64, f64, f64) = serde_json::from_value(self.script(&places).await).unwrap();
+        let (top, end, width) = places;
+        let clip = json!({ "x": 0, "y": top.floor(), "width": width, "height": (end - top).ceil(), "scale": 1 });
         let taken = json!({ "captureBeyondViewport": true, "clip": clip });
         let taken = self.dev_tools("Page.captureScreenshot", taken).await;
         std::fs::write(path, STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()).unwrap();
