@@ -54,7 +54,12 @@ impl App {
 
     /// The user who is logged in.
     pub(crate) async fn person(&self, request: &RequestHead) -> Result<Option<Person>> {
-        match session(request)?.get::<String>(ACCOUNT).await? {
+        let session = session(request)?;
+        // As it is stored now: a check takes seconds, and the user may have logged out meanwhile.
+        if session.id().is_some() {
+            session.load().await?;
+        }
+        match session.get::<String>(ACCOUNT).await? {
             Some(key) => self.store.person(&key).await,
             None => Ok(None),
         }

@@ -306,7 +306,7 @@ pub(crate) async fn may_manage(database: &mut SqliteConnection, user_id: &str, o
     let sql = match has_administrator(database, organization).await? {
         true => "SELECT 1 FROM people WHERE id = ?1 AND is_admin AND organization = ?2",
         false => {
-            "SELECT 1 FROM people WHERE id = ?1 AND is_admin AND organization IN (?2, ?3)
+            "SELECT 1 FROM people, organizations WHERE slug = ?2 AND id = ?1 AND is_admin AND organization IN (?2, ?3)
              UNION SELECT 1 FROM founders WHERE mark = ?1 AND ?2 = ?3"
         }
     };

@@ -47,16 +47,17 @@
 //!     }
 //! }
 //!
-//! fn app(public_url: PublicUrl, keys: KeyRing) -> Result<Router, codehost_oauth::error::ConfigError> {
+//! /// `keys` is what the operator has set: a new `KeyRing` is made of it for each use.
+//! fn app(public_url: PublicUrl, keys: &str) -> Result<Router, Box<dyn std::error::Error>> {
 //!     let http = HttpClient::builder(Network::public_only()).build()?;
 //!     let config = AppConfig::new(public_url.clone(), http);
-//!     let integrations = Integrations::new(MemoryIntegrations::default(), config, keys.clone());
-//!     let logins = LoginRoutes::in_cookie(integrations.clone(), Packages, &public_url, keys);
+//!     let integrations = Integrations::new(MemoryIntegrations::default(), config, keys.parse::<KeyRing>()?);
+//!     let logins = LoginRoutes::in_cookie(integrations.clone(), Packages, &public_url, keys.parse()?);
 //!     let admin = AdminRoutes::new(&logins, &integrations, Packages, Access::SignIn);
 //!     Ok(Router::new().merge(logins.router()).nest("/org/{owner}/integrations", admin.router()))
 //! }
 //!
-//! let keys = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse()?;
+//! let keys = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 //! let app = app("https://packages.example.com".parse()?, keys)?;
 //!
 //! # async fn example(mut app: Router) -> Result<(), Box<dyn std::error::Error>> {

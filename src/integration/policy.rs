@@ -44,7 +44,7 @@ pub struct LoginPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Box<[Group]>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_domains")]
-    email_domains: Option<Box<[Box<str>]>>,
+    email_domains: Option<Domains>,
     #[serde(rename = "require_two_factor", skip_serializing_if = "Not::not")]
     needs_two_factor: bool,
     #[serde(rename = "refuse_external", skip_serializing_if = "Not::not")]
@@ -92,7 +92,7 @@ impl LoginPolicy {
     ///
     /// [`ConfigError::EmailDomain`] if one is not a host name in ASCII, or if there is none.
     pub fn email_domains<'a>(self, domains: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let domains: Box<[Box<str>]> = domains.into_iter().map(|domain| domain.to_ascii_lowercase().into()).collect();
+        let domains: Domains = domains.into_iter().map(|domain| domain.to_ascii_lowercase().into()).collect();
         let is_domain = |domain: &str| domain.contains('.') && !domain.contains('_') && is_host_name(domain);
         if domains.is_empty() || !domains.iter().all(|domain| is_domain(domain)) {
             return Err(ConfigError::EmailDomain);
@@ -149,8 +149,10 @@ impl LoginPolicy {
     }
 }
 
+type Domains = Box<[Box<str>]>;
+
 /// Checks them, as [`LoginPolicy::email_domains`] does.
-fn read_domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<[Box<str>]>>, D::Error> {
+fn read_domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Domains>, D::Error> {
     let Some(domains) = Option::<Vec<String>>::deserialize(deserializer)? else {
         return Ok(None);
     };

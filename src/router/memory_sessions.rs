@@ -1,4 +1,4 @@
-//! Sessions for tests: a browser is what the cookie of a real one would be.
+//! Browsers and sessions for tests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,42 @@ use crate::values::integration_id::IntegrationId;
 #[derive(Clone, Default)]
 pub(super) struct MemorySessions(pub(super) Arc<Mutex<HashMap<String, String>>>);
 
-/// A browser with the id of its session. Put it into the extensions of its requests.
+/// What the session cookie of a real browser would be. Put it into the extensions of its requests.
 #[derive(Clone)]
 pub(super) struct SessionBrowser(Arc<Mutex<String>>);
+
+/// A browser, with the user who is signed in.
+#[cfg(feature = "testing")]
+#[derive(Clone, Default)]
+pub(super) struct Browser {
+    pub(super) user: Option<&'static str>,
+    session: SessionBrowser,
+    cookies: Vec<(String, String)>,
+}
+
+#[cfg(feature = "testing")]
+impl Browser {
+    pub(super) fn of(user: &'static str) -> Self {
+        Self { user: Some(user), ..Self::default() }
+    }
+
+    pub(super) fn request(&self, path: &str) -> http::request::Builder {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = http::Request::get(path).header(http::header::COOKIE, cookies.join("; "));
+        let request = request.extension(self.session.clone());
+        self.user.into_iter().fold(request, |request, user| request.header("x-user", user))
+    }
+
+    pub(super) fn set_cookies(&mut self, response: &axum::response::Response) {
+        for cookie in response.headers().get_all(http::header::SET_COOKIE) {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            if !rest.contains("Max-Age=0") {
+                self.cookies.push((name.to_owned(), rest.split(';').next().unwrap().to_owned()));
+            }
+        }
+    }
+}
 
 impl Default for SessionBrowser {
     fn default() -> Self {

@@ -5,7 +5,7 @@
 //! | `GET /login/{id}` | shows a login page with one button |
 //! | `POST /login/{id}` | begins a login: 303 to the code host |
 //! | `POST /connect/{id}` | the same, to connect another account to the signed-in user |
-//! | `GET /oauth/callback/{platform}/{id}` | finishes either: 303 to where [`LoginHandler`] says |
+//! | `GET /oauth/callback/{platform}/{id}` | finishes either, or a test login of the integrations page: 303 to where [`LoginHandler`] says |
 //! | `POST /logout` | ends the session |
 //!
 //! Every form needs this browser's [CSRF token](LoginRoutes::csrf_token). Pending logins are in the app's session, from
@@ -92,6 +92,7 @@ mod head;
 #[cfg(feature = "admin")]
 mod kept;
 #[cfg(all(test, feature = "admin"))]
+#[allow(clippy::unwrap_used, reason = "for tests")]
 mod memory_sessions;
 mod operation;
 mod page;

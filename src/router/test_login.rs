@@ -123,7 +123,8 @@ fn test_of(login: &RunLogin, integration: &Integration, finished: Finished) -> R
     }
 }
 
-#[cfg(all(test, feature = "admin", feature = "testing"))]
+#[cfg(test)]
+#[cfg(all(feature = "admin", feature = "testing"))]
 #[allow(clippy::arithmetic_side_effects, reason = "test data")]
 mod tests {
     use std::sync::Mutex;
@@ -132,11 +133,11 @@ mod tests {
 
     use axum::body::{Body, to_bytes};
     use axum::response::IntoResponse as _;
-    use http::header::{COOKIE, LOCATION, SET_COOKIE};
-    use http::{Request, StatusCode};
+    use http::StatusCode;
+    use http::header::LOCATION;
     use tower_service::Service as _;
 
-    use super::super::memory_sessions::{MemorySessions, SessionBrowser};
+    use super::super::memory_sessions::{Browser, MemorySessions};
     use super::*;
     use crate::login::{Login, LoginReport};
     use crate::router::LoginHandler;
@@ -278,46 +279,17 @@ mod tests {
         LoginRoutes::in_cookie(app.clone(), app.clone(), &public_url, keys)
     }
 
-    #[derive(Clone, Default)]
-    struct Browser {
-        user: Option<&'static str>,
-        session: SessionBrowser,
-        cookies: Vec<(String, String)>,
-    }
-
-    impl Browser {
-        fn of(user: &'static str) -> Self {
-            Self { user: Some(user), ..Self::default() }
-        }
-
-        fn request(&self, path: &str) -> http::request::Builder {
-            let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let request = Request::get(path).header(COOKIE, cookies.join("; ")).extension(self.session.clone());
-            self.user.into_iter().fold(request, |request, user| request.header("x-user", user))
-        }
-
-        fn set_cookies(&mut self, response: &Response) {
-            for cookie in response.headers().get_all(SET_COOKIE) {
-                let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
-                self.cookies.retain(|(known, _)| known != name);
-                if !rest.contains("Max-Age=0") {
-                    self.cookies.push((name.to_owned(), rest.split(';').next().unwrap().to_owned()));
-                }
-            }
-        }
-
-        /// The status, the header `x-tested` or the location, and the body.
-        async fn get(&mut self, routes: &LoginRoutes, path: &str) -> (StatusCode, String, String) {
-            let request = self.request(path).body(Body::empty()).unwrap();
-            let response = routes.router::<()>().call(request).await.unwrap();
-            self.set_cookies(&response);
-            let headers = response.headers();
-            let told = headers.get("x-tested").or(headers.get(LOCATION));
-            let told = told.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-            let status = response.status();
-            let body = to_bytes(response.into_body(), 100_000).await.unwrap();
-            (status, told, String::from_utf8(body.to_vec()).unwrap())
-        }
+    /// The status, the header `x-tested` or the location, and the body.
+    async fn get(browser: &mut Browser, routes: &LoginRoutes, path: &str) -> (StatusCode, String, String) {
+        let request = browser.request(path).body(Body::empty()).unwrap();
+        let response = routes.router::<()>().call(request).await.unwrap();
+        browser.set_cookies(&response);
+        let headers = response.headers();
+        let told = headers.get("x-tested").or(headers.get(LOCATION));
+        let told = told.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+        (status, told, String::from_utf8(body.to_vec()).unwrap())
     }
 
     #[tokio::test]
@@ -328,7 +300,7 @@ mod tests {
             let callback = scene.begin(&mut browser, "admin-1").await;
             let sessions_before: Vec<_> = scene.sessions.0.lock().unwrap().keys().cloned().collect();
             let mut without_response = browser.clone();
-            let (status, told, _) = browser.get(&scene.routes, &callback).await;
+            let (status, told, _) = get(&mut browser, &scene.routes, &callback).await;
             assert_eq!((status, &*told), (StatusCode::SEE_OTHER, "admin-1 ok"));
             let report = scene.results().remove(0).unwrap();
             assert!(report.may_log_in() && report.are_tokens_revoked, "{report:?}");
@@ -339,19 +311,19 @@ mod tests {
             assert_eq!((scene.app.0.logins.load(Ordering::SeqCst), scene.app.0.ends.load(Ordering::SeqCst)), (0, 0));
 
             // Repeated, it has the same result, and the code is not sent again.
-            assert_eq!(without_response.clone().get(&scene.routes, &callback).await.1, "admin-1 ok");
+            assert_eq!(get(&mut without_response.clone(), &scene.routes, &callback).await.1, "admin-1 ok");
             assert_eq!(scene.exchanges(), 1);
             // Not for another user, or another browser.
             without_response.user = Some("admin-2");
-            let (_, told, body) = without_response.get(&scene.routes, &callback).await;
+            let (_, told, body) = get(&mut without_response, &scene.routes, &callback).await;
             assert!(told.is_empty() && body.contains("other_user"), "{body}");
-            let (_, told, body) = Browser::of("admin-1").get(&scene.routes, &callback).await;
+            let (_, told, body) = get(&mut Browser::of("admin-1"), &scene.routes, &callback).await;
             assert!(told.is_empty() && body.contains("state_unknown"), "{body}");
             assert_eq!(scene.results().len(), 2);
             // When the browser has the response, it leads to where the test began.
             let page = browser.request("/").body(Body::empty()).unwrap().into_parts().0;
             scene.routes.csrf_token(&page).await.unwrap();
-            assert_eq!(browser.get(&scene.routes, &callback).await.1, "/admin");
+            assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "/admin");
             assert_eq!(scene.exchanges(), 1);
         }
     }
@@ -368,7 +340,7 @@ mod tests {
                 let mut browser = Browser::of("admin-1");
                 let callback = scene.begin(&mut browser, "admin-1").await;
                 browser.user = user;
-                let (_, found, body) = browser.get(&scene.routes, &callback).await;
+                let (_, found, body) = get(&mut browser, &scene.routes, &callback).await;
                 assert_eq!(found, told, "{body}");
                 assert!(body.contains(code), "{body}");
                 assert_eq!(scene.exchanges(), 0, "the code was sent");
@@ -384,7 +356,7 @@ mod tests {
             let mut browser = Browser::of("admin-1");
             let callback = scene.begin(&mut browser, "admin-1").await;
             let node = routes(&scene.app, &scene.sessions, scene.in_session);
-            let (status, told, body) = browser.get(&node, &callback).await;
+            let (status, told, body) = get(&mut browser, &node, &callback).await;
             assert!(told.is_empty() && body.contains("other_purpose"), "{body}");
             assert_eq!(status, StatusCode::BAD_REQUEST);
             assert_eq!((scene.exchanges(), scene.app.0.logins.load(Ordering::SeqCst)), (0, 0));
@@ -400,7 +372,7 @@ mod tests {
             scene.test(&[Arc::clone(&one)]);
             let mut browser = Browser::of("admin-1");
             let callback = scene.begin(&mut browser, "admin-1").await;
-            assert_eq!(browser.get(&scene.routes, &callback).await.1, "admin-1 ok");
+            assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "admin-1 ok");
             let report = scene.results().remove(0).unwrap();
             assert_eq!(report.refusal.unwrap().code, "not_a_member");
             assert_eq!(report.groups[0].is_member, Some(false));
@@ -408,19 +380,19 @@ mod tests {
             // Another OAuth application after the exchange.
             scene.test(&[Arc::clone(&one), other]);
             let callback = scene.begin(&mut browser, "admin-1").await;
-            assert_eq!(browser.get(&scene.routes, &callback).await.1, "admin-1 integration_changed");
+            assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "admin-1 integration_changed");
 
             scene.test(&[one]);
             let callback = scene.begin(&mut browser, "admin-1").await;
             let (path, state) = callback.split_once("?code=").unwrap();
             let denied = format!("{path}?error=access_denied&{}", state.split_once('&').unwrap().1);
-            assert_eq!(browser.get(&scene.routes, &denied).await.1, "admin-1 denied");
+            assert_eq!(get(&mut browser, &scene.routes, &denied).await.1, "admin-1 denied");
             // Loaded again, it leads to where the test began.
-            assert_eq!(browser.get(&scene.routes, &denied).await.1, "/admin");
+            assert_eq!(get(&mut browser, &scene.routes, &denied).await.1, "/admin");
 
             let callback = scene.begin(&mut browser, "admin-1").await;
             scene.test(&[]);
-            let (status, told, body) = browser.get(&scene.routes, &callback).await;
+            let (status, told, body) = get(&mut browser, &scene.routes, &callback).await;
             assert_eq!((status, &*told), (StatusCode::NOT_FOUND, ""), "{body}");
             assert_eq!(scene.app.0.logins.load(Ordering::SeqCst), 0);
         }
@@ -433,7 +405,7 @@ mod tests {
             let mut browser = Browser::of("admin-1");
             let callback = scene.begin(&mut browser, "admin-1").await;
             scene.gitlab.set_latency(Duration::from_millis(200));
-            let mut tab = browser.clone();
+            let tab = browser.clone();
             let log_out = async {
                 while scene.exchanges() == 0 {
                     tokio::time::sleep(Duration::from_millis(2)).await;
@@ -441,12 +413,11 @@ mod tests {
                 let request = tab.request("/").body(Body::empty()).unwrap().into_parts().0;
                 scene.routes.0.backend.end(&request, &scene.routes.0.callback_runs).await.unwrap();
             };
-            let (response, ()) = futures_util::future::join(browser.get(&scene.routes, &callback), log_out).await;
+            let (response, ()) = futures_util::future::join(get(&mut browser, &scene.routes, &callback), log_out).await;
             let (_, told, body) = response;
             assert!(told.is_empty() && body.contains("logged_out"), "{body}");
             assert!(body.contains("Test login failed"), "{body}");
             assert!(scene.results().is_empty());
-            tab.user = None;
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn show(request: Request) -> Response {
     request
         .answer(|visit| async move {
             let stored = visit.stored(id.as_deref()).await?;
-            Ok(detail(visit, stored, StatusCode::OK, Page { notice, ..Page::default() }).await?)
+            detail(visit, stored, StatusCode::OK, Page { notice, ..Page::default() }).await
         })
         .await
 }

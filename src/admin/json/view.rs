@@ -179,11 +179,14 @@ pub(super) fn is_move(kind: MoveKind, accounts: Option<u64>) -> Value {
 pub(super) fn fault(request: &Request, fault: Fault) -> Response {
     fault.log();
     let (code, message, hint) = fault.texts(request.admin.0.access.sign_in_path());
-    let mut body = json!({ "error": code, "message": message, "hint": hint, "fields": [] });
-    match &fault {
-        Fault::Fields(errors) => body["fields"] = json!(errors),
-        Fault::Stale(newer) => body["stored"] = json!(newer.as_deref().map(|newer| stored(newer, false))),
-        _ => {}
+    let fields = match &fault {
+        Fault::Fields(errors) => json!(errors),
+        _ => json!([]),
+    };
+    let mut body = json!({ "error": code, "message": message, "hint": hint, "fields": fields });
+    if let (Fault::Stale(newer), Some(body)) = (&fault, body.as_object_mut()) {
+        let newer = newer.as_deref().map(|newer| stored(newer, false));
+        body.insert("stored".to_owned(), json!(newer));
     }
     response(fault.status(), &body)
 }

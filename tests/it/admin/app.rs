@@ -243,7 +243,7 @@ impl Browser {
         let mut response = self.get(uri).await;
         for _ in 0..3 {
             match response.location() {
-                Some(location) if location.starts_with('/') => response = self.get(&location.to_owned()).await,
+                Some(location) if location.starts_with('/') => response = self.get(location).await,
                 _ => break,
             }
         }

@@ -313,7 +313,7 @@ async fn bodies_are_read_strictly() {
         assert!(error["message"].as_str().unwrap().starts_with(message), "{error}");
         assert!(error["hint"].is_string() && error["fields"].is_array());
     }
-    assert_eq!(app.of_acme().await, [stored.clone()]);
+    assert_eq!(app.of_acme().await, std::slice::from_ref(&stored));
     let draft = json!({ "draft": { "platform": "gitlab", "secret": "canary-unknown-member" } });
     let (status, error) = client.send("POST", "/draft", &draft).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);

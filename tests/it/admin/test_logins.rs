@@ -217,7 +217,7 @@ async fn nothing_else_proves_it() {
     app.world.facts().dismissed.push(ANNA.to_owned());
     let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
     assert!(screen.role("alert").contains("You may not manage these integrations any more."), "{}", screen.text());
-    assert_eq!(app.of_acme().await, [stored.clone()]);
+    assert_eq!(app.of_acme().await, std::slice::from_ref(&stored));
     assert!(app.world.facts().told.is_empty());
 
     // Another administrator saves something during the login.

@@ -61,6 +61,12 @@ async fn a_changed_base_url_gives_nobody_the_account_of_somebody_else() {
     let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("root")).await;
     admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
 
+    // The same user id, but somebody else.
+    new.rename("alice", "mallory");
+    let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("mallory")).await;
+    admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
+    new.rename("mallory", "alice");
+
     let page = admin.begin_move(&id, &new, SECRET).await;
     assert_eq!(admin.press(&page, "Move to another server").await.status, 303);
     // Sessions end with the account.
@@ -106,7 +112,10 @@ async fn failure_pages_tell_no_network_causes() {
     for word in [authority.as_str(), "127.0.0.1", "refused", "connect"] {
         assert!(!page.screen().text().contains(word), "{word}: {}", page.screen().text());
     }
-    admin.open(INTEGRATIONS).await.assert_text("Last failure unreachable");
+    // The administrator sees the code of the cause in the list. It is written within a second.
+    while !admin.open(INTEGRATIONS).await.screen().shows("Last failure unreachable") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The page that stands for a code host shows what it has just made, and nothing that is stored.
@@ -207,12 +216,8 @@ async fn refusals_are_in_the_layout_with_the_user() {
         let page = bob.get(path).await;
         assert_eq!(page.status, status, "{path}");
         let screen = page.screen();
-        assert_eq!(
-            screen.link("Log in"),
-            None.or(screen.link("Log in").filter(|_| path.starts_with(INTEGRATIONS))),
-            "{path}"
-        );
-        assert!(screen.all("nav")[0].contains("Bob"), "{path}: {}", screen.all("nav")[0]);
+        let bar = screen.all("nav").remove(0);
+        assert!(bar.contains("Bob") && !bar.contains("Log in"), "{path}: {bar}");
     }
     let page = admin.get(&unknown).await;
     assert_eq!(page.status, 404);
@@ -236,5 +241,5 @@ async fn a_lost_key_is_not_no_integration() {
 
 const KEYS: [(&str, &str); 2] = [
     ("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
-    ("CODEHOST_KEYS", "1:CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg"),
+    ("CODEHOST_KEYS", "2:CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg"),
 ];

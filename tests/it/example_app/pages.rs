@@ -47,7 +47,7 @@ async fn the_gitlab_guide() {
     let saved = admin.press(&form, "Create integration").await;
     admin.open(saved.location()).await.assert_text("The integration was created.");
     let list = admin.open("/org/acme/integrations").await.screen();
-    let host = gitlab.split("//").nth(1).unwrap();
+    let host = gitlab.split('/').nth(2).unwrap();
     list.assert_shows(&format!("GitLab ({host})"));
     // 6. The login link is the organization's own, offers GitLab, and logs in from then on.
     list.assert_shows("Login link");
@@ -170,7 +170,7 @@ async fn accounts_are_connected_and_disconnected() {
     fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = key;
     let done = admin.post(&action, &fields).await;
     admin.open(done.location()).await.assert_text("The account is disconnected");
-    let (action, fields) = screen.submission("Disconnect");
+    fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = format!("gitlab:{gitlab}:2");
     let only = admin.post(&action, &fields).await;
     admin.open(only.location()).await.assert_text("cannot be disconnected");
     let mut other = HttpBrowser::of(&program);
@@ -311,13 +311,16 @@ async fn organizations_cannot_see_each_other() {
         assert_eq!(main.get(path).await.status, 403, "{path}");
     }
 
+    // Nobody manages an organization that does not exist.
+    assert_eq!(main.get("/org/nobody/integrations").await.status, 403);
+
     // A login of one organization cannot be finished at another, and an account of one cannot be connected at another.
     let callback = other.authorize(&format!("/login/{first}"), "Log in with Our GitLab", Some("bob")).await;
     let moved = callback.replace(&first, &second);
     other.open(&moved).await.assert_text("other_integration");
     let (_, fields) = other.open("/account").await.screen().submission("Log out");
     let begun = other.post(&format!("/connect/{first}"), &fields).await;
-    let foreign = other.authorize_at(&begun.location().to_owned(), Some("bob")).await;
+    let foreign = other.authorize_at(begun.location(), Some("bob")).await;
     other.open(&foreign).await.assert_text("belongs to another organization");
     // An invitation of one is none at the other.
     let link = other.invite("evilcorp", "Invite an administrator").await;

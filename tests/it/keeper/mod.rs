@@ -11,6 +11,7 @@ mod imports;
 mod in_process;
 mod lock_out;
 mod many_connections;
+mod moved_integrations;
 mod pauses;
 mod processes;
 mod remembered;

@@ -77,7 +77,8 @@ impl Scene {
         let start = tested.begin_test("admin-1", None).leak_checked()?;
         let mut session = PendingLogins::default();
         session.insert(start.pending);
-        let callback = Callback::parse(&self.gitlab.authorize(start.redirect_to.as_str(), "alice")?)?;
+        let page = start.redirect_to.as_str().replace("localhost", "127.0.0.1");
+        let callback = Callback::parse(&self.gitlab.authorize(&page, "alice")?)?;
         let test = tested.finish_test("admin-1", session.take(&callback)?, callback).await.leak_checked()?;
         assert_eq!(test.user.unwrap().key.to_string(), self.connection.as_str());
         integrations.accept_proposal(&proposed, "jane", &()).await?;

@@ -13,11 +13,14 @@ use crate::router::routes::{Browser, Integrations, TestApp, TestHandler, test_ap
 
 const PUBLIC: &str = "https://packages.example.com";
 
-/// The app's integrations, and the logins that have ended: the id, and the code of a failure.
+/// The id, and the code of a failure.
+type Ends = Vec<(String, Option<String>)>;
+
+/// The app's integrations, and the logins that have ended.
 #[derive(Clone, Default)]
 struct Noted {
     integrations: Integrations,
-    ends: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    ends: Arc<Mutex<Ends>>,
     /// Whether the latest cannot be read.
     is_down: Arc<Mutex<bool>>,
 }

@@ -98,12 +98,12 @@ async fn a_proposal_waits_until_it_is_accepted() {
     renamed_server.base_url = "https://code.example.com".to_owned();
     let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
     let base_url = |integration: &codehost_oauth::Integration| integration.provider().base_url().as_str().to_owned();
-    assert_eq!(base_url(&*integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
+    assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
     assert_eq!(base_url(&integrations.build_proposed(&proposed).unwrap()), "https://code.example.com");
 
     let accepted = integrations.accept_proposal(&proposed, "jane", &()).await.unwrap();
     assert_eq!(accepted.settings.former_base_urls, ["https://git.example.com"]);
-    assert_eq!(base_url(&*integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
+    assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
     // A real move forgets where the server was.
     let mut elsewhere = accepted.settings.clone();
     elsewhere.base_url = "https://elsewhere.example.com".to_owned();

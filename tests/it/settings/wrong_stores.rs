@@ -156,11 +156,7 @@ impl WrongStore {
                 let at = Duration::from_secs(seconds(new.changed.at) & 0xffff_ffff);
                 new.changed.at = SystemTime::UNIX_EPOCH + at;
             }
-            "created by the last writer" => {
-                if old.is_some() {
-                    new.created = new.changed.clone();
-                }
-            }
+            "created by the last writer" if old.is_some() => new.created = new.changed.clone(),
             _ => {}
         }
         new

@@ -91,7 +91,7 @@ impl Browser {
     async fn save_screenshot(&self, path: &Path, first: &str, last: &str) {
         let places = format!(
             "const place = (css) => document.querySelector(css).getBoundingClientRect();
-             return [Math.max(0, place('{first}').top + scrollY - 24), place('{last}').bottom + scrollY + 24, innerWidth]"
+             return [Math.max(0, place('{first}').top + scrollY - 9), place('{last}').bottom + scrollY + 24, innerWidth]"
         );
         let places: (f64, f64, f64) = serde_json::from_value(self.script(&places).await).unwrap();
         let (top, end, width) = places;
