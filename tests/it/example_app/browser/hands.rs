@@ -64,17 +64,6 @@ impl Browser {
         panic!("{css} cannot be reached by the keyboard");
     }
 
-    /// Chooses an option of a list.
-    pub(super) async fn select(&self, id: &str, value: &str) {
-        if self.has_mouse {
-            let css = format!("#{id} option[value='{value}']");
-            return self.element(Locator::Css(&css), async |option| option.click().await).await;
-        }
-        self.tab_to(&format!("#{id}")).await;
-        self.press(value).await;
-        assert_eq!(self.value(&format!("#{id}")).await, value);
-    }
-
     /// Logs in at a fake.
     pub(super) async fn authorize(&self, username: &str) {
         self.wait_for_text("Continue as").await;
