@@ -52,7 +52,8 @@ pub struct AdminPage {
 impl AdminPage {
     /// `head` is [`assets::head`](super::assets::head).
     pub(super) fn new(title: &str, head: Markup, body: Markup, status: StatusCode) -> Self {
-        let body = html! { div.ch-admin { (body) } };
+        // What the script tells screen readers.
+        let body = html! { div.ch-admin { (body) p #ch-live.ch-hidden role="status" {} } };
         Self { title: title.to_owned(), head: head.into_string(), body: body.into_string(), status }
     }
 }

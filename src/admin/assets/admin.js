@@ -74,6 +74,12 @@
     form.addEventListener("input", () => {
       try { sessionStorage.setItem(key, JSON.stringify(values())); } catch { /* The browser stores nothing. */ }
     });
+    // The back button shows the response to a form only by sending the form again. It then shows the form itself.
+    if (!("chFresh" in form.dataset)) {
+      const { id, signature } = form.elements;
+      const query = id ? "?" + new URLSearchParams({ id: id.value, signature: signature.value }) : "";
+      history.replaceState(null, "", form.action + query);
+    }
     const isBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
     if (!("chFresh" in form.dataset) || !isBack) return;
     let kept;

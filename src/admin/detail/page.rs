@@ -72,7 +72,7 @@ impl Page {
         let is_new = self.notice == Some(Notice::Created);
         html! {
             p.ch-crumbs { a href=(visit.path("")) { (visit.text("Integrations")) } }
-            h1 dir="auto" { (stored.settings.name) }
+            h1 { bdi { (stored.settings.name) } }
             p.ch-host { (code_host(visit, one)) }
             @if let Some(notice) = self.notice {
                 p.ch-notice role=(if notice == Notice::Stale { "alert" } else { "status" }) {

@@ -7,6 +7,7 @@ use maud::{Markup, PreEscaped, html};
 use super::stale;
 use crate::admin::actions::{Act, Outcome};
 use crate::admin::fault::Fault;
+use crate::admin::form::report_errors;
 use crate::admin::posted::{Body, Posted};
 use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
@@ -44,6 +45,11 @@ pub(in crate::admin) async fn replace_secret(request: Request, body: Body) -> Re
                 Some(None) => return Err(Fault::Stale(None)),
                 None => {}
             }
+            let mut errors = errors;
+            if let Some(report) = &report {
+                let found = report_errors(report, visit.guide(&stored).as_ref()).into_iter();
+                found.filter(|error| error.field == Field::ClientSecret).for_each(|error| errors.push(error));
+            }
             let body = page(&visit, &stored, &Tried { errors, report, has_secret: kept.client_secret });
             let title = visit.text(TITLE).into_owned();
             Ok(visit.page(StatusCode::UNPROCESSABLE_ENTITY, &title, body, &[]).await)
@@ -74,7 +80,7 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
         p { span.ch-mono dir="ltr" { (stored.settings.base_url) } }
         (other_errors(visit, tried, &path))
         @if let Some(report) = &tried.report {
-            section.ch-report role="status" { (PreEscaped(report.to_html())) }
+            section.ch-report.(verdict(report)) role="status" { (PreEscaped(report.to_html())) }
         }
         form method="post" action={ (path) "/secret" } {
             (visit.hidden_fields(stored.version))
@@ -90,13 +96,23 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
                 }
             }
             p.ch-actions {
-                button.ch-button type="submit" name="act" value="save" { (visit.text("Check and save")) }
+                button.ch-button type="submit" name="act" value="save" data-ch-busy=(visit.text("Checking and saving …")) {
+                    (visit.text("Check and save"))
+                }
                 @if could_not_tell {
                     button.ch-button.ch-secondary type="submit" name="act" value="save-anyway" { (visit.text("Save anyway")) }
                 }
                 a href=(path) { (visit.text("Cancel")) }
             }
         }
+    }
+}
+
+fn verdict(report: &CheckReport) -> &'static str {
+    match report.verdict() {
+        Verdict::AllRight => "ch-ok",
+        Verdict::Wrong => "ch-problem",
+        Verdict::CouldNotTell => "ch-unknown",
     }
 }
 

@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode};
 
 pub(super) use self::guide::copy_button;
 use self::page::{Form, Notice};
+pub(super) use self::report::errors as report_errors;
 use self::typed::{Pressed, Typed};
 use super::actions::{Act, Outcome, Submission};
 use super::fault::Fault;

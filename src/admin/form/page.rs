@@ -65,7 +65,6 @@ impl Form<'_> {
                 (settings::more(self))
                 (self.actions())
             }
-            p #ch-live.ch-hidden role="status" {}
         }
     }
 

@@ -54,7 +54,7 @@ pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
 }
 
 /// The findings that are about a field of the form.
-pub(super) fn errors(report: &CheckReport, guide: Option<&SetupGuide>) -> Vec<FieldError> {
+pub(in crate::admin) fn errors(report: &CheckReport, guide: Option<&SetupGuide>) -> Vec<FieldError> {
     let labels = guide.and_then(|guide| guide.credentials.first());
     let found = report.findings().iter().filter_map(|finding| Some((field(finding)?, finding)));
     let error = |(field, finding): (Field, &Finding)| {

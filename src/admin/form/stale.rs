@@ -5,6 +5,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use super::typed::Typed;
+use crate::admin::time::time;
 use crate::admin::visit::{View, Visit};
 use crate::provider::setup::SetupGuide;
 use crate::settings::{Draft, Field, StoredIntegration};
@@ -27,7 +28,7 @@ pub(super) async fn show(
     let body = html! {
         h1 { (view.text("The integration was changed in the meantime")) }
         p {
-            (view.text("Changed by")) " " bdi { (now.changed.by) } ", " (httpdate::fmt_http_date(now.changed.at)) ". "
+            (view.text("Changed by")) " " bdi { (now.changed.by) } ", " (time(now.changed.at)) ". "
             (view.text("Nothing of yours was saved.")) " "
             @if now.is_disabled { (view.text("The integration is disabled now.")) }
         }
