@@ -163,7 +163,7 @@ async fn tokens_of_the_same_server_are_used_and_renewed_under_its_new_name() -> 
         let scene = Scene::start_with(fresh_for).await?;
         let [old_name, new_name] = [scene.gitlab.base_url().to_owned(), scene.other_name()];
         scene.rename_server(&new_name).await?;
-        assert_eq!(scene.stored().await?.settings.former_base_urls, [old_name.clone()]);
+        assert_eq!(scene.stored().await?.settings.former_base_urls, std::slice::from_ref(&old_name));
         for (keeper, integrations) in scene.keepers.iter().zip(&scene.integrations) {
             // Not the one in the keeper's memory, which is for the old name.
             let token = keeper.access_token(&scene.connection).await.leak_checked()?;
