@@ -100,8 +100,10 @@ impl Visit {
         stored: Option<&StoredIntegration>,
     ) -> Result<Outcome, Fault> {
         if !self.administrator.is_operator {
-            let api_url = stored.and_then(|stored| stored.settings.api_url.clone());
-            submission.draft.api_url = api_url.unwrap_or_default();
+            // Only the operator may set them: where tokens go, and whether a tenant's server vouches for e-mail addresses.
+            let stored = stored.map(|stored| Draft::of(&stored.settings)).unwrap_or_default();
+            submission.draft.api_url = stored.api_url;
+            submission.draft.email_trust = stored.email_trust;
         }
         let Submission { id, draft, typed, act, version } = submission;
         // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.

@@ -347,11 +347,11 @@ impl AccountError {
             ),
             Self::EmailNotTrusted => Advice::operator(
                 "email_not_trusted",
-                "Set the integration's e-mail trust to this-instance, if you trust the operator of the code host to confirm e-mail addresses.",
+                "Trust the confirmed addresses of this server in the integration's settings, if you trust its operator to confirm e-mail addresses.",
             ),
             Self::EmailEvidenceUnknown => Advice::operator(
                 "email_evidence_unknown",
-                "Set the integration's e-mail trust to without-verification, if you trust the operator of the code host to give each user the right address.",
+                "Trust addresses without verification in the integration's settings, if you trust the operator of the code host to give each user the right address.",
             ),
             Self::EmailsIncomplete => Advice::code_host(
                 "emails_incomplete",

@@ -84,7 +84,7 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
         }
         h3 { (view.text(if guide.has_scope_boxes { "Tick these scopes" } else { "Scopes" })) }
         @if !guide.has_scope_boxes {
-            p { (view.text("There is nothing to tick: each log-in asks for these scopes.")) }
+            p { (view.text("There is nothing to tick: each login asks for these scopes.")) }
         }
         ul.ch-scopes { @for scope in &guide.scopes { (tick(view, scope)) } }
         @if !set.is_empty() {

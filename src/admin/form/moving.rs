@@ -94,7 +94,7 @@ fn new_application(view: &View) -> Markup {
     html! {
         section.ch-step aria-labelledby="ch-other" {
             h2 #ch-other { (view.text("What will happen")) }
-            p { (view.text("Users and their accounts stay. Their connections end: the tokens belong to the old OAuth application. Each user connects again with the next log-in.")) }
+            p { (view.text("Users and their accounts stay. Their connections end: the tokens belong to the old OAuth application. Each user connects again with the next login.")) }
             p.ch-actions {
                 button.ch-button.ch-danger type="submit" name="act" value="move"
                     data-ch-busy=(view.text("Saving …")) { (view.text("Use the other application")) }

@@ -97,9 +97,11 @@ impl Form<'_> {
                 input type="hidden" name="id" value=(typed.id) autocomplete="off";
                 input type="hidden" name="signature" value=(typed.signature) autocomplete="off";
             }
-            // Whether an operator has typed it is not known if nobody is logged in.
-            @if self.notice.is_some() && !self.is_operator && !typed.draft.api_url.is_empty() {
-                input type="hidden" name="api_url" value=(typed.draft.api_url) autocomplete="off";
+            // Whether an operator has typed them is not known if nobody is logged in.
+            @if self.notice.is_some() && !self.is_operator {
+                @for (field, value) in [(Field::ApiUrl, &typed.draft.api_url), (Field::EmailTrust, &typed.draft.email_trust)] {
+                    @if !value.is_empty() { input type="hidden" name=(field) value=(value) autocomplete="off"; }
+                }
             }
         }
     }
@@ -138,9 +140,9 @@ impl Form<'_> {
         }
     }
 
-    /// Only operators see the API URL.
+    /// Only operators see what only they may set.
     fn has_field(&self, field: Field) -> bool {
-        self.is_operator || field != Field::ApiUrl
+        self.is_operator || !matches!(field, Field::ApiUrl | Field::EmailTrust)
     }
 
     fn code_host(&self) -> Markup {
@@ -223,7 +225,7 @@ impl Form<'_> {
 
     fn name(&self) -> Markup {
         let draft = &self.typed.draft;
-        let help = "Users see it on the log-in button. Empty: as proposed. You can change it at any time.";
+        let help = "Users see it on the login button. Empty: as proposed. You can change it at any time.";
         html! {
             (fields::text(self, Field::Name, &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
                 ("placeholder", &self.reading.name)]))

@@ -15,9 +15,9 @@ pub(super) fn is_fine(report: &CheckReport) -> bool {
 pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
     let view = form.view;
     let (class, title) = match report.verdict() {
-        Verdict::AllRight => ("ch-ok", "Everything that can be checked without a log-in is correct."),
-        Verdict::Wrong => ("ch-problem", "Something is wrong: log-ins would fail."),
-        Verdict::CouldNotTell => ("ch-unknown", "The check could not find out whether log-ins would work."),
+        Verdict::AllRight => ("ch-ok", "Everything that can be checked without a login is correct."),
+        Verdict::Wrong => ("ch-problem", "Something is wrong: logins would fail."),
+        Verdict::CouldNotTell => ("ch-unknown", "The check could not find out whether logins would work."),
     };
     let has_focus = form.errors.is_empty() && form.notice.is_none();
     html! {
@@ -39,7 +39,7 @@ pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
             }
             @if !report.not_checked().is_empty() {
                 details.ch-fold {
-                    summary { (view.text("What only a log-in can show")) }
+                    summary { (view.text("What only a login can show")) }
                     ul { @for row in report.not_checked() { li { (view.text(&row.message)) } } }
                 }
             }

@@ -31,8 +31,6 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
             (fields::text(form, Field::EmailDomains, &draft.email_domains,
                 "Only users with a confirmed address at one of them may log in: example.com example.org. Empty: all.",
                 &[("spellcheck", "false"), ("autocapitalize", "none")]))
-            (fields::select(form, Field::EmailTrust,
-                "Which to trust: the app may find its users by such an address.", &draft.email_trust, &trust))
             (fields::area(form, Field::RootCertificates, &draft.root_certificates,
                 "In PEM format. Only if your own authority has signed the certificate of the code host."))
             (fields::area(form, Field::ClientCertificate, "",
@@ -48,6 +46,9 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
             (fields::text(form, Field::Timeout, &draft.timeout,
                 "The time limit of a request in seconds, 1 to 60. Empty: the app's own.", &[("inputmode", "numeric")]))
             @if form.is_operator {
+                (fields::select(form, Field::EmailTrust,
+                    "Which to trust: the app may find its users by such an address. Only operators of the app see this.",
+                    &draft.email_trust, &trust))
                 (fields::text(form, Field::ApiUrl, &draft.api_url,
                     "Where the app reaches the code host, if not at the base URL. Only operators of the app see this.",
                     &[("inputmode", "url"), ("spellcheck", "false")]))
@@ -69,6 +70,7 @@ fn is_open(form: &Form<'_>) -> bool {
         with_subgroups: draft.with_subgroups,
         email_trust: match draft.email_trust.as_str() {
             "" => String::new(),
+            hidden if !form.is_operator => hidden.to_owned(),
             _ => EmailTrust::default().to_string(),
         },
         api_url: if form.is_operator { String::new() } else { draft.api_url.clone() },

@@ -1,9 +1,9 @@
 //! Changes of a stored integration.
 
-use codehost_oauth::Access;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
+use codehost_oauth::{Access, EmailTrust};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, ANNA, App, OLGA, PUBLIC_URL};
@@ -24,7 +24,6 @@ async fn an_edit_changes_what_was_typed_and_keeps_the_secret() {
     screen.set("least_role", "developer");
     screen.tick("two_factor", true);
     screen.set("email_domains", "example.com");
-    screen.set("email_trust", "this-instance");
     let saved = anna.press(&screen, "Save changes").await;
     let id = app.of_acme().await[0].id.clone();
     assert_eq!(saved.location(), Some(&*format!("{ACME}/{id}?saved=changed")), "{}", saved.body);
@@ -35,13 +34,34 @@ async fn an_edit_changes_what_was_typed_and_keeps_the_secret() {
         ("groups", "acme/tools\n42"),
         ("least_role", "developer"),
         ("email_domains", "example.com"),
-        ("email_trust", "this-instance"),
     ] {
         assert_eq!(screen.value(field), value);
     }
     assert!(screen.is_ticked("with_subgroups") && screen.is_ticked("two_factor") && !screen.is_ticked("allow_bots"));
     assert!(screen.is_open("two_factor"), "what is set is not hidden");
     assert_eq!(app.of_acme().await[0].version, 2);
+}
+
+/// A tenant's server must not vouch for the e-mail addresses of other people because its own administrator says so.
+#[tokio::test]
+async fn only_an_operator_chooses_which_addresses_to_trust() {
+    let Filled { app, mut anna, screen: annas, gitlab: _gitlab } = stored().await;
+    assert!(!annas.fields().contains(&"email_trust"));
+    let (action, mut fields) = annas.submission("Save changes");
+    fields.push(("email_trust".to_owned(), "without-verification".to_owned()));
+    assert_eq!(anna.post(&action, &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(app.of_acme().await[0].settings.email_trust, EmailTrust::Platform);
+
+    let mut olga = app.browser(OLGA).await;
+    let mut screen = olga.open(&edit_path(&app).await).await;
+    screen.set("email_trust", "this-instance");
+    assert_eq!(olga.press(&screen, "Save changes").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(app.of_acme().await[0].settings.email_trust, EmailTrust::ThisInstance);
+    // Another change by the tenant keeps it.
+    let mut screen = anna.open(&edit_path(&app).await).await;
+    screen.set("name", "A new name");
+    assert_eq!(anna.press(&screen, "Save changes").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(app.of_acme().await[0].settings.email_trust, EmailTrust::ThisInstance);
 }
 
 /// Both versions are shown, and either can be used.

@@ -56,13 +56,13 @@ async fn a_wrong_secret_is_found_by_the_check_and_can_be_corrected() {
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(wrong.focused(), Some("client_secret"));
         assert!(wrong.is_invalid("client_secret"));
-        assert!(wrong.role("status").contains("Something is wrong: log-ins would fail."));
+        assert!(wrong.role("status").contains("Something is wrong: logins would fail."));
         assert!(!wrong.buttons().contains(&"Save anyway".to_owned()));
     }
     screen.set("client_secret", SECRET);
     let checked = anna.press(&screen, "Check").await.screen();
     assert_eq!((checked.status, checked.focused()), (StatusCode::OK, Some("ch-report")));
-    assert!(checked.role("status").contains("Everything that can be checked without a log-in is correct."));
+    assert!(checked.role("status").contains("Everything that can be checked without a login is correct."));
     assert!(app.of_acme().await.is_empty());
     // The secret of the check is used.
     assert_eq!(anna.press(&checked, "Create integration").await.status, StatusCode::SEE_OTHER);
@@ -108,7 +108,6 @@ async fn odd_bodies_are_errors() {
         ("client_id", "\u{202e}id\r\nx"),
         ("client_secret", "\u{7f}"),
         ("groups", "../.."),
-        ("email_trust", "everybody"),
         ("platform", "<script>"),
         ("headers", "Host: evil.example"),
         ("client_certificate", "-----BEGIN NONSENSE-----"),

@@ -6,7 +6,7 @@ use crate::admin::app::{ANNA, App};
 use crate::admin::form::{Filled, callback_url, edit_path, filled, filled_in};
 use crate::admin::screen::Screen;
 
-/// Signed out in another tab, the session gone, the right gone: what was typed stays, and works after a log-in.
+/// Signed out in another tab, the session gone, the right gone: what was typed stays, and works after a login.
 #[tokio::test]
 async fn what_was_typed_survives_the_end_of_the_session() {
     for (end, status, says) in [

@@ -146,7 +146,7 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
     browser.look_at("check-wrong").await;
     browser.fill("client_secret", &secret).await;
     browser.click("Check").await;
-    browser.wait_for_text("Everything that can be checked without a log-in is correct.").await;
+    browser.wait_for_text("Everything that can be checked without a login is correct.").await;
     assert_eq!(browser.focus().await, "ch-report");
     browser.look_at("check-right").await;
     browser.picture("check", "section[aria-labelledby=ch-step-3]", "section[aria-labelledby=ch-step-4]").await;
