@@ -2,10 +2,12 @@ use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "http-client")]
+use sqlx::Transaction;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Executor as _, Row as _, Transaction};
+use sqlx::{Connection as _, Executor as _, Row as _};
 
 use super::failure::{failed, is_session_lost, was_not_executed};
 use super::migrations::Schema;
@@ -55,6 +57,7 @@ impl Sessions {
     }
 
     /// Those of the app's pool, which knows nothing of the cutoff: each session of no use is found and closed.
+    #[cfg(feature = "http-client")]
     pub(crate) fn of_pool(pool: PgPool) -> Self {
         let max_repeats = pool.options().get_max_connections();
         Self { pool, cutoff: Moment::default(), read_only: Moment::default(), max_repeats }
@@ -133,6 +136,7 @@ impl Sessions {
 
     /// Begins a transaction with statements that take locks, and gives the row of the last one. Waits four seconds for a lock,
     /// also later in the transaction.
+    #[cfg(feature = "http-client")]
     pub(crate) async fn begin<'q, const N: usize>(
         &self,
         locks: impl Fn() -> [Query<'q, Postgres, PgArguments>; N] + Send + Sync,
@@ -209,6 +213,7 @@ fn bad_address(_: sqlx::Error) -> StoreError {
 }
 
 /// Each statement sees what was committed before it. A node that stops in the middle holds up the others for a minute at most.
+#[cfg(feature = "http-client")]
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '1min'";
 
