@@ -59,10 +59,9 @@ impl App {
         if session.id().is_some() {
             session.load().await?;
         }
-        match session.get::<String>(ACCOUNT).await? {
-            Some(key) => self.store.person(&key).await,
-            None => Ok(None),
-        }
+        let Some((key, id)) = session.get::<(String, String)>(ACCOUNT).await? else { return Ok(None) };
+        // After a move to another server, the same key is somebody else's.
+        Ok(self.store.person(&key).await?.filter(|person| person.id == id))
     }
 
     /// Who is asking, and whether they may manage this organization. The right comes from the one-time token or from somebody who

@@ -87,7 +87,9 @@ impl Logins {
         // Whoever knew the id of the session before must not be logged in.
         session.cycle_id().await?;
         session.remove_value(FOUNDER).await?;
-        session.insert(ACCOUNT, login.user.key.to_string()).await?;
+        let key = login.user.key.to_string();
+        let id = self.0.store.person(&key).await?.map(|person| person.id);
+        session.insert(ACCOUNT, (&key, id.unwrap_or_default())).await?;
         let path = return_to.filter(|_| invitation.is_none()).map(str::to_owned);
         let path = path.unwrap_or_else(|| format!("/account?notice={notice}"));
         self.keep(&ConnectionId::from(&login.user.key), login.tokens).await;

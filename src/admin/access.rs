@@ -40,7 +40,7 @@ pub trait AdminAccess: Send + Sync + 'static {
         Ok(true)
     }
 
-    /// How many accounts of users are at this integration. Unless implemented, it is not known.
+    /// How many accounts use this integration; `None`, as unless implemented, if the app does not know.
     ///
     /// Signature: `async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>, AppError>`
     ///
@@ -66,8 +66,15 @@ pub trait AdminAccess: Send + Sync + 'static {
         Ok(false)
     }
 
-    /// Called in the transaction before an integration is moved or deleted (`kind` is `None`). Forget its accounts here if they
-    /// are in the same database, or refuse with a [`Refusal`], for example if no administrator could log in afterwards.
+    /// Called in the transaction before an integration is moved or deleted. What the app must forget depends on `kind`:
+    ///
+    /// - [`NewServer`](MoveKind::NewServer): the accounts, their sessions and their tokens, because the same user ids are other people
+    ///   there. Unless implemented, the move is refused.
+    /// - `None` (it is deleted): the accounts, their sessions and their tokens. Its id is never used again.
+    /// - [`NewApplication`](MoveKind::NewApplication): the tokens only.
+    /// - [`SameServer`](MoveKind::SameServer): nothing.
+    ///
+    /// Return a [`Refusal`] to forbid the change, for example if no administrator could log in afterwards.
     ///
     /// Signature: `async fn before_move(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
     /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
@@ -81,8 +88,11 @@ pub trait AdminAccess: Send + Sync + 'static {
         kind: Option<MoveKind>,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _, _) = (stored, kind, transaction);
-        Ok(())
+        let (_, _) = (stored, transaction);
+        match kind {
+            Some(MoveKind::NewServer) => Err(Refusal::new(CANNOT_FORGET, ADD_ANOTHER).into()),
+            _ => Ok(()),
+        }
     }
 
     /// Called in the same transaction, after it was moved or deleted.
@@ -129,7 +139,8 @@ pub struct Administrator {
     pub user_id: String,
     /// The name to show beside what they have created and changed.
     pub name: String,
-    /// Whether they run the app: only they see what tells about the app's network, and may set an API URL.
+    /// Whether they run the app. Only operators see what tells about the app's network, and only they may set an API URL or which
+    /// e-mail addresses are trusted.
     pub is_operator: bool,
 }
 
@@ -170,3 +181,7 @@ impl Refusal {
         Self { message: message.to_owned(), hint: hint.to_owned() }
     }
 }
+
+const CANNOT_FORGET: &str = "This app cannot forget the accounts of the old server.";
+const ADD_ANOTHER: &str =
+    "Add another integration for the new server, and delete this one when nobody uses it any more.";

@@ -16,6 +16,7 @@ use crate::settings::{
     Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
     StoreTransaction, StoredIntegration, WriteHook,
 };
+use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
 
 /// What was sent.
@@ -134,7 +135,7 @@ impl Visit {
         let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
         let settings = match unchanged {
             Some(stored) => stored.settings.clone(),
-            None => keep_former(settings, stored),
+            None => complete(settings, stored, self.administrator.is_operator),
         };
         let integration = match self.integrations().build(&id, &settings, &secrets) {
             Ok(integration) => integration,
@@ -153,6 +154,8 @@ impl Visit {
             if act == Act::Check || !is_fine {
                 return Ok(outcome);
             }
+        } else {
+            self.ask_again().await?;
         }
         let saved = self.write(&id, settings, &secrets, act, outcome.is_move, stored).await;
         match saved {
@@ -201,7 +204,13 @@ impl Visit {
         let View { admin, head, owner, .. } = &mut self.view;
         let who = admin.0.access.who(head, owner.as_deref()).await.map_err(Fault::App)?;
         match who {
-            Asking::Administrator(now) if now.user_id == self.administrator.user_id => Ok(()),
+            // An operator's change must not be written by somebody who is none any more.
+            Asking::Administrator(now)
+                if now.user_id == self.administrator.user_id
+                    && (now.is_operator || !self.administrator.is_operator) =>
+            {
+                Ok(())
+            }
             Asking::SignedOut => Err(Fault::SignedOut),
             _ => Err(Fault::NoAccess),
         }
@@ -341,7 +350,7 @@ impl WriteHook for Hook {
     ) -> Result<(), AppError> {
         let access = &self.admin.0.access;
         if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
-            return Err(Refusal::new(NO_ACCESS, "Ask an administrator of the organization.").into());
+            return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
         }
         match (self.kind(), old) {
             (Some(kind), Some(old)) => access.before_move(old, kind, transaction).await,
@@ -364,10 +373,19 @@ fn kept_name(id: &IntegrationId) -> String {
     format!("integration:{id}")
 }
 
-/// The base URLs at which the server was before are not in the form.
-fn keep_former(mut settings: IntegrationSettings, stored: Option<&StoredIntegration>) -> IntegrationSettings {
+/// What is not in the form: the base URLs at which the server was before. And an operator has set API URL and trust for one
+/// server only, so a tenant's move to another one ends them.
+fn complete(
+    mut settings: IntegrationSettings,
+    stored: Option<&StoredIntegration>,
+    is_operator: bool,
+) -> IntegrationSettings {
     if let Some(stored) = stored {
         settings.former_base_urls.clone_from(&stored.settings.former_base_urls);
+        if !is_operator && stored.settings.base_url != settings.base_url {
+            settings.api_url = None;
+            settings.email_trust = EmailTrust::default();
+        }
     }
     settings
 }

@@ -78,7 +78,7 @@ impl Fault {
             Self::NoAccess => own(
                 "no_access",
                 "You do not have access to this page.",
-                "Log in as an administrator of this organization, or ask one.",
+                "Log in as an administrator, or ask an administrator for access.",
             ),
             Self::Body => own("body", "The request could not be read.", "Open the page again and repeat what you did."),
             Self::Json(reason) => own("json", reason, "Compare the body with the documentation of this request."),
@@ -115,7 +115,7 @@ impl Fault {
             }
             Self::Integrations(IntegrationsError::NoProposal) => own(
                 "no_proposal",
-                "The new base URL was not tried within an hour, or somebody has proposed another one.",
+                "The new base URL was not confirmed within an hour.",
                 "Enter the new base URL again.",
             ),
             Self::Integrations(IntegrationsError::IdTaken) => {

@@ -297,9 +297,10 @@ impl LoginRoutes {
     /// integration.
     fn report(&self, id: &str, failure: Option<&FailureCause>) {
         let Ok(id) = id.parse::<IntegrationId>() else { return };
-        match failure.map(FailureCause::advice) {
-            Some(advice) if advice.audience == Audience::User => {}
-            Some(advice) => self.0.integrations.login_ended(&id, Some(advice.code)),
+        match failure {
+            Some(cause) if cause.advice().audience == Audience::User => {}
+            // The cause would tell a tenant about the app's network. The log has it.
+            Some(cause) => self.0.integrations.login_ended(&id, Some(cause.public_code())),
             None => self.0.integrations.login_ended(&id, None),
         }
     }

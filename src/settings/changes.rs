@@ -41,7 +41,7 @@ pub enum MoveKind {
 impl MoveKind {
     /// `None` if it is not a move. Never [`SameServer`](Self::SameServer), which needs a proof.
     pub fn of(old: &IntegrationSettings, new: &IntegrationSettings) -> Option<Self> {
-        if (&old.base_url, &old.api_url) != (&new.base_url, &new.api_url) {
+        if old.base_url != new.base_url {
             Some(Self::NewServer)
         } else if old.client_id != new.client_id {
             Some(Self::NewApplication)
@@ -94,7 +94,7 @@ impl Integrations {
     }
 
     /// Stores settings that lead to another server or OAuth application. Logins, refreshes and connections that are under way
-    /// fail. In `hook`, the app forgets what [`MoveKind::of`] says.
+    /// fail. In `hook`, the app forgets what [`MoveKind`] says for this kind.
     ///
     /// # Errors
     ///
@@ -114,11 +114,11 @@ impl Integrations {
     }
 
     /// Stores settings beside the current ones, to be tried by a test login: another base URL of the same server. Logins go on as
-    /// before.
+    /// before. The client id must stay, because the tokens belong to its OAuth application.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save).
+    /// [`IntegrationsError::Fields`] also if the base URL has not changed, or the client id has; otherwise as [`save`](Self::save).
     pub async fn propose(
         &self,
         old: &StoredIntegration,
@@ -128,11 +128,13 @@ impl Integrations {
         hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         ensure_same_platform(old, &settings)?;
+        ensure_only_base_url(&old.settings, &settings)?;
         self.build(&old.id, &settings, secrets)?;
         let sealed = self.seal(&old.id, &settings.base_url, secrets)?;
         let new = StoredIntegration {
             version: old.version.saturating_add(1),
             proposed: Some(Proposal::new(settings, sealed, Stamp::now(by))),
+            changed: Stamp::now(by),
             ..old.clone()
         };
         self.write(&old.id, IntegrationWrite::Replace(Box::new(new.clone())), hook).await?;
@@ -146,12 +148,15 @@ impl Integrations {
     /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
     /// [`build_stored`](Self::build_stored).
     pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
-        self.build_stored(&accepted(stored)?)
+        self.build_stored(&accepted(stored, false)?)
     }
 
     /// Replaces the settings by the proposed ones. Call it only after a test login at
     /// [`build_proposed`](Self::build_proposed) with an account that the app knew before: with the same account key and for the
     /// same person.
+    ///
+    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
+    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users.
     ///
     /// # Errors
     ///
@@ -159,10 +164,11 @@ impl Integrations {
     pub async fn accept_proposal(
         &self,
         old: &StoredIntegration,
+        keeps_connections: bool,
         by: &str,
         hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
-        let mut new = accepted(old)?;
+        let mut new = accepted(old, keeps_connections)?;
         new.version = old.version.saturating_add(1);
         new.changed = Stamp::now(by);
         self.build_stored(&new)?;
@@ -251,7 +257,7 @@ impl Integrations {
 }
 
 /// The stored integration with the proposed settings.
-fn accepted(stored: &StoredIntegration) -> Result<StoredIntegration, IntegrationsError> {
+fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<StoredIntegration, IntegrationsError> {
     let proposal = stored.proposed.clone().ok_or(IntegrationsError::NoProposal)?;
     let age = SystemTime::now().duration_since(proposal.proposed.at).unwrap_or_default();
     if age > PROPOSAL_VALID_FOR {
@@ -259,9 +265,12 @@ fn accepted(stored: &StoredIntegration) -> Result<StoredIntegration, Integration
     }
     let mut settings = proposal.settings;
     let old = &stored.settings;
-    settings.former_base_urls.clone_from(&old.former_base_urls);
-    if settings.base_url != old.base_url && !settings.former_base_urls.contains(&old.base_url) {
-        settings.former_base_urls.push(old.base_url.clone());
+    settings.former_base_urls.clear();
+    if keeps_connections {
+        settings.former_base_urls.clone_from(&old.former_base_urls);
+        if !settings.former_base_urls.contains(&old.base_url) {
+            settings.former_base_urls.push(old.base_url.clone());
+        }
     }
     settings.former_base_urls.retain(|url| *url != settings.base_url);
     Ok(StoredIntegration { settings, sealed_secrets: proposal.sealed_secrets, proposed: None, ..stored.clone() })
@@ -273,6 +282,26 @@ fn ensure_same_platform(old: &StoredIntegration, new: &IntegrationSettings) -> R
         let message = "The platform cannot be changed: it is part of the callback URL.";
         let hint = "Create another integration for the other platform.";
         errors.push(FieldError::say(Field::Platform, None, "platform_fixed", message, hint));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Whether only the name of the server can have changed.
+fn ensure_only_base_url(old: &IntegrationSettings, new: &IntegrationSettings) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    if old.base_url == new.base_url {
+        let hint = "Enter the URL at which the server is now.";
+        errors.push(FieldError::say(Field::BaseUrl, None, "base_url_same", "The base URL has not changed.", hint));
+    }
+    if old.client_id != new.client_id {
+        let hint = "Change the base URL first. When it is in use, change the client ID.";
+        errors.push(FieldError::say(
+            Field::ClientId,
+            None,
+            "client_id_changed",
+            "The client ID has changed too.",
+            hint,
+        ));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }

@@ -60,7 +60,7 @@ pub struct Draft {
     pub root_certificates: String,
     /// The time limit of a request in seconds.
     pub timeout: String,
-    /// Which e-mail addresses to trust, as [`EmailTrust`] is written.
+    /// Which e-mail addresses to trust, as [`EmailTrust`] is written; see [`IntegrationSettings::email_trust`].
     pub email_trust: String,
     /// Who may log in: the paths or ids of groups, one in each line; empty for everybody with an account there.
     pub groups: String,

@@ -22,8 +22,8 @@ pub enum IntegrationsError {
     /// The change would lead to another server or OAuth application; see [`Integrations::move_to`](super::Integrations::move_to).
     #[error("the change moves the integration to another server or OAuth application")]
     IsMove(MoveKind),
-    /// There is no proposal to accept, it is too old, or somebody else has made another one.
-    #[error("there is no such proposal any more")]
+    /// There is no proposal, or it is older than an hour.
+    #[error("there is no proposal, or it is older than an hour")]
     NoProposal,
     /// The app's hook refused the write.
     #[error("the app refused the change")]

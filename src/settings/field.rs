@@ -85,7 +85,7 @@ impl Field {
             Self::ClientCertificate => "Client certificate",
             Self::Headers => "Headers",
             Self::Timeout => "Time-out",
-            Self::EmailTrust => "E-mail addresses",
+            Self::EmailTrust => "Trusted e-mail addresses",
             Self::Groups => "Groups",
             Self::LeastRole => "Lowest role",
             Self::EmailDomains => "E-mail domains",

@@ -20,8 +20,8 @@ use crate::values::integration_id::IntegrationId;
 /// The settings of an integration as data, to store as JSON: everything but its id and its
 /// [secrets](IntegrationSecrets).
 ///
-/// The JSON has a version. A text of another version cannot be read, so an app that was updated on some nodes only loses
-/// nothing.
+/// The JSON has a version, and settings of another version are refused: a node that was not updated yet cannot overwrite what it
+/// does not know.
 ///
 /// ```
 /// use codehost_oauth::settings::{AppConfig, IntegrationSecrets, IntegrationSettings};
@@ -66,7 +66,7 @@ pub struct IntegrationSettings {
     /// The time limit of a request in seconds, 1 to 60; the app's own unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
-    /// Which e-mail addresses to trust.
+    /// Which e-mail addresses to trust. Only the operator of the app may set it: a tenant's server could claim any address.
     #[serde(default)]
     pub email_trust: EmailTrust,
     /// Who may log in.

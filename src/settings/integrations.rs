@@ -28,8 +28,8 @@ use crate::values::integration_id::IntegrationId;
 /// The integrations of an app: stored, changed and built in one place, which router, keeper and admin pages share. Cheap to
 /// clone.
 ///
-/// A built integration is kept. Another node's change is seen within a second, and by a login that is about to finish at once.
-/// If the store cannot be read, there is no integration either: one that may have changed is not used.
+/// A built integration is kept and used for up to a second without asking the store. A login asks again just before it finishes.
+/// If the store cannot be read then, that is an error: an integration that may have changed is not used.
 ///
 /// ```
 /// use codehost_oauth::seal::KeyRing;

@@ -55,7 +55,7 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
                 h1 { (visit.text("Delete")) " " bdi { (stored.settings.name) } "?" }
                 p { (accounts(&visit, count)) }
                 @if count != Some(0) {
-                    p { (visit.text("Their users cannot log in with it any more. A user without another way to log in cannot log in at all.")) }
+                    p { (visit.text("Users cannot log in with this integration any more. A user who has no other way to log in cannot log in to this app at all.")) }
                 }
                 p {
                     (visit.text("The OAuth application at the code host stays. Delete it there:")) " "

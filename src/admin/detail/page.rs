@@ -187,12 +187,12 @@ fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
             p { (visit.text("Proposed by")) " " bdi { (proposal.proposed.by) } ", " (time(proposal.proposed.at)) "." }
             @match &built {
                 Ok(_) => {
-                    p { (visit.text("Log in at the new base URL with an account that has logged in here before. If it is the same user, the server is the same, and accounts and connections stay.")) }
+                    p { (visit.text("Log in at the new base URL with an account that has logged in here before. If it is the same user, the server is the same, and the accounts of users stay. Their connections stay too if you run the app; otherwise each user connects again with the next login.")) }
                     @if let Some(until) = until { p { (visit.text("Valid until")) " " (time(until)) "." } }
                     form method="post" action={ (path) "/test" } {
                         (visit.hidden_fields(one.stored.version))
                         p.ch-actions {
-                            button.ch-button.ch-button.ch-secondary type="submit" { (visit.text("Prove it by a test login")) }
+                            button.ch-button.ch-button.ch-secondary type="submit" { (visit.text("Confirm with a test login")) }
                             a href={ (path) "/test" } { (visit.text("Last report")) }
                         }
                     }

@@ -37,7 +37,7 @@ pub(super) async fn show(
             (typed.hidden(&view.csrf_token))
             @match kind {
                 MoveKind::NewApplication => (new_application(view)),
-                _ => (new_server(view)),
+                _ => (new_server(view, stored.settings.client_id == new.client_id)),
             }
             p.ch-actions {
                 button.ch-button.ch-secondary type="submit" name="act" value="back" { (view.text("Back to the form")) }
@@ -69,7 +69,8 @@ fn changes(view: &View, old: &IntegrationSettings, new: &IntegrationSettings, ou
     }
 }
 
-fn new_server(view: &View) -> Markup {
+/// `may_be_same`: with another OAuth application, it would not be the same server with the same tokens.
+fn new_server(view: &View, may_be_same: bool) -> Markup {
     html! {
         section.ch-step aria-labelledby="ch-other" {
             h2 #ch-other { (view.text("It is another server")) }
@@ -79,12 +80,14 @@ fn new_server(view: &View) -> Markup {
                     data-ch-busy=(view.text("Saving …")) { (view.text("Move to another server")) }
             }
         }
-        section.ch-step aria-labelledby="ch-same" {
-            h2 #ch-same { (view.text("It is the same server under a new name")) }
-            p { (view.text("Accounts and connections stay. First you must prove it: log in at the new base URL once, with an account that was connected here before. Until then, users log in as before.")) }
-            p.ch-actions {
-                button.ch-button type="submit" name="act" value="propose"
-                    data-ch-busy=(view.text("Saving …")) { (view.text("Prove it with a test login")) }
+        @if may_be_same {
+            section.ch-step aria-labelledby="ch-same" {
+                h2 #ch-same { (view.text("It is the same server under a new name")) }
+                p { (view.text("Users keep their accounts. Their connections stay too if you run the app; otherwise each user connects again with the next login. First you must prove it: log in at the new base URL once, with an account that was connected here before. Until then, users log in as before.")) }
+                p.ch-actions {
+                    button.ch-button type="submit" name="act" value="propose"
+                        data-ch-busy=(view.text("Saving …")) { (view.text("Confirm with a test login")) }
+                }
             }
         }
     }
@@ -106,7 +109,7 @@ fn new_application(view: &View) -> Markup {
 /// How many accounts there are, if the app tells.
 fn users(view: &View, accounts: Option<u64>) -> String {
     match accounts {
-        None => view.text("The app does not tell how many accounts use this integration.").into_owned(),
+        None => view.text("This app does not know how many accounts use this integration.").into_owned(),
         Some(0) => view.text("No account uses this integration.").into_owned(),
         Some(1) => view.text("1 account uses this integration.").into_owned(),
         Some(count) => format!("{count} {}", view.text("accounts use this integration.")),

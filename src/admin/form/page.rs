@@ -152,7 +152,7 @@ impl Form<'_> {
                 h2 #ch-step-1 { (fields::number(1)) (view.text("Which code host")) }
                 @if self.is_edit { (self.fixed_platform()) } @else { (self.services()) (self.platforms()) }
                 (fields::text(self, Field::BaseUrl, &draft.base_url,
-                    "The address at which users open the code host, with its path if it has one: https://git.example.com. For a public service you can leave it empty.",
+                    "The address at which users open the code host, with its path if it has one: https://git.example.com. For a public service, press its button above.",
                     &[("inputmode", "url"), ("spellcheck", "false"), ("autocapitalize", "none"), ("list", "ch-services")]))
                 datalist #ch-services {
                     @for (_, service) in self.all_services() { option value=(service.base_url) { (service.name) } }
@@ -225,9 +225,9 @@ impl Form<'_> {
 
     fn name(&self) -> Markup {
         let draft = &self.typed.draft;
-        let help = "Users see it on the login button. Empty: as proposed. You can change it at any time.";
+        let help = "Users see it on the login button. If it is empty, the proposed name is used. You can change it at any time.";
         html! {
-            (fields::text(self, Field::Name, &draft.name, help, &[("maxlength", "255"), ("dir", "auto"),
+            (fields::text(self, Field::Name, &draft.name, help, &[("maxlength", "200"), ("dir", "auto"),
                 ("placeholder", &self.reading.name)]))
         }
     }

@@ -15,9 +15,9 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
         [EmailTrust::Platform, EmailTrust::ThisInstance, EmailTrust::WithoutVerification]
             .map(|trust| trust.to_string());
     let trust = [
-        (platform.as_str(), "Confirmed ones of the platform's own service only"),
-        (this_instance.as_str(), "Also confirmed ones of this server: its administrators are trusted"),
-        (without.as_str(), "Also those that nobody has confirmed"),
+        (platform.as_str(), "Only confirmed addresses of the platform's own service, such as GitLab.com"),
+        (this_instance.as_str(), "Also confirmed addresses of this server, if you trust its administrators"),
+        (without.as_str(), "Also addresses that nobody has confirmed"),
     ];
     html! {
         details.ch-step.ch-more open[is_open(form)] {

@@ -112,7 +112,7 @@ async fn prove(
     let administrator = administrator(admin, request, &stored).await?;
     let Some(administrator) = administrator.filter(|now| now.user_id == user_id) else {
         let message = "You may not manage these integrations any more. Nothing was changed.";
-        return Ok(Some(Proof::refused("no_access", message, "Ask an administrator of the organization.")));
+        return Ok(Some(Proof::refused("no_access", message, "Ask an administrator for access.")));
     };
     let user = match &test.user {
         Some(user) if test.report.may_log_in() => user,
@@ -126,8 +126,11 @@ async fn prove(
         return Ok(Some(Proof::refused("not_known", NOT_KNOWN, TEST_WITH_KNOWN)));
     }
     let hook = Hook::new(admin, &administrator, Some(&stored), Told::Move(MoveKind::SameServer));
-    let accepted = integrations.accept_proposal(&stored, &administrator.name, &hook).await;
-    Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted())))
+    // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not to
+    // send the tokens of all users there.
+    let keeps = administrator.is_operator;
+    let accepted = integrations.accept_proposal(&stored, keeps, &administrator.name, &hook).await;
+    Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted(keeps))))
 }
 
 /// Who is asking, if they may manage this integration.

@@ -126,8 +126,13 @@ impl KeptReport {
 }
 
 impl Proof {
-    pub(super) fn accepted() -> Self {
-        let message = "It is the same server: the new base URL is in use. Accounts and connections stay.";
+    pub(super) fn accepted(keeps_connections: bool) -> Self {
+        let message = match keeps_connections {
+            true => "It is the same server: the new base URL is in use. Accounts and connections stay.",
+            false => {
+                "It is the same server: the new base URL is in use. Accounts stay. Each user connects again with the next login."
+            }
+        };
         Self { is_accepted: true, ..Self::refused("accepted", message, "") }
     }
 

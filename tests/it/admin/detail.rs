@@ -265,7 +265,7 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     screen.assert_shows("https://git.example.com → https://code.example.com");
     screen.assert_shows("Proposed by Anna Admin");
     screen.assert_shows("Valid until");
-    assert!(screen.buttons().contains(&"Prove it by a test login".to_owned()));
+    assert!(screen.buttons().contains(&"Confirm with a test login".to_owned()));
     assert!(!screen.buttons().contains(&"Test login".to_owned()));
 
     // An hour and a second later.
@@ -276,5 +276,5 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     let screen = browser.open(&page(&stored)).await;
     screen.assert_shows("It cannot be tried any more: a new base URL is valid for an hour.");
     screen.assert_hides("Valid until");
-    assert!(!screen.buttons().contains(&"Prove it by a test login".to_owned()));
+    assert!(!screen.buttons().contains(&"Confirm with a test login".to_owned()));
 }

@@ -28,7 +28,7 @@ async fn test_as(browser: &mut Browser, gitlab: &FakeGitLab, stored: &StoredInte
 async fn begin(browser: &mut Browser, gitlab: &FakeGitLab, stored: &StoredIntegration, user: &str) -> String {
     let screen = browser.open(&page(stored)).await;
     let button = match stored.proposed {
-        Some(_) => "Prove it by a test login",
+        Some(_) => "Confirm with a test login",
         None => "Test login",
     };
     let shown = browser.press(&screen, button).await;
@@ -174,7 +174,7 @@ async fn a_known_account_proves_that_the_server_is_the_same() {
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let stored = proposal(&app, &gitlab).await;
     know(&app, &stored, "alice");
-    let mut browser = app.browser(ANNA).await;
+    let mut browser = app.browser(OLGA).await;
     let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
     screen.assert_shows("It is the same server: the new base URL is in use. Accounts and connections stay.");
     let now = app.of_acme().await.remove(0);
@@ -186,6 +186,22 @@ async fn a_known_account_proves_that_the_server_is_the_same() {
     // The next test is an ordinary one.
     let screen = test_as(&mut browser, &gitlab, &now_at(&app).await, "alice").await;
     screen.assert_hides("It is the same server");
+}
+
+/// The proof is the new server's word. An administrator of one organization could run that server, so the tokens of its users are
+/// not sent there.
+#[tokio::test]
+async fn only_an_operators_proof_keeps_the_connections() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let stored = proposal(&app, &gitlab).await;
+    know(&app, &stored, "alice");
+    let mut browser = app.browser(ANNA).await;
+    let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
+    screen.assert_shows("Accounts stay. Each user connects again with the next login.");
+    let now = app.of_acme().await.remove(0);
+    assert_eq!(now.settings.base_url, gitlab.base_url());
+    assert!(now.settings.former_base_urls.is_empty());
 }
 
 async fn now_at(app: &App) -> StoredIntegration {

@@ -57,13 +57,13 @@ async fn a_changed_base_url_gives_nobody_the_account_of_somebody_else() {
     admin.open(&connect).await.assert_text("The account is connected.");
     // It is not the same server: another account has logged in there, or none that is known.
     let page = admin.begin_move(&id, &new, SECRET).await;
-    let proposed = admin.press(&page, "Prove it with a test login").await;
-    let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("root")).await;
+    let proposed = admin.press(&page, "Confirm with a test login").await;
+    let proof = admin.authorize(proposed.location(), "Confirm with a test login", Some("root")).await;
     admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
 
     // The same user id, but somebody else.
     new.rename("alice", "mallory");
-    let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("mallory")).await;
+    let proof = admin.authorize(proposed.location(), "Confirm with a test login", Some("mallory")).await;
     admin.open(&proof).await.assert_text("The login did not prove that it is the same server");
     new.rename("mallory", "alice");
 
@@ -89,8 +89,8 @@ async fn the_same_server_under_a_new_name_keeps_accounts() {
     let id = admin.add_gitlab(&old, "Our GitLab", SECRET).await;
     admin.log_in(&id, "alice").await;
     let page = admin.begin_move(&id, &new, SECRET).await;
-    let proposed = admin.press(&page, "Prove it with a test login").await;
-    let proof = admin.authorize(proposed.location(), "Prove it by a test login", Some("alice")).await;
+    let proposed = admin.press(&page, "Confirm with a test login").await;
+    let proof = admin.authorize(proposed.location(), "Confirm with a test login", Some("alice")).await;
     admin.open(&proof).await.assert_text("It is the same server");
     admin.open("/account").await.assert_text("Administrator of main");
     let mut again = HttpBrowser::of(&program);
@@ -112,8 +112,8 @@ async fn failure_pages_tell_no_network_causes() {
     for word in [authority.as_str(), "127.0.0.1", "refused", "connect"] {
         assert!(!page.screen().text().contains(word), "{word}: {}", page.screen().text());
     }
-    // The administrator sees the code of the cause in the list. It is written within a second.
-    while !admin.open(INTEGRATIONS).await.screen().shows("Last failure unreachable") {
+    // The list has the same code: a tenant could look at the app's network with it. It is written within a second.
+    while !admin.open(INTEGRATIONS).await.screen().shows("Last failure instance_unreachable") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -81,7 +81,7 @@ impl Scene {
         let callback = Callback::parse(&self.gitlab.authorize(&page, "alice")?)?;
         let test = tested.finish_test("admin-1", session.take(&callback)?, callback).await.leak_checked()?;
         assert_eq!(test.user.unwrap().key.to_string(), self.connection.as_str());
-        integrations.accept_proposal(&proposed, "jane", &()).await?;
+        integrations.accept_proposal(&proposed, true, "jane", &()).await?;
         self.see_changes().await
     }
 
@@ -263,7 +263,7 @@ async fn a_refresh_under_the_old_name_is_not_repeated_under_the_new_one() -> Res
             let mut settings = stored.settings.clone();
             settings.base_url.clone_from(&new_name);
             let proposed = scene.integrations[0].propose(&stored, settings, &secrets(), "jane", &()).await?;
-            scene.integrations[0].accept_proposal(&proposed, "jane", &()).await?;
+            scene.integrations[0].accept_proposal(&proposed, true, "jane", &()).await?;
             scene.see_changes().await?;
             let token = scene.keepers[0].access_token(&scene.connection).await.leak_checked()?;
             assert!(is_for(&token, &new_name));

@@ -101,7 +101,7 @@ async fn a_proposal_waits_until_it_is_accepted() {
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
     assert_eq!(base_url(&integrations.build_proposed(&proposed).unwrap()), "https://code.example.com");
 
-    let accepted = integrations.accept_proposal(&proposed, "jane", &()).await.unwrap();
+    let accepted = integrations.accept_proposal(&proposed, true, "jane", &()).await.unwrap();
     assert_eq!(accepted.settings.former_base_urls, ["https://git.example.com"]);
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
     // A real move forgets where the server was.
@@ -115,12 +115,12 @@ async fn a_proposal_waits_until_it_is_accepted() {
 async fn an_old_proposal_is_not_accepted() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
-    let none = integrations.accept_proposal(&stored, "jane", &()).await.unwrap_err();
+    let none = integrations.accept_proposal(&stored, true, "jane", &()).await.unwrap_err();
     assert!(matches!(none, IntegrationsError::NoProposal), "{none}");
     let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     let mut old = stored.clone();
     old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
-    let refused = integrations.accept_proposal(&old, "jane", &()).await.unwrap_err();
+    let refused = integrations.accept_proposal(&old, true, "jane", &()).await.unwrap_err();
     assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
 }
 

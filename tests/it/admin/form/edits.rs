@@ -119,9 +119,7 @@ async fn only_operators_see_and_set_the_api_url() {
     assert_eq!(hers.label("api_url"), "API URL");
     hers.set("api_url", gitlab.base_url());
     hers.set("client_secret", SECRET);
-    let decision = olga.press(&hers, "Save changes").await.screen();
-    decision.assert_shows("API URL");
-    assert_eq!(olga.press(&decision, "Move to another server").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(olga.press(&hers, "Save changes").await.status, StatusCode::SEE_OTHER);
     // A tenant neither sees it, nor changes it with a field of their own making.
     let screen = anna.open(&edit_path(&app).await).await;
     let (action, mut fields) = screen.submission("Save changes");

@@ -1,11 +1,13 @@
 //! Changes that lead to another server or OAuth application.
 
+use codehost_oauth::EmailTrust;
 use codehost_oauth::admin::Refusal;
+use codehost_oauth::settings::{IntegrationSecrets, IntegrationsError};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, PUBLIC_URL};
-use crate::admin::form::{Filled, SECRET, stored};
+use crate::admin::form::{Filled, SECRET, edit_path, stored};
 
 #[tokio::test]
 async fn a_changed_base_url_is_a_move_with_a_decision_first() {
@@ -48,6 +50,55 @@ async fn a_changed_base_url_is_a_move_with_a_decision_first() {
     );
 }
 
+/// The operator has set them for one server. A tenant must not take them along to a server of their own choice.
+#[tokio::test]
+async fn a_tenants_move_ends_what_the_operator_has_set() {
+    let Filled { app, mut anna, gitlab, .. } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    let mut settings = one.settings.clone();
+    settings.api_url = Some(gitlab.base_url().to_owned());
+    settings.email_trust = EmailTrust::WithoutVerification;
+    app.integrations.save(&one, settings, None, "Olga Operator", &()).await.unwrap();
+    let base_url = gitlab.base_url().replace("127.0.0.1", "localhost");
+    for button in ["Confirm with a test login", "Move to another server"] {
+        let mut screen = anna.open(&edit_path(&app).await).await;
+        screen.set("base_url", &base_url);
+        screen.set("client_secret", SECRET);
+        let decision = anna.press(&screen, "Save changes").await.screen();
+        let done = anna.press(&decision, button).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+        let now = app.of_acme().await.remove(0);
+        let settings = now.proposed.as_ref().map_or(&now.settings, |proposal| &proposal.settings);
+        assert_eq!((settings.base_url.as_str(), &settings.api_url), (base_url.as_str(), &None));
+        assert_eq!(settings.email_trust, EmailTrust::Platform);
+        // What is in use changes with the move only.
+        assert_eq!(now.settings.api_url.is_some(), button != "Move to another server");
+    }
+}
+
+/// The tokens belong to the old OAuth application.
+#[tokio::test]
+async fn another_application_at_another_url_is_not_the_same_server() {
+    let Filled { app, mut anna, mut screen, gitlab } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    screen.set("base_url", &gitlab.base_url().replace("127.0.0.1", "localhost"));
+    screen.set("client_id", "other-id");
+    screen.set("client_secret", SECRET);
+    let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", one.id);
+    gitlab.add_application(FakeApplication::new("other-id", SECRET, &callback, "read_user read_api"));
+    let decision = anna.press(&screen, "Save changes").await.screen();
+    decision.assert_shows("It is another server");
+    assert!(!decision.buttons().contains(&"Confirm with a test login".to_owned()));
+
+    let mut other = one.settings.clone();
+    other.client_id = "other-id".to_owned();
+    let secrets = IntegrationSecrets::new(SECRET);
+    let refused = app.integrations.propose(&one, other, &secrets, "Anna Admin", &()).await.unwrap_err();
+    let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
+    let codes: Vec<_> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["base_url_same", "client_id_changed"]);
+}
+
 #[tokio::test]
 async fn the_same_server_under_a_new_name_is_proposed() {
     let Filled { app, mut anna, mut screen, gitlab } = stored().await;
@@ -55,8 +106,8 @@ async fn the_same_server_under_a_new_name_is_proposed() {
     screen.set("base_url", &gitlab.base_url().replace("127.0.0.1", "localhost"));
     screen.set("client_secret", SECRET);
     let decision = anna.press(&screen, "Save changes").await.screen();
-    decision.assert_shows("The app does not tell how many accounts use this integration.");
-    let proposed = anna.press(&decision, "Prove it with a test login").await;
+    decision.assert_shows("This app does not know how many accounts use this integration.");
+    let proposed = anna.press(&decision, "Confirm with a test login").await;
     assert_eq!(proposed.location(), Some(&*format!("{ACME}/{}", one.id)), "{}", proposed.body);
     let now = app.of_acme().await.remove(0);
     assert_eq!(now.settings, one.settings, "users log in as before");
@@ -77,7 +128,7 @@ async fn another_application_keeps_the_accounts() {
     decision.assert_shows("Use another OAuth application?");
     decision.assert_shows("1 account uses this integration.");
     decision.assert_shows("Users and their accounts stay. Their connections end");
-    assert!(!decision.buttons().contains(&"Prove it with a test login".to_owned()));
+    assert!(!decision.buttons().contains(&"Confirm with a test login".to_owned()));
     app.world.facts().refusal = Some(Refusal::new("Nobody could log in.", "Make another user administrator first."));
     let refused = anna.press(&decision, "Use the other application").await.screen();
     assert_eq!(refused.status, StatusCode::CONFLICT);

@@ -123,10 +123,10 @@ async fn an_integration_is_tested_changed_moved_and_deleted() {
     browser.click("Save changes").await;
     browser.wait_for_text("Move to another server?").await;
     browser.check_page("move").await;
-    browser.click("Prove it with a test login").await;
+    browser.click("Confirm with a test login").await;
     browser.wait_for_text("New base URL, not in use yet").await;
     browser.check_page("proposed").await;
-    browser.click("Prove it by a test login").await;
+    browser.click("Confirm with a test login").await;
     browser.authorize("alice").await;
     browser.wait_for_text("It is the same server: the new base URL is in use.").await;
     browser.check_page("proved").await;
