@@ -224,7 +224,7 @@ impl IntegrationBuilder {
             login_deadline: self.login_deadline,
             email_trust: self.email_trust,
             policy: self.policy,
-            former_base_urls: self.former_base_urls,
+            former_base_urls: self.former_base_urls.into(),
         })
     }
 }

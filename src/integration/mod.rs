@@ -82,7 +82,7 @@ pub struct Integration {
     email_trust: EmailTrust,
     policy: LoginPolicy,
     #[cfg_attr(not(feature = "seal"), expect(dead_code, reason = "for the keeper"))]
-    former_base_urls: Vec<Box<str>>,
+    former_base_urls: Box<[Box<str>]>,
 }
 
 /// What one login may want beside the usual. Only GitHub uses `login_hint` and `select_account`; other platforms ignore them.

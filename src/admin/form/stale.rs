@@ -107,7 +107,7 @@ fn rows<'l>(yours: &Draft, stored: &Draft, id_label: &'l str, is_operator: bool)
             (id_label, draft.client_id.clone()),
             (Field::RootCertificates.label(), draft.root_certificates.trim().to_owned()),
             (Field::Timeout.label(), draft.timeout.clone()),
-            (Field::EmailTrust.label(), draft.email_trust.clone()),
+            (Field::EmailTrust.label(), if is_operator { draft.email_trust.clone() } else { String::new() }),
             (Field::Groups.label(), draft.groups.clone()),
             (Field::LeastRole.label(), draft.least_role.clone()),
             (Field::EmailDomains.label(), draft.email_domains.clone()),

@@ -127,13 +127,14 @@ async fn requests_at_once_are_told_once() {
 }
 
 #[tokio::test]
-async fn a_failure_that_is_not_the_users_is_told_with_its_code() {
+async fn a_failure_that_is_not_the_users_is_told_with_its_public_code() {
     for in_session in [true, false] {
         for kind in ["login", "connect"] {
             for (status, body, code) in [
                 (401, r#"{"error":"invalid_client"}"#, "client_rejected"),
                 (400, r#"{"error":"invalid_grant"}"#, ""),
-                (503, "{}", "code_host_down"),
+                // The cause is about the network.
+                (503, "{}", "instance_unreachable"),
             ] {
                 let (test_app, noted) = test_app(in_session).await;
                 let mut browser = Browser { user: Some("user-7"), ..Browser::default() };

@@ -150,10 +150,12 @@ async fn the_app_can_refuse_each_write() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
     let id = IntegrationId::random().unwrap();
+    let mut renamed_server = settings();
+    renamed_server.base_url = "https://code.example.com".to_owned();
     let refusals = [
         integrations.create(&id, None, settings(), &secrets(), "jane", &Refuses).await.map(drop),
         integrations.save(&stored, settings(), None, "jane", &Refuses).await.map(drop),
-        integrations.propose(&stored, settings(), &secrets(), "jane", &Refuses).await.map(drop),
+        integrations.propose(&stored, renamed_server, &secrets(), "jane", &Refuses).await.map(drop),
         integrations.set_disabled(&stored, true, "jane", &Refuses).await.map(drop),
         integrations.delete(&stored, &Refuses).await,
     ];

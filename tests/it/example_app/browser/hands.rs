@@ -1,5 +1,7 @@
 //! What a person does: with the mouse, or with the keyboard alone.
 
+use std::time::Duration;
+
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use fantoccini::wd::WindowHandle;
@@ -151,8 +153,18 @@ impl Browser {
         self.script(&format!("return document.activeElement.matches({css:?})")).await == true
     }
 
-    /// Presses keys where the focus is.
+    /// Presses keys where the focus is. While a page is being replaced, nothing takes them.
     pub(super) async fn press(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        for _ in 0..200 {
+            let pressed = match self.client.active_element().await {
+                Ok(element) => element.send_keys(keys).await,
+                Err(error) => Err(error),
+            };
+            match pressed {
+                Ok(()) => return,
+                Err(_) => tokio::time::sleep(Duration::from_millis(25)).await,
+            }
+        }
+        panic!("no element takes keys in: {}", self.text().await);
     }
 }
