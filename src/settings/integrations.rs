@@ -37,7 +37,7 @@ use crate::values::integration_id::IntegrationId;
 /// use codehost_oauth::transport::{HttpClient, Network};
 /// use codehost_oauth::{Access, FindIntegration, IntegrationId};
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example() -> Result<(), codehost_oauth::error::AppError> {
 /// let http = HttpClient::builder(Network::public_only()).build()?;
 /// let app = AppConfig::new("https://packages.example.com".parse()?, http);
 /// let keys = KeyRing::new([(1, [7; 32].as_slice())])?;
