@@ -132,6 +132,16 @@ impl View {
         self.admin.0.pages.text(text).unwrap_or(text.into())
     }
 
+    /// How many accounts use an integration, as a sentence.
+    pub(super) fn accounts_text(&self, count: Option<u64>) -> String {
+        match count {
+            None => self.text("This app does not know how many accounts use this integration.").into_owned(),
+            Some(0) => self.text("No account uses this integration.").into_owned(),
+            Some(1) => self.text("1 account uses this integration.").into_owned(),
+            Some(count) => format!("{count} {}", self.text("accounts use this integration.")),
+        }
+    }
+
     /// A path below the one at which the routes are mounted. `path` is empty or begins with a slash.
     pub(super) fn path(&self, path: &str) -> String {
         match (self.base.as_str(), path) {

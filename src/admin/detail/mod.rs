@@ -53,7 +53,7 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
             let path = visit.path(&format!("/{}", stored.id));
             let body = html! {
                 h1 { (visit.text("Delete")) " " bdi { (stored.settings.name) } "?" }
-                p { (accounts(&visit, count)) }
+                p { (visit.accounts_text(count)) }
                 @if count != Some(0) {
                     p { (visit.text("Users cannot log in with this integration any more. A user who has no other way to log in cannot log in to this app at all.")) }
                 }
@@ -74,16 +74,6 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
             Ok(visit.page(StatusCode::OK, &title, body, &[]).await)
         })
         .await
-}
-
-/// How many accounts use an integration, as a sentence.
-fn accounts(visit: &Visit, count: Option<u64>) -> String {
-    match count {
-        None => visit.text("This app does not know how many accounts use this integration.").into_owned(),
-        Some(0) => visit.text("No account uses this integration.").into_owned(),
-        Some(1) => visit.text("1 account uses this integration.").into_owned(),
-        Some(count) => format!("{count} {}", visit.text("accounts use this integration.")),
-    }
 }
 
 /// Makes a change, and shows what is stored then. `saved` names the notice.

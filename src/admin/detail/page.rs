@@ -29,7 +29,6 @@ pub(super) enum Notice {
     Changed,
     Disabled,
     Enabled,
-    Tested,
     Secret,
     Stale,
 }
@@ -44,7 +43,6 @@ impl Notice {
             "changed" => Some(Self::Changed),
             "disabled" => Some(Self::Disabled),
             "enabled" => Some(Self::Enabled),
-            "tested" => Some(Self::Tested),
             "secret" => Some(Self::Secret),
             _ => None,
         }
@@ -56,7 +54,6 @@ impl Notice {
             Self::Changed => "The changes were saved.",
             Self::Disabled => "The integration is disabled. Nobody can log in with it.",
             Self::Enabled => "The integration is enabled.",
-            Self::Tested => "The new base URL was proved by a test login. Accounts and connections stay.",
             Self::Secret => "The new secret works and was saved.",
             Self::Stale => {
                 "Nothing was saved: the integration was changed in the meantime. Below is what is stored now. Repeat your \

@@ -26,11 +26,7 @@ use crate::settings::{Draft, DraftReading, FieldErrors, IntegrationsError, Store
 use crate::values::integration_id::IntegrationId;
 
 pub(super) async fn new(request: Request) -> Response {
-    let again = request.clone();
-    match show_new(request).await {
-        Ok(response) => response,
-        Err(fault) => again.fault(fault).await,
-    }
+    request.answer(show_new).await
 }
 
 pub(super) async fn create(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
@@ -38,11 +34,8 @@ pub(super) async fn create(request: Request, body: Result<Bytes, BytesRejection>
 }
 
 pub(super) async fn edit(request: Request) -> Response {
-    let again = request.clone();
-    match show_stored(request).await {
-        Ok(response) => response,
-        Err(fault) => again.fault(fault).await,
-    }
+    let id = request.id.clone();
+    request.answer(|visit| show_stored(visit, id)).await
 }
 
 pub(super) async fn save(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
@@ -50,8 +43,7 @@ pub(super) async fn save(request: Request, body: Result<Bytes, BytesRejection>) 
 }
 
 /// An empty form. Its id is in the address, so that the callback URL stays the same if the page is loaded again.
-async fn show_new(request: Request) -> Result<Response, Fault> {
-    let mut visit = request.visit().await?;
+async fn show_new(mut visit: Visit) -> Result<Response, Fault> {
     let mut typed = Typed::of_query(visit.head.uri.query().unwrap_or_default());
     let Some(id) = visit.new_id(&typed) else {
         let id = IntegrationId::random().map_err(|error| Fault::App(error.into()))?;
@@ -64,9 +56,7 @@ async fn show_new(request: Request) -> Result<Response, Fault> {
     Ok(show(visit, &typed, &id, None, outcome, Complaints::None).await)
 }
 
-async fn show_stored(request: Request) -> Result<Response, Fault> {
-    let id = request.id.clone();
-    let mut visit = request.visit().await?;
+async fn show_stored(mut visit: Visit, id: Option<String>) -> Result<Response, Fault> {
     let stored = visit.stored(id.as_deref()).await?;
     let typed = Typed::of(&stored);
     let outcome = visit.submit(typed.submission(&stored.id, Act::Guide), Some(&stored)).await?;

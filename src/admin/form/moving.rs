@@ -31,7 +31,7 @@ pub(super) async fn show(
         }
         h1 { (view.text(title)) }
         (changes(view, &stored.settings, new, outcome))
-        p { strong { (users(view, accounts)) } }
+        p { strong { (view.accounts_text(accounts)) } }
         p { (view.text("Nothing is saved yet.")) }
         form method="post" action=(view.path(&format!("/{}/edit", stored.id))) {
             (typed.hidden(&view.csrf_token))
@@ -103,15 +103,5 @@ fn new_application(view: &View) -> Markup {
                     data-ch-busy=(view.text("Saving …")) { (view.text("Use the other application")) }
             }
         }
-    }
-}
-
-/// How many accounts there are, if the app tells.
-fn users(view: &View, accounts: Option<u64>) -> String {
-    match accounts {
-        None => view.text("This app does not know how many accounts use this integration.").into_owned(),
-        Some(0) => view.text("No account uses this integration.").into_owned(),
-        Some(1) => view.text("1 account uses this integration.").into_owned(),
-        Some(count) => format!("{count} {}", view.text("accounts use this integration.")),
     }
 }

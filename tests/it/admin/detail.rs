@@ -57,7 +57,7 @@ async fn the_first_thing_after_creation_is_a_test_login() {
     assert!(screen.attributes("data-ch-copy").contains(&callback.as_str()));
     screen.assert_hides("canary");
     for (saved, notice) in
-        [("changed", "The changes were saved."), ("tested", "proved by a test login"), ("nonsense", "")]
+        [("changed", "The changes were saved."), ("enabled", "The integration is enabled."), ("nonsense", "")]
     {
         let screen = browser.open(&format!("{}?saved={saved}", page(&stored))).await;
         assert!(screen.role("status").contains(notice));
