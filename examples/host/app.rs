@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use codehost_oauth::admin::{AdminAccess, Administrator, Asking, Refusal};
+use codehost_oauth::admin::{AdminAccess, AdminChange, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS, Refusal};
 use codehost_oauth::error::AppError;
 use codehost_oauth::keeper::TokenKeeper;
 use codehost_oauth::router::RequestHead;
@@ -135,20 +135,22 @@ impl AdminAccess for Access {
         Ok(account.is_some_and(|account| account.profile.is_same_person(&Profile::of(user))))
     }
 
-    async fn before_move(
+    async fn before_change(
         &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
+        change: &AdminChange<'_>,
         transaction: &mut StoreTransaction<'_>,
     ) -> std::result::Result<(), AppError> {
+        change.ensure_at_most(MAX_INTEGRATIONS)?;
         let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
-        let organization = stored.owner.as_deref().unwrap_or_default();
+        let organization = change.owner.unwrap_or_default();
         let had_administrator = store::has_administrator(database, organization).await?;
-        match kind {
-            Some(MoveKind::SameServer) => {}
-            Some(MoveKind::NewApplication) => store::forget(database, &stored.id, false).await?,
+        match change.kind {
+            ChangeKind::Moved(MoveKind::NewApplication) => store::forget(database, change.id, false).await?,
             // The same user ids are other people there.
-            _ => store::forget(database, &stored.id, true).await?,
+            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => {
+                store::forget(database, change.id, true).await?;
+            }
+            _ => {}
         }
         if had_administrator && !store::has_administrator(database, organization).await? {
             return Err(Refusal::new(

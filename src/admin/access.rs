@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 
+use super::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 use crate::error::AppError;
 use crate::router::RequestHead;
-use crate::settings::{MoveKind, StoreTransaction, StoredIntegration};
+use crate::settings::{MoveKind, StoreTransaction};
 use crate::values::integration_id::IntegrationId;
 use crate::values::user::User;
 
@@ -66,50 +67,47 @@ pub trait AdminAccess: Send + Sync + 'static {
         Ok(false)
     }
 
-    /// Called in the transaction before an integration is moved or deleted. What the app must forget depends on `kind`:
+    /// Called in the transaction of each write, before it. What the app must forget depends on the [kind](AdminChange::kind):
     ///
-    /// - [`NewServer`](MoveKind::NewServer): the accounts, their sessions and their tokens, because the same user ids are other people
-    ///   there. Unless implemented, the move is refused.
-    /// - `None` (it is deleted): the accounts, their sessions and their tokens. Its id is never used again.
-    /// - [`NewApplication`](MoveKind::NewApplication): the tokens only.
-    /// - [`SameServer`](MoveKind::SameServer): nothing.
+    /// - [`Deleted`](ChangeKind::Deleted) and [`Moved`](ChangeKind::Moved) to a [`NewServer`](MoveKind::NewServer): the accounts, their
+    ///   sessions and their tokens, because the same user ids are other people there.
+    /// - `Moved` to a [`NewApplication`](MoveKind::NewApplication): the tokens only.
+    /// - All others, also `Moved` to the [`SameServer`](MoveKind::SameServer): nothing.
     ///
     /// Return a [`Refusal`] to forbid the change, for example if no administrator could log in afterwards.
     ///
-    /// Signature: `async fn before_move(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
-    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    /// Unless implemented, a move to a new server is refused, and a new integration if its owner has [`MAX_INTEGRATIONS`]. An
+    /// implementation calls [`AdminChange::ensure_at_most`] itself, with this number or another one.
+    ///
+    /// Signature: `async fn before_change(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>)
+    /// -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, or a [`Refusal`]: nothing is written.
-    async fn before_move(
+    async fn before_change(
         &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
+        change: &AdminChange<'_>,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _) = (stored, transaction);
-        match kind {
-            Some(MoveKind::NewServer) => Err(Refusal::new(CANNOT_FORGET, ADD_ANOTHER).into()),
+        let _ = transaction;
+        change.ensure_at_most(MAX_INTEGRATIONS)?;
+        match change.kind {
+            ChangeKind::Moved(MoveKind::NewServer) => Err(Refusal::new(CANNOT_FORGET, ADD_ANOTHER).into()),
             _ => Ok(()),
         }
     }
 
-    /// Called in the same transaction, after it was moved or deleted.
+    /// Called in the same transaction, after the write.
     ///
-    /// Signature: `async fn moved(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
-    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    /// Signature: `async fn changed(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>)
+    /// -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, or a [`Refusal`]: nothing is written.
-    async fn moved(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        let (_, _, _) = (stored, kind, transaction);
+    async fn changed(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        let (_, _) = (change, transaction);
         Ok(())
     }
 
@@ -157,7 +155,7 @@ impl Administrator {
     }
 }
 
-/// The app's reason not to move or delete an integration, for the administrator to read.
+/// The app's reason not to make a change, for the administrator to read.
 ///
 /// ```
 /// use codehost_oauth::admin::Refusal;

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::access::{Administrator, Asking};
+use super::change::{AdminChange, ChangeKind};
 use super::fault::Fault;
 use super::visit::{View, Visit};
 use super::{AdminRoutes, Refusal};
@@ -13,8 +14,8 @@ use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
-    Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
-    StoreTransaction, StoredIntegration, WriteHook,
+    Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationWrite, IntegrationsError,
+    MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
 };
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -183,18 +184,18 @@ impl Visit {
     ) -> Result<Option<StoredIntegration>, IntegrationsError> {
         let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
         let Some(old) = stored else {
-            let hook = self.hook(None, Told::Nothing);
+            let hook = self.hook(ChangeKind::Created { others: 0 });
             return integrations.create(id, self.owner.as_deref(), settings, secrets, by, &hook).await.map(Some);
         };
-        let quiet = self.hook(Some(old), Told::Nothing);
+        let edit = self.hook(ChangeKind::Edited);
         let saved = match (is_move, act) {
             (Some(kind), Act::Move) => {
-                let hook = self.hook(Some(old), Told::Move(kind));
+                let hook = self.hook(ChangeKind::Moved(kind));
                 integrations.move_to(old, settings, secrets, by, &hook).await?
             }
-            (Some(_), Act::Propose) => integrations.propose(old, settings, secrets, by, &quiet).await?,
+            (Some(_), Act::Propose) => integrations.propose(old, settings, secrets, by, &edit).await?,
             (Some(_), _) => return Ok(None),
-            (None, _) => integrations.save(old, settings, Some(secrets), by, &quiet).await?,
+            (None, _) => integrations.save(old, settings, Some(secrets), by, &edit).await?,
         };
         Ok(Some(saved))
     }
@@ -217,8 +218,8 @@ impl Visit {
     }
 
     /// What runs in the transaction of a write.
-    pub(super) fn hook(&self, old: Option<&StoredIntegration>, told: Told) -> Hook {
-        Hook { owner: self.owner.clone(), ..Hook::new(&self.admin, &self.administrator, old, told) }
+    pub(super) fn hook(&self, kind: ChangeKind) -> Hook {
+        Hook::new(&self.admin, &self.administrator, self.owner.as_deref(), kind)
     }
 }
 
@@ -302,42 +303,27 @@ impl View {
     }
 }
 
-/// What the app is told in the transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
-    Move(MoveKind),
-    Deletion,
-}
-
-/// Asks whether the administrator may, and tells the app about a move, in the transaction of the write.
+/// Asks whether the administrator may, and tells the app about the change, in the transaction of the write.
 pub(super) struct Hook {
     admin: AdminRoutes,
     administrator: Administrator,
     owner: Option<String>,
-    old: Option<StoredIntegration>,
-    told: Told,
+    kind: ChangeKind,
 }
 
 impl Hook {
-    /// For a write to `old`, whose owner it takes.
+    /// For a write to an integration of `owner`.
     pub(super) fn new(
         admin: &AdminRoutes,
         administrator: &Administrator,
-        old: Option<&StoredIntegration>,
-        told: Told,
+        owner: Option<&str>,
+        kind: ChangeKind,
     ) -> Self {
-        let owner = old.and_then(|old| old.owner.clone());
-        Self { admin: admin.clone(), administrator: administrator.clone(), owner, old: old.cloned(), told }
+        Self { admin: admin.clone(), administrator: administrator.clone(), owner: owner.map(str::to_owned), kind }
     }
 
-    /// `None`: the app is told nothing.
-    fn kind(&self) -> Option<Option<MoveKind>> {
-        match self.told {
-            Told::Nothing => None,
-            Told::Move(kind) => Some(Some(kind)),
-            Told::Deletion => Some(None),
-        }
+    fn change<'a>(&'a self, write: &'a IntegrationWrite, stored: &'a StoredBefore) -> AdminChange<'a> {
+        AdminChange::of(&self.administrator, self.owner.as_deref(), self.kind, write, stored)
     }
 }
 
@@ -345,24 +331,24 @@ impl Hook {
 impl WriteHook for Hook {
     async fn before(
         &self,
-        old: Option<&StoredIntegration>,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
         let access = &self.admin.0.access;
         if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
             return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
         }
-        match (self.kind(), old) {
-            (Some(kind), Some(old)) => access.before_move(old, kind, transaction).await,
-            _ => Ok(()),
-        }
+        access.before_change(&self.change(write, stored), transaction).await
     }
 
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        match (self.kind(), &self.old) {
-            (Some(kind), Some(old)) => self.admin.0.access.moved(old, kind, transaction).await,
-            _ => Ok(()),
-        }
+    async fn after(
+        &self,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        self.admin.0.access.changed(&self.change(write, stored), transaction).await
     }
 }
 

@@ -76,6 +76,7 @@
 mod access;
 mod actions;
 mod assets;
+mod change;
 mod detail;
 mod fault;
 mod form;
@@ -94,6 +95,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::access::{AdminAccess, Administrator, Asking, Refusal};
+pub use self::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
 use self::test_login::Tester;
 use crate::router::LoginRoutes;

@@ -37,6 +37,6 @@ pub use self::store::PostgresIntegrations;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::store::SqliteIntegrations;
 pub use self::store::{
-    IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredIntegration,
-    WriteError, WriteHook, Written,
+    IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredBefore,
+    StoredIntegration, WriteError, WriteHook, Written,
 };

@@ -1,6 +1,7 @@
 //! The small changes of one integration, for the pages and for the JSON.
 
-use crate::admin::actions::{Act, Outcome, Submission, Told, TypedSecrets};
+use crate::admin::actions::{Act, Outcome, Submission, TypedSecrets};
+use crate::admin::change::ChangeKind;
 use crate::admin::fault::Fault;
 use crate::admin::visit::Visit;
 use crate::provider::check::Verdict;
@@ -26,17 +27,16 @@ impl Visit {
         let stored = self.stored_as(id, version).await?;
         self.ask_again().await?;
         let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
-        let quiet = self.hook(Some(&stored), Told::Nothing);
         let changed = match change {
-            Change::Disable => integrations.set_disabled(&stored, true, by, &quiet).await?,
-            Change::Enable => integrations.set_disabled(&stored, false, by, &quiet).await?,
+            Change::Disable => integrations.set_disabled(&stored, true, by, &self.hook(ChangeKind::Disabled)).await?,
+            Change::Enable => integrations.set_disabled(&stored, false, by, &self.hook(ChangeKind::Enabled)).await?,
             Change::Rename(name) => {
                 let mut settings = stored.settings.clone();
                 name.trim().clone_into(&mut settings.name);
-                integrations.save(&stored, settings, None, by, &quiet).await?
+                integrations.save(&stored, settings, None, by, &self.hook(ChangeKind::Edited)).await?
             }
             Change::Delete => {
-                integrations.delete(&stored, &self.hook(Some(&stored), Told::Deletion)).await?;
+                integrations.delete(&stored, &self.hook(ChangeKind::Deleted)).await?;
                 return Ok(None);
             }
         };

@@ -10,7 +10,8 @@ use http::{HeaderValue, StatusCode};
 use super::kept::{KeptReport, Proof};
 use super::tested;
 use crate::admin::access::{Administrator, Asking};
-use crate::admin::actions::{Hook, Told};
+use crate::admin::actions::Hook;
+use crate::admin::change::ChangeKind;
 use crate::admin::{AdminRoutes, Shared};
 use crate::error::AppError;
 use crate::integration::Integration;
@@ -125,7 +126,8 @@ async fn prove(
     if !admin.0.access.is_known(user).await? {
         return Ok(Some(Proof::refused("not_known", NOT_KNOWN, TEST_WITH_KNOWN)));
     }
-    let hook = Hook::new(admin, &administrator, Some(&stored), Told::Move(MoveKind::SameServer));
+    let kind = ChangeKind::Moved(MoveKind::SameServer);
+    let hook = Hook::new(admin, &administrator, stored.owner.as_deref(), kind);
     // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not to
     // send the tokens of all users there.
     let keeps = administrator.is_operator;

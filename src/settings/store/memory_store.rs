@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
 use super::{
-    Found, IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+    Found, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, WriteError,
+    WriteHook, Written,
 };
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
@@ -69,13 +70,16 @@ impl IntegrationStore for MemoryIntegrations {
             Some(None) => Found::Deleted,
             Some(Some(row)) => Found::Stored(Box::new(row.stored.clone())),
         };
-        let old = match write.check(found) {
-            Ok(old) => old,
+        let mut before = match write.check(found) {
+            Ok(before) => before,
             Err(written) => return Ok(written),
         };
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+            *of_owner = self.list(new.owner.as_deref()).await?.len().try_into().unwrap_or(u64::MAX);
+        }
         let mut transaction = StoreTransaction::None;
-        hook.before(old.as_deref(), &mut transaction).await.map_err(WriteError::Refused)?;
-        hook.after(&mut transaction).await.map_err(WriteError::Refused)?;
+        hook.before(write, &before, &mut transaction).await.map_err(WriteError::Refused)?;
+        hook.after(write, &before, &mut transaction).await.map_err(WriteError::Refused)?;
         let mut rows = self.0.rows.write().await;
         // A note may have been written meanwhile.
         let health = rows.get(id).cloned().flatten().map(|row| row.health).unwrap_or_default();

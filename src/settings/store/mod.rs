@@ -70,7 +70,8 @@ pub trait IntegrationStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError>;
 
     /// Writes in one transaction, if the stored version is the expected one: calls [`WriteHook::before`], writes, calls
-    /// [`WriteHook::after`], and commits. The hook is not called for a write that is not done.
+    /// [`WriteHook::after`], and commits. The hook is not called for a write that is not done. Of a new integration, it counts
+    /// those of its owner, so that an app can limit their number.
     ///
     /// Signature: `async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError>`
     ///
@@ -208,20 +209,33 @@ pub enum IntegrationWrite {
 }
 
 impl IntegrationWrite {
-    fn id(&self) -> &IntegrationId {
+    /// The id of the integration.
+    pub fn id(&self) -> &IntegrationId {
         match self {
             Self::Create(new) | Self::Replace(new) => &new.id,
             Self::Delete { id, .. } => id,
         }
     }
 
-    /// What is stored before the write, or why it cannot be done.
-    fn check(&self, found: Found) -> Result<Option<Box<StoredIntegration>>, Written> {
+    /// What is stored afterwards; `None` if it is deleted.
+    pub fn new(&self) -> Option<&StoredIntegration> {
+        match self {
+            Self::Create(new) | Self::Replace(new) => Some(new),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// What is stored before the write, or why it cannot be done. Of a new one, the owner's others are not counted yet.
+    fn check(&self, found: Found) -> Result<StoredBefore, Written> {
         match (self, found) {
-            (Self::Create(_), Found::Nothing) => Ok(None),
+            (Self::Create(_), Found::Nothing) => Ok(StoredBefore::Nothing { of_owner: 0 }),
             (Self::Create(_), Found::Deleted | Found::Stored(_)) => Err(Written::IdTaken),
-            (Self::Replace(new), Found::Stored(old)) if old.version == new.version.saturating_sub(1) => Ok(Some(old)),
-            (Self::Delete { version, .. }, Found::Stored(old)) if old.version == *version => Ok(Some(old)),
+            (Self::Replace(new), Found::Stored(old)) if old.version == new.version.saturating_sub(1) => {
+                Ok(StoredBefore::Integration(old))
+            }
+            (Self::Delete { version, .. }, Found::Stored(old)) if old.version == *version => {
+                Ok(StoredBefore::Integration(old))
+            }
             (_, Found::Stored(newer)) => Err(Written::Stale(Some(newer))),
             (_, Found::Nothing | Found::Deleted) => Err(Written::Stale(None)),
         }
@@ -233,6 +247,29 @@ enum Found {
     Nothing,
     Deleted,
     Stored(Box<StoredIntegration>),
+}
+
+/// What is stored for an id before a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredBefore {
+    /// Nothing: the integration is new.
+    Nothing {
+        /// How many integrations its owner has already. No other transaction adds one before this one ends.
+        of_owner: u64,
+    },
+    /// The integration that is replaced or deleted.
+    Integration(Box<StoredIntegration>),
+}
+
+impl StoredBefore {
+    /// The integration, if there is one.
+    pub fn integration(&self) -> Option<&StoredIntegration> {
+        match self {
+            Self::Nothing { .. } => None,
+            Self::Integration(stored) => Some(stored),
+        }
+    }
 }
 
 /// The outcome of a write.
@@ -265,32 +302,39 @@ pub enum WriteError {
 /// Do not wait for anything else in it: other writes may have to wait meanwhile.
 #[async_trait]
 pub trait WriteHook: Send + Sync {
-    /// Called in the transaction before the write. `old` is what is stored.
+    /// Called in the transaction before the write. `stored` is what is stored until then.
     ///
-    /// Signature: `async fn before(&self, old: Option<&StoredIntegration>, transaction: &mut StoreTransaction<'_>)
-    /// -> Result<(), AppError>`
+    /// Signature: `async fn before(&self, write: &IntegrationWrite, stored: &StoredBefore,
+    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's reason to refuse the write.
     async fn before(
         &self,
-        old: Option<&StoredIntegration>,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _) = (old, transaction);
+        let (_, _, _) = (write, stored, transaction);
         Ok(())
     }
 
-    /// Called in the transaction after the write.
+    /// Called in the transaction after the write, with the same.
     ///
-    /// Signature: `async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    /// Signature: `async fn after(&self, write: &IntegrationWrite, stored: &StoredBefore,
+    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's reason to refuse the write.
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        let _ = transaction;
+    async fn after(
+        &self,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        let (_, _, _) = (write, stored, transaction);
         Ok(())
     }
 }

@@ -50,6 +50,7 @@ pub async fn integration_store_conformance(
     suite.notes().await?;
     suite.health_of_many().await?;
     suite.concurrent_creates().await?;
+    suite.count_of_owner().await?;
     suite.concurrent_edits().await
 }
 

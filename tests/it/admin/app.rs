@@ -9,12 +9,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Asking, Refusal};
+use codehost_oauth::admin::{
+    AdminAccess, AdminChange, AdminRoutes, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS, Refusal,
+};
 use codehost_oauth::error::AppError;
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
-    AppConfig, IntegrationStore, Integrations, MemoryIntegrations, MoveKind, OperatorSettings, StoreTransaction,
+    AppConfig, IntegrationStore, Integrations, MemoryIntegrations, OperatorSettings, StoreTransaction,
     StoredIntegration,
 };
 use codehost_oauth::transport::{HttpClient, Network};
@@ -60,8 +62,10 @@ pub(crate) struct Facts {
     pub(crate) refusal: Option<Refusal>,
     /// Whose right has ended: they are asked again in the transaction.
     pub(crate) dismissed: Vec<String>,
-    /// What the app was told before and after moves, in order.
+    /// What the app was told before and after changes, in order.
     pub(crate) told: Vec<String>,
+    /// How many integrations an owner may have.
+    pub(crate) limit: Option<u64>,
     /// Where the API of a code host is, by its base URL.
     pub(crate) api_urls: HashMap<String, String>,
 }
@@ -169,33 +173,36 @@ impl AdminAccess for World {
         Ok(known.is_some() && known == user.username)
     }
 
-    async fn before_move(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        _: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
+    async fn before_change(&self, change: &AdminChange<'_>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
         let mut facts = self.facts();
-        facts.told.push(format!("before {kind:?} of {}", stored.settings.name));
+        facts.told.push(format!("before {}", told(change)));
+        change.ensure_at_most(facts.limit.unwrap_or(MAX_INTEGRATIONS))?;
         match &facts.refusal {
-            Some(refusal) => Err(refusal.clone().into()),
-            None => Ok(()),
+            Some(refusal) if matches!(change.kind, ChangeKind::Moved(_) | ChangeKind::Deleted) => {
+                Err(refusal.clone().into())
+            }
+            _ => Ok(()),
         }
     }
 
-    async fn moved(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        _: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        self.facts().told.push(format!("after {kind:?} of {}", stored.settings.name));
+    async fn changed(&self, change: &AdminChange<'_>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        self.facts().told.push(format!("after {}", told(change)));
         Ok(())
     }
 
     fn sign_in_path(&self) -> &str {
         "/sign-in"
     }
+}
+
+/// What happens, to which versions and by whom.
+fn told(change: &AdminChange<'_>) -> String {
+    let AdminChange { administrator, owner, id, kind, old, new, .. } = change;
+    for stored in [old, new].into_iter().flatten() {
+        assert_eq!((&stored.id, stored.owner.as_deref()), (*id, *owner));
+    }
+    let name = |stored: &Option<&StoredIntegration>| stored.map(|stored| stored.settings.name.as_str()).unwrap_or("-");
+    format!("{kind:?} {} → {} by {}", name(old), name(new), administrator.user_id)
 }
 
 /// Bitbucket Cloud and GitHub.com are at one URL only, and their fakes are somewhere else.

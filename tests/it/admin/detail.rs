@@ -171,7 +171,10 @@ async fn deleting_tells_the_count_and_the_app() {
     let location = shown.location().unwrap().to_owned();
     assert!(browser.open(&location).await.role("status").contains("The integration was deleted."));
     assert!(app.of_acme().await.is_empty());
-    assert_eq!(app.world.facts().told, ["before None of Our GitLab", "after None of Our GitLab"]);
+    assert_eq!(
+        app.world.facts().told,
+        ["before Deleted Our GitLab → - by anna", "after Deleted Our GitLab → - by anna"]
+    );
     assert_eq!(browser.open(&page(&stored)).await.status, StatusCode::NOT_FOUND);
 }
 

@@ -99,6 +99,10 @@ async fn a_front_end_adds_an_integration() {
     assert_eq!((&created["problem"], &created["health"]["accounts"]), (&Value::Null, &Value::Null));
     assert_eq!(created["draft"]["client_id"], "app-id");
 
+    let name = created["name"].as_str().unwrap();
+    let told = ["before", "after"].map(|moment| format!("{moment} Created {{ others: 0 }} - → {name} by anna"));
+    assert_eq!(app.world.facts().told, told);
+
     let (_, list) = client.get("/integrations").await;
     assert_eq!(list, json!({ "integrations": [created] }));
     // An id works once.
@@ -197,6 +201,29 @@ async fn an_integration_is_changed_with_its_version() {
     let request = client.request("DELETE", &path).header("if-match", "\"6\"");
     assert_eq!(client.browser.send(request, String::new()).await.status, StatusCode::OK);
     assert_eq!(client.get(&path).await.0, StatusCode::NOT_FOUND);
+    let told = app.world.facts().told.clone();
+    let kinds: Vec<_> = told.iter().filter_map(|told| told.strip_prefix("after ")?.split(' ').next()).collect();
+    assert_eq!(kinds, ["Edited", "Edited", "Disabled", "Enabled", "Edited", "Deleted"]);
+    assert_eq!(told[2], "before Edited Our GitLab → New by anna");
+}
+
+#[tokio::test]
+async fn an_app_limits_the_number_of_integrations() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    at_gitlab(&app, &gitlab, LoginPolicy::everyone()).await;
+    app.world.facts().limit = Some(1);
+    let mut client = Client::start(&app, ANNA).await;
+    let draft = json!({ "platform": "gitlab", "base_url": gitlab.base_url(), "access": "read", "client_id": "app-id" });
+    let (_, guide) = client.send("POST", "/draft", &json!({ "draft": draft })).await;
+    let body = json!({ "draft": draft, "id": guide["id"], "signature": guide["signature"], "save_anyway": true,
+        "client_secret": SECRET });
+    let (status, error) = client.send("POST", "/integrations", &body).await;
+    assert_eq!((status, &error["error"]), (StatusCode::CONFLICT, &json!("refused")), "{error}");
+    assert_eq!(error["message"], "There can be at most 1 integrations.");
+    assert_eq!(app.of_acme().await.len(), 1);
+    app.world.facts().limit = Some(2);
+    assert_eq!(client.send("POST", "/integrations", &body).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -224,7 +251,8 @@ async fn a_move_is_asked_for_by_name() {
     let (status, proposed) = client.send("POST", &format!("{path}/propose"), &body).await;
     assert_eq!((status, &proposed["proposed"]["base_url"]), (StatusCode::OK, &json!(new.base_url())), "{proposed}");
     assert_eq!(proposed["draft"]["base_url"], json!(old.base_url()));
-    assert!(app.world.facts().told.is_empty());
+    assert!(!app.world.facts().told.concat().contains("Moved"));
+    app.world.facts().told.clear();
     body["version"] = json!(2);
     body.as_object_mut().unwrap().remove("client_secret");
     let (_, error) = client.send("POST", &format!("{path}/move"), &body).await;
@@ -232,7 +260,7 @@ async fn a_move_is_asked_for_by_name() {
     body["client_secret"] = json!(SECRET);
     let (status, moved) = client.send("POST", &format!("{path}/move"), &body).await;
     assert_eq!((status, &moved["draft"]["base_url"]), (StatusCode::OK, &json!(new.base_url())), "{moved}");
-    assert_eq!(app.world.facts().told[0], "before Some(NewServer) of Our GitLab");
+    assert_eq!(app.world.facts().told[0], "before Moved(NewServer) Our GitLab → Our GitLab by anna");
 }
 
 #[tokio::test]

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use axum::Router;
 use axum::response::{Html, IntoResponse as _, Response};
-use codehost_oauth::admin::{AdminPage, AdminPages, AdminRoutes};
-use codehost_oauth::error::StoreError;
+use codehost_oauth::admin::{
+    AdminAccess, AdminChange, AdminPage, AdminPages, AdminRoutes, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS,
+    Refusal,
+};
+use codehost_oauth::error::{AppError, StoreError};
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, StoredIntegration, WriteError,
-    WriteHook, Written,
+    Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, MoveKind, StoreTransaction,
+    StoredIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::{Access, Integration, IntegrationId, Login};
 use http::{Request, StatusCode};
@@ -152,6 +155,41 @@ async fn a_right_that_ends_before_the_write_ends_it() {
     }
     assert_eq!(app.of_acme().await, [stored]);
     assert!(app.world.facts().told.is_empty(), "the app is not asked to forget anything");
+}
+
+/// An app that implements what is required, and nothing else.
+struct Plain;
+
+#[async_trait]
+impl AdminAccess for Plain {
+    async fn who(&self, _: &mut RequestHead, _: Option<&str>) -> Result<Asking, AppError> {
+        Ok(Asking::Other)
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_decides_nothing_refuses_what_would_do_harm() {
+    let (anna, id) = (Administrator::new(ANNA, "Anna Admin"), IntegrationId::random().unwrap());
+    let decide = async |kind| {
+        let change = AdminChange::new(&anna, Some("acme"), &id, kind);
+        let decided = Plain.before_change(&change, &mut StoreTransaction::None).await;
+        decided.map_err(|error| error.downcast::<Refusal>().unwrap().message)
+    };
+    let full = "There can be at most 100 integrations.";
+    assert_eq!(decide(ChangeKind::Created { others: MAX_INTEGRATIONS }).await.unwrap_err(), full);
+    let moved = decide(ChangeKind::Moved(MoveKind::NewServer)).await.unwrap_err();
+    assert_eq!(moved, "This app cannot forget the accounts of the old server.");
+    for kind in [
+        ChangeKind::Created { others: MAX_INTEGRATIONS - 1 },
+        ChangeKind::Edited,
+        ChangeKind::Moved(MoveKind::NewApplication),
+        ChangeKind::Moved(MoveKind::SameServer),
+        ChangeKind::Disabled,
+        ChangeKind::Enabled,
+        ChangeKind::Deleted,
+    ] {
+        assert_eq!(decide(kind).await, Ok(()), "{kind:?}");
+    }
 }
 
 #[tokio::test]

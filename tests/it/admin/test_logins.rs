@@ -182,7 +182,8 @@ async fn a_known_account_proves_that_the_server_is_the_same() {
     assert_eq!(now.settings.former_base_urls, [stored.settings.base_url]);
     assert_eq!((now.version, now.proposed), (3, None));
     let told = app.world.facts().told.clone();
-    assert_eq!(told, ["before Some(SameServer) of Our GitLab", "after Some(SameServer) of Our GitLab"]);
+    let expected = |moment| format!("{moment} Moved(SameServer) Our GitLab → Our GitLab by olga");
+    assert_eq!(told, ["before", "after"].map(expected));
     // The next test is an ordinary one.
     let screen = test_as(&mut browser, &gitlab, &now_at(&app).await, "alice").await;
     screen.assert_hides("It is the same server");

@@ -10,7 +10,7 @@ use codehost_oauth::error::StoreError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     Field, Health, HealthNote, IntegrationStore, IntegrationWrite, Integrations, IntegrationsError, MemoryIntegrations,
-    MoveKind, Proposal, Stamp, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+    MoveKind, Proposal, Stamp, StoreTransaction, StoredBefore, StoredIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::{FindIntegration as _, IntegrationId};
 
@@ -140,7 +140,12 @@ struct Refuses;
 
 #[async_trait]
 impl WriteHook for Refuses {
-    async fn before(&self, _: Option<&StoredIntegration>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+    async fn before(
+        &self,
+        _: &IntegrationWrite,
+        _: &StoredBefore,
+        _: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
         Err("not any more".into())
     }
 }

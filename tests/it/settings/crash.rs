@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use codehost_oauth::error::AppError;
 use codehost_oauth::settings::{
-    IntegrationSecrets, IntegrationSettings, Integrations, StoreTransaction, StoredIntegration, WriteHook,
+    IntegrationSecrets, IntegrationSettings, IntegrationWrite, Integrations, StoreTransaction, StoredBefore,
+    StoredIntegration, WriteHook,
 };
 
 use super::app_tables::AppSql;
@@ -173,16 +174,22 @@ struct KillingHook {
 impl WriteHook for KillingHook {
     async fn before(
         &self,
-        old: Option<&StoredIntegration>,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> std::result::Result<(), AppError> {
-        self.app.before(old, transaction).await?;
+        self.app.before(write, stored, transaction).await?;
         self.kill("before");
         Ok(())
     }
 
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> std::result::Result<(), AppError> {
-        self.app.after(transaction).await?;
+    async fn after(
+        &self,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> std::result::Result<(), AppError> {
+        self.app.after(write, stored, transaction).await?;
         self.kill("after");
         Ok(())
     }

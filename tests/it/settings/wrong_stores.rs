@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use codehost_oauth::IntegrationId;
 use codehost_oauth::error::StoreError;
 use codehost_oauth::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook,
-    Written,
+    Health, HealthNote, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration,
+    WriteError, WriteHook, Written,
 };
 use codehost_oauth::testing::{Nonconformity, integration_store_conformance};
 
 use super::support::Result;
 
 /// Each mistake, and what the suite says about it.
-const MISTAKES: [(&str, &str); 44] = [
+const MISTAKES: [(&str, &str); 46] = [
     ("creates nothing", "what `Create` has stored"),
     ("other handle reads old data", "through both handles"),
     ("create overwrites", "`IdTaken` if an integration with the ID is stored"),
@@ -34,7 +34,9 @@ const MISTAKES: [(&str, &str); 44] = [
     ("replace revives deleted", "deleted integration must be `Stale(None)`"),
     ("no hook", "`before` once"),
     ("before is called twice", "`before` once"),
-    ("before without old", "`before` once with what is stored"),
+    ("before without old", "`before` once with what is written and stored"),
+    ("counts all owners", "the number of the owner's integrations"),
+    ("counts nothing", "the number of the owner's integrations"),
     ("after before the write of before", "and then `after` once"),
     ("hook is called when stale", "must not call the hook"),
     ("error of before is ignored", "return `Refused` with that error"),
@@ -81,6 +83,7 @@ async fn mistakes_between_two_steps_are_found() {
     assert_found(&[
         ("compares and then creates", "of several `Create` with the same ID, exactly one must be done"),
         ("compares and then replaces", "no edit must be lost"),
+        ("counts and then creates", "no other `Create` of this owner may be done"),
     ])
     .await;
 }
@@ -190,6 +193,22 @@ impl WrongStore {
         }
     }
 
+    /// What the hook is told.
+    fn before(&self, write: &IntegrationWrite, old: Option<&StoredIntegration>) -> StoredBefore {
+        let count = |owner: &Option<String>| {
+            let rows = self.rows();
+            let of_owner = rows.values().filter_map(|row| row.stored.as_ref());
+            of_owner.filter(|stored| stored.owner == *owner || self.has("counts all owners")).count()
+        };
+        match old.filter(|_| !self.has("before without old")) {
+            Some(old) => StoredBefore::Integration(Box::new(old.clone())),
+            None => {
+                let of_owner = write.new().filter(|_| !self.has("counts nothing")).map(|new| count(&new.owner));
+                StoredBefore::Nothing { of_owner: of_owner.unwrap_or(0).try_into().unwrap() }
+            }
+        }
+    }
+
     /// Whether the version is the expected one.
     fn is_current(&self, write: &IntegrationWrite, row: Option<&Row>) -> bool {
         let stored = row.and_then(|row| row.stored.as_ref()).map(|stored| stored.version);
@@ -246,17 +265,13 @@ impl IntegrationStore for WrongStore {
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> std::result::Result<Written, WriteError> {
-        let id = match write {
-            IntegrationWrite::Create(new) | IntegrationWrite::Replace(new) => &new.id,
-            IntegrationWrite::Delete { id, .. } => id,
-            other => panic!("{other:?}"),
-        };
+        let id = write.id();
         let mut transaction = StoreTransaction::None;
         let row = self.rows().get(&self.key(id)).cloned();
         let old = row.as_ref().and_then(|row| row.stored.clone());
         if !self.is_current(write, row.as_ref()) {
             if self.has("hook is called when stale") {
-                let _ = hook.before(old.as_ref(), &mut transaction).await;
+                let _ = hook.before(write, &self.before(write, old.as_ref()), &mut transaction).await;
             }
             if matches!(write, IntegrationWrite::Create(_)) {
                 return Ok(Written::IdTaken);
@@ -278,13 +293,19 @@ impl IntegrationStore for WrongStore {
             self.store(write, old.as_ref());
             return Ok(Written::Done);
         }
+        let stored = self.before(write, old.as_ref());
         if self.has("after before the write of before") {
-            hook.after(&mut transaction).await.map_err(WriteError::Refused)?;
+            hook.after(write, &stored, &mut transaction).await.map_err(WriteError::Refused)?;
         }
-        let shown = old.as_ref().filter(|_| !self.has("before without old"));
-        let before = hook.before(shown, &mut transaction).await;
+        let before = hook.before(write, &stored, &mut transaction).await;
         if self.has("before is called twice") {
-            let _ = hook.before(shown, &mut transaction).await;
+            let _ = hook.before(write, &stored, &mut transaction).await;
+        }
+        if self.has("counts and then creates") && matches!(write, IntegrationWrite::Create(_)) {
+            tokio::task::yield_now().await;
+            if self.rows().contains_key(&self.key(id)) {
+                return Ok(Written::IdTaken);
+            }
         }
         if before.is_err() && self.has("error of before undoes nothing") {
             self.store(write, old.as_ref());
@@ -293,7 +314,7 @@ impl IntegrationStore for WrongStore {
             before.map_err(WriteError::Refused)?;
         }
         if !self.has("after before the write of before") {
-            let after = hook.after(&mut transaction).await;
+            let after = hook.after(write, &stored, &mut transaction).await;
             if after.is_err() && self.has("error of after undoes nothing") {
                 self.store(write, old.as_ref());
             }

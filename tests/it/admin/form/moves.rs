@@ -44,10 +44,8 @@ async fn a_changed_base_url_is_a_move_with_a_decision_first() {
     let now = app.of_acme().await.remove(0);
     assert_eq!((now.settings.base_url.as_str(), now.settings.client_id.as_str()), (other.base_url(), "other-id"));
     let name = &one.settings.name;
-    assert_eq!(
-        app.world.facts().told,
-        [format!("before Some(NewServer) of {name}"), format!("after Some(NewServer) of {name}")]
-    );
+    let told = ["before", "after"].map(|moment| format!("{moment} Moved(NewServer) {name} → {name} by anna"));
+    assert_eq!(app.world.facts().told, told);
 }
 
 /// The operator has set them for one server. A tenant must not take them along to a server of their own choice.
@@ -112,7 +110,8 @@ async fn the_same_server_under_a_new_name_is_proposed() {
     let now = app.of_acme().await.remove(0);
     assert_eq!(now.settings, one.settings, "users log in as before");
     assert!(now.proposed.unwrap().settings.base_url.contains("localhost"));
-    assert!(app.world.facts().told.is_empty());
+    let name = &one.settings.name;
+    assert_eq!(app.world.facts().told[0], format!("before Edited {name} → {name} by anna"), "nothing is forgotten");
 }
 
 #[tokio::test]
@@ -137,5 +136,5 @@ async fn another_application_keeps_the_accounts() {
     assert_eq!(app.of_acme().await[0], one);
     app.world.facts().refusal = None;
     assert_eq!(anna.press(&decision, "Use the other application").await.status, StatusCode::SEE_OTHER);
-    assert!(app.world.facts().told.last().unwrap().starts_with("after Some(NewApplication)"));
+    assert!(app.world.facts().told.last().unwrap().starts_with("after Moved(NewApplication)"));
 }
