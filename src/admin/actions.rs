@@ -1,15 +1,17 @@
 //! What the form does, for the pages and for the JSON.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::access::{Administrator, Asking};
+use super::Refusal;
+use super::access::{AdminAccess, Administrator, Asking};
 use super::change::{AdminChange, ChangeKind};
 use super::fault::Fault;
 use super::visit::{View, Visit};
-use super::{AdminRoutes, Refusal};
 use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
@@ -219,7 +221,7 @@ impl Visit {
 
     /// What runs in the transaction of a write.
     pub(super) fn hook(&self, kind: ChangeKind) -> Hook {
-        Hook::new(&self.admin, &self.administrator, self.owner.as_deref(), kind)
+        Hook::new(&self.admin.0.access, &self.administrator, self.owner.as_deref(), kind)
     }
 }
 
@@ -305,7 +307,7 @@ impl View {
 
 /// Asks whether the administrator may, and tells the app about the change, in the transaction of the write.
 pub(super) struct Hook {
-    admin: AdminRoutes,
+    access: Arc<dyn AdminAccess>,
     administrator: Administrator,
     owner: Option<String>,
     kind: ChangeKind,
@@ -314,12 +316,12 @@ pub(super) struct Hook {
 impl Hook {
     /// For a write to an integration of `owner`.
     pub(super) fn new(
-        admin: &AdminRoutes,
+        access: &Arc<dyn AdminAccess>,
         administrator: &Administrator,
         owner: Option<&str>,
         kind: ChangeKind,
     ) -> Self {
-        Self { admin: admin.clone(), administrator: administrator.clone(), owner: owner.map(str::to_owned), kind }
+        Self { access: Arc::clone(access), administrator: administrator.clone(), owner: owner.map(str::to_owned), kind }
     }
 
     fn change<'a>(&'a self, write: &'a IntegrationWrite, stored: &'a StoredBefore) -> AdminChange<'a> {
@@ -335,7 +337,7 @@ impl WriteHook for Hook {
         stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let access = &self.admin.0.access;
+        let access = &self.access;
         if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
             return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
         }
@@ -348,7 +350,7 @@ impl WriteHook for Hook {
         stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        self.admin.0.access.changed(&self.change(write, stored), transaction).await
+        self.access.changed(&self.change(write, stored), transaction).await
     }
 }
 

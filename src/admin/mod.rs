@@ -18,7 +18,7 @@
 //! use codehost_oauth::seal::KeyRing;
 //! use codehost_oauth::settings::{AppConfig, Integrations, MemoryIntegrations};
 //! use codehost_oauth::transport::{HttpClient, Network};
-//! use codehost_oauth::{Access, Integration, Login, PublicUrl};
+//! use codehost_oauth::{Integration, Login, PublicUrl};
 //!
 //! #[derive(Clone)]
 //! struct Packages;
@@ -53,7 +53,7 @@
 //!     let config = AppConfig::new(public_url.clone(), http);
 //!     let integrations = Integrations::new(MemoryIntegrations::default(), config, keys.parse::<KeyRing>()?);
 //!     let logins = LoginRoutes::in_cookie(integrations.clone(), Packages, &public_url, keys.parse()?);
-//!     let admin = AdminRoutes::new(&logins, &integrations, Packages, Access::SignIn);
+//!     let admin = AdminRoutes::new(&logins, &integrations, Packages)?;
 //!     Ok(Router::new().merge(logins.router()).nest("/org/{owner}/integrations", admin.router()))
 //! }
 //!
@@ -98,6 +98,7 @@ pub use self::access::{AdminAccess, Administrator, Asking, Refusal};
 pub use self::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
 use self::test_login::Tester;
+use crate::error::ConfigError;
 use crate::router::LoginRoutes;
 use crate::settings::Integrations;
 use crate::values::access::Access;
@@ -106,44 +107,55 @@ use crate::values::access::Access;
 #[derive(Clone)]
 pub struct AdminRoutes(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     logins: LoginRoutes,
     integrations: Integrations,
-    access: Box<dyn AdminAccess>,
-    pages: Box<dyn AdminPages>,
+    access: Arc<dyn AdminAccess>,
+    pages: Arc<dyn AdminPages>,
     /// What the form proposes.
     preset_access: Access,
 }
 
 impl AdminRoutes {
-    /// The routes for these integrations, which `logins` must use too. `preset_access` is what the app needs: the form proposes
-    /// it.
+    /// The routes for these integrations, which `logins` must use too. One value can be mounted at several paths.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecondAdminRoutes`] if there are routes for these `logins` already: a test login comes back to one callback,
+    /// and would be checked by the access of the first.
     pub fn new(
         logins: &LoginRoutes,
         integrations: &Integrations,
         access: impl AdminAccess,
-        preset_access: Access,
-    ) -> Self {
-        Self::with_pages(logins, integrations, access, preset_access, PlainPages)
-    }
-
-    /// The same with pages in the app's own layout.
-    pub fn with_pages(
-        logins: &LoginRoutes,
-        integrations: &Integrations,
-        access: impl AdminAccess,
-        preset_access: Access,
-        pages: impl AdminPages,
-    ) -> Self {
-        let shared = Arc::new(Shared {
+    ) -> Result<Self, ConfigError> {
+        let access: Arc<dyn AdminAccess> = Arc::new(access);
+        let tester = Tester { integrations: integrations.clone(), access: Arc::clone(&access) };
+        logins.set_test_handler(Arc::new(tester))?;
+        Ok(Self(Arc::new(Shared {
             logins: logins.clone(),
             integrations: integrations.clone(),
-            access: Box::new(access),
-            pages: Box::new(pages),
-            preset_access,
-        });
-        logins.set_test_handler(Arc::new(Tester(Arc::downgrade(&shared))));
-        Self(shared)
+            access,
+            pages: Arc::new(PlainPages),
+            preset_access: Access::SignIn,
+        })))
+    }
+
+    /// The same for an app that needs this access: the form proposes it. Unless set, [`Access::SignIn`].
+    #[must_use]
+    pub fn preset_access(self, access: Access) -> Self {
+        self.with(|shared| shared.preset_access = access)
+    }
+
+    /// The same with pages in the app's own layout. Unless set, [`PlainPages`].
+    #[must_use]
+    pub fn pages(self, pages: impl AdminPages) -> Self {
+        self.with(|shared| shared.pages = Arc::new(pages))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 }
 

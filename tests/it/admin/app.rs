@@ -100,7 +100,7 @@ impl App {
             true => LoginRoutes::in_session(integrations.clone(), Handler, &public_url),
             false => LoginRoutes::in_cookie(integrations.clone(), Handler, &public_url, keys()),
         };
-        let admin = AdminRoutes::new(&logins, &integrations, world.clone(), preset_access);
+        let admin = AdminRoutes::new(&logins, &integrations, world.clone()).unwrap().preset_access(preset_access);
         let router = Router::new()
             .merge(logins.router())
             .nest("/org/{owner}/integrations", admin.router())

@@ -10,7 +10,7 @@ use codehost_oauth::admin::{
     AdminAccess, AdminChange, AdminPage, AdminPages, AdminRoutes, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS,
     Refusal,
 };
-use codehost_oauth::error::{AppError, StoreError};
+use codehost_oauth::error::{AppError, Audience, StoreError};
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{
     Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, MoveKind, StoreTransaction,
@@ -206,6 +206,19 @@ async fn forms_need_the_token_of_the_browser() {
     assert_eq!(app.of_acme().await, [stored]);
 }
 
+/// A test login comes back to one callback, where only one of them can say who may.
+#[tokio::test]
+async fn a_second_page_for_the_same_logins_is_an_error() {
+    let app = App::start();
+    let logins = || LoginRoutes::in_session(app.integrations.clone(), Nobody, &PUBLIC_URL.parse().unwrap());
+    let (one, other) = (logins(), logins());
+    let admin = AdminRoutes::new(&one, &app.integrations, app.world.clone()).unwrap();
+    let error = AdminRoutes::new(&one.clone(), &app.integrations, Plain).unwrap_err();
+    assert_eq!((error.code(), error.advice().audience), ("second_admin_routes", Audience::Operator));
+    assert!(AdminRoutes::new(&other, &app.integrations, Plain).is_ok());
+    let _: Router = Router::new().nest("/a", admin.router()).nest("/b", admin.router());
+}
+
 /// A layout that shows who is logged in.
 struct Layout;
 
@@ -231,7 +244,7 @@ impl LoginHandler for Nobody {
 async fn refusals_are_in_the_apps_layout_with_the_user() {
     let app = App::start();
     let logins = LoginRoutes::in_session(app.integrations.clone(), Nobody, &PUBLIC_URL.parse().unwrap());
-    let admin = AdminRoutes::with_pages(&logins, &app.integrations, app.world.clone(), Access::SignIn, Layout);
+    let admin = AdminRoutes::new(&logins, &app.integrations, app.world.clone()).unwrap().pages(Layout);
     let router: Router = Router::new()
         .nest("/org/{owner}/integrations", admin.router())
         .route("/as/{user}", axum::routing::get(crate::admin::app::sign_in))
