@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::admin::{AdminRoutes, Asking};
+use codehost_oauth::admin::{AdminRoutes, Caller};
 use codehost_oauth::error::{AppError, ConfigError};
 use codehost_oauth::keeper::ConnectionId;
 use codehost_oauth::router::{Failure, LoginRoutes, RequestHead, readable_cookies};
@@ -105,7 +105,7 @@ impl Visit {
     /// The organization, if this browser may manage it.
     async fn managed(&self, slug: &str) -> Result<Organization, Fault> {
         match self.app.asking(&self.head, slug).await? {
-            Asking::Administrator(_) => self.organization(slug).await,
+            Caller::Administrator(_) => self.organization(slug).await,
             _ => Err(Fault::Forbidden),
         }
     }
@@ -189,7 +189,7 @@ async fn home(visit: Visit) -> Page {
     if visit.app.person(&visit.head).await?.is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    if let Asking::Administrator(_) = visit.app.asking(&visit.head, FIRST).await? {
+    if let Caller::Administrator(_) = visit.app.asking(&visit.head, FIRST).await? {
         return Ok(Redirect::to("/org/main/integrations").into_response());
     }
     if visit.app.store.has_administrator(FIRST).await? {

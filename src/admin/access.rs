@@ -15,23 +15,23 @@ pub trait AdminAccess: Send + Sync + 'static {
     /// Who is asking, and whether they may manage the integrations of `owner` (those without an owner if it is `None`). It is asked
     /// for each request, and again before each write.
     ///
-    /// Signature: `async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>`
+    /// Signature: `async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, if it could not look it up.
-    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>;
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError>;
 
     /// Whether the administrator still may, asked in the transaction of each write: an app with its tables in the same database
     /// reads its own rows there. Unless implemented, the answer of [`who`](Self::who) counts.
     ///
-    /// Signature: `async fn still_may(&self, administrator: &Administrator, owner: Option<&str>,
+    /// Signature: `async fn may_still_manage(&self, administrator: &Administrator, owner: Option<&str>,
     /// transaction: &mut StoreTransaction<'_>) -> Result<bool, AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure: nothing is written.
-    async fn still_may(
+    async fn may_still_manage(
         &self,
         administrator: &Administrator,
         owner: Option<&str>,
@@ -111,8 +111,8 @@ pub trait AdminAccess: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Where somebody who is not signed in can sign in: a path of the app.
-    fn sign_in_path(&self) -> &str {
+    /// Where somebody who is not logged in can log in: a path of the app.
+    fn login_path(&self) -> &str {
         "/"
     }
 }
@@ -120,11 +120,11 @@ pub trait AdminAccess: Send + Sync + 'static {
 /// The answer of [`AdminAccess::who`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Asking {
+pub enum Caller {
     /// An administrator, who may manage these integrations.
     Administrator(Administrator),
-    /// Nobody is signed in.
-    SignedOut,
+    /// Nobody is logged in.
+    LoggedOut,
     /// Somebody else.
     Other,
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::Refusal;
-use super::access::{AdminAccess, Administrator, Asking};
+use super::access::{AdminAccess, Administrator, Caller};
 use super::change::{AdminChange, ChangeKind};
 use super::fault::Fault;
 use super::visit::{View, Visit};
@@ -113,7 +113,7 @@ impl Visit {
         // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
-        let reading = draft.read(self.integrations().app(), Some(&id));
+        let reading = draft.read(self.integrations().config(), Some(&id));
         let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
@@ -208,13 +208,13 @@ impl Visit {
         let who = admin.0.access.who(head, owner.as_deref()).await.map_err(Fault::App)?;
         match who {
             // An operator's change must not be written by somebody who is none any more.
-            Asking::Administrator(now)
+            Caller::Administrator(now)
                 if now.user_id == self.administrator.user_id
                     && (now.is_operator || !self.administrator.is_operator) =>
             {
                 Ok(())
             }
-            Asking::SignedOut => Err(Fault::SignedOut),
+            Caller::LoggedOut => Err(Fault::SignedOut),
             _ => Err(Fault::NoAccess),
         }
     }
@@ -338,7 +338,7 @@ impl WriteHook for Hook {
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
         let access = &self.access;
-        if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
+        if !access.may_still_manage(&self.administrator, self.owner.as_deref(), transaction).await? {
             return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
         }
         access.before_change(&self.change(write, stored), transaction).await

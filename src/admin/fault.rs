@@ -140,7 +140,7 @@ impl Request {
     pub(super) async fn fault(mut self, fault: Fault) -> Response {
         fault.log();
         let admin = std::sync::Arc::clone(&self.admin.0);
-        let sign_in_path = admin.access.sign_in_path();
+        let sign_in_path = admin.access.login_path();
         let text = |text: String| admin.pages.text(&text).map_or(text, Into::into);
         let (_, message, hint) = fault.texts(sign_in_path);
         let (message, hint) = (text(message), text(hint));

@@ -12,7 +12,7 @@
 //! use async_trait::async_trait;
 //! use axum::Router;
 //! use axum::response::{IntoResponse, Redirect, Response};
-//! use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Asking};
+//! use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Caller};
 //! use codehost_oauth::error::AppError;
 //! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 //! use codehost_oauth::seal::KeyRing;
@@ -23,7 +23,7 @@
 //! #[derive(Clone)]
 //! struct Packages;
 //!
-//! /// The name of the signed-in user. Take it from your session, and never from a header as here.
+//! /// The name of the user who is logged in. Take it from your session, and never from a header as here.
 //! fn user(request: &RequestHead) -> Option<&str> {
 //!     request.headers.get("x-user")?.to_str().ok()
 //! }
@@ -38,11 +38,11 @@
 //!
 //! #[async_trait]
 //! impl AdminAccess for Packages {
-//!     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError> {
+//!     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError> {
 //!         Ok(match (user(request), owner) {
-//!             (Some("jane"), Some("acme")) => Asking::Administrator(Administrator::new("jane", "Jane Doe")),
-//!             (Some(_), _) => Asking::Other,
-//!             (None, _) => Asking::SignedOut,
+//!             (Some("jane"), Some("acme")) => Caller::Administrator(Administrator::new("jane", "Jane Doe")),
+//!             (Some(_), _) => Caller::Other,
+//!             (None, _) => Caller::LoggedOut,
 //!         })
 //!     }
 //! }
@@ -94,7 +94,7 @@ mod visit;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::access::{AdminAccess, Administrator, Asking, Refusal};
+pub use self::access::{AdminAccess, Administrator, Caller, Refusal};
 pub use self::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
 use self::test_login::Tester;

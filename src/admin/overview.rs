@@ -54,12 +54,12 @@ impl Visit {
 
     /// The setup guide of a stored integration: the platform's labels, the scopes, the callback URL.
     pub(super) fn guide(&self, stored: &StoredIntegration) -> Option<SetupGuide> {
-        Draft::of(&stored.settings).read(self.integrations().app(), Some(&stored.id)).guide
+        Draft::of(&stored.settings).read(self.integrations().config(), Some(&stored.id)).guide
     }
 
     /// The platform, if the app still has it.
     pub(super) fn platform(&self, id: &str) -> Option<Platform> {
-        self.integrations().app().platform(id).ok()
+        self.integrations().config().platform(id).ok()
     }
 }
 

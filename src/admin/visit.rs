@@ -10,7 +10,7 @@ use http::HeaderValue;
 use http::header::SET_COOKIE;
 use maud::Markup;
 
-use super::access::{Administrator, Asking};
+use super::access::{Administrator, Caller};
 use super::fault::Fault;
 use super::pages::{AdminPage, secure};
 use super::{AdminRoutes, assets};
@@ -67,9 +67,9 @@ impl Request {
     pub(super) async fn visit(mut self) -> Result<Visit, Fault> {
         let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
         let administrator = match who {
-            Asking::Administrator(administrator) => administrator,
-            Asking::SignedOut => return Err(Fault::SignedOut),
-            Asking::Other => return Err(Fault::NoAccess),
+            Caller::Administrator(administrator) => administrator,
+            Caller::LoggedOut => return Err(Fault::SignedOut),
+            Caller::Other => return Err(Fault::NoAccess),
         };
         Ok(Visit { view: self.view().await?, administrator })
     }

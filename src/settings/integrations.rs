@@ -57,7 +57,7 @@ pub struct Integrations(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn IntegrationStore>,
-    app: AppConfig,
+    config: AppConfig,
     keys: Arc<KeyRing>,
     built: Mutex<HashMap<IntegrationId, Built>>,
     notes: Notes,
@@ -75,15 +75,15 @@ struct Built {
 
 impl Integrations {
     /// The integrations in this store, whose secrets are sealed with these keys.
-    pub fn new(store: impl IntegrationStore, app: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
+    pub fn new(store: impl IntegrationStore, config: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
         let store: Arc<dyn IntegrationStore> = Arc::new(store);
         let notes = Notes::new(Arc::clone(&store));
-        Self(Arc::new(Inner { store, app, keys: keys.into(), built: Mutex::default(), notes }))
+        Self(Arc::new(Inner { store, config, keys: keys.into(), built: Mutex::default(), notes }))
     }
 
     /// What all of them have in common.
-    pub fn app(&self) -> &AppConfig {
-        &self.0.app
+    pub fn config(&self) -> &AppConfig {
+        &self.0.config
     }
 
     /// The stored integration; `None` if there is none, or if it was deleted.
@@ -143,7 +143,7 @@ impl Integrations {
         settings: &IntegrationSettings,
         secrets: &IntegrationSecrets,
     ) -> Result<Integration, FieldErrors> {
-        settings.build(id, secrets, &self.0.app)
+        settings.build(id, secrets, &self.0.config)
     }
 
     /// Writes what is known about logins into the store now. Otherwise it is written within a second.

@@ -85,7 +85,7 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
         Some(stored) => stored.id.clone(),
         None => visit.new_id(typed).ok_or(Fault::NotFound)?,
     };
-    let typed = &typed.clone().with_service(visit.integrations().app());
+    let typed = &typed.clone().with_service(visit.integrations().config());
     let (act, complaints) = match typed.pressed() {
         Pressed::Back => (Act::Guide, Complaints::None),
         Pressed::Guide => (Act::Guide, Complaints::AboutCodeHost),
@@ -226,7 +226,7 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
         return Ok(Some(stale::show_deleted(view, typed).await));
     }
     fault.log();
-    let reading: DraftReading = typed.draft().read(view.integrations().app(), Some(&id));
+    let reading: DraftReading = typed.draft().read(view.integrations().config(), Some(&id));
     // If they cannot be kept either, they are typed again.
     let kept = view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept;
     let errors = match fault {
@@ -251,7 +251,7 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
 }
 
 fn notice(view: &View, fault: &Fault) -> Option<Notice> {
-    let sign_in = Some(view.admin.0.access.sign_in_path().to_owned());
+    let sign_in = Some(view.admin.0.access.login_path().to_owned());
     let own = |message: &str, hint: &str| Notice {
         message: view.text(message).into_owned(),
         hint: view.text(hint).into_owned(),
@@ -278,7 +278,7 @@ fn notice(view: &View, fault: &Fault) -> Option<Notice> {
             "Press the button once more.",
         ),
         fault => {
-            let (_, message, hint) = fault.texts(view.admin.0.access.sign_in_path());
+            let (_, message, hint) = fault.texts(view.admin.0.access.login_path());
             own(&message, &hint)
         }
     })

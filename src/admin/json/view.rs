@@ -20,7 +20,7 @@ use crate::values::integration_id::IntegrationId;
 
 /// What a front end must know first.
 pub(super) fn start(visit: &Visit) -> Value {
-    let platforms: Vec<_> = visit.integrations().app().platforms().iter().map(|one| platform(visit, *one)).collect();
+    let platforms: Vec<_> = visit.integrations().config().platforms().iter().map(|one| platform(visit, *one)).collect();
     json!({
         "api_version": 1,
         "csrf_token": visit.csrf_token,
@@ -47,7 +47,7 @@ fn platform(visit: &Visit, platform: Platform) -> Value {
     base_url.clone_into(&mut draft.base_url);
     "sign-in".clone_into(&mut draft.access);
     let id: Option<IntegrationId> = "labels".parse().ok();
-    let guide = draft.read(visit.integrations().app(), id.as_ref()).guide;
+    let guide = draft.read(visit.integrations().config(), id.as_ref()).guide;
     let services: Vec<_> = services.iter().map(|one| json!({ "name": one.name, "base_url": one.base_url })).collect();
     json!({
         "id": platform.id(),
@@ -178,7 +178,7 @@ pub(super) fn is_move(kind: MoveKind, accounts: Option<u64>) -> Value {
 /// An error.
 pub(super) fn fault(request: &Request, fault: Fault) -> Response {
     fault.log();
-    let (code, message, hint) = fault.texts(request.admin.0.access.sign_in_path());
+    let (code, message, hint) = fault.texts(request.admin.0.access.login_path());
     let fields = match &fault {
         Fault::Fields(errors) => json!(errors),
         _ => json!([]),

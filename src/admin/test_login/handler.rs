@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::kept::{KeptReport, Proof};
 use super::tested;
-use crate::admin::access::{AdminAccess, Administrator, Asking};
+use crate::admin::access::{AdminAccess, Administrator, Caller};
 use crate::admin::actions::Hook;
 use crate::admin::change::ChangeKind;
 use crate::error::AppError;
@@ -136,7 +136,7 @@ impl Tester {
         stored: &StoredIntegration,
     ) -> Result<Option<Administrator>, AppError> {
         match self.access.who(request, stored.owner.as_deref()).await? {
-            Asking::Administrator(administrator) => Ok(Some(administrator)),
+            Caller::Administrator(administrator) => Ok(Some(administrator)),
             _ => Ok(None),
         }
     }

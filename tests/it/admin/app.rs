@@ -10,7 +10,7 @@ use axum::extract::{Path, Request};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use codehost_oauth::admin::{
-    AdminAccess, AdminChange, AdminRoutes, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS, Refusal,
+    AdminAccess, AdminChange, AdminRoutes, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal,
 };
 use codehost_oauth::error::AppError;
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
@@ -145,17 +145,17 @@ async fn user(request: &RequestHead) -> Result<Option<String>, AppError> {
 
 #[async_trait]
 impl AdminAccess for World {
-    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError> {
-        let Some(user) = user(request).await? else { return Ok(Asking::SignedOut) };
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError> {
+        let Some(user) = user(request).await? else { return Ok(Caller::LoggedOut) };
         Ok(match (user.as_str(), owner) {
-            (OLGA, _) => Asking::Administrator(Administrator::new(OLGA, "Olga Operator").operator()),
-            (ANNA, Some("acme")) => Asking::Administrator(Administrator::new(ANNA, "Anna Admin")),
-            (GUS, Some("globex")) => Asking::Administrator(Administrator::new(GUS, "Gus Globex")),
-            _ => Asking::Other,
+            (OLGA, _) => Caller::Administrator(Administrator::new(OLGA, "Olga Operator").operator()),
+            (ANNA, Some("acme")) => Caller::Administrator(Administrator::new(ANNA, "Anna Admin")),
+            (GUS, Some("globex")) => Caller::Administrator(Administrator::new(GUS, "Gus Globex")),
+            _ => Caller::Other,
         })
     }
 
-    async fn still_may(
+    async fn may_still_manage(
         &self,
         administrator: &Administrator,
         _: Option<&str>,
@@ -190,7 +190,7 @@ impl AdminAccess for World {
         Ok(())
     }
 
-    fn sign_in_path(&self) -> &str {
+    fn login_path(&self) -> &str {
         "/sign-in"
     }
 }

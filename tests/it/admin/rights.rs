@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::response::{Html, IntoResponse as _, Response};
 use codehost_oauth::admin::{
-    AdminAccess, AdminChange, AdminPage, AdminPages, AdminRoutes, Administrator, Asking, ChangeKind, MAX_INTEGRATIONS,
+    AdminAccess, AdminChange, AdminPage, AdminPages, AdminRoutes, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS,
     Refusal,
 };
 use codehost_oauth::error::{AppError, Audience, StoreError};
@@ -162,8 +162,8 @@ struct Plain;
 
 #[async_trait]
 impl AdminAccess for Plain {
-    async fn who(&self, _: &mut RequestHead, _: Option<&str>) -> Result<Asking, AppError> {
-        Ok(Asking::Other)
+    async fn who(&self, _: &mut RequestHead, _: Option<&str>) -> Result<Caller, AppError> {
+        Ok(Caller::Other)
     }
 }
 

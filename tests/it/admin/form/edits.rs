@@ -136,7 +136,7 @@ async fn a_secret_that_cannot_be_read_is_asked_for() {
     let app = App::with_store(store.clone(), Access::SignIn, true);
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let lost = KeyRing::new([(2, [9; 32].as_slice())]).unwrap();
-    let before = Integrations::new(store, app.integrations.app().clone(), lost);
+    let before = Integrations::new(store, app.integrations.config().clone(), lost);
     let name = "شركة ".repeat(20);
     let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), name.trim(), "the-id", Access::SignIn);
     let secrets = IntegrationSecrets::new(SECRET);
