@@ -16,8 +16,8 @@ use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
-    Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationWrite, IntegrationsError,
-    MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
+    Draft, DraftReading, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings, IntegrationWrite,
+    IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
 };
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -184,20 +184,19 @@ impl Visit {
         is_move: Option<MoveKind>,
         stored: Option<&StoredIntegration>,
     ) -> Result<Option<StoredIntegration>, IntegrationsError> {
-        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
-        let Some(old) = stored else {
-            let hook = self.hook(ChangeKind::Created { others: 0 });
-            return integrations.create(id, self.owner.as_deref(), settings, secrets, by, &hook).await.map(Some);
+        let kind = match (stored, is_move, act) {
+            (None, _, _) => ChangeKind::Created { others: 0 },
+            (_, Some(kind), Act::Move) => ChangeKind::Moved(kind),
+            (_, Some(_), Act::Propose) | (_, None, _) => ChangeKind::Edited,
+            (_, Some(_), _) => return Ok(None),
         };
-        let edit = self.hook(ChangeKind::Edited);
-        let saved = match (is_move, act) {
-            (Some(kind), Act::Move) => {
-                let hook = self.hook(ChangeKind::Moved(kind));
-                integrations.move_to(old, settings, secrets, by, &hook).await?
-            }
-            (Some(_), Act::Propose) => integrations.propose(old, settings, secrets, by, &edit).await?,
-            (Some(_), _) => return Ok(None),
-            (None, _) => integrations.save(old, settings, Some(secrets), by, &edit).await?,
+        let hook = self.hook(kind);
+        let editor = self.editor(&hook);
+        let saved = match (stored, kind) {
+            (None, _) => editor.create(id, self.owner.as_deref(), settings, secrets).await?,
+            (Some(old), ChangeKind::Moved(_)) => editor.move_to(old, settings, secrets).await?,
+            (Some(old), _) if is_move.is_some() => editor.propose(old, settings, secrets).await?,
+            (Some(old), _) => editor.save(old, settings, Some(secrets)).await?,
         };
         Ok(Some(saved))
     }
@@ -217,6 +216,11 @@ impl Visit {
             Caller::LoggedOut => Err(Fault::SignedOut),
             _ => Err(Fault::NoAccess),
         }
+    }
+
+    /// Writes in the administrator's name.
+    pub(super) fn editor<'a>(&'a self, hook: &'a Hook) -> IntegrationEditor<'a> {
+        self.integrations().by(&self.administrator.name).with_hook(hook)
     }
 
     /// What runs in the transaction of a write.

@@ -45,7 +45,7 @@ use crate::values::integration_id::IntegrationId;
 ///
 /// let id = IntegrationId::random()?;
 /// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn);
-/// let stored = integrations.create(&id, None, settings, &IntegrationSecrets::new("s3cr3t"), "jane", &()).await?;
+/// let stored = integrations.by("jane").create(&id, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
 /// assert_eq!(stored.version, 1);
 /// assert_eq!(integrations.find(&id).await?.map(|one| one.name().to_owned()).as_deref(), Some("Our GitLab"));
 /// # Ok(())

@@ -26,17 +26,24 @@ impl Visit {
     ) -> Result<Option<StoredIntegration>, Fault> {
         let stored = self.stored_as(id, version).await?;
         self.ask_again().await?;
-        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
+        let kind = match &change {
+            Change::Disable => ChangeKind::Disabled,
+            Change::Enable => ChangeKind::Enabled,
+            Change::Rename(_) => ChangeKind::Edited,
+            Change::Delete => ChangeKind::Deleted,
+        };
+        let hook = self.hook(kind);
+        let editor = self.editor(&hook);
         let changed = match change {
-            Change::Disable => integrations.set_disabled(&stored, true, by, &self.hook(ChangeKind::Disabled)).await?,
-            Change::Enable => integrations.set_disabled(&stored, false, by, &self.hook(ChangeKind::Enabled)).await?,
+            Change::Disable => editor.disable(&stored).await?,
+            Change::Enable => editor.enable(&stored).await?,
             Change::Rename(name) => {
                 let mut settings = stored.settings.clone();
                 name.trim().clone_into(&mut settings.name);
-                integrations.save(&stored, settings, None, by, &self.hook(ChangeKind::Edited)).await?
+                editor.save(&stored, settings, None).await?
             }
             Change::Delete => {
-                integrations.delete(&stored, &self.hook(ChangeKind::Deleted)).await?;
+                editor.delete(&stored).await?;
                 return Ok(None);
             }
         };

@@ -125,7 +125,7 @@ impl Tester {
         // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not
         // to send the tokens of all users there.
         let keeps = administrator.is_operator;
-        let accepted = self.integrations.accept_proposal(&stored, keeps, &administrator.name, &hook).await;
+        let accepted = self.integrations.by(&administrator.name).with_hook(&hook).accept_proposal(&stored, keeps).await;
         Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted(keeps))))
     }
 

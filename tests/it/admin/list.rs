@@ -17,7 +17,7 @@ pub(super) async fn create(integrations: &Integrations, base_url: &str, name: &s
     let id = IntegrationId::random().unwrap();
     let settings = IntegrationSettings::new("gitlab", base_url, name, "app-id", Access::SignIn);
     let secrets = IntegrationSecrets::new("canary-list-secret");
-    integrations.create(&id, Some("acme"), settings, &secrets, "Anna Admin", &()).await.unwrap()
+    integrations.by("Anna Admin").create(&id, Some("acme"), settings, &secrets).await.unwrap()
 }
 
 /// The integrations in this store, as an app with another key or another network has them.
@@ -55,7 +55,7 @@ async fn a_card_shows_what_is_known() {
     app.integrations.login_ended(&stored.id, None);
     app.integrations.login_ended(&stored.id, Some("client_rejected"));
     app.integrations.write_notes().await;
-    app.integrations.set_disabled(&stored, true, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").disable(&stored).await.unwrap();
     let screen = browser.open(ACME).await;
     screen.assert_shows("Users 3");
     screen.assert_shows("Last failure client_rejected,");

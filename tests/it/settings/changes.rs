@@ -22,11 +22,11 @@ async fn a_move_is_not_saved_by_the_way() {
     let stored = create(&integrations).await;
     let mut moved = settings();
     moved.base_url = "https://other.example.com".to_owned();
-    let refused = integrations.save(&stored, moved.clone(), Some(&secrets()), "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").save(&stored, moved.clone(), Some(&secrets())).await.unwrap_err();
     assert!(matches!(refused, IntegrationsError::IsMove(MoveKind::NewServer)), "{refused}");
     assert_eq!(integrations.load(&stored.id).await.unwrap().unwrap(), stored);
 
-    let now = integrations.move_to(&stored, moved, &secrets(), "joe", &()).await.unwrap();
+    let now = integrations.by("joe").move_to(&stored, moved, &secrets()).await.unwrap();
     assert_eq!((now.version, now.changed.by.as_str(), now.created.by.as_str()), (2, "joe", "jane"));
     let found = integrations.find(&stored.id).await.unwrap().unwrap();
     assert_eq!(found.provider().base_url().as_str(), "https://other.example.com");
@@ -49,7 +49,7 @@ async fn the_platform_stays() {
     let stored = create(&integrations).await;
     let mut other = settings();
     other.platform = "forgejo".to_owned();
-    let refused = integrations.save(&stored, other, None, "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").save(&stored, other, None).await.unwrap_err();
     let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
     assert_eq!(errors.of(Field::Platform).unwrap().code, "platform_fixed");
 }
@@ -60,11 +60,11 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
     let old = create(&integrations).await;
     let mut renamed = settings();
     renamed.name = "Renamed".to_owned();
-    let now = integrations.save(&old, renamed, None, "joe", &()).await.unwrap();
+    let now = integrations.by("joe").save(&old, renamed, None).await.unwrap();
     let changes = [
-        integrations.save(&old, settings(), None, "jane", &()).await.map(drop),
-        integrations.set_disabled(&old, true, "jane", &()).await.map(drop),
-        integrations.delete(&old, &()).await,
+        integrations.by("jane").save(&old, settings(), None).await.map(drop),
+        integrations.by("jane").disable(&old).await.map(drop),
+        integrations.by("jane").delete(&old).await,
     ];
     for change in changes {
         match change.unwrap_err() {
@@ -72,10 +72,10 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
             error => panic!("{error}"),
         }
     }
-    integrations.delete(&now, &()).await.unwrap();
-    let gone = integrations.save(&now, settings(), None, "jane", &()).await.unwrap_err();
+    integrations.by("jane").delete(&now).await.unwrap();
+    let gone = integrations.by("jane").save(&now, settings(), None).await.unwrap_err();
     assert!(matches!(gone, IntegrationsError::Stale { stored: None }), "{gone}");
-    let again = integrations.create(&now.id, None, settings(), &secrets(), "jane", &()).await.unwrap_err();
+    let again = integrations.by("jane").create(&now.id, None, settings(), &secrets()).await.unwrap_err();
     assert!(matches!(again, IntegrationsError::IdTaken), "{again}");
 }
 
@@ -83,10 +83,10 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
 async fn a_disabled_integration_is_not_found_and_comes_back() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
-    let disabled = integrations.set_disabled(&stored, true, "jane", &()).await.unwrap();
+    let disabled = integrations.by("jane").disable(&stored).await.unwrap();
     assert!(integrations.find(&stored.id).await.unwrap().is_none());
     assert!(integrations.build_stored(&disabled).is_ok());
-    integrations.set_disabled(&disabled, false, "jane", &()).await.unwrap();
+    integrations.by("jane").enable(&disabled).await.unwrap();
     assert!(integrations.find(&stored.id).await.unwrap().is_some());
 }
 
@@ -96,18 +96,18 @@ async fn a_proposal_waits_until_it_is_accepted() {
     let stored = create(&integrations).await;
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
-    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
+    let proposed = integrations.by("jane").propose(&stored, renamed_server, &secrets()).await.unwrap();
     let base_url = |integration: &codehost_oauth::Integration| integration.provider().base_url().as_str().to_owned();
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
     assert_eq!(base_url(&integrations.build_proposed(&proposed).unwrap()), "https://code.example.com");
 
-    let accepted = integrations.accept_proposal(&proposed, true, "jane", &()).await.unwrap();
+    let accepted = integrations.by("jane").accept_proposal(&proposed, true).await.unwrap();
     assert_eq!(accepted.settings.former_base_urls, ["https://git.example.com"]);
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
     // A real move forgets where the server was.
     let mut elsewhere = accepted.settings.clone();
     elsewhere.base_url = "https://elsewhere.example.com".to_owned();
-    let moved = integrations.move_to(&accepted, elsewhere, &secrets(), "jane", &()).await.unwrap();
+    let moved = integrations.by("jane").move_to(&accepted, elsewhere, &secrets()).await.unwrap();
     assert!(moved.settings.former_base_urls.is_empty() && moved.proposed.is_none());
 }
 
@@ -115,12 +115,12 @@ async fn a_proposal_waits_until_it_is_accepted() {
 async fn an_old_proposal_is_not_accepted() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
-    let none = integrations.accept_proposal(&stored, true, "jane", &()).await.unwrap_err();
+    let none = integrations.by("jane").accept_proposal(&stored, true).await.unwrap_err();
     assert!(matches!(none, IntegrationsError::NoProposal), "{none}");
     let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     let mut old = stored.clone();
     old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
-    let refused = integrations.accept_proposal(&old, true, "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").accept_proposal(&old, true).await.unwrap_err();
     assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
 }
 
@@ -131,8 +131,8 @@ async fn a_change_ends_a_proposal() {
     let stored = create(&integrations).await;
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
-    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
-    let saved = integrations.save(&proposed, settings(), None, "joe", &()).await.unwrap();
+    let proposed = integrations.by("jane").propose(&stored, renamed_server, &secrets()).await.unwrap();
+    let saved = integrations.by("joe").save(&proposed, settings(), None).await.unwrap();
     assert_eq!(saved.proposed, None);
 }
 
@@ -158,11 +158,11 @@ async fn the_app_can_refuse_each_write() {
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
     let refusals = [
-        integrations.create(&id, None, settings(), &secrets(), "jane", &Refuses).await.map(drop),
-        integrations.save(&stored, settings(), None, "jane", &Refuses).await.map(drop),
-        integrations.propose(&stored, renamed_server, &secrets(), "jane", &Refuses).await.map(drop),
-        integrations.set_disabled(&stored, true, "jane", &Refuses).await.map(drop),
-        integrations.delete(&stored, &Refuses).await,
+        integrations.by("jane").with_hook(&Refuses).create(&id, None, settings(), &secrets()).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).save(&stored, settings(), None).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).propose(&stored, renamed_server, &secrets()).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).disable(&stored).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).delete(&stored).await,
     ];
     for refusal in refusals {
         assert!(
@@ -181,7 +181,7 @@ async fn a_lost_key_is_an_error_about_the_key() {
     assert_eq!(other.list(None).await.unwrap().len(), 1);
     assert!(matches!(other.build_stored(&stored).unwrap_err(), IntegrationsError::Seal(_)));
     assert!(other.find(&stored.id).await.is_err());
-    let saved = other.save(&stored, settings(), Some(&secrets()), "jane", &()).await.unwrap();
+    let saved = other.by("jane").save(&stored, settings(), Some(&secrets())).await.unwrap();
     assert!(other.build_stored(&saved).is_ok());
 }
 
@@ -231,7 +231,7 @@ async fn another_node_sees_a_change_within_a_second() {
     assert_eq!(name().await, "Our GitLab");
     let mut renamed = settings();
     renamed.name = "Renamed".to_owned();
-    here.save(&stored, renamed, None, "jane", &()).await.unwrap();
+    here.by("jane").save(&stored, renamed, None).await.unwrap();
     assert_eq!(here.find(&stored.id).await.unwrap().unwrap().name(), "Renamed");
 
     tokio::time::advance(Duration::from_millis(999)).await;

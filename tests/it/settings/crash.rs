@@ -39,7 +39,7 @@ const APP_VERSION: &str = "SELECT version FROM app_versions";
 async fn killed(server: &Server, app_version: impl AsyncFn() -> Result<i64>) -> Result {
     let integrations = node(open(&server.url).await?);
     let (settings, secrets) = contents(1);
-    integrations.create(&"demo".parse()?, None, settings, &secrets, "jane", &()).await?;
+    integrations.by("jane").create(&"demo".parse()?, None, settings, &secrets).await?;
 
     let mut interrupted = 0;
     for round in 0..24 {
@@ -159,8 +159,8 @@ async fn write(
     let (settings, secrets) = contents(version);
     let by = format!("writer of {version}");
     Ok(match version % 3 {
-        0 => integrations.move_to(old, settings, &secrets, &by, hook).await?,
-        _ => integrations.save(old, settings, None, &by, hook).await?,
+        0 => integrations.by(&by).with_hook(hook).move_to(old, settings, &secrets).await?,
+        _ => integrations.by(&by).with_hook(hook).save(old, settings, None).await?,
     })
 }
 

@@ -102,7 +102,7 @@ async fn a_stale_edit_shows_both_versions() {
 async fn what_was_typed_for_a_deleted_integration_is_shown() {
     let Filled { app, mut anna, mut screen, gitlab: _gitlab } = stored().await;
     let one = app.of_acme().await.remove(0);
-    app.integrations.delete(&one, &()).await.unwrap();
+    app.integrations.by("jane").delete(&one).await.unwrap();
     screen.set("name", "Anna's name");
     let gone = anna.press(&screen, "Save changes").await.screen();
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
@@ -140,7 +140,7 @@ async fn a_secret_that_cannot_be_read_is_asked_for() {
     let name = "شركة ".repeat(20);
     let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), name.trim(), "the-id", Access::SignIn);
     let secrets = IntegrationSecrets::new(SECRET);
-    let one = before.create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets, "Anna", &()).await.unwrap();
+    let one = before.by("Anna").create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets).await.unwrap();
 
     let mut anna = app.browser(ANNA).await;
     let mut screen = anna.open(&edit_path(&app).await).await;

@@ -56,7 +56,7 @@ async fn a_tenants_move_ends_what_the_operator_has_set() {
     let mut settings = one.settings.clone();
     settings.api_url = Some(gitlab.base_url().to_owned());
     settings.email_trust = EmailTrust::WithoutVerification;
-    app.integrations.save(&one, settings, None, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").save(&one, settings, None).await.unwrap();
     let base_url = gitlab.base_url().replace("127.0.0.1", "localhost");
     for button in ["Confirm with a test login", "Move to another server"] {
         let mut screen = anna.open(&edit_path(&app).await).await;
@@ -91,7 +91,7 @@ async fn another_application_at_another_url_is_not_the_same_server() {
     let mut other = one.settings.clone();
     other.client_id = "other-id".to_owned();
     let secrets = IntegrationSecrets::new(SECRET);
-    let refused = app.integrations.propose(&one, other, &secrets, "Anna Admin", &()).await.unwrap_err();
+    let refused = app.integrations.by("Anna Admin").propose(&one, other, &secrets).await.unwrap_err();
     let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
     let codes: Vec<_> = errors.iter().map(|error| error.code).collect();
     assert_eq!(codes, ["base_url_same", "client_id_changed"]);
