@@ -95,7 +95,7 @@ impl App {
     /// administrators only.
     pub(crate) async fn usable(&self, organization: &str) -> Result<Vec<(StoredIntegration, LoginLink)>> {
         let all = self.integrations.list(Some(organization)).await?;
-        let usable = all.into_iter().filter(|stored| !stored.is_disabled).filter_map(|stored| {
+        let usable = all.into_iter().flatten().filter(|stored| !stored.is_disabled).filter_map(|stored| {
             let link = self.integrations.build_stored(&stored).ok()?.login_link();
             Some((stored, link))
         });

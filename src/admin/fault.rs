@@ -6,12 +6,13 @@ use maud::html;
 
 use super::access::Refusal;
 use super::assets;
+use super::overview::Problem;
 use super::pages::{AdminPage, secure};
 use super::visit::Request;
-use crate::error::AppError;
+use crate::error::{AppError, StoreError};
 use crate::observe;
 use crate::router::Failure;
-use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration};
+use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration, UnreadableIntegration};
 
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -31,6 +32,8 @@ pub(super) enum Fault {
     NoVersion,
     /// The administrator has not tested a login, or the report is too old.
     NoReport,
+    /// The settings of the integration cannot be read.
+    Unreadable(Box<UnreadableIntegration>),
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
     /// The settings are wrong.
@@ -58,7 +61,7 @@ impl Fault {
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Login(failure) => failure.cause.status(),
             Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::NoProposal) => StatusCode::CONFLICT,
-            Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable(_) | Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -97,6 +100,10 @@ impl Fault {
                 "There is no report of a test login in this browser.",
                 "Test the login. A report is kept for an hour.",
             ),
+            Self::Unreadable(unreadable) => {
+                let Problem { code, message, hint } = (&**unreadable).into();
+                (code, format!("This integration cannot be used. {message}"), hint)
+            }
             Self::Stale(None) => own(
                 "stale",
                 "The integration was deleted in the meantime.",
@@ -168,6 +175,7 @@ impl Fault {
     /// For the operator.
     pub(super) fn log(&self) {
         match self {
+            Self::Unreadable(unreadable) => observe::error(&StoreError::from((**unreadable).clone()).to_string()),
             Self::Integrations(error) => observe::error(&error.to_string()),
             Self::App(error) => observe::error(&error.to_string()),
             _ => {}

@@ -9,7 +9,7 @@ use super::integration_settings::IntegrationSettings;
 use super::integrations::Integrations;
 use super::move_kind::MoveKind;
 use super::secrets::IntegrationSecrets;
-use super::store::{IntegrationWrite, Proposal, Stamp, StoredIntegration, WriteHook, Written};
+use super::store::{IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration, WriteHook, Written};
 use crate::integration::Integration;
 use crate::values::integration_id::IntegrationId;
 
@@ -180,8 +180,16 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// [`IntegrationsError::Stale`], [`IntegrationsError::Refused`], [`IntegrationsError::Store`].
     pub async fn delete(&self, old: &StoredIntegration) -> Result<(), IntegrationsError> {
-        let write = IntegrationWrite::Delete { id: old.id.clone(), version: old.version };
-        self.write(write).await
+        self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
+    }
+
+    /// Deletes an integration that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub async fn delete_unreadable(&self, old: &UnreadableIntegration) -> Result<(), IntegrationsError> {
+        self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
     }
 
     async fn set_disabled(

@@ -81,7 +81,7 @@ impl IntegrationSettings {
     /// Settings with the defaults for everything else.
     pub fn new(platform: &str, base_url: &str, name: &str, client_id: &str, access: Access) -> Self {
         Self {
-            version: Version,
+            version: Version(VERSION),
             platform: platform.to_owned(),
             base_url: base_url.to_owned(),
             name: name.to_owned(),
@@ -94,6 +94,37 @@ impl IntegrationSettings {
             policy: LoginPolicy::everyone(),
             former_base_urls: Vec::new(),
         }
+    }
+
+    /// Reads settings that were stored as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableSettings`], which quotes nothing.
+    pub fn from_json(json: &str) -> Result<Self, UnreadableSettings> {
+        // serde's own messages quote values.
+        serde_json::from_str(json).map_err(|_| match serde_json::from_str::<AnyVersion>(json) {
+            Ok(AnyVersion { version }) if version != VERSION.into() => UnreadableSettings::Version { found: version },
+            _ => UnreadableSettings::Malformed,
+        })
+    }
+
+    /// Whether their JSON could be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableSettings::Version`].
+    pub(super) fn ensure_known_version(&self) -> Result<(), UnreadableSettings> {
+        match self.version {
+            Version(VERSION) => Ok(()),
+            Version(found) => Err(UnreadableSettings::Version { found: found.into() }),
+        }
+    }
+
+    /// The same as a later version of this crate would write them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_later_version(self) -> Self {
+        Self { version: Version(u8::MAX), ..self }
     }
 
     /// Builds the integration. Sends nothing.
@@ -263,14 +294,35 @@ pub(super) fn timeout_error() -> FieldError {
     FieldError::say(Field::Timeout, None, "timeout", message, "Leave it empty for the default.")
 }
 
+/// Why stored settings cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableSettings {
+    /// Their JSON has another version.
+    #[error("the settings have version {found}, which this version of codehost-oauth does not know")]
+    Version {
+        /// The version that was found.
+        found: u64,
+    },
+    /// They are not the JSON of settings.
+    #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
+    Malformed,
+}
+
+/// The JSON of any version.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u64,
+}
+
 /// The version of the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
-struct Version;
+struct Version(u8);
 
 impl From<Version> for u8 {
-    fn from(_: Version) -> Self {
-        VERSION
+    fn from(version: Version) -> Self {
+        version.0
     }
 }
 
@@ -280,7 +332,7 @@ impl TryFrom<u8> for Version {
     fn try_from(number: u8) -> Result<Self, Self::Error> {
         let message =
             || format!("settings of version {number}: this version of codehost-oauth reads version {VERSION}");
-        if number == VERSION { Ok(Self) } else { Err(message()) }
+        if number == VERSION { Ok(Self(VERSION)) } else { Err(message()) }
     }
 }
 

@@ -17,7 +17,7 @@ use super::health::Health;
 use super::integration_settings::IntegrationSettings;
 use super::notes::Notes;
 use super::secrets::IntegrationSecrets;
-use super::store::{IntegrationStore, StoredIntegration};
+use super::store::{IntegrationStore, StoredIntegration, UnreadableIntegration};
 use crate::error::{AppError, SealError};
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
@@ -90,17 +90,21 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::Store`].
+    /// [`IntegrationsError::Store`], with [`StoreError::Malformed`](crate::error::StoreError::Malformed) if it cannot be read.
     pub async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, IntegrationsError> {
         Ok(self.0.store.load(id).await?)
     }
 
-    /// The integrations of one owner, or those without an owner, by name.
+    /// The integrations of one owner, or those without an owner, by name. One that cannot be read is among them: it can be
+    /// [deleted](super::IntegrationEditor::delete_unreadable).
     ///
     /// # Errors
     ///
     /// [`IntegrationsError::Store`].
-    pub async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, IntegrationsError> {
+    pub async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, IntegrationsError> {
         Ok(self.0.store.list(owner).await?)
     }
 

@@ -28,7 +28,7 @@ pub(crate) use self::editor::PROPOSAL_VALID_FOR;
 pub use self::error::IntegrationsError;
 pub use self::field::{Field, FieldError, FieldErrors};
 pub use self::health::{Health, HealthNote, LoginFailure};
-pub use self::integration_settings::IntegrationSettings;
+pub use self::integration_settings::{IntegrationSettings, UnreadableSettings};
 pub use self::integrations::Integrations;
 pub use self::move_kind::MoveKind;
 pub use self::secrets::IntegrationSecrets;
@@ -40,5 +40,5 @@ pub use self::store::PostgresIntegrations;
 pub use self::store::SqliteIntegrations;
 pub use self::store::{
     IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredBefore,
-    StoredIntegration, WriteError, WriteHook, Written,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };

@@ -24,7 +24,14 @@ impl Visit {
         version: i64,
         change: Change,
     ) -> Result<Option<StoredIntegration>, Fault> {
-        let stored = self.stored_as(id, version).await?;
+        let stored = match (self.stored_as(id, version).await, &change) {
+            (Err(Fault::Unreadable(one)), Change::Delete) if one.version == version => {
+                self.ask_again().await?;
+                self.editor(&self.hook(ChangeKind::Deleted)).delete_unreadable(&one).await?;
+                return Ok(None);
+            }
+            (stored, _) => stored?,
+        };
         self.ask_again().await?;
         let kind = match &change {
             Change::Disable => ChangeKind::Disabled,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admin::actions::Outcome;
 use crate::admin::fault::Fault;
-use crate::admin::overview::{Overview, authority};
+use crate::admin::overview::{Overview, Problem, authority};
 use crate::admin::pages::secure;
 use crate::admin::test_login::KeptReport;
 use crate::admin::time::rfc3339;
@@ -15,7 +15,7 @@ use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
-use crate::settings::{Draft, Health, MoveKind, PROPOSAL_VALID_FOR, Stamp, StoredIntegration};
+use crate::settings::{Draft, Health, MoveKind, PROPOSAL_VALID_FOR, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::values::integration_id::IntegrationId;
 
 /// What a front end must know first.
@@ -79,6 +79,20 @@ pub(super) fn draft(id: &IntegrationId, signature: Option<&str>, outcome: &Outco
         "has_secret": outcome.kept.client_secret,
         "errors": outcome.errors,
     })
+}
+
+/// An integration in the list. Of one that cannot be read, only what is known without its settings.
+pub(super) fn listed(visit: &Visit, one: &Result<Overview, UnreadableIntegration>) -> Value {
+    match one {
+        Ok(one) => overview(visit, one),
+        Err(one) => json!({
+            "id": one.id.as_str(),
+            "version": one.version,
+            "name": one.name,
+            "problem": Problem::from(one),
+            "changed": stamp(&one.changed),
+        }),
+    }
 }
 
 pub(super) fn overview(visit: &Visit, one: &Overview) -> Value {

@@ -7,8 +7,8 @@ use sqlx::postgres::{PgPool, PgRow};
 
 use super::sql::{self, COLUMNS, HEALTH};
 use super::{
-    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, WriteError, WriteHook,
-    Written,
+    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration,
+    WriteError, WriteHook, Written,
 };
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
@@ -82,7 +82,7 @@ impl PostgresIntegrations {
 impl IntegrationStore for PostgresIntegrations {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
         let rows = self.rows(COLUMNS, "id = $1", id.as_str().to_owned()).await?;
-        rows.first().map(sql::stored).transpose()
+        Ok(rows.first().map(sql::stored).transpose()?.transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
@@ -90,7 +90,10 @@ impl IntegrationStore for PostgresIntegrations {
         rows.first().map(|row| row.try_get("version").map_err(failed)).transpose()
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let owner = owner.map(str::to_owned);
         self.rows(COLUMNS, of(&owner), owner).await?.iter().map(sql::stored).collect()
     }
@@ -108,7 +111,7 @@ impl IntegrationStore for PostgresIntegrations {
             }
             _ => self.sessions.begin(|| [select()]).await?,
         };
-        let mut before = match write.check(sql::found(row.as_ref())?) {
+        let mut before = match write.check(sql::found(row.as_ref())?)? {
             Ok(before) => before,
             Err(written) => return Ok(written),
         };

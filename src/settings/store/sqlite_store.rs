@@ -6,8 +6,8 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::sql::{self, COLUMNS, HEALTH};
 use super::{
-    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, WriteError, WriteHook,
-    Written,
+    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration,
+    WriteError, WriteHook, Written,
 };
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
@@ -71,7 +71,8 @@ impl SqliteIntegrations {
 impl IntegrationStore for SqliteIntegrations {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM codehost_oauth_integrations WHERE id = $1 AND NOT is_deleted");
-        self.row(&sql, id).await?.as_ref().map(sql::stored).transpose()
+        let row = self.row(&sql, id).await?;
+        Ok(row.as_ref().map(sql::stored).transpose()?.transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
@@ -79,7 +80,10 @@ impl IntegrationStore for SqliteIntegrations {
         sqlx::query_scalar(query).bind(id.as_str()).fetch_optional(&self.pool).await.map_err(failed)
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM codehost_oauth_integrations WHERE owner IS $1 AND NOT is_deleted ORDER BY name, id"
         );
@@ -92,7 +96,7 @@ impl IntegrationStore for SqliteIntegrations {
         let mut transaction = self.pool.begin_with(BEGIN).await.map_err(failed)?;
         let select = format!("SELECT {COLUMNS}, is_deleted FROM codehost_oauth_integrations WHERE id = $1");
         let row = sqlx::query(&select).bind(write.id().as_str()).fetch_optional(&mut *transaction).await;
-        let mut before = match write.check(sql::found(row.map_err(failed)?.as_ref())?) {
+        let mut before = match write.check(sql::found(row.map_err(failed)?.as_ref())?)? {
             Ok(before) => before,
             Err(written) => return Ok(written),
         };

@@ -4,6 +4,7 @@ mod contents;
 mod health;
 mod hooks;
 mod lists;
+mod unreadable;
 mod writes;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub async fn integration_store_conformance(
     suite.contents().await?;
     suite.lists().await?;
     suite.owners().await?;
+    suite.unreadable().await?;
     suite.notes().await?;
     suite.health_of_many().await?;
     suite.concurrent_creates().await?;

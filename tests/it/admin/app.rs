@@ -122,7 +122,7 @@ impl App {
 
     /// The integrations of "acme".
     pub(crate) async fn of_acme(&self) -> Vec<StoredIntegration> {
-        self.integrations.list(Some("acme")).await.unwrap()
+        self.integrations.list(Some("acme")).await.unwrap().into_iter().map(Result::unwrap).collect()
     }
 }
 

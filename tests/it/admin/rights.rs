@@ -14,7 +14,7 @@ use codehost_oauth::error::{AppError, Audience, StoreError};
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{
     Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, MoveKind, StoreTransaction,
-    StoredIntegration, WriteError, WriteHook, Written,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::{Access, Integration, IntegrationId, Login};
 use http::{Request, StatusCode};
@@ -45,7 +45,10 @@ impl IntegrationStore for Counting {
         self.count().version(id).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         self.count().list(owner).await
     }
 

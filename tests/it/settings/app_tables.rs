@@ -180,7 +180,7 @@ async fn after_a_fail_over_every_call_uses_the_new_primary() -> Result {
         assert_eq!(store.version(&two.id).await?, Some(2));
     }
     for store in &stores[5..7] {
-        assert_eq!(store.list(Some("owner")).await?, [four.clone(), three.clone()]);
+        assert_eq!(store.list(Some("owner")).await?, [Ok(four.clone()), Ok(three.clone())]);
     }
     let note = codehost_oauth::settings::HealthNote::now(&two.id, None);
     stores[7].note(std::slice::from_ref(&note)).await?;

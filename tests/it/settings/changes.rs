@@ -10,7 +10,8 @@ use codehost_oauth::error::StoreError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     Field, Health, HealthNote, IntegrationStore, IntegrationWrite, Integrations, IntegrationsError, MemoryIntegrations,
-    MoveKind, Proposal, Stamp, StoreTransaction, StoredBefore, StoredIntegration, WriteError, WriteHook, Written,
+    MoveKind, Proposal, Stamp, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration, WriteError,
+    WriteHook, Written,
 };
 use codehost_oauth::{FindIntegration as _, IntegrationId};
 
@@ -169,7 +170,7 @@ async fn the_app_can_refuse_each_write() {
             matches!(refusal.unwrap_err(), IntegrationsError::Refused(error) if error.to_string() == "not any more")
         );
     }
-    assert_eq!(integrations.list(None).await.unwrap(), [stored]);
+    assert_eq!(integrations.list(None).await.unwrap(), [Ok(stored)]);
 }
 
 /// The list still shows it, and the administrator enters the secret again.
@@ -205,7 +206,10 @@ impl IntegrationStore for Counted {
         self.store.version(id).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         self.store.list(owner).await
     }
 

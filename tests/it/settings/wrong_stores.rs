@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use codehost_oauth::IntegrationId;
 use codehost_oauth::error::StoreError;
 use codehost_oauth::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration,
-    WriteError, WriteHook, Written,
+    Health, HealthNote, IntegrationSettings, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::testing::{Nonconformity, integration_store_conformance};
 
 use super::support::Result;
 
 /// Each mistake, and what the suite says about it.
-const MISTAKES: [(&str, &str); 46] = [
+const MISTAKES: [(&str, &str); 52] = [
     ("creates nothing", "what `Create` has stored"),
     ("other handle reads old data", "through both handles"),
     ("create overwrites", "`IdTaken` if an integration with the ID is stored"),
@@ -58,6 +58,12 @@ const MISTAKES: [(&str, &str); 46] = [
     ("disabled are not listed", "disabled integrations"),
     ("no owner is the empty owner", "exactly this owner"),
     ("owners without case", "exactly this owner"),
+    ("unreadable are used", "`load` must be `Malformed`"),
+    ("unreadable have no version", "`version` must not depend"),
+    ("unreadable hide the others", "`list` must contain an integration that cannot be read"),
+    ("unreadable are not listed", "`list` must contain an integration that cannot be read"),
+    ("unreadable are replaced", "a write must be `Malformed`"),
+    ("unreadable cannot be deleted", "must be deleted"),
     ("notes change the version", "`note` must change neither the version"),
     ("older notes win", "older than the stored one"),
     ("replace clears the health", "`Replace` must keep the health"),
@@ -193,6 +199,19 @@ impl WrongStore {
         }
     }
 
+    /// From JSON.
+    fn read(&self, stored: StoredIntegration) -> std::result::Result<StoredIntegration, UnreadableIntegration> {
+        let read = |settings| IntegrationSettings::from_json(&serde_json::to_string(settings).unwrap()).map(drop);
+        let proposed = stored.proposed.as_ref().map_or(Ok(()), |proposal| read(&proposal.settings));
+        match read(&stored.settings).and(proposed) {
+            Err(why) if !self.has("unreadable are used") => {
+                let StoredIntegration { id, owner, version, changed, .. } = stored;
+                Err(UnreadableIntegration::new(id, owner.as_deref(), version, why, changed))
+            }
+            _ => Ok(stored),
+        }
+    }
+
     /// What the hook is told.
     fn before(&self, write: &IntegrationWrite, old: Option<&StoredIntegration>) -> StoredBefore {
         let count = |owner: &Option<String>| {
@@ -201,7 +220,10 @@ impl WrongStore {
             of_owner.filter(|stored| stored.owner == *owner || self.has("counts all owners")).count()
         };
         match old.filter(|_| !self.has("before without old")) {
-            Some(old) => StoredBefore::Integration(Box::new(old.clone())),
+            Some(old) => match self.read(old.clone()) {
+                Ok(old) => StoredBefore::Integration(Box::new(old)),
+                Err(unreadable) => StoredBefore::Unreadable(Box::new(unreadable)),
+            },
             None => {
                 let of_owner = write.new().filter(|_| !self.has("counts nothing")).map(|new| count(&new.owner));
                 StoredBefore::Nothing { of_owner: of_owner.unwrap_or(0).try_into().unwrap() }
@@ -233,7 +255,7 @@ impl WrongStore {
 #[async_trait]
 impl IntegrationStore for WrongStore {
     async fn load(&self, id: &IntegrationId) -> std::result::Result<Option<StoredIntegration>, StoreError> {
-        Ok(self.row(id).and_then(|row| row.stored))
+        Ok(self.row(id).and_then(|row| row.stored).map(|stored| self.read(stored)).transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> std::result::Result<Option<i64>, StoreError> {
@@ -241,12 +263,18 @@ impl IntegrationStore for WrongStore {
         let version = row.as_ref().and_then(|row| Some(row.stored.as_ref()?.version));
         Ok(match row {
             Some(row) if self.has("version of deleted") && row.deleted > 0 => Some(row.deleted),
+            Some(Row { stored: Some(stored), .. }) if self.has("unreadable have no version") => {
+                self.read(stored).ok().map(|stored| stored.version)
+            }
             _ if self.has("version counts reads") => version.map(|version| version + 1),
             _ => version,
         })
     }
 
-    async fn list(&self, owner: Option<&str>) -> std::result::Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> std::result::Result<Vec<std::result::Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let name = |stored: &StoredIntegration| match self.mistake {
             "order of ids" => String::new(),
             "order without case" => stored.settings.name.to_lowercase(),
@@ -261,7 +289,14 @@ impl IntegrationStore for WrongStore {
         found.retain(|stored| owner_of(stored.owner.as_deref()) == owner_of(owner));
         found.retain(|stored| !(self.has("disabled are not listed") && stored.is_disabled));
         found.sort_by(|a, b| (name(a), &a.id).cmp(&(name(b), &b.id)));
-        Ok(found)
+        let found = found.into_iter().map(|stored| self.read(stored));
+        Ok(match self.mistake {
+            "unreadable hide the others" => {
+                found.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().map(Ok).collect()
+            }
+            "unreadable are not listed" => found.filter(std::result::Result::is_ok).collect(),
+            _ => found.collect(),
+        })
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> std::result::Result<Written, WriteError> {
@@ -269,6 +304,18 @@ impl IntegrationStore for WrongStore {
         let mut transaction = StoreTransaction::None;
         let row = self.rows().get(&self.key(id)).cloned();
         let old = row.as_ref().and_then(|row| row.stored.clone());
+        if let Some(Err(unreadable)) = old.clone().map(|old| self.read(old)) {
+            let may_write = match write {
+                IntegrationWrite::Create(_) => true,
+                IntegrationWrite::Delete { version, .. } => {
+                    *version == unreadable.version && !self.has("unreadable cannot be deleted")
+                }
+                _ => self.has("unreadable are replaced"),
+            };
+            if !may_write {
+                return Err(StoreError::from(unreadable).into());
+            }
+        }
         if !self.is_current(write, row.as_ref()) {
             if self.has("hook is called when stale") {
                 let _ = hook.before(write, &self.before(write, old.as_ref()), &mut transaction).await;
