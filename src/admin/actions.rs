@@ -110,7 +110,7 @@ impl Visit {
             submission.draft.email_trust = stored.email_trust;
         }
         let Submission { id, draft, typed, act, version } = submission;
-        // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.
+        // Settings that the form would write in another way stay as they are if nothing was typed.
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().config(), Some(&id));
@@ -138,7 +138,7 @@ impl Visit {
         let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
         let settings = match unchanged {
             Some(stored) => stored.settings.clone(),
-            None => complete(settings, stored, self.administrator.is_operator),
+            None => complete(settings, &draft, stored, self.administrator.is_operator),
         };
         let integration = match self.integrations().build(&id, &settings, &secrets) {
             Ok(integration) => integration,
@@ -365,15 +365,17 @@ fn kept_name(id: &IntegrationId) -> String {
     format!("integration:{id}")
 }
 
-/// What is not in the form: the base URLs at which the server was before. And an operator has set API URL and trust for one
-/// server only, so a tenant's move to another one ends them.
+/// What is not in the form: the base URLs at which the server was before, and different roles in several groups. And an operator
+/// has set API URL and trust for one server only, so a tenant's move to another one ends them.
 fn complete(
     mut settings: IntegrationSettings,
+    draft: &Draft,
     stored: Option<&StoredIntegration>,
     is_operator: bool,
 ) -> IntegrationSettings {
     if let Some(stored) = stored {
         settings.former_base_urls.clone_from(&stored.settings.former_base_urls);
+        draft.keep_roles(&stored.settings, &mut settings);
         if !is_operator && stored.settings.base_url != settings.base_url {
             settings.api_url = None;
             settings.email_trust = EmailTrust::default();
