@@ -16,7 +16,7 @@ use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
-    Draft, DraftReading, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings, IntegrationWrite,
+    Draft, DraftReading, Field, FieldError, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings, IntegrationWrite,
     IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
 };
 use crate::values::email::EmailTrust;
@@ -41,6 +41,22 @@ pub(super) struct TypedSecrets {
     pub(super) headers: Option<Zeroizing<String>>,
 }
 
+impl TypedSecrets {
+    /// What to say at the field with the longest text.
+    fn too_long(&self, reading: &DraftReading) -> FieldError {
+        let label = reading.guide.as_ref().and_then(|guide| guide.credentials.first());
+        let length = |text: &Option<Zeroizing<String>>| text.as_ref().map_or(0, |text| text.len());
+        let fields = [
+            (length(&self.headers), Field::Headers, None),
+            (length(&self.client_certificate), Field::ClientCertificate, None),
+            (self.client_secret.len(), Field::ClientSecret, label.map(|labels| labels.secret.as_str())),
+        ];
+        let longest = fields.into_iter().max_by_key(|(length, _, _)| *length);
+        let (field, label) = longest.map_or((Field::ClientSecret, None), |(_, field, label)| (field, label));
+        FieldError::say(field, label, "not_kept", NOT_KEPT, ENTER_AGAIN)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// Only show what follows from the form so far.
@@ -63,6 +79,8 @@ pub(super) struct Outcome {
     pub(super) errors: FieldErrors,
     /// Which secrets are stored or kept, so that their fields can stay empty.
     pub(super) kept: Kept,
+    /// If what was typed cannot be kept until the next page: what to do, at the field of the longest secret.
+    pub(super) not_kept: Option<FieldError>,
     pub(super) report: Option<CheckReport>,
     /// If the change is a move, which first needs a decision.
     pub(super) is_move: Option<MoveKind>,
@@ -92,6 +110,7 @@ impl Kept {
 pub(super) struct UsableSecrets {
     secrets: Option<IntegrationSecrets>,
     pub(super) kept: Kept,
+    pub(super) not_kept: Option<FieldError>,
     /// Whether there are stored ones for another base URL.
     is_other_url: bool,
 }
@@ -114,10 +133,11 @@ impl Visit {
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().config(), Some(&id));
-        let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
+        let UsableSecrets { secrets, kept, not_kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
             kept,
+            not_kept,
             reading,
             report: None,
             is_move: None,
@@ -264,17 +284,18 @@ impl View {
         if let Some(lines) = &typed.headers {
             secrets = secrets.headers(lines);
         }
-        let mut kept = Kept::of(Some(&secrets));
+        let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), None);
         if is_typed || is_kept {
             match self.keep_secrets(id, &base_url, &secrets).await {
                 // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
                 Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
-                    kept = kept_before
+                    kept = kept_before;
+                    not_kept = Some(typed.too_long(reading));
                 }
                 kept => kept?,
             }
         }
-        Ok(UsableSecrets { secrets: Some(secrets), kept, is_other_url })
+        Ok(UsableSecrets { secrets: Some(secrets), kept, not_kept, is_other_url })
     }
 
     /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
@@ -358,6 +379,9 @@ impl WriteHook for Hook {
     }
 }
 
+const NOT_KEPT: &str = "It is too long to be kept in this browser until the next page.";
+const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a decision is asked for on a page in between, ask \
+                           the people who run this app to keep logins in sessions instead of cookies.";
 const NO_ACCESS: &str = "You may not manage these integrations any more. Nothing was saved.";
 
 /// The name under which secrets that are not saved yet are kept.

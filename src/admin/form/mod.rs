@@ -18,7 +18,7 @@ pub(super) use self::guide::copy_button;
 use self::page::{Form, Notice};
 pub(super) use self::report::errors as report_errors;
 use self::typed::{Pressed, Typed};
-use super::actions::{Act, Outcome, Submission};
+use super::actions::{Act, Outcome, Submission, UsableSecrets};
 use super::fault::Fault;
 use super::visit::{Request, View, Visit};
 use crate::router::FailureCause;
@@ -104,7 +104,8 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
     }
     let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
     if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
-        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked {
+        // The page between would lose a secret that cannot be kept.
+        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked && outcome.not_kept.is_none() {
             return moving::show(visit, typed, stored, kind, &outcome).await;
         }
     }
@@ -165,6 +166,7 @@ fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErro
             }
         }
     }
+    outcome.not_kept.iter().for_each(|error| errors.push(error.clone()));
     if let Some(report) = &outcome.report {
         report::errors(report, outcome.reading.guide.as_ref()).into_iter().for_each(|error| errors.push(error));
     }
@@ -228,11 +230,13 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
     fault.log();
     let reading: DraftReading = typed.draft().read(view.integrations().config(), Some(&id));
     // If they cannot be kept either, they are typed again.
-    let kept = view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept;
-    let errors = match fault {
+    let UsableSecrets { kept, not_kept, .. } =
+        view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default();
+    let mut errors = match fault {
         Fault::Fields(errors) => errors.clone(),
         _ => FieldErrors::default(),
     };
+    not_kept.into_iter().for_each(|error| errors.push(error));
     let form = Form {
         view: &view,
         typed,
