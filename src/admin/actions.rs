@@ -16,8 +16,8 @@ use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
-    Draft, DraftReading, Field, FieldError, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings, IntegrationWrite,
-    IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
+    Draft, DraftReading, Field, FieldError, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings,
+    IntegrationWrite, IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
 };
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -133,7 +133,8 @@ impl Visit {
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().config(), Some(&id));
-        let UsableSecrets { secrets, kept, not_kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
+        let UsableSecrets { secrets, kept, not_kept, is_other_url } =
+            self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
             kept,
@@ -167,6 +168,7 @@ impl Visit {
                 return Ok(outcome);
             }
         };
+        let _attempt = self.admin.0.attempts.begin(self.owner.as_deref()).map_err(Fault::TooMany)?;
         outcome.is_move = stored.and_then(|stored| MoveKind::of(&stored.settings, &settings));
         if matches!(act, Act::Check | Act::Save) {
             let report = integration.check().await;

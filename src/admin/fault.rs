@@ -6,6 +6,7 @@ use maud::html;
 
 use super::access::Refusal;
 use super::assets;
+use super::attempts::TooMany;
 use super::overview::Problem;
 use super::pages::{AdminPage, secure};
 use super::visit::Request;
@@ -34,6 +35,8 @@ pub(super) enum Fault {
     NoReport,
     /// The settings of the integration cannot be read.
     Unreadable(Box<UnreadableIntegration>),
+    /// Too many checks and changes by this owner.
+    TooMany(TooMany),
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
     /// The settings are wrong.
@@ -56,6 +59,7 @@ impl Fault {
             Self::NoReport => StatusCode::NOT_FOUND,
             Self::Body | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoVersion => StatusCode::PRECONDITION_REQUIRED,
             Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -103,6 +107,10 @@ impl Fault {
             Self::Unreadable(unreadable) => {
                 let Problem { code, message, hint } = (&**unreadable).into();
                 (code, format!("This integration cannot be used. {message}"), hint)
+            }
+            Self::TooMany(too_many) => {
+                let (message, hint) = too_many.texts();
+                own("too_many", message, hint)
             }
             Self::Stale(None) => own(
                 "stale",

@@ -76,6 +76,7 @@
 mod access;
 mod actions;
 mod assets;
+mod attempts;
 mod change;
 mod detail;
 mod fault;
@@ -95,6 +96,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::access::{AdminAccess, Administrator, Caller, Refusal};
+use self::attempts::Attempts;
 pub use self::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
 use self::test_login::Tester;
@@ -115,6 +117,7 @@ struct Shared {
     pages: Arc<dyn AdminPages>,
     /// What the form proposes.
     preset_access: Access,
+    attempts: Attempts,
 }
 
 impl AdminRoutes {
@@ -138,6 +141,7 @@ impl AdminRoutes {
             access,
             pages: Arc::new(PlainPages),
             preset_access: Access::SignIn,
+            attempts: Attempts::default(),
         })))
     }
 

@@ -227,6 +227,31 @@ impl IntegrationSettings {
                 Err(error) => wrong(Field::Headers, error),
             }
         }
+        for (field, length, limit) in [
+            (Field::RootCertificates, self.root_certificates.as_ref().map_or(0, String::len), MAX_CERTIFICATES),
+            (
+                Field::ClientCertificate,
+                secrets.client_certificate.as_ref().map_or(0, |pem| pem.len()),
+                MAX_CERTIFICATES,
+            ),
+            (Field::Headers, secrets.headers.as_ref().map_or(0, |lines| lines.len()), MAX_HEADERS),
+        ] {
+            if length > limit {
+                let message = format!("The text is longer than {limit} bytes.");
+                errors.push(FieldError::say(
+                    field,
+                    None,
+                    "text_too_long",
+                    &message,
+                    "Enter only what the code host needs.",
+                ));
+            }
+        }
+        if self.policy.domains().len() > MAX_DOMAINS {
+            let message = format!("There are more than {MAX_DOMAINS} domains.");
+            let hint = "Remove those at which nobody has an address.";
+            errors.push(FieldError::say(Field::EmailDomains, None, "email_domain_count", &message, hint));
+        }
         match self.timeout_seconds {
             Some(0) | Some(61..) => errors.push(timeout_error()),
             Some(seconds) => http = http.with_timeout(Some(Duration::from_secs(seconds.into()))),
@@ -337,3 +362,8 @@ impl TryFrom<u8> for Version {
 }
 
 const VERSION: u8 = 1;
+
+/// The longest texts that are stored, in bytes, and the largest number of domains: tenants choose them.
+const MAX_CERTIFICATES: usize = 32 * 1024;
+const MAX_HEADERS: usize = 8 * 1024;
+const MAX_DOMAINS: usize = 100;

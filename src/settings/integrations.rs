@@ -246,9 +246,13 @@ impl Integrations {
     /// Unless another request has read a later version meanwhile.
     fn remember(&self, id: &IntegrationId, new: Built) {
         let mut built = self.built();
-        if built.get(id).is_none_or(|known| (known.version, known.asked_at) <= (new.version, new.asked_at)) {
-            built.insert(id.clone(), new);
+        match built.get(id) {
+            Some(known) if (known.version, known.asked_at) > (new.version, new.asked_at) => return,
+            Some(_) => {}
+            // Integrations that another node has deleted since are not asked for any more.
+            None => built.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR),
         }
+        built.insert(id.clone(), new);
     }
 
     fn built(&self) -> MutexGuard<'_, HashMap<IntegrationId, Built>> {
@@ -285,3 +289,5 @@ fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> 
 
 /// How long a built integration is used without asking the store for its version.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+/// How long one is kept that nobody asks for.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
