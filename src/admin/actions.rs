@@ -42,18 +42,22 @@ pub(super) struct TypedSecrets {
 }
 
 impl TypedSecrets {
-    /// What to say at the field with the longest text.
-    fn too_long(&self, reading: &DraftReading) -> FieldError {
-        let label = reading.guide.as_ref().and_then(|guide| guide.credentials.first());
+    /// What to say at each field that was filled in, if they are too long together.
+    fn not_kept(&self, reading: &DraftReading) -> FieldErrors {
+        let labels = reading.guide.as_ref().and_then(|guide| guide.credentials.first());
         let length = |text: &Option<Zeroizing<String>>| text.as_ref().map_or(0, |text| text.len());
         let fields = [
             (length(&self.headers), Field::Headers, None),
             (length(&self.client_certificate), Field::ClientCertificate, None),
-            (self.client_secret.len(), Field::ClientSecret, label.map(|labels| labels.secret.as_str())),
+            (self.client_secret.len(), Field::ClientSecret, labels.map(|labels| labels.secret.as_str())),
         ];
-        let longest = fields.into_iter().max_by_key(|(length, _, _)| *length);
-        let (field, label) = longest.map_or((Field::ClientSecret, None), |(_, field, label)| (field, label));
-        FieldError::say(field, label, "not_kept", NOT_KEPT, ENTER_AGAIN)
+        let longest = fields.iter().map(|(length, _, _)| *length).max().unwrap_or(0);
+        let mut errors = FieldErrors::default();
+        for (length, field, label) in fields.into_iter().filter(|(length, _, _)| *length > 0) {
+            let message = if length == longest { TOO_LONG } else { OTHER_TOO_LONG };
+            errors.push(FieldError::say(field, label, "not_kept", message, ENTER_AGAIN));
+        }
+        errors
     }
 }
 
@@ -79,8 +83,8 @@ pub(super) struct Outcome {
     pub(super) errors: FieldErrors,
     /// Which secrets are stored or kept, so that their fields can stay empty.
     pub(super) kept: Kept,
-    /// If what was typed cannot be kept until the next page: what to do, at the field of the longest secret.
-    pub(super) not_kept: Option<FieldError>,
+    /// If the secrets that were typed cannot be kept until the next page: what to do.
+    pub(super) not_kept: FieldErrors,
     pub(super) report: Option<CheckReport>,
     /// If the change is a move, which first needs a decision.
     pub(super) is_move: Option<MoveKind>,
@@ -110,7 +114,7 @@ impl Kept {
 pub(super) struct UsableSecrets {
     secrets: Option<IntegrationSecrets>,
     pub(super) kept: Kept,
-    pub(super) not_kept: Option<FieldError>,
+    pub(super) not_kept: FieldErrors,
     /// Whether there are stored ones for another base URL.
     is_other_url: bool,
 }
@@ -286,13 +290,13 @@ impl View {
         if let Some(lines) = &typed.headers {
             secrets = secrets.headers(lines);
         }
-        let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), None);
+        let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), FieldErrors::default());
         if is_typed || is_kept {
             match self.keep_secrets(id, &base_url, &secrets).await {
                 // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
                 Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
                     kept = kept_before;
-                    not_kept = Some(typed.too_long(reading));
+                    not_kept = typed.not_kept(reading);
                 }
                 kept => kept?,
             }
@@ -381,7 +385,8 @@ impl WriteHook for Hook {
     }
 }
 
-const NOT_KEPT: &str = "It is too long to be kept in this browser until the next page.";
+const TOO_LONG: &str = "It is too long to be kept in this browser until the next page.";
+const OTHER_TOO_LONG: &str = "It was not kept in this browser, because another secret is too long.";
 const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a decision is asked for on a page in between, ask \
                            the people who run this app to keep logins in sessions instead of cookies.";
 const NO_ACCESS: &str = "You may not manage these integrations any more. Nothing was saved.";

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::app_config::AppConfig;
 use super::field::{Field, FieldError, FieldErrors};
@@ -104,7 +105,9 @@ impl IntegrationSettings {
     pub fn from_json(json: &str) -> Result<Self, UnreadableSettings> {
         // serde's own messages quote values.
         serde_json::from_str(json).map_err(|_| match serde_json::from_str::<AnyVersion>(json) {
-            Ok(AnyVersion { version }) if version != VERSION.into() => UnreadableSettings::Version { found: version },
+            Ok(AnyVersion { version }) if version != u64::from(VERSION) => {
+                UnreadableSettings::Version { found: version }
+            }
             _ => UnreadableSettings::Malformed,
         })
     }
@@ -209,6 +212,7 @@ impl IntegrationSettings {
         app: &AppConfig,
         errors: &mut FieldErrors,
     ) -> Option<HttpClient> {
+        self.ensure_short(secrets, errors);
         let mut wrong = |field, error: ConfigError| errors.push(FieldError::new(field, None, &error.into()));
         let mut http = app.http_for(base_url).map_err(|error| wrong(Field::BaseUrl, error)).ok()?;
         if let Some(pem) = &self.root_certificates {
@@ -227,24 +231,26 @@ impl IntegrationSettings {
                 Err(error) => wrong(Field::Headers, error),
             }
         }
+        match self.timeout_seconds {
+            Some(0) | Some(61..) => errors.push(timeout_error()),
+            Some(seconds) => http = http.with_timeout(Some(Duration::from_secs(seconds.into()))),
+            None => {}
+        }
+        Some(http)
+    }
+
+    /// Limits what a tenant can store.
+    fn ensure_short(&self, secrets: &IntegrationSecrets, errors: &mut FieldErrors) {
+        let length = |secret: &Option<Zeroizing<String>>| secret.as_ref().map_or(0, |text| text.len());
         for (field, length, limit) in [
             (Field::RootCertificates, self.root_certificates.as_ref().map_or(0, String::len), MAX_CERTIFICATES),
-            (
-                Field::ClientCertificate,
-                secrets.client_certificate.as_ref().map_or(0, |pem| pem.len()),
-                MAX_CERTIFICATES,
-            ),
-            (Field::Headers, secrets.headers.as_ref().map_or(0, |lines| lines.len()), MAX_HEADERS),
+            (Field::ClientCertificate, length(&secrets.client_certificate), MAX_CERTIFICATES),
+            (Field::Headers, length(&secrets.headers), MAX_HEADERS),
         ] {
             if length > limit {
                 let message = format!("The text is longer than {limit} bytes.");
-                errors.push(FieldError::say(
-                    field,
-                    None,
-                    "text_too_long",
-                    &message,
-                    "Enter only what the code host needs.",
-                ));
+                let hint = "Enter only what the code host needs.";
+                errors.push(FieldError::say(field, None, "text_too_long", &message, hint));
             }
         }
         if self.policy.domains().len() > MAX_DOMAINS {
@@ -252,12 +258,6 @@ impl IntegrationSettings {
             let hint = "Remove those at which nobody has an address.";
             errors.push(FieldError::say(Field::EmailDomains, None, "email_domain_count", &message, hint));
         }
-        match self.timeout_seconds {
-            Some(0) | Some(61..) => errors.push(timeout_error()),
-            Some(seconds) => http = http.with_timeout(Some(Duration::from_secs(seconds.into()))),
-            None => {}
-        }
-        Some(http)
     }
 
     fn credential_errors<'a>(

@@ -80,7 +80,7 @@ impl Visit {
         if is_empty && kept.is_none() {
             outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), false);
         }
-        outcome.not_kept.iter().for_each(|error| outcome.errors.push(error.clone()));
+        outcome.errors.extend(outcome.not_kept.clone());
         // A secret that is wrong must not appear in the form of the other settings.
         let could_not_tell = outcome.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
         outcome.kept.client_secret = could_not_tell && outcome.saved.is_none();

@@ -105,7 +105,7 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
     let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
     if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
         // The page between would lose a secret that cannot be kept.
-        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked && outcome.not_kept.is_none() {
+        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked && outcome.not_kept.is_empty() {
             return moving::show(visit, typed, stored, kind, &outcome).await;
         }
     }
@@ -166,7 +166,7 @@ fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErro
             }
         }
     }
-    outcome.not_kept.iter().for_each(|error| errors.push(error.clone()));
+    errors.extend(outcome.not_kept.clone());
     if let Some(report) = &outcome.report {
         report::errors(report, outcome.reading.guide.as_ref()).into_iter().for_each(|error| errors.push(error));
     }
@@ -236,7 +236,7 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
         Fault::Fields(errors) => errors.clone(),
         _ => FieldErrors::default(),
     };
-    not_kept.into_iter().for_each(|error| errors.push(error));
+    errors.extend(not_kept);
     let form = Form {
         view: &view,
         typed,

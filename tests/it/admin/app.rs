@@ -201,8 +201,8 @@ fn told(change: &AdminChange<'_>) -> String {
     for stored in [old, new].into_iter().flatten() {
         assert_eq!((&stored.id, stored.owner.as_deref()), (*id, *owner));
     }
-    let name = |stored: &Option<&StoredIntegration>| stored.map(|stored| stored.settings.name.as_str()).unwrap_or("-");
-    format!("{kind:?} {} → {} by {}", name(old), name(new), administrator.user_id)
+    let [old, new] = [old, new].map(|stored| stored.map_or("-", |stored| stored.settings.name.as_str()));
+    format!("{kind:?} {old} → {new} by {}", administrator.user_id)
 }
 
 /// Bitbucket Cloud and GitHub.com are at one URL only, and their fakes are somewhere else.

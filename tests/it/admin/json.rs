@@ -1,5 +1,7 @@
 //! The same as JSON.
 
+use std::time::Duration;
+
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::{LoginPolicy, admin::Refusal};
 use http::{Request, StatusCode};
@@ -379,4 +381,65 @@ async fn a_right_that_ends_before_the_write_ends_it() {
         assert!(error["message"].as_str().unwrap().starts_with("You may not manage these integrations any more."));
     }
     assert_eq!(app.of_acme().await, [stored]);
+}
+
+/// Each draft has an id of its own, and can name another server.
+#[tokio::test]
+async fn the_checks_of_one_owner_share_their_limits() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = Client::start(&app, ANNA).await;
+        let draft =
+            json!({ "platform": "gitlab", "base_url": gitlab.base_url(), "access": "read", "client_id": "app-id" });
+        let (_, guide) = client.send("POST", "/draft", &json!({ "draft": draft })).await;
+        let body =
+            json!({ "draft": draft, "id": guide["id"], "signature": guide["signature"], "client_secret": SECRET });
+        clients.push((client, body));
+    }
+    // Four run until the server has responded.
+    gitlab.set_latency(Duration::from_millis(500));
+    let checks = clients.iter_mut().map(|(client, body)| client.send("POST", "/check", body));
+    let results = futures_util::future::join_all(checks).await;
+    let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(|(status, _)| *status == StatusCode::OK);
+    assert_eq!((done.len(), refused.len()), (4, 2), "{refused:?}");
+    for (status, error) in refused {
+        assert_eq!((status, &error["error"]), (StatusCode::TOO_MANY_REQUESTS, &json!("too_many")));
+        assert_eq!(error["message"], "Four checks are running already.");
+    }
+
+    // One after the other, until a minute's are used up. Another organization has its own.
+    gitlab.set_latency(Duration::ZERO);
+    let (client, body) = &mut clients[0];
+    for number in 5..=60 {
+        assert_eq!(client.send("POST", "/check", body).await.0, StatusCode::OK, "{number}");
+    }
+    let requests = gitlab.requests().len();
+    let (status, error) = client.send("POST", "/integrations", body).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(error["message"], "There were 60 checks and changes within a minute.");
+    assert_eq!(gitlab.requests().len(), requests, "nothing is sent");
+    let stored = create(&app.integrations, gitlab.base_url(), "Our GitLab").await;
+    let path = format!("/integrations/{}/rename", stored.id);
+    let renamed = client.send("POST", &path, &json!({ "name": "Free", "version": 1 })).await;
+    assert_eq!(renamed.0, StatusCode::OK, "what sends nothing is not limited: {}", renamed.1);
+    let mut olga = app.browser(OLGA).await;
+    let mut form = olga.open("/org/globex/integrations/new").await;
+    form.set("platform", "gitlab");
+    form.set("base_url", gitlab.base_url());
+    form.set("client_id", "app-id");
+    form.set("client_secret", SECRET);
+    assert_eq!(olga.press(&form, "Check").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    // In the form, what was typed is still there.
+    let mut anna = app.browser(ANNA).await;
+    let mut form = anna.open(&format!("{ACME}/new")).await;
+    form.set("platform", "gitlab");
+    form.set("base_url", gitlab.base_url());
+    form.set("client_id", "app-id");
+    form.set("client_secret", SECRET);
+    let again = anna.press(&form, "Check").await.screen();
+    assert_eq!((again.status, again.value("client_id").as_str()), (StatusCode::TOO_MANY_REQUESTS, "app-id"));
+    again.assert_shows("Wait a minute, then press the button again.");
 }

@@ -262,6 +262,26 @@ async fn what_is_built_is_built_once() {
     assert_eq!(store.loads.load(Ordering::Relaxed), 2);
 }
 
+/// Another node may have deleted it, and then nobody asks for it here.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asks_for_is_not_kept() {
+    let store = Arc::new(Counted::default());
+    let node = node(Arc::clone(&store));
+    let [one, other, third] = [create(&node).await, create(&node).await, create(&node).await];
+    let built = async |stored: &StoredIntegration| node.find(&stored.id).await.unwrap().unwrap();
+    let first = Arc::downgrade(&built(&one).await);
+    let kept = built(&other).await;
+    for _ in 0..40 {
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(Arc::ptr_eq(&kept, &built(&other).await));
+    }
+    assert!(first.upgrade().is_some());
+    built(&third).await;
+    assert!(first.upgrade().is_none());
+    assert!(Arc::ptr_eq(&kept, &built(&other).await));
+    assert_eq!(built(&one).await.name(), "Our GitLab");
+}
+
 #[tokio::test(start_paused = true)]
 async fn notes_are_written_within_a_second_and_never_change_the_version() {
     let integrations = node(MemoryIntegrations::default());

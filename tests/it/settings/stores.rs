@@ -7,7 +7,7 @@ use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::TokenStore as _;
 use codehost_oauth::settings::{
     HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, PostgresIntegrations, SqliteIntegrations,
-    StoredIntegration, UnreadableIntegration, UnreadableSettings, WriteError, Written,
+    UnreadableIntegration, UnreadableSettings, WriteError, Written,
 };
 use codehost_oauth::testing::{Fault, FaultyIntegrationStore, Nonconformity, integration_store_conformance};
 
@@ -235,8 +235,9 @@ async fn a_row_that_cannot_be_read_is_listed_with_the_reason_and_can_be_deleted(
             let node = node(Arc::clone(&store));
             let error = node.find(&bad.id).await.unwrap_err();
             assert_eq!(error.to_string(), format!("what is stored for bad-{n} cannot be read"));
-            let replace = IntegrationWrite::Replace(Box::new(StoredIntegration { version: 2, ..bad.clone() }));
-            let error = store.write(&replace, &()).await.unwrap_err();
+            let mut newer = bad.clone();
+            newer.version = 2;
+            let error = store.write(&IntegrationWrite::Replace(Box::new(newer)), &()).await.unwrap_err();
             assert!(matches!(&error, WriteError::Store(error) if *error == malformed), "{error:?}");
             let [Err(unreadable), _] = listed.as_slice() else { panic!("{listed:?}") };
             node.by("jane").delete_unreadable(unreadable).await?;
