@@ -49,9 +49,13 @@ class GitLab < Rails::Application
   config.session_store :cookie_store, key: "_gitlab_session"
   config.relative_url_root = ROOT
   config.logger = Logger.new("#{FOLDER}/rails.log")
+  config.log_level = :info
 end
 
 GitLab.initialize!
+
+# Nothing has to survive a power failure.
+ActiveRecord::Base.connection.execute("PRAGMA synchronous = OFF")
 
 # As Doorkeeper's generators write it, with PKCE, and without previous_refresh_token, which GitLab does not have.
 ActiveRecord::Schema.verbose = false
