@@ -126,7 +126,10 @@ impl Browser {
         self.fill("doorkeeper_application_name", &name).await;
         self.fill("doorkeeper_application_redirect_uri", &callback).await;
         self.fill("doorkeeper_application_scopes", &scopes).await;
-        assert_eq!(self.script("return document.getElementById('doorkeeper_application_confidential').checked").await, true);
+        assert_eq!(
+            self.script("return document.getElementById('doorkeeper_application_confidential').checked").await,
+            true
+        );
         self.submit("Submit").await;
         self.wait_for_text("Application created.").await;
         let id = self.element(Locator::Id("application_id"), async |code| code.text().await).await;

@@ -50,7 +50,8 @@ impl Both {
         ];
         let real = Doorkeeper::start(&applications).await;
         let [first, other] = applications;
-        let fake = FakeGitLab::builder().application(first).application(other).start().await.unwrap();
+        let fake = FakeGitLab::builder().application(first).application(other).remember_consent(true);
+        let fake = fake.start().await.unwrap();
         let base_url = real.base_url.replace("localhost", "127.0.0.1");
         let servers = [
             Server { base_url: fake.base_url().to_owned(), ..Server::default() },
@@ -71,7 +72,8 @@ impl Both {
 
     /// Compares what the user reads on the page of an error.
     pub(super) async fn compare_pages(&mut self, what: &str, params: &[(&str, &str)]) {
-        let fake = send(client().get(format!("{}/oauth/authorize?{}", self.servers[0].base_url, encoded(params)))).await;
+        let fake =
+            send(client().get(format!("{}/oauth/authorize?{}", self.servers[0].base_url, encoded(params)))).await;
         let real = self.session.get(params).await;
         let error = |page: &ResponseSummary, tag: &str| {
             let text = page.body.split_once(&format!("<{tag}>")).map_or("", |(_, rest)| rest).split("</").next();
@@ -90,6 +92,16 @@ impl Both {
         let real = self.session.press(params, button == "Deny").await;
         let to = |page: &ResponseSummary| format!("{} {}", page.status, masked(page.header("location")));
         self.note(&format!("{button} {params:?}"), &to(&fake), &to(&real));
+    }
+
+    /// Compares whether Alice is asked for these scopes again.
+    pub(super) async fn compare_skipped_page(&mut self, scopes: &str) {
+        let params = with(&REQUEST, "scope", scopes);
+        let fake = client().get(format!("{}/oauth/authorize?{}", self.servers[0].base_url, encoded(&params)));
+        let fake = send(fake.header("Cookie", "_fake_gitlab_user=alice")).await;
+        let real = self.session.get(&params).await;
+        let is_skipped = |page: &ResponseSummary| page.body.contains("Click here to redirect").to_string();
+        self.note(&format!("{scopes:?} skips the page"), &is_skipped(&fake), &is_skipped(&real));
     }
 
     fn note(&mut self, what: &str, fake: &str, real: &str) {
@@ -164,7 +176,8 @@ impl Session {
         let session = Self { http: reqwest_builder().cookie_store(true).build().unwrap(), base_url };
         let url = format!("{}/users/sign_in", session.base_url);
         let token = authenticity_token(&send(session.http.get(&url)).await, 0);
-        let fields = [("authenticity_token", token.as_str()), ("username", "alice"), ("password", Doorkeeper::PASSWORD)];
+        let fields =
+            [("authenticity_token", token.as_str()), ("username", "alice"), ("password", Doorkeeper::PASSWORD)];
         let signed_in = send(session.post(&url, &fields)).await;
         assert_eq!(signed_in.status, 302, "{}", signed_in.body);
         session

@@ -77,7 +77,7 @@ async fn codes_are_exchanged_as_by_doorkeeper() {
     both.new_codes(&with(&with(&REQUEST, "code_challenge", ""), "code_challenge_method", "")).await;
     both.compare("a verifier without a challenge", |server| server.token(&server.exchange())).await;
     both.compare("no PKCE", |server| server.token(&with(&server.exchange(), "code_verifier", ""))).await;
-    for scopes in ["api read_user", "read_user api", "read_user  read_user", " api"] {
+    for scopes in ["api read_user", "read_user api", "read_user  read_user", " api", "  "] {
         both.new_codes(&with(&REQUEST, "scope", scopes)).await;
         both.compare(scopes, |server| server.token(&server.exchange())).await;
     }
@@ -121,6 +121,11 @@ async fn tokens_are_renewed_and_revoked_as_by_doorkeeper() {
         server.token(&with(&server.refresh(), "scope", "api read_user"))
     })
     .await;
+
+    for scopes in ["read_user\tread_user ", "  ", "READ_USER", "read_user,api"] {
+        both.log_in("read_user api").await;
+        both.compare(scopes, |server| server.token(&with(&server.refresh(), "scope", scopes))).await;
+    }
 
     both.log_in("read_user").await;
     for (name, value) in [("client_secret", "wrong"), ("client_secret", ""), ("client_id", "nobody")] {
@@ -208,6 +213,16 @@ async fn the_authorization_page_answers_as_that_of_doorkeeper() {
     }
     both.compare_buttons("Authorize", &with(&REQUEST, "scope", "")).await;
     both.compare_buttons("Authorize", &with(&REQUEST, "scope", "sudo")).await;
+
+    // The page is skipped if there is a token with the same scopes.
+    both.log_in("read_user api").await;
+    for scopes in
+        ["read_user api", "api read_user", " api read_user  api", "read_user", "api", "read_user api read_api"]
+    {
+        both.compare_skipped_page(scopes).await;
+    }
+    both.compare("revoke", |server| server.revoke(&server.revocation(&server.refresh))).await;
+    both.compare_skipped_page("read_user api").await;
     both.end();
 }
 

@@ -112,6 +112,7 @@ Doorkeeper.configure do
   use_refresh_token
   force_ssl_in_redirect_uri false
   forbid_redirect_uri { |uri| %w[data vbscript javascript].include?(uri.scheme.to_s.downcase) }
+  default_generator_method :hex
   hash_token_secrets
   hash_application_secrets
   default_scopes :api
