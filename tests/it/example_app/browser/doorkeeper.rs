@@ -47,7 +47,7 @@ async fn the_gitlab_guide_at_a_real_server() {
     browser.wait_for_text("Log in to").await;
     browser.open(&login_link).await;
     browser.click("Log in with Our GitLab").await;
-    browser.wait_for_text("You are logged in.").await;
+    browser.wait_for_text("Connected accounts").await;
     browser.click("Who am I there?").await;
     browser.wait_for_text("The code host says now: Alice Åström (alice)").await;
 
@@ -113,7 +113,10 @@ impl Browser {
         assert_eq!(scopes, "api read_user");
 
         let form = self.client.window().await.unwrap();
-        let page = self.in_new_window(&setup_link(gitlab)).await;
+        self.click(&setup_link(gitlab)).await;
+        self.until("a second window", async || self.client.windows().await.unwrap().len() == 2).await;
+        let windows = self.client.windows().await.unwrap();
+        let page = windows.into_iter().find(|window| *window != form).unwrap();
         self.client.switch_to_window(page).await.unwrap();
         if is_first {
             self.fill("username", "alice").await;

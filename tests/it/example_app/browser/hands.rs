@@ -97,7 +97,7 @@ impl Browser {
     }
 
     /// Follows a link that opens a window.
-    pub(super) async fn in_new_window(&self, link: &str) -> WindowHandle {
+    async fn in_new_window(&self, link: &str) -> WindowHandle {
         let before = self.client.windows().await.unwrap();
         self.click(link).await;
         self.until("a new window", async || self.client.windows().await.unwrap().len() > before.len()).await;
