@@ -29,7 +29,7 @@ pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
         Some("code") => {}
         Some(_) => return Err("The authorization server does not support this response type.".to_owned()),
     }
-    if !application.has_scopes(&scopes(params)) {
+    if !scopes(params).split(' ').all(|scope| application.scopes.iter().any(|own| own == scope)) {
         return Err(INVALID_SCOPE.to_owned());
     }
     if params.get("code_challenge").is_some() && params.get("code_challenge_method") != Some("S256") {

@@ -101,7 +101,7 @@ fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Cred
         return Err(OAuthError::invalid_grant());
     }
     let scopes = params.get("scope").and_then(unique_scopes).unwrap_or_else(|| old.scopes.clone());
-    if !scopes.split_whitespace().all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
+    if !scopes.split(' ').all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
         return Err(OAuthError::invalid_scope());
     }
     // Both tokens of the old pair are revoked at once.

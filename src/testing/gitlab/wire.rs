@@ -88,11 +88,11 @@ pub(super) fn missing_parameter(name: &str) -> String {
     format!("Missing required parameter: {name}.")
 }
 
-/// Each scope of a request once, in its order; `None` if there is none.
+/// Each scope of a request once, in its order; `None` if there is none. Only spaces separate them.
 pub(super) fn unique_scopes(text: &str) -> Option<String> {
     let mut scopes: Vec<&str> = Vec::new();
-    for scope in text.split_whitespace() {
-        if !scopes.contains(&scope) {
+    for scope in text.split(' ') {
+        if !scope.is_empty() && !scopes.contains(&scope) {
             scopes.push(scope);
         }
     }

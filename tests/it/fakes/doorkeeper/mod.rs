@@ -122,7 +122,7 @@ async fn tokens_are_renewed_and_revoked_as_by_doorkeeper() {
     })
     .await;
 
-    for scopes in ["read_user\tread_user ", "  ", "READ_USER", "read_user,api"] {
+    for scopes in ["read_user\tread_user", "read_user  read_user ", "  ", "READ_USER", "read_user,api"] {
         both.log_in("read_user api").await;
         both.compare(scopes, |server| server.token(&with(&server.refresh(), "scope", scopes))).await;
     }
@@ -189,6 +189,7 @@ async fn the_authorization_page_answers_as_that_of_doorkeeper() {
         ("scope", "read_user sudo"),
         ("scope", "read_user,api"),
         ("scope", "READ_USER"),
+        ("scope", "read_user\tapi"),
         ("scope", "nonsense"),
         ("code_challenge_method", "S512"),
         ("code_challenge_method", "s256"),
