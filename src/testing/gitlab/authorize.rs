@@ -1,9 +1,10 @@
 //! The authorization page.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::state::State;
-use super::wire::{CLIENT_FAILED, INVALID_SCOPE, NO_CACHE, PRIVATE, VARY, missing_parameter};
+use super::wire::{CLIENT_FAILED, INVALID_SCOPE, NO_CACHE, PRIVATE, VARY, missing_parameter, unique_scopes};
 use crate::testing::application::FakeError;
 use crate::testing::grants::Code;
 use crate::testing::page::{ConsentPage, error_page};
@@ -28,7 +29,7 @@ pub(super) fn check(state: &State, params: &Params) -> Result<(), String> {
         Some("code") => {}
         Some(_) => return Err("The authorization server does not support this response type.".to_owned()),
     }
-    if !application.has_scopes(scopes(params)) {
+    if !scopes(params).split(' ').all(|scope| application.scopes.iter().any(|own| own == scope)) {
         return Err(INVALID_SCOPE.to_owned());
     }
     if params.get("code_challenge").is_some() && params.get("code_challenge_method") != Some("S256") {
@@ -45,7 +46,7 @@ pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Resul
         client_id: params.get("client_id").unwrap_or_default().to_owned(),
         user: user.id.to_string(),
         redirect_uri: params.get("redirect_uri").map(str::to_owned),
-        scopes: scopes(params).to_owned(),
+        scopes: scopes(params),
         challenge: params.get("code_challenge").map(str::to_owned),
         nonce: params.get("nonce").map(str::to_owned),
         expires: state.grants.now().saturating_add(CODE_LIFETIME),
@@ -75,7 +76,7 @@ pub(super) fn page(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let page = ConsentPage {
         platform: "GitLab",
         application: application.map_or("", |application| &application.name),
-        scopes: scopes(&params),
+        scopes: &scopes(&params),
         users: state.users.iter().map(|user| (user.username.as_str(), user.name.as_str())).collect(),
         action: &format!("{}/oauth/authorize", state.base_url),
         params: params.iter().collect(),
@@ -109,8 +110,8 @@ pub(super) fn submitted(state: &mut State, request: &FakeRequest) -> FakeRespons
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 
 /// Without the parameter, GitLab uses the scope `api`.
-fn scopes(params: &Params) -> &str {
-    params.get("scope").unwrap_or("api")
+fn scopes(params: &Params) -> String {
+    params.get("scope").and_then(unique_scopes).unwrap_or_else(|| "api".to_owned())
 }
 
 fn callback(params: &Params, response: &[(&str, &str)]) -> String {
@@ -134,14 +135,21 @@ fn has_consented(state: &State, params: &Params, username: &str) -> bool {
         return false;
     };
     let client_id = params.get("client_id").unwrap_or_default();
+    let wanted = scopes(params);
     state.remember_consent
         && state.grants.tokens().iter().any(|token| {
             // Expired tokens count too.
             !token.access_revoked
                 && token.client_id == client_id
                 && token.user == user
-                && token.scopes == scopes(params)
+                && are_same(&token.scopes, &wanted)
         })
+}
+
+/// In any order. Both have each scope once.
+fn are_same(scopes: &str, others: &str) -> bool {
+    let [scopes, others] = [scopes, others].map(|scopes| scopes.split(' ').collect::<BTreeSet<_>>());
+    scopes == others
 }
 
 /// The page that GitLab sends instead of a 302 when it skips the authorization page.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::state::State;
 use super::user::rails_json;
-use super::wire::{JSON, NO_CACHE, NO_STORE, OAuthError, PRAGMA, PRIVATE, VARY, error_json};
+use super::wire::{JSON, NO_CACHE, NO_STORE, OAuthError, PRAGMA, PRIVATE, VARY, error_json, unique_scopes};
 use crate::testing::grants::Token;
 use crate::testing::jwt;
 use crate::testing::wire::{
@@ -100,13 +100,13 @@ fn by_refresh_token(state: &mut State, params: &Params, credentials: Option<Cred
     if client.client_id != old.client_id {
         return Err(OAuthError::invalid_grant());
     }
-    let scopes = params.get("scope").unwrap_or(&old.scopes);
-    if !scopes.split_whitespace().all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
+    let scopes = params.get("scope").and_then(unique_scopes).unwrap_or_else(|| old.scopes.clone());
+    if !scopes.split(' ').all(|scope| old.scopes.split_whitespace().any(|own| own == scope)) {
         return Err(OAuthError::invalid_scope());
     }
     // Both tokens of the old pair are revoked at once.
     state.grants.revoke(&old.access);
-    Ok(new_token(state, &old.client_id, &old.user, scopes, old.lifetime))
+    Ok(new_token(state, &old.client_id, &old.user, &scopes, old.lifetime))
 }
 
 fn new_token(state: &State, client_id: &str, user: &str, scopes: &str, lifetime: Option<Duration>) -> Token {

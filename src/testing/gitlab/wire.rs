@@ -88,6 +88,17 @@ pub(super) fn missing_parameter(name: &str) -> String {
     format!("Missing required parameter: {name}.")
 }
 
+/// Each scope of a request once, in its order; `None` if there is none. Only spaces separate them.
+pub(super) fn unique_scopes(text: &str) -> Option<String> {
+    let mut scopes: Vec<&str> = Vec::new();
+    for scope in text.split(' ') {
+        if !scope.is_empty() && !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    (!scopes.is_empty()).then(|| scopes.join(" "))
+}
+
 pub(super) fn error_json(code: &str, description: &str) -> String {
     format!("{{\"error\":{},\"error_description\":{}}}", rails_json(code), rails_json(description))
 }

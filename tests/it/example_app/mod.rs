@@ -10,6 +10,8 @@ mod rights;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
@@ -55,6 +57,14 @@ impl Program {
     pub(super) async fn start_again(listen: &str, database: &Path, keys: &[(&str, &str)]) -> Self {
         let mut command = Self::command(listen);
         command.arg("--database").arg(database).arg("--reset-administrators").envs(keys.iter().copied());
+        Self::run(command).await
+    }
+
+    /// Starts it for real code hosts on this machine, with an empty database.
+    pub(super) async fn without_demo(database: &Path) -> Self {
+        let mut command = Command::new(crate::support::programs::package("host"));
+        command.args(["--listen", "127.0.0.1:0", "--allow-http"]).arg("--database").arg(database);
+        command.env("CODEHOST_KEYS", format!("1:{}", STANDARD.encode([7; 32])));
         Self::run(command).await
     }
 

@@ -2,6 +2,7 @@
 
 mod bitbucket;
 mod bitbucket_data_center;
+mod doorkeeper;
 mod forgejo;
 mod github;
 mod gitlab;

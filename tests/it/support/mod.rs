@@ -1,6 +1,7 @@
 //! Shared by several subjects: integrations at the fakes, and servers whose responses a test chooses.
 
 pub(crate) mod canned_http;
+pub(crate) mod doorkeeper;
 pub(crate) mod fixture;
 pub(crate) mod network_programs;
 pub(crate) mod port;

@@ -1,6 +1,7 @@
 //! The example app in headless Chromium. Browser and driver are Debian's packages (`scripts/test` installs them).
 
 mod changes;
+mod doorkeeper;
 mod guides;
 mod hands;
 mod page;
