@@ -5,6 +5,7 @@ mod bitbucket_data_center;
 mod forgejo;
 mod github;
 mod gitlab;
+mod new_application;
 mod sockets;
 
 use reqwest::header::HeaderMap;
