@@ -71,7 +71,8 @@ impl SqliteSessions {
     async fn write(&self, statement: &str, record: &Record) -> SessionResult<()> {
         let data = Record { id: Id(0), ..record.clone() };
         let data = serde_json::to_string(&data).map_err(|_| Error::Encode("no JSON".to_owned()))?;
-        let write = sqlx::query(statement).bind(data).bind(record.expiry_date.unix_timestamp()).bind(digest(&record.id));
+        let write =
+            sqlx::query(statement).bind(data).bind(record.expiry_date.unix_timestamp()).bind(digest(&record.id));
         write.execute(&self.pool).await.map(drop).map_err(failed)
     }
 }
@@ -121,6 +122,8 @@ fn failed(error: sqlx::Error) -> Error {
 
 const SCHEMA: Schema = Schema {
     version_table: "codehost_oauth_sessions_schema",
-    migrations: &["CREATE TABLE codehost_oauth_sessions (id TEXT PRIMARY KEY, data TEXT NOT NULL, expires INTEGER NOT NULL);
-         CREATE INDEX codehost_oauth_sessions_by_expiry ON codehost_oauth_sessions (expires);"],
+    migrations: &[
+        "CREATE TABLE codehost_oauth_sessions (id TEXT PRIMARY KEY, data TEXT NOT NULL, expires INTEGER NOT NULL);
+         CREATE INDEX codehost_oauth_sessions_by_expiry ON codehost_oauth_sessions (expires);",
+    ],
 };

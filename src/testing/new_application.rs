@@ -41,7 +41,9 @@ impl NewApplicationPage {
 
     fn form(&self, action: &str) -> String {
         let scope = |name: &&str| {
-            format!("<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked> <code>{name}</code></label>\n")
+            format!(
+                "<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked> <code>{name}</code></label>\n"
+            )
         };
         let scopes: String = self.scopes.iter().map(scope).collect();
         format!(

@@ -184,7 +184,9 @@ async fn requests_of_strangers_store_nothing_and_scan_no_table() {
     let database = directory("example_app_strangers").join("host.sqlite");
     let program = Program::demo(Some(&database)).await;
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
-    let rows = async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM codehost_oauth_sessions").fetch_one(&pool).await.unwrap() };
+    let rows = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM codehost_oauth_sessions").fetch_one(&pool).await.unwrap()
+    };
     let (mut admin, id) = HttpBrowser::administrator(&program).await;
     let invitation = admin.invite("main", "Invite a member").await;
     let before = rows().await;

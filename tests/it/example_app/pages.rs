@@ -208,8 +208,7 @@ async fn disconnecting_revokes_the_tokens_at_the_code_host() {
 async fn a_post_without_the_csrf_token_is_refused() {
     let program = Program::demo(None).await;
     let (mut browser, id) = HttpBrowser::administrator(&program).await;
-    let paths =
-        ["/login/ID", "/connect/ID", "/logout", "/account", "/org/main/people", &program.setup];
+    let paths = ["/login/ID", "/connect/ID", "/logout", "/account", "/org/main/people", &program.setup];
     let of_integration = ["disable", "enable", "rename", "delete", "secret", "test"];
     let of_integration = of_integration.map(|part| format!("{INTEGRATIONS}/ID/{part}"));
     for path in paths.into_iter().chain(of_integration.iter().map(String::as_str)) {
