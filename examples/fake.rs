@@ -7,17 +7,17 @@
 //! Prints the base URL, the client id, the secret and the names of users. The app must allow loopback addresses:
 //! `Network::public_only().allow_loopback_http()`.
 
+#[path = "support/fakes.rs"]
+mod fakes;
 mod support;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use codehost_oauth::testing::github::ServerKind;
-use codehost_oauth::testing::{
-    FakeApplication, FakeBitbucket, FakeBitbucketDataCenter, FakeForgejo, FakeGitHub, FakeGitLab,
-};
+use codehost_oauth::testing::FakeApplication;
 use codehost_oauth::{Platform, PublicUrl};
+use fakes::Fake;
 use support::integration::platform;
 use support::{Failure, exit, print};
 
@@ -45,51 +45,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> Result<(), Failure> {
-    let application = |scopes: &str| {
-        let scopes = flags.scopes.as_deref().unwrap_or(scopes);
-        FakeApplication::new("fake-client", "fake-secret", &flags.callback_url, scopes)
-    };
-    // Each arm keeps its server until the program is stopped.
-    match flags.platform.id() {
-        "bitbucket-cloud" => {
-            let fake =
-                FakeBitbucket::builder().listen(flags.listen).application(application("account email")).start().await;
-            let fake = fake.map_err(failure)?;
-            serve(&flags, fake.base_url(), "jane, una (address not confirmed), nomail").await
-        }
-        "bitbucket-data-center" => {
-            let fake =
-                FakeBitbucketDataCenter::builder().listen(flags.listen).application(application("")).start().await;
-            let fake = fake.map_err(failure)?;
-            serve(&flags, fake.base_url(), "jdoe").await
-        }
-        "forgejo" => {
-            let fake = FakeForgejo::builder()
-                .listen(flags.listen)
-                .application(application(""))
-                .start()
-                .await
-                .map_err(failure)?;
-            serve(&flags, fake.base_url(), "jane").await
-        }
-        "github" => {
-            let fake = FakeGitHub::builder().listen(flags.listen).kind(ServerKind::EnterpriseServer).version("3.23.0");
-            let fake = fake.application(application("")).start().await.map_err(failure)?;
-            serve(&flags, fake.base_url(), "janedoe, sue (suspended)").await
-        }
-        _ => {
-            let fake = FakeGitLab::builder()
-                .listen(flags.listen)
-                .application(application("read_user"))
-                .start()
-                .await
-                .map_err(failure)?;
-            serve(&flags, fake.base_url(), "alice, bob (address not confirmed), carol (blocked)").await
-        }
-    }
-}
-
-async fn serve(flags: &Flags, base_url: &str, users: &str) -> Result<(), Failure> {
+    let scopes = flags.scopes.as_deref().unwrap_or(match flags.platform.id() {
+        "bitbucket-cloud" => "account email",
+        "gitlab" => "read_user",
+        _ => "",
+    });
+    let application = FakeApplication::new("fake-client", "fake-secret", &flags.callback_url, scopes);
+    let fake = Fake::start(flags.platform, flags.listen, Some(application)).await.map_err(failure)?;
+    let Fake { base_url, users, .. } = &fake;
     print(&format!("base URL: {base_url}\nclient ID: fake-client\nsecret: fake-secret\nusers: {users}\n"))?;
     print(&format!("It accepts the callback URL {} only.\n", flags.callback_url))?;
     print("Press Ctrl+C to stop.\n")?;
@@ -97,11 +60,8 @@ async fn serve(flags: &Flags, base_url: &str, users: &str) -> Result<(), Failure
 }
 
 fn failure(error: std::io::Error) -> Failure {
-    Failure {
-        code: "listen".to_owned(),
-        message: format!("the fake code host cannot listen on this address: {error}"),
-        hint: "Name another loopback address in --listen.".to_owned(),
-    }
+    let message = format!("the fake code host cannot listen on this address: {error}");
+    Failure::new("listen", message, "Name another loopback address in --listen.")
 }
 
 /// A callback URL is a path below a public URL, and a public URL has the same form.

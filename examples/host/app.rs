@@ -1,166 +1,161 @@
-//! The state that all requests share, and who may manage integrations.
+//! What all requests share, who a request is from, and what they may do.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Display;
+use std::io::Write as _;
 
 use async_trait::async_trait;
-use codehost_oauth::admin::{AdminAccess, AdminChange, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal};
-use codehost_oauth::error::AppError;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use codehost_oauth::admin::{
+    AdminAccess, AdminChange, AdminPage, AdminPages, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal,
+};
 use codehost_oauth::keeper::TokenKeeper;
-use codehost_oauth::router::RequestHead;
-use codehost_oauth::settings::{Integrations, MoveKind, StoreTransaction, StoredIntegration};
-use codehost_oauth::{Integration, IntegrationId, LoginLink, User};
-use subtle::ConstantTimeEq as _;
+use codehost_oauth::router::{CsrfToken, LoginRoutes, RequestHead};
+use codehost_oauth::settings::{Integrations, MoveKind, StoreTransaction};
+use codehost_oauth::{Integration, IntegrationId, User};
+use maud::PreEscaped;
 use tower_sessions::Session;
 
-use crate::demo::Demo;
-use crate::store::{self, FIRST, Person, Profile, Result, Store};
+use crate::pages;
+use crate::store::{self, FIRST, HAS_ADMINISTRATOR, MAY_MANAGE, Person, Result, Store, exists, rows, run};
 
+#[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) integrations: Integrations,
     pub(crate) keeper: TokenKeeper,
-    pub(crate) demo: Option<Demo>,
-    /// `None` once it has been used.
-    setup_token: Mutex<Option<String>>,
 }
 
-/// Key in the session: the account with which the user logged in. The session ends with it.
+/// A request, and who it is from.
+pub(crate) struct Visit {
+    pub(crate) app: App,
+    pub(crate) head: RequestHead,
+    pub(crate) session: Session,
+    /// The user who is logged in.
+    pub(crate) person: Option<Person>,
+    /// The mark of a browser that sets up the app.
+    pub(crate) founder: Option<String>,
+    /// For forms, with its cookie; not on the pages of the crate, which have their own.
+    pub(crate) csrf: Option<CsrfToken>,
+}
+
+/// Key in the session: the account with which the user logged in, and the user's id. The session ends with both.
 pub(crate) const ACCOUNT: &str = "account";
 /// Key in the session: the mark of the browser that sets up the app.
 pub(crate) const FOUNDER: &str = "founder";
+/// Key in the session: what to tell the user on the next page of their account.
+pub(crate) const NOTICE: &str = "notice";
 
-impl App {
-    pub(crate) fn new(
-        store: Store,
-        integrations: Integrations,
-        keeper: TokenKeeper,
-        demo: Option<Demo>,
-        setup_token: String,
-    ) -> Self {
-        Self { store, integrations, keeper, demo, setup_token: Mutex::new(Some(setup_token)) }
-    }
-
-    /// Whether it is the one-time token, and was not used yet.
-    pub(crate) fn is_setup_token(&self, given: &str) -> bool {
-        let token = self.setup_token.lock().unwrap_or_else(PoisonError::into_inner);
-        token.as_ref().is_some_and(|token| bool::from(token.as_bytes().ct_eq(given.as_bytes())))
-    }
-
-    /// The same, and nobody can use it again.
-    pub(crate) fn take_setup_token(&self, given: &str) -> bool {
-        let is_it = self.is_setup_token(given);
-        is_it && self.setup_token.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
-    }
-
-    /// The user who is logged in.
-    pub(crate) async fn person(&self, request: &RequestHead) -> Result<Option<Person>> {
-        let session = session(request)?;
+impl Visit {
+    pub(crate) async fn of(app: &App, request: &RequestHead) -> Result<Self> {
+        let session = request.extensions.get::<Session>().ok_or("no session layer")?.clone();
         // As it is stored now: a check takes seconds, and the user may have logged out meanwhile.
         if session.id().is_some() {
             session.load().await?;
         }
-        let Some((key, id)) = session.get::<(String, String)>(ACCOUNT).await? else { return Ok(None) };
-        // After a move to another server, the same key is somebody else's.
-        Ok(self.store.person(&key).await?.filter(|person| person.id == id))
+        let person = match session.get::<(String, String)>(ACCOUNT).await? {
+            // After a move to another server, the same key is somebody else's.
+            Some((key, id)) => rows(&app.store.0, PERSON, &[&key, &id]).await?.pop(),
+            None => None,
+        };
+        let mut founder = session.get::<String>(FOUNDER).await?.filter(|_| person.is_none());
+        if let Some(mark) = &founder {
+            if !exists(&app.store.0, MAY_MANAGE, &[mark, FIRST]).await? {
+                founder = None;
+            }
+        }
+        Ok(Self { app: app.clone(), head: request.clone(), session, person, founder, csrf: None })
     }
 
     /// Who is asking, and whether they may manage this organization. The right comes from the one-time token or from somebody who
     /// has it, never from being the first to log in.
-    pub(crate) async fn asking(&self, request: &RequestHead, organization: &str) -> Result<Caller> {
-        let person = self.person(request).await?;
-        let (id, name, is_operator) = match (&person, session(request)?.get::<String>(FOUNDER).await?) {
-            (Some(person), _) => (person.id.clone(), &*person.name, person.is_admin && person.organization == FIRST),
-            (None, Some(mark)) => (mark, "Setup", true),
+    pub(crate) async fn caller(&self, organization: &str) -> Result<Caller> {
+        let mut administrator = match (&self.person, &self.founder) {
+            (Some(person), _) => Administrator::new(&person.id, &person.name),
+            (None, Some(mark)) => Administrator::new(mark, "Setup"),
             (None, None) => return Ok(Caller::LoggedOut),
         };
-        let administrator = Administrator::new(&id, name);
-        Ok(match (self.store.may_manage(&id, organization).await?, is_operator) {
-            (true, true) => Caller::Administrator(administrator.operator()),
-            (true, false) => Caller::Administrator(administrator),
-            (false, _) if person.is_some() => Caller::Other,
-            (false, _) => Caller::LoggedOut,
+        if self.person.as_ref().is_none_or(|person| person.is_admin && person.organization == FIRST) {
+            administrator = administrator.operator();
+        }
+        Ok(match exists(&self.app.store.0, MAY_MANAGE, &[&administrator.user_id, organization]).await? {
+            true => Caller::Administrator(administrator),
+            false if self.person.is_some() => Caller::Other,
+            false => Caller::LoggedOut,
         })
     }
 
-    /// The stored integration, if the built one was made of it.
-    pub(crate) async fn stored(&self, integration: &Integration) -> Result<Option<StoredIntegration>> {
-        let stored = self.integrations.load(integration.id()).await?;
-        let is_current = |stored: &StoredIntegration| {
-            self.integrations.build_stored(stored).is_ok_and(|now| now.is_bound_like(integration))
-        };
-        Ok(stored.filter(is_current))
+    pub(crate) fn logins(&self) -> Result<&LoginRoutes> {
+        self.head.extensions.get().ok_or_else(|| "no login routes".into())
     }
 
-    /// The integrations with which users of an organization can log in, with their links. One that cannot be used is shown to
-    /// administrators only.
-    pub(crate) async fn usable(&self, organization: &str) -> Result<Vec<(StoredIntegration, LoginLink)>> {
+    /// Shows a text on the page of the account, once.
+    pub(crate) async fn tell(&self, text: &str) -> Result<Response> {
+        self.session.insert(NOTICE, text).await?;
+        Ok(Redirect::to("/account").into_response())
+    }
+}
+
+impl App {
+    /// The integrations with which users of an organization can log in. One that cannot be used is shown to administrators only.
+    pub(crate) async fn usable(&self, organization: &str) -> Result<Vec<Integration>> {
         let all = self.integrations.list(Some(organization)).await?;
-        let usable = all.into_iter().flatten().filter(|stored| !stored.is_disabled).filter_map(|stored| {
-            let link = self.integrations.build_stored(&stored).ok()?.login_link();
-            Some((stored, link))
-        });
-        Ok(usable.collect())
+        let enabled = all.iter().flatten().filter(|stored| !stored.is_disabled);
+        Ok(enabled.filter_map(|stored| self.integrations.build_stored(stored).ok()).collect())
     }
 }
-
-pub(crate) fn session(request: &RequestHead) -> Result<&Session> {
-    request.extensions.get::<Session>().ok_or_else(|| "no session layer".into())
-}
-
-/// What the integrations page asks the app.
-pub(crate) struct Access(pub(crate) Arc<App>);
 
 #[async_trait]
-impl AdminAccess for Access {
+impl AdminAccess for App {
     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller> {
-        self.0.asking(request, owner.unwrap_or_default()).await
+        Visit::of(self, request).await?.caller(owner.unwrap_or_default()).await
     }
 
     async fn may_still_manage(
         &self,
-        administrator: &Administrator,
-        owner: Option<&str>,
-        transaction: &mut StoreTransaction<'_>,
+        by: &Administrator,
+        of: Option<&str>,
+        at: &mut StoreTransaction<'_>,
     ) -> Result<bool> {
-        let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
-        store::may_manage(database, &administrator.user_id, owner.unwrap_or_default()).await
+        let StoreTransaction::Sqlite(database) = at else { return Err(NOT_SQLITE.into()) };
+        exists(&mut **database, MAY_MANAGE, &[&by.user_id, of.unwrap_or_default()]).await
     }
 
     async fn accounts(&self, id: &IntegrationId) -> Result<Option<u64>> {
-        Ok(self.0.store.count_accounts(id).await?.and_then(|count| count.try_into().ok()))
+        let count = "SELECT count(*) FROM accounts WHERE integration = ?";
+        let counts: Vec<(i64,)> = rows(&self.store.0, count, &[id.as_str()]).await?;
+        Ok(counts.first().and_then(|(count,)| (*count).try_into().ok()))
     }
 
     async fn is_known(&self, user: &User) -> Result<bool> {
-        let account = self.0.store.account(&user.key.to_string()).await?;
-        Ok(account.is_some_and(|account| account.profile.is_same_person(&Profile::of(user))))
+        // The display name may have changed.
+        let known = "SELECT 1 FROM accounts WHERE key = ? AND profile = ?";
+        let values = [&*user.key.to_string(), &store::profile(user)];
+        Ok(user.username.is_some() && exists(&self.store.0, known, &values).await?)
     }
 
-    async fn before_change(
-        &self,
-        change: &AdminChange<'_>,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> std::result::Result<(), AppError> {
+    async fn before_change(&self, change: &AdminChange<'_>, at: &mut StoreTransaction<'_>) -> Result<()> {
         change.ensure_at_most(MAX_INTEGRATIONS)?;
-        let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
+        let StoreTransaction::Sqlite(database) = at else { return Err(NOT_SQLITE.into()) };
         let organization = change.owner.unwrap_or_default();
-        let had_administrator = store::has_administrator(database, organization).await?;
-        match change.kind {
-            ChangeKind::Moved(MoveKind::NewApplication) => store::forget(database, change.id, false).await?,
+        if matches!(change.kind, ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Disabled | ChangeKind::Deleted)
+            && exists(&mut **database, HAS_ADMINISTRATOR, &[organization, ""]).await?
+            && !exists(&mut **database, HAS_ADMINISTRATOR, &[organization, change.id.as_str()]).await?
+        {
+            return Err(Refusal::new(NO_ADMINISTRATOR, CONNECT_ANOTHER).into());
+        }
+        let forget = match change.kind {
             // The same user ids are other people there.
-            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => {
-                store::forget(database, change.id, true).await?;
-            }
-            _ => {}
-        }
-        if had_administrator && !store::has_administrator(database, organization).await? {
-            return Err(Refusal::new(
-                "No administrator of this organization could log in any more. Nothing was changed.",
-                "Add the other code host as another integration, and connect your account there on the page of your account. \
-                 Then repeat this.",
-            )
-            .into());
-        }
-        Ok(())
+            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => store::FORGET_ACCOUNTS,
+            ChangeKind::Moved(MoveKind::NewApplication) => store::FORGET_TOKENS,
+            _ => return Ok(()),
+        };
+        run(&mut **database, forget, &[change.id.as_str()]).await.map(drop)
+    }
+
+    async fn changed(&self, _: &AdminChange<'_>, at: &mut StoreTransaction<'_>) -> Result<()> {
+        let StoreTransaction::Sqlite(database) = at else { return Err(NOT_SQLITE.into()) };
+        // An administrator may be able to log in again.
+        run(&mut **database, store::END_SETUP, &[]).await.map(drop)
     }
 
     fn login_path(&self) -> &str {
@@ -168,4 +163,22 @@ impl AdminAccess for Access {
     }
 }
 
+#[async_trait]
+impl AdminPages for App {
+    async fn layout(&self, request: &mut RequestHead, page: AdminPage) -> Response {
+        let visit = Visit::of(self, request).await.ok();
+        let (head, body) = (PreEscaped(page.head), PreEscaped(page.body));
+        pages::layout(visit.as_ref(), &page.title, &head, &body).into_response()
+    }
+}
+
+/// For the operator. Never a secret: no error of the crate or of the store holds one.
+pub(crate) fn log(error: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+}
+
+const PERSON: &str = "SELECT people.* FROM accounts JOIN people ON people.id = person WHERE key = ? AND person = ?";
 const NOT_SQLITE: &str = "the integrations are not in the database of this app";
+const NO_ADMINISTRATOR: &str = "No administrator of this organization could log in any more. Nothing was changed.";
+const CONNECT_ANOTHER: &str =
+    "Add another integration, and connect your account there on the page of your account. Then repeat this.";

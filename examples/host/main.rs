@@ -7,15 +7,18 @@
 //!
 //! also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users log in with real
 //! code hosts: `--public-url` is the URL at which browsers reach the app, `--database` the file with its data, and
-//! `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and sessions.
+//! `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and pending logins.
 
+mod account;
 mod app;
-mod code_hosts;
-mod demo;
+#[path = "../support/fakes.rs"]
+mod fakes;
+#[path = "../support/keys.rs"]
+mod keys;
 mod logins;
 mod pages;
+mod people;
 mod routes;
-mod sessions;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
@@ -24,21 +27,17 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use app::App;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Parser;
-use code_hosts::{CodeHostFlags, CodeHosts};
 use codehost_oauth::PublicUrl;
-use codehost_oauth::error::{ConfigError, SealError};
 use codehost_oauth::keeper::{SqliteStore, TokenKeeper};
-use codehost_oauth::seal::KeyRing;
+use codehost_oauth::router::SqliteSessions;
 use codehost_oauth::settings::{AppConfig, Integrations, SqliteIntegrations};
-use demo::Demo;
+use fakes::Fake;
+use keys::key_ring;
 use store::Store;
-use support::{Failure, exit, print};
+use support::{Failure, NetworkFlags, ProxyFlags, exit, print};
 use tokio::net::TcpListener;
 
 /// A web app that users log in to with their code host
@@ -57,124 +56,74 @@ struct Flags {
     /// The SQLite file; if left out, host.sqlite, or a temporary one with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Make the administrators of the first organization members, so that the setup link works again
+    /// Make the administrators of the first organization members, so that the app prints a setup link again
     #[arg(long)]
     reset_administrators: bool,
     #[command(flatten)]
-    code_hosts: CodeHostFlags,
+    network: NetworkFlags,
+    #[command(flatten)]
+    proxy: ProxyFlags,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let temporary = match (flags.demo, &flags.database) {
-        (true, None) => {
-            store::token().ok().map(|name| std::env::temp_dir().join(format!("codehost-oauth-demo-{name}")))
-        }
-        _ => None,
-    };
-    let outcome = run(flags, temporary.as_ref()).await;
-    if let Some(folder) = temporary {
-        let _ = std::fs::remove_dir_all(folder);
+    let mut flags = Flags::parse();
+    let folder = std::env::temp_dir().join(format!("codehost-oauth-demo-{}", store::token().unwrap_or_default()));
+    if flags.demo && flags.database.is_none() && std::fs::create_dir(&folder).is_ok() {
+        flags.database = Some(folder.join("host.sqlite"));
     }
+    let outcome = run(flags).await;
+    let _ = std::fs::remove_dir_all(folder);
     exit(outcome)
 }
 
-async fn run(flags: Flags, temporary: Option<&PathBuf>) -> Result<(), Failure> {
-    let listener = TcpListener::bind(flags.listen).await.map_err(|error| Failure {
-        code: "listen".to_owned(),
-        message: format!("cannot listen on {}: {error}", flags.listen),
-        hint: "Stop the program that uses the address, or choose another with --listen.".to_owned(),
-    })?;
-    let address = listener.local_addr().map_err(|error| failure("listen", &error))?;
+async fn run(flags: Flags) -> Result<(), Failure> {
+    let not_listening = |error| {
+        let hint = "Stop the program that uses the address, or choose another with --listen.";
+        Failure::new("listen", format!("cannot listen on {}: {error}", flags.listen), hint)
+    };
+    let listener = TcpListener::bind(flags.listen).await.map_err(not_listening)?;
+    let address = listener.local_addr().map_err(not_listening)?;
     let public_url: PublicUrl = flags.public_url.unwrap_or_else(|| format!("http://{address}")).parse()?;
     if public_url.path() != "/" {
-        return Err(Failure {
-            code: "public_url_path".to_owned(),
-            message: "the public URL has a path, which this example does not serve".to_owned(),
-            hint: "Set --public-url to a URL without a path.".to_owned(),
-        });
+        let message = "the public URL has a path, which this example does not serve";
+        return Err(Failure::new("public_url_path", message, "Set --public-url to a URL without a path."));
     }
-
-    let database = match temporary {
-        Some(folder) => {
-            std::fs::create_dir(folder).map_err(|error| database_failure(&error))?;
-            folder.join("host.sqlite")
-        }
-        None => flags.database.unwrap_or_else(|| "host.sqlite".into()),
-    };
-    let keys = keys(flags.demo)?;
-    let store = Store::open(&database, Arc::new(ring(&keys)?)).await.map_err(|error| database_failure(&error))?;
-    if flags.reset_administrators {
-        store.reset_administrators().await.map_err(|error| database_failure(&error))?;
-    }
-    let mut network = flags.code_hosts.network.network()?;
-    let mut demo = None;
+    let mut network = flags.network.network()?;
+    let mut fakes = Vec::new();
     if flags.demo {
         network = network.allow_loopback_http();
-        demo = Some(Demo::start(address).await.map_err(|error| failure("demo", &error))?);
+        fakes = Fake::start_all(address).await.map_err(not_listening)?;
     }
-    for (name, base_url, _) in demo.iter().flat_map(Demo::fakes) {
-        print(&format!("fake {name}: {base_url}\n"))?;
+    for fake in &fakes {
+        print(&format!("fake {}: {}\n", fake.platform, fake.base_url))?;
     }
 
-    let http = flags.code_hosts.proxy.http(network.clone())?.build()?;
-    let config = AppConfig::new(public_url.clone(), http);
-    let config = config.operator_settings(CodeHosts::new(&flags.code_hosts, &network)?);
-    let integrations = SqliteIntegrations::with_pool(store.pool.clone()).await.map_err(|e| database_failure(&e))?;
-    let integrations = Integrations::new(integrations, config, Arc::clone(&store.keys));
-    let tokens = SqliteStore::open(&database).await.map_err(|error| database_failure(&error))?;
-    let keeper = TokenKeeper::builder(tokens, ring(&keys)?, integrations.clone()).build();
-    let setup_token = store::token().map_err(|error| failure("random", &error))?;
-    print(&format!(
-        "setup: {public_url}/setup/{setup_token} (works once, and only while no administrator can log in)\n"
-    ))?;
-    let app = Arc::new(App::new(store, integrations, keeper.clone(), demo, setup_token));
-    let routes = routes::routes(app, &public_url, ring(&keys)?)?;
+    let path = flags.database.unwrap_or_else(|| "host.sqlite".into());
+    let demo_key = if flags.demo { Some(store::token().map_err(not_opened)?) } else { None };
+    let demo_key = demo_key.map(|random| format!("1:{}", store::digest(&random)));
+    let keys = || key_ring("CODEHOST_KEYS", demo_key.as_deref());
+    let store = Store::open(&path).await.map_err(not_opened)?;
+    let integrations = SqliteIntegrations::with_pool(store.0.clone()).await.map_err(not_opened)?;
+    let tokens = SqliteStore::open(&path).await.map_err(not_opened)?;
+    let config = AppConfig::new(public_url.clone(), flags.proxy.http(network)?.build()?);
+    let integrations = Integrations::new(integrations, config, keys()?);
+    let keeper = TokenKeeper::builder(tokens, keys()?, integrations.clone()).build();
+    if let Some(token) = store.begin_setup(flags.reset_administrators).await.map_err(not_opened)? {
+        print(&format!("setup: {public_url}/setup/{token} (works once, until an administrator can log in)\n"))?;
+    }
+    let sessions = SqliteSessions::with_pool(store.0.clone()).await.map_err(not_opened)?;
+    let app = App { store, integrations, keeper: keeper.clone() };
+    let routes = routes::routes(app, sessions, keys()?)?;
     print(&format!("open: {public_url}\n"))?;
     tokio::select! {
-        served = axum::serve(listener, routes) => served.map_err(|error| failure("serve", &error))?,
+        served = axum::serve(listener, routes) => served.map_err(|error| Failure::new("serve", error, ""))?,
         _ = tokio::signal::ctrl_c() => keeper.finish().await,
     }
     Ok(())
 }
 
-/// The keys that seal client secrets, tokens, pending logins and sessions. They are not a flag, since flags are shown in the list of
-/// processes. The demo makes new ones if there are none.
-fn keys(is_demo: bool) -> Result<String, Failure> {
-    match std::env::var(KEYS) {
-        Ok(text) => Ok(text),
-        Err(_) if is_demo => {
-            let mut key = [0; 32];
-            getrandom::fill(&mut key).map_err(|_| ConfigError::Random)?;
-            Ok(format!("1:{}", URL_SAFE_NO_PAD.encode(key)))
-        }
-        Err(_) => Err(Failure {
-            code: "keys_missing".to_owned(),
-            message: format!("the environment variable {KEYS} is not set"),
-            hint: format!("Set {KEYS} to 1: and 32 random bytes in base64: `echo 1:$(openssl rand -base64 32)`."),
-        }),
-    }
-}
-
-const KEYS: &str = "CODEHOST_KEYS";
-
-fn ring(text: &str) -> Result<KeyRing, Failure> {
-    text.parse().map_err(|error: SealError| Failure {
-        code: error.code().to_owned(),
-        message: format!("{KEYS}: {error}"),
-        hint: error.advice().hint.into_owned(),
-    })
-}
-
-fn database_failure(error: &dyn Display) -> Failure {
-    Failure {
-        code: "database".to_owned(),
-        message: format!("the database cannot be opened: {error}"),
-        hint: "Use --database to choose a file in a directory that this program can write to.".to_owned(),
-    }
-}
-
-fn failure(code: &str, error: &dyn Display) -> Failure {
-    Failure { code: code.to_owned(), message: error.to_string(), hint: String::new() }
+fn not_opened(error: impl Display) -> Failure {
+    let hint = "Use --database to choose a file in a directory that this program can write to.";
+    Failure::new("database", format!("the database cannot be opened: {error}"), hint)
 }

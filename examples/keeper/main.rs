@@ -8,6 +8,8 @@
 //! cargo run -p keeper -- token $flags
 //! ```
 
+#[path = "../support/keys.rs"]
+mod keys;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,7 +22,6 @@ use clap::{Parser, ValueEnum};
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::KeeperError;
 use codehost_oauth::keeper::{ConnectionId, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
-use codehost_oauth::seal::KeyRing;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -70,12 +71,7 @@ async fn main() -> ExitCode {
 async fn run(flags: Flags) -> Result<(), Failure> {
     let integration = Arc::new(flags.integration.integration()?);
     let connection: ConnectionId = flags.connection.parse()?;
-    let keys = std::env::var(KEYS).map(Zeroizing::new).map_err(|_| Failure {
-        code: "seal_keys_missing".to_owned(),
-        message: format!("the environment variable {KEYS} is not set"),
-        hint: format!("Set {KEYS} to 1:KEY, where KEY is 32 random bytes in base64."),
-    })?;
-    let ring: KeyRing = keys.parse().map_err(|error| failure(KeeperError::Seal(error)))?;
+    let ring = keys::key_ring(KEYS, None)?;
     let store = open(&flags.store).await.map_err(|error| failure(KeeperError::Store(error)))?;
     let keeper = TokenKeeper::builder(store, ring, Arc::clone(&integration)).build();
     let done = act(&flags, &keeper, &integration, &connection).await;

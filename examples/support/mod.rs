@@ -5,6 +5,7 @@
 pub(crate) mod integration;
 pub(crate) mod network;
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -18,6 +19,12 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) hint: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &str, message: impl Display, hint: &str) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), hint: hint.to_owned() }
+    }
 }
 
 impl<E: Into<Error>> From<E> for Failure {

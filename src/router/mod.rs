@@ -25,7 +25,8 @@
 //! **What a session store must do.** A deleted session must not come back when another request that has read it before is
 //! saved: `SessionStore::save` must change an existing row only, and `create` alone may insert one. With a store whose `save`
 //! inserts, such as tower-sessions' own `MemoryStore`, a page that loads during a log-out restores the session. The routes here
-//! read the session again before they finish a login; the app's own pages do not. `examples/host/sessions.rs` is such a store.
+//! read the session again before they finish a login; the app's own pages do not. `SqliteSessions` is such a store (feature
+//! `sqlite`).
 //! A session is also written as a whole: of two changes at the same time on two nodes, the later one wins.
 //!
 //! **Cookies of other sites on the same domain.** The routes read only their own cookies. A session layer reads all cookies or
@@ -98,6 +99,8 @@ mod operation;
 mod page;
 mod routes;
 mod session;
+#[cfg(feature = "sqlite")]
+mod sqlite_sessions;
 mod test_login;
 
 use std::fmt;
@@ -109,6 +112,9 @@ pub use self::failure::{Failure, FailureCause};
 pub use self::handler::{LoginHandler, LoginPage};
 pub use self::head::readable_cookies;
 pub use self::session::{AppSession, Sessions, TowerSessions};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use self::sqlite_sessions::SqliteSessions;
 pub(crate) use self::test_login::TestHandler;
 pub use http::request::Parts as RequestHead;
 

@@ -3,7 +3,8 @@
 //! Each fake is at least as strict as the platform, and stricter where the platform would not reveal a mistake: it
 //! verifies PKCE, accepts a code once, rotates refresh tokens, accepts access tokens in the `Authorization` header
 //! only, and compares redirect URIs byte for byte. Its responses have the form of recorded ones. It has an
-//! authorization page for a browser. In a test, one call replaces the user's actions on that page:
+//! authorization page for a browser, and a page on which anybody can create an OAuth application: where the setup links
+//! lead. In a test, one call replaces the user's actions on that page:
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,6 +51,7 @@ mod journal;
 mod jwt;
 #[cfg(feature = "seal")]
 mod keeper_outcome;
+mod new_application;
 mod page;
 mod scripted;
 mod seeded_random;

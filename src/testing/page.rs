@@ -56,7 +56,7 @@ fn hidden(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value))
 }
 
-fn layout(platform: &str, body: &str) -> String {
+pub(super) fn layout(platform: &str, body: &str) -> String {
     let platform = escape(platform);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -75,7 +75,7 @@ footer{font-size:.85rem;opacity:.7}\
 main{width:min(26rem,90vw);margin:2.5rem auto;padding:1.5rem;border:1px solid var(--line);border-radius:.75rem;\
 box-sizing:border-box;align-self:start}\
 h1{margin:0 0 .5rem;font-size:1.35rem}label{display:block;font-weight:600}\
-select,button{box-sizing:border-box;width:100%;margin:.25rem 0 .75rem;padding:.6rem;font:inherit;\
+select,button,input:not([type=checkbox]){box-sizing:border-box;width:100%;margin:.25rem 0 .75rem;padding:.6rem;font:inherit;\
 border:1px solid var(--line);border-radius:.4rem}\
 button{cursor:pointer;margin:0 0 .6rem}.primary{background:var(--strong);border-color:var(--strong);color:#fff}\
 :focus-visible{outline:3px solid var(--strong);outline-offset:2px}";

@@ -14,6 +14,7 @@ use super::state::RefreshRotation;
 use super::user::FakeUser;
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::journal::{Journal, journal_methods};
+use crate::testing::new_application::NewApplicationPage;
 use crate::testing::server::{Handler, Listener, Server};
 use crate::testing::traffic::shown_callback;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params, respond};
@@ -244,9 +245,19 @@ fn site_call(state: &mut State, request: &FakeRequest, path: &str) -> FakeRespon
         (&Method::GET, "/site/oauth2/authorize") => authorize::page(state, request),
         (&Method::POST, "/site/oauth2/authorize") => authorize::submitted(state, request),
         (&Method::POST, "/site/oauth2/access_token") => token::token(state, request),
-        _ => not_found(),
+        _ => {
+            let page = NEW_APPLICATION.response(request, path, |new| state.applications.push(new));
+            page.unwrap_or_else(not_found)
+        }
     }
 }
+
+const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
+    platform: "Bitbucket",
+    paths: &["/workspace/settings/oauth-clients", "/workspace/settings/oauth-consumers/new"],
+    scopes: &["account", "email", "team", "repository", "webhook", "pullrequest", "pullrequest:write"],
+    labels: ["Client ID", "Secret"],
+};
 
 fn not_found() -> FakeResponse {
     respond(404, &[("Content-Type", "text/html; charset=utf-8")], "<!DOCTYPE html>\n<title>Not found</title>\n")

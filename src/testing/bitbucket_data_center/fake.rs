@@ -13,6 +13,7 @@ use super::wire::{method_not_allowed, nothing_here, unavailable};
 use super::{api, authorize, token};
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::journal::{Journal, journal_methods};
+use crate::testing::new_application::NewApplicationPage;
 use crate::testing::server::Server;
 use crate::testing::traffic::shown_callback;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params};
@@ -149,6 +150,9 @@ pub(super) fn route(state: &mut State, request: &FakeRequest) -> FakeResponse {
     let Some(path) = path.filter(|path| path.starts_with('/')) else {
         return nothing_here();
     };
+    if let Some(page) = NEW_APPLICATION.response(request, &path, |new| state.applications.push(new)) {
+        return page;
+    }
     match oauth_call(&path).filter(|_| state.has_oauth2()) {
         Some("authorize") => match *request.method() {
             Method::GET => authorize::page(state, request),
@@ -162,6 +166,13 @@ pub(super) fn route(state: &mut State, request: &FakeRequest) -> FakeResponse {
         _ => api::call(state, request, &path),
     }
 }
+
+const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
+    platform: "Bitbucket Data Center",
+    paths: &["/plugins/servlet/applinks/listApplicationLinks"],
+    scopes: &["REPO_READ", "REPO_WRITE", "REPO_ADMIN"],
+    labels: ["Client ID", "Client secret"],
+};
 
 /// What follows the path of the OAuth 2.0 provider, which has two names.
 fn oauth_call(path: &str) -> Option<&str> {

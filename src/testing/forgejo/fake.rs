@@ -12,6 +12,7 @@ use super::user::FakeUser;
 use super::{api, authorize, discovery, introspect, token, wire};
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::journal::{Journal, journal_methods};
+use crate::testing::new_application::NewApplicationPage;
 use crate::testing::server::Server;
 use crate::testing::traffic::shown_callback;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params};
@@ -181,10 +182,20 @@ pub(super) fn route(state: &mut State, request: &FakeRequest) -> FakeResponse {
         (&Method::GET, "/.well-known/openid-configuration") => discovery::discovery(state),
         (_, path) => match path.strip_prefix("/api/") {
             Some(call) => api::call(state, request, call),
-            None => wire::nothing_here(),
+            None => {
+                let page = NEW_APPLICATION.response(request, path, |new| state.add_application(new));
+                page.unwrap_or_else(wire::nothing_here)
+            }
         },
     }
 }
+
+const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
+    platform: "Forgejo",
+    paths: &["/settings/applications", "/admin/applications"],
+    scopes: &[],
+    labels: ["Client ID", "Client secret"],
+};
 
 pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -8,6 +8,7 @@ use http::header::{HeaderName, USER_AGENT};
 use super::state::State;
 use super::wire::{HTML, no_user_agent, nothing_here, request_id};
 use super::{api, authorize, token};
+use crate::testing::new_application::NewApplicationPage;
 use crate::testing::server::Handler;
 use crate::testing::wire::{FakeRequest, FakeResponse, add_header, respond};
 
@@ -56,9 +57,19 @@ fn site_call(state: &mut State, request: &FakeRequest, path: &str) -> FakeRespon
         (&Method::POST, "/login/oauth/authorize") => authorize::pressed(state, request),
         (&Method::POST, "/login/oauth/access_token") if !request.headers().contains_key(USER_AGENT) => no_user_agent(),
         (&Method::POST, "/login/oauth/access_token") => token::token(state, request),
-        _ => nothing_here(),
+        _ => {
+            let page = NEW_APPLICATION.response(request, path, |new| state.add_application(new, false));
+            page.unwrap_or_else(nothing_here)
+        }
     }
 }
+
+const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
+    platform: "GitHub",
+    paths: &["/settings/applications/new"],
+    scopes: &[],
+    labels: ["Client ID", "Client secret"],
+};
 
 pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

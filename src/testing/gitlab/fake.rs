@@ -13,6 +13,7 @@ use super::{api, authorize, token, wire};
 use super::user::{FakeUser, Refusal};
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::journal::{Journal, journal_methods};
+use crate::testing::new_application::NewApplicationPage;
 use crate::testing::server::{Listener, Server};
 use crate::testing::traffic::shown_callback;
 use crate::testing::wire::{FakeRequest, FakeResponse, Params};
@@ -242,12 +243,27 @@ fn route(state: &mut State, root: &str, request: &FakeRequest) -> FakeResponse {
         }
         (method, path) => match path.strip_prefix("/api/v4/") {
             Some(call) => api::call(state, request, method, call),
-            None => wire::not_found(),
+            None => {
+                let page = NEW_APPLICATION.response(request, path, |new| state.applications.push(new));
+                page.unwrap_or_else(wire::not_found)
+            }
         },
     };
     wire::add_request_id(&mut response);
     response
 }
+
+const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
+    platform: "GitLab",
+    paths: &[
+        "/-/user_settings/applications",
+        "/-/profile/applications",
+        "/-/settings/applications",
+        "/admin/applications/new",
+    ],
+    scopes: &["api", "read_api", "read_user"],
+    labels: ["Application ID", "Secret"],
+};
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

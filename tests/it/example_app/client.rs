@@ -83,8 +83,7 @@ impl HttpBrowser {
         let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded");
         let request = request.header("sec-fetch-site", "same-origin").body(encoded(fields));
         let page = self.send(request, at_app).await;
-        // The demo's page of a code host shows a client secret.
-        if at_app && path != "/demo/application" {
+        if at_app {
             leak_check::response("a page of the example app", &page.headers, &page.body);
         }
         page
@@ -155,14 +154,15 @@ impl HttpBrowser {
         self.press(&form, "Save changes").await.screen()
     }
 
-    /// Creates an OAuth application at a fake. Returns its id and secret.
-    pub(super) async fn create_application(&mut self, platform: &str, callback: &str) -> (String, String) {
-        let mut page = self.get(&format!("/demo/application?platform={platform}")).await.screen();
-        assert_eq!(page.value("platform"), platform);
-        page.set("callback", callback);
-        let page = self.press(&page, "Save application").await.screen();
+    /// Follows the setup link of the form to the fake, and creates an OAuth application there. Returns its id and secret.
+    pub(super) async fn create_application(&mut self, form: &Screen) -> (String, String) {
+        let base_url = form.value("base_url");
+        let link = form.attributes("href").into_iter().find(|href| href.starts_with(&*base_url)).unwrap().to_owned();
+        let mut page = self.get(&link).await.screen();
+        page.set("callback", &callback_url(form));
+        let (action, fields) = page.submission("Save application");
+        let page = self.post(&format!("{}{action}", origin(&link)), &fields).await.screen();
         page.assert_shows("Application created");
-        // Before them is the CSRF token of the log-out button, if somebody is logged in.
         let values: Vec<_> = page.attributes("value").into_iter().map(str::to_owned).collect();
         let [id, secret] = values.last_chunk().unwrap();
         leak_check::learn("client secret", secret);
@@ -181,6 +181,11 @@ impl HttpBrowser {
         form.set("platform", platform);
         form.set("base_url", base_url);
         form.set("name", name);
+        let mut form = self.press(&form, "Show setup link").await.screen();
+        if platform != "bitbucket-cloud" {
+            return form;
+        }
+        form.set("owner", "acme");
         self.press(&form, "Show setup link").await.screen()
     }
 
@@ -188,7 +193,7 @@ impl HttpBrowser {
     pub(super) async fn add(&mut self, program: &Program, organization: &str, platform: &str, name: &str) -> String {
         let mut form = self.begin_form(organization, platform, program.fake(platform), name).await;
         let callback = callback_url(&form);
-        let (id, secret) = self.create_application(platform, &callback).await;
+        let (id, secret) = self.create_application(&form).await;
         form.set("client_id", &id);
         form.set("client_secret", &secret);
         let created = self.press(&form, "Create integration").await;
@@ -266,6 +271,10 @@ impl Page {
 pub(super) fn callback_url(form: &Screen) -> String {
     let found = form.attributes("value").into_iter().find(|value| value.contains("/oauth/callback/"));
     found.unwrap_or_else(|| panic!("no callback URL: {}", form.text())).to_owned()
+}
+
+fn origin(url: &str) -> String {
+    url::Url::parse(url).unwrap().origin().ascii_serialization()
 }
 
 fn before<'a>(text: &'a str, end: &str) -> &'a str {

@@ -12,7 +12,7 @@ const KEYS: [(&str, &str); 1] = [("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBw
 const SECRET: &str = "canary-crash-secret";
 
 /// An address that is below the range from which the system assigns ports.
-fn address(offset: u16) -> String {
+pub(super) fn address(offset: u16) -> String {
     let first = 20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 4 + offset * 1_000;
     let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let port = (first..32_000).step_by(3).find(|port| free(*port)).unwrap();
@@ -33,8 +33,7 @@ async fn a_restart_keeps_integrations_accounts_and_sessions() {
     browser.open("/account").await.assert_text(&format!("gitlab:{id}:2"));
     browser.submit("/account", "Who am I there?").await.assert_text("The code host says now:");
     HttpBrowser::of(&program).log_in(&id, "alice").await.assert_text("Administrator of main");
-    // The new setup link is not valid while there is an administrator.
-    assert_eq!(browser.get(&program.setup).await.status, 403);
+    assert_eq!(program.setup, "", "there is no setup link while an administrator can log in");
 }
 
 #[tokio::test]

@@ -97,6 +97,30 @@ async fn the_same_server_under_a_new_name_keeps_accounts() {
     again.log_in(&id, "alice").await.assert_text("Administrator of main");
 }
 
+/// After a move, a new user has the account key of a former one, whose session still exists.
+#[tokio::test]
+async fn an_old_session_is_not_the_new_user_with_the_same_key() {
+    let program = Program::demo(None).await;
+    let [old, new] = [FakeGitLab::builder().start().await.unwrap(), FakeGitLab::builder().start().await.unwrap()];
+    let (mut admin, _) = HttpBrowser::administrator(&program).await;
+    let id = admin.add_gitlab(&old, "Second", SECRET).await;
+    let log_in = async |browser: &mut HttpBrowser, link: &str| {
+        let callback = browser.authorize(link, "Log in with Second", Some("bob")).await;
+        browser.open(&callback).await
+    };
+    let (mut former, mut latter) = (HttpBrowser::of(&program), HttpBrowser::of(&program));
+    let link = admin.invite("main", "Invite a member").await;
+    log_in(&mut former, &link).await.assert_text(&format!("gitlab:{id}:3"));
+    let moving = admin.begin_move(&id, &new, SECRET).await;
+    assert_eq!(admin.press(&moving, "Move to another server").await.status, 303);
+
+    let link = admin.invite("main", "Invite an administrator").await;
+    log_in(&mut latter, &link).await.assert_text(&format!("gitlab:{id}:3"));
+    latter.open("/account").await.assert_text("Administrator of main");
+    assert_eq!(former.get("/account").await.location(), "/login");
+    assert_eq!(former.get(INTEGRATIONS).await.status, 401);
+}
+
 #[tokio::test]
 async fn failure_pages_tell_no_network_causes() {
     let program = Program::demo(None).await;
@@ -118,24 +142,23 @@ async fn failure_pages_tell_no_network_causes() {
     }
 }
 
-/// The page that stands for a code host shows what it has just made, and nothing that is stored.
+/// The pages at which the demo's code hosts create an application show what they have just made, and nothing that is stored.
 #[tokio::test]
 async fn the_demo_shows_no_stored_secret() {
     let database = directory("example_app_real").join("host.sqlite");
-    let keys = [("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc")];
     let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let program = Program::start("127.0.0.1:0", Some(&database), &keys).await;
-    let id = HttpBrowser::founder(&program).await.add_gitlab(&gitlab, "Our GitLab", SECRET).await;
+    let program = Program::start("127.0.0.1:0", Some(&database), &KEYS[..1]).await;
+    HttpBrowser::founder(&program).await.add_gitlab(&gitlab, "Our GitLab", SECRET).await;
     program.kill().await;
-    let program = Program::start("127.0.0.1:0", Some(&database), &keys).await;
+    let program = Program::start("127.0.0.1:0", Some(&database), &KEYS[..1]).await;
     let mut stranger = HttpBrowser::of(&program);
-    let callback = format!("{}/oauth/callback/gitlab/{id}", program.url);
-    for query in ["", "?platform=gitlab", &format!("?platform=gitlab&id={id}&callback={callback}")] {
-        let mut page = stranger.get(&format!("/demo/application{query}")).await.screen();
-        page.set("callback", &callback);
-        let made = stranger.press(&page, "Save application").await;
-        assert!(!made.body.contains(SECRET) && !made.body.contains("test-id"), "{}", made.body);
-        made.assert_text("Application created");
+    for path in ["/", "/login", "/demo/application"] {
+        assert!(!stranger.open(path).await.body.contains("test-id"), "{path}");
+    }
+    for server in [program.fake("gitlab"), gitlab.base_url()] {
+        let page = stranger.get(&format!("{server}/-/user_settings/applications")).await;
+        page.assert_text("New OAuth application");
+        assert!(!page.body.contains(SECRET) && !page.body.contains("test-id"), "{}", page.body);
     }
 }
 
@@ -161,15 +184,16 @@ async fn requests_of_strangers_store_nothing_and_scan_no_table() {
     let database = directory("example_app_strangers").join("host.sqlite");
     let program = Program::demo(Some(&database)).await;
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
-    let rows = async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&pool).await.unwrap() };
+    let rows = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM codehost_oauth_sessions").fetch_one(&pool).await.unwrap()
+    };
     let (mut admin, id) = HttpBrowser::administrator(&program).await;
     let invitation = admin.invite("main", "Invite a member").await;
     let before = rows().await;
     assert!(before > 0);
     let (link, made_up) = (format!("/login/{id}"), "AAAAAAAAAAAAAAAAAAAAAA".to_owned());
-    let paths =
-        ["/", "/login", "/org/main", "/org/main/login", &link, &invitation, &program.setup, "/account", "/failed"];
-    let more = [INTEGRATIONS, "/org/main/integrations/new", "/org/main/people", "/nowhere", "/demo/application"];
+    let paths = ["/", "/login", "/org/main/login", &link, &invitation, &program.setup, "/account"];
+    let more = [INTEGRATIONS, "/org/main/integrations/new", "/org/main/people", "/nowhere"];
     for path in paths.into_iter().chain(more) {
         for cookie in [None, Some(made_up.clone())] {
             let mut stranger = HttpBrowser::of(&program);
@@ -184,9 +208,11 @@ async fn requests_of_strangers_store_nothing_and_scan_no_table() {
     assert_eq!(rows().await, before);
 
     for statement in [
-        "DELETE FROM sessions WHERE expires <= 1",
-        "SELECT data FROM sessions WHERE id = x'00' AND expires > 1",
-        "UPDATE sessions SET data = x'00', expires = 1 WHERE id = x'00'",
+        "DELETE FROM codehost_oauth_sessions WHERE expires <= 1",
+        "SELECT data FROM codehost_oauth_sessions WHERE id = 'x' AND expires > 1",
+        "UPDATE codehost_oauth_sessions SET data = 'x', expires = 1 WHERE id = 'x'",
+        "SELECT 1 FROM administrators WHERE organization = 'main' AND integration <> '' LIMIT 1",
+        "SELECT 1 FROM people WHERE organization = 'main' AND is_admin",
     ] {
         let plan = sqlx::query(&format!("EXPLAIN QUERY PLAN {statement}")).fetch_all(&pool).await.unwrap();
         for row in plan {

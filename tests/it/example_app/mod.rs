@@ -25,7 +25,7 @@ pub(super) struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     pub(super) url: String,
-    /// The path of the setup link.
+    /// The path of the setup link; empty if an administrator can log in.
     pub(super) setup: String,
     /// The name of each fake code host, and its URL.
     fakes: Vec<(String, String)>,
@@ -99,13 +99,7 @@ impl Program {
 
     /// The URL of the fake of a platform.
     pub(super) fn fake(&self, platform: &str) -> &str {
-        let name = match platform {
-            "bitbucket-cloud" => "Bitbucket",
-            "bitbucket-data-center" => "Bitbucket Data Center",
-            "forgejo" => "Forgejo",
-            "github" => "GitHub",
-            _ => "GitLab",
-        };
+        let name = codehost_oauth::Platform::find(platform).unwrap().name();
         &self.fakes.iter().find(|(fake, _)| fake == name).unwrap().1
     }
 

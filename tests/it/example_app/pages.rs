@@ -41,7 +41,7 @@ async fn the_gitlab_guide() {
     form.assert_shows("Confidential");
     // 5. Application ID and Secret are pasted back; the list of integrations has it.
     assert_eq!([form.label("client_id"), form.label("client_secret")], ["Application ID", "Secret"]);
-    let (id, secret) = admin.create_application("gitlab", &callback).await;
+    let (id, secret) = admin.create_application(&form).await;
     form.set("client_id", &id);
     form.set("client_secret", &secret);
     let saved = admin.press(&form, "Create integration").await;
@@ -97,7 +97,9 @@ async fn the_bitbucket_guide() {
         assert!(form.attributes("data-ch-copy").contains(&scope) || form.shows(scope), "{scope}");
     }
     form.set("base_url", program.fake("bitbucket-cloud"));
-    let (id, secret) = admin.create_application("bitbucket-cloud", &callback).await;
+    let mut form = admin.press(&form, "Show setup link").await.screen();
+    assert_eq!(callback_url(&form), callback);
+    let (id, secret) = admin.create_application(&form).await;
     // 5. Key and secret are pasted; the integration is in the list.
     form.set("client_id", &id);
     form.set("client_secret", &secret);
@@ -182,11 +184,31 @@ async fn accounts_are_connected_and_disconnected() {
 }
 
 #[tokio::test]
+async fn disconnecting_revokes_the_tokens_at_the_code_host() {
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let program = Program::demo(None).await;
+    let (mut admin, _) = HttpBrowser::administrator(&program).await;
+    let id = admin.add_gitlab(&gitlab, "Second", "canary-second-secret").await;
+    let connect = admin.authorize("/account", "Connect Second", Some("bob")).await;
+    admin.open(&connect).await.assert_text("The account is connected.");
+    let screen = admin.open("/account").await.screen();
+    let (action, mut fields) = screen.submission("Disconnect");
+    fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = format!("gitlab:{id}:3");
+    assert_eq!(gitlab.count("/oauth/revoke"), 0);
+    let done = admin.post(&action, &fields).await;
+    admin.open(done.location()).await.assert_text("The account is disconnected, and its tokens were revoked.");
+    assert!(gitlab.count("/oauth/revoke") > 0);
+    // Nothing is left that could be sent there again.
+    let asked = gitlab.requests().len();
+    assert_eq!(admin.post(&action, &fields).await.status, 404);
+    assert_eq!(gitlab.requests().len(), asked);
+}
+
+#[tokio::test]
 async fn a_post_without_the_csrf_token_is_refused() {
     let program = Program::demo(None).await;
     let (mut browser, id) = HttpBrowser::administrator(&program).await;
-    let paths =
-        ["/login/ID", "/connect/ID", "/logout", "/account", "/demo/application", "/org/main/people", &program.setup];
+    let paths = ["/login/ID", "/connect/ID", "/logout", "/account", "/org/main/people", &program.setup];
     let of_integration = ["disable", "enable", "rename", "delete", "secret", "test"];
     let of_integration = of_integration.map(|part| format!("{INTEGRATIONS}/ID/{part}"));
     for path in paths.into_iter().chain(of_integration.iter().map(String::as_str)) {
@@ -211,15 +233,14 @@ async fn callbacks_redirect_and_failures_have_a_page() {
     let mut browser = HttpBrowser::of(&program);
     let callback = browser.authorize(&link, button, Some("alice")).await;
     let mut other = HttpBrowser::of(&program);
-    for (client, text) in
-        [(&mut other, "Start the login again in this browser."), (&mut browser, "Administrator of main")]
-    {
-        let response = client.get(&callback).await;
-        assert_eq!(response.status, 303);
-        assert!(!response.location().contains("code=") && !response.location().contains("state="));
+    let failed = other.get(&callback).await;
+    failed.assert_text("Start the login again in this browser.");
+    let finished = browser.get(&callback).await;
+    assert_eq!(finished.location(), "/account");
+    for response in [failed, finished] {
         assert_eq!(response.headers["referrer-policy"], "no-referrer");
         assert_eq!(response.headers["cache-control"], "no-store");
-        client.open(response.location()).await.assert_text(text);
+        assert!(!response.body.contains("code=") && !response.body.contains("state="));
     }
     // Opened again, it redirects.
     browser.open(&callback).await.assert_text("Administrator of main");
@@ -233,8 +254,6 @@ async fn callbacks_redirect_and_failures_have_a_page() {
         let callback = browser.authorize(&link, button, Some(username)).await;
         browser.open(&callback).await.assert_text(text);
     }
-    // A note that the app has not made says nothing.
-    assert_eq!(browser.get("/failed?note=AAAA").await.location(), "/");
     admin.open("/account").await.assert_text("Administrator of main");
 }
 
@@ -246,7 +265,7 @@ async fn every_page_has_security_headers_and_no_secret() {
     let mut browser = HttpBrowser::founder(&program).await;
     let mut form = browser.begin_form("main", "gitlab", program.fake("gitlab"), "Our GitLab").await;
     let callback = callback_url(&form);
-    let (client_id, secret) = browser.create_application("gitlab", &callback).await;
+    let (client_id, secret) = browser.create_application(&form).await;
     form.set("client_id", &client_id);
     form.set("client_secret", &secret);
     let checked = browser.press(&form, "Check").await;
@@ -330,17 +349,17 @@ async fn organizations_cannot_see_each_other() {
     third.open(&callback).await.assert_text("Only users who were invited have one.");
 }
 
-/// Browsers use the base URL, the app an address that its operator has set.
+/// Browsers use the base URL, the app an address that only an operator can set.
 #[tokio::test]
 async fn the_operator_says_where_the_app_reaches_a_code_host() {
     let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let api_url = format!("https://git.example.com={}", gitlab.base_url());
-    let program = Program::with_flags("127.0.0.1:0", &["--api-url", &api_url]).await;
+    let program = Program::demo(None).await;
     let mut admin = HttpBrowser::founder(&program).await;
     let mut form = admin.begin_form("main", "gitlab", "https://git.example.com/", "GitLab").await;
     let callback = callback_url(&form);
     let scopes = "read_user read_api api";
     gitlab.add_application(FakeApplication::new("api-id", "canary-api-secret", &callback, scopes));
+    form.set("api_url", gitlab.base_url());
     form.set("client_id", "api-id");
     form.set("client_secret", "canary-api-secret");
     let created = admin.press(&form, "Create integration").await;
@@ -353,11 +372,22 @@ async fn the_operator_says_where_the_app_reaches_a_code_host() {
     let page = page.replacen("https://git.example.com", gitlab.base_url(), 1);
     let callback = gitlab.authorize(&page, "alice").unwrap();
     admin.open(&callback).await.assert_text("You are the administrator from now on.");
+
+    // An administrator of another organization has no such field.
+    let mut page = admin.open("/org/main/people").await.screen();
+    page.set("name", "Acme");
+    admin.press(&page, "Add organization").await;
+    admin.add(&program, "acme", "gitlab", "GitLab").await;
+    let invitation = admin.invite("acme", "Invite an administrator").await;
+    let mut other = HttpBrowser::of(&program);
+    other.log_in_at(&invitation, "bob").await.assert_text("Administrator of acme");
+    let form = other.begin_form("acme", "gitlab", "https://git.example.com/", "GitLab").await;
+    assert!(!form.fields().contains(&"api_url") && form.fields().contains(&"base_url"));
 }
 
-/// The code host demands a client certificate and a header, and is reached through a proxy. A tenant's form has no proxy.
+/// The code host demands a client certificate and a header, and is reached through the app's proxy.
 #[tokio::test]
-async fn the_operator_sets_proxy_client_certificate_and_headers() {
+async fn a_code_host_behind_a_proxy_and_a_gateway() {
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let port = url::Url::parse(gitlab.base_url()).unwrap().port().unwrap();
     let (servers, clients) = (Authority::new(), Authority::named("Clients"));
@@ -367,15 +397,9 @@ async fn the_operator_sets_proxy_client_certificate_and_headers() {
     let nginx = NetworkProgram::nginx_gateway(port, &server, gate).await;
     let proxy = NetworkProgram::tinyproxy(None).await;
     let base_url = format!("https://localhost:{}/gitlab", nginx.port);
-
-    let folder = directory("operator_sets_proxy");
     let client = clients.sign("app", |_| {});
-    std::fs::write(folder.join("client.pem"), format!("{}{}", client.pem, client.key)).unwrap();
-    std::fs::write(folder.join("headers"), "X-Gate: open-for-the-test\n").unwrap();
-    let file = |name: &str| format!("{base_url}={}", folder.join(name).display());
     let proxy = format!("http://127.0.0.1:{}", proxy.port);
-    let flags = ["--proxy", &proxy, "--client-certificate", &file("client.pem"), "--headers", &file("headers")];
-    let program = Program::with_flags("127.0.0.1:0", &flags).await;
+    let program = Program::with_flags("127.0.0.1:0", &["--proxy", &proxy]).await;
 
     let mut admin = HttpBrowser::founder(&program).await;
     let mut form = admin.begin_form("main", "gitlab", &base_url, "GitLab").await;
@@ -384,6 +408,8 @@ async fn the_operator_sets_proxy_client_certificate_and_headers() {
     form.set("client_id", "gate-id");
     form.set("client_secret", "canary-gate-secret");
     form.set("root_certificates", &servers.pem());
+    form.set("client_certificate", &format!("{}{}", client.pem, client.key));
+    form.set("headers", "X-Gate: open-for-the-test");
     let report = admin.press(&form, "Check").await;
     report.assert_text(&proxy);
     report.assert_text("CN=Test server");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use codehost_oauth::testing::FakeGitLab;
+
 use super::client::HttpBrowser;
 use super::{INTEGRATIONS, Program};
 
@@ -21,14 +23,11 @@ async fn the_first_user_is_not_an_administrator() {
     let refused = other.log_in(&id, "bob").await;
     assert_eq!(refused.status, 403);
     refused.assert_text("Ask an administrator of your organization for an invitation link");
-    // Also if everybody may log in, nobody becomes an administrator.
-    admin
-        .submit("/org/main/people", "Everybody with an account there")
-        .await
-        .assert_text("At a public code host, that is everybody.");
-    other.log_in(&id, "bob").await.assert_text("Member of main");
-    assert_eq!(other.get(INTEGRATIONS).await.status, 403);
+    // An invitation ends with who made it, so the browser that sets up the app makes none.
+    admin.submit("/org/main/people", "Invite a member").await.assert_text("Log in before you invite others.");
     admin.log_in(&id, "alice").await.assert_text("You are the administrator from now on.");
+    let link = admin.invite("main", "Invite a member").await;
+    other.log_in_at(&link, "bob").await.assert_text("Member of main");
     assert_eq!(other.get(INTEGRATIONS).await.status, 403);
 
     // Only an administrator can make another administrator.
@@ -38,7 +37,7 @@ async fn the_first_user_is_not_an_administrator() {
     let (_, own) = other.open("/account").await.screen().submission("Log out");
     let act = fields.into_iter().find(|(name, _)| name == "act").unwrap();
     assert_eq!(other.post(&action, &[own[0].clone(), act]).await.status, 403);
-    admin.press(&people, "Make administrator").await.assert_text("(administrator)");
+    admin.press(&people, "Make administrator").await.assert_text("Bob Unconfirmed (Administrator)");
     assert_eq!(other.get(INTEGRATIONS).await.status, 200);
     // Alice, the first in the list, makes herself a member; Bob, the last administrator, cannot.
     let people = admin.open("/org/main/people").await.screen();
@@ -69,14 +68,14 @@ async fn an_invitation_works_once_and_gives_its_role() {
 
     // Whoever is removed is logged out, and needs another invitation. Alice is the first in the list.
     let people = bob.open("/org/main/people").await.screen();
-    bob.press(&people, "Remove").await.assert_text("The change is saved.");
+    bob.press(&people, "Remove").await.assert_text("The user is removed.");
     assert_eq!(admin.get("/account").await.location(), "/login");
     admin.log_in(&id, "alice").await.assert_text("Only users who were invited have one.");
     bob.submit("/org/main/people", "Remove").await.assert_text("Nothing was changed");
     bob.open("/account").await.assert_text("Administrator of main");
 }
 
-/// Deleting or moving the last integration with which an administrator can log in is refused. If there is none all the same, only a
+/// Deleting, moving or disabling the last integration with which an administrator can log in is refused. If there is none all the same, only a
 /// new one-time token helps.
 #[tokio::test]
 async fn an_organization_without_administrators_cannot_be_taken_over() {
@@ -90,6 +89,10 @@ async fn an_organization_without_administrators_cannot_be_taken_over() {
     let refused = admin.submit(&format!("{INTEGRATIONS}/{id}/delete"), "Delete integration").await;
     assert_eq!(refused.status, 409);
     refused.assert_text("No administrator of this organization could log in any more. Nothing was changed.");
+    let refused = admin.submit(&format!("{INTEGRATIONS}/{id}"), "Disable").await;
+    assert_eq!(refused.status, 409);
+    refused.assert_text("No administrator of this organization could log in any more. Nothing was changed.");
+    admin.open("/login").await.assert_text("Log in with Our GitLab");
     admin.open("/account").await.assert_text("Administrator of main");
 
     // With an account elsewhere, it is possible.
@@ -117,6 +120,94 @@ async fn an_organization_without_administrators_cannot_be_taken_over() {
     let program = Program::start("127.0.0.1:0", Some(&database), &keys).await;
     let mut founder = HttpBrowser::founder(&program).await;
     founder.open(INTEGRATIONS).await.assert_text("Bitbucket");
+}
+
+/// An invitation ends when who made it loses the role, or is removed. Administrators see the open ones, and withdraw them.
+#[tokio::test]
+async fn an_invitation_ends_with_its_creator() {
+    let program = Program::demo(None).await;
+    let (mut admin, id) = HttpBrowser::administrator(&program).await;
+    let mut bob = HttpBrowser::of(&program);
+    let mut root = HttpBrowser::of(&program);
+    for end in ["Make member", "Remove"] {
+        let link = admin.invite("main", "Invite an administrator").await;
+        bob.log_in_at(&link, "bob").await.assert_text("Administrator of main");
+        let link = bob.invite("main", "Invite an administrator").await;
+        admin.open("/org/main/people").await.assert_text("Administrator, by Bob");
+        root.get(&link).await.assert_text("You will be an administrator.");
+        let login = format!("/login/{id}?return_to={link}");
+        let late = root.authorize(&login, "Log in with Our GitLab", Some("root")).await;
+
+        // Bob is the second in the list.
+        let people = admin.open("/org/main/people").await.screen();
+        let (action, mut fields) = people.submission(end);
+        let buttons = people.attributes("value").into_iter();
+        let act = fields.last().unwrap().1.split(' ').next().unwrap().to_owned();
+        let of_bob = buttons.filter(|value| value.starts_with(&format!("{act} "))).nth(1).unwrap();
+        of_bob.clone_into(&mut fields.last_mut().unwrap().1);
+        admin.post(&action, &fields).await.assert_text(if end == "Remove" { "is removed" } else { "is saved" });
+        assert_eq!(root.get(&link).await.status, 404, "{end}");
+        root.open(&late).await.assert_text("Only users who were invited have one.");
+        assert!(!admin.open("/org/main/people").await.screen().shows("by Bob"));
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_withdraws_an_invitation() {
+    let program = Program::demo(None).await;
+    let (mut admin, _) = HttpBrowser::administrator(&program).await;
+    let link = admin.invite("main", "Invite a member").await;
+    let people = admin.open("/org/main/people").await;
+    people.assert_text("Member, by Alice");
+    assert!(!people.body.contains(link.rsplit('/').next().unwrap()), "the token is not shown again");
+    admin.press(&people.screen(), "Withdraw").await.assert_text("The invitation is withdrawn.");
+    assert_eq!(HttpBrowser::of(&program).get(&link).await.status, 404);
+    assert!(!admin.open("/org/main/people").await.screen().shows("by Alice"));
+}
+
+/// The account of the administrator who made it is forgotten.
+#[tokio::test]
+async fn an_invitation_ends_when_the_account_of_its_creator_is_forgotten() {
+    let [old, new] = [FakeGitLab::builder().start().await.unwrap(), FakeGitLab::builder().start().await.unwrap()];
+    let program = Program::demo(None).await;
+    let (mut admin, _) = HttpBrowser::administrator(&program).await;
+    let id = admin.add_gitlab(&old, "Second", "canary-creator-secret").await;
+    let link = admin.invite("main", "Invite an administrator").await;
+    let mut bob = HttpBrowser::of(&program);
+    let callback = bob.authorize(&link, "Log in with Second", Some("bob")).await;
+    bob.open(&callback).await.assert_text("Administrator of main");
+    let link = bob.invite("main", "Invite an administrator").await;
+    let moving = admin.begin_move(&id, &new, "canary-creator-secret").await;
+    assert_eq!(admin.press(&moving, "Move to another server").await.status, 303);
+    assert_eq!(HttpBrowser::of(&program).get(&link).await.status, 404);
+}
+
+/// A token that was printed, but not used, ends when an administrator can log in, and does not come back when none can.
+#[tokio::test]
+async fn an_unused_setup_token_ends_with_the_first_administrator() {
+    let database = super::directory("example_app_unused_token").join("host.sqlite");
+    let keys = [("CODEHOST_KEYS", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc")];
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let listen = super::crash::address(3);
+    let program = Program::start(&listen, Some(&database), &keys).await;
+    let mut admin = HttpBrowser::founder(&program).await;
+    let id = admin.add_gitlab(&gitlab, "Our GitLab", "canary-unused-secret").await;
+    admin.log_in(&id, "alice").await;
+    program.kill().await;
+
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    let set_role = async |is_admin: bool| {
+        sqlx::query("UPDATE people SET is_admin = ?").bind(is_admin).execute(&pool).await.unwrap();
+    };
+    set_role(false).await;
+    let program = Program::start(&listen, Some(&database), &keys).await;
+    let mut stranger = HttpBrowser::of(&program);
+    assert_eq!(stranger.get(&program.setup).await.status, 200);
+    set_role(true).await;
+    HttpBrowser::of(&program).log_in(&id, "alice").await.assert_text("Administrator of main");
+    set_role(false).await;
+    stranger.open("/").await.assert_text("Setup mode");
+    assert_eq!(stranger.get(&program.setup).await.status, 403);
 }
 
 /// Check and save, while the integration is changed or deleted, and while the administrator logs out.

@@ -6,6 +6,7 @@ mod doorkeeper;
 mod forgejo;
 mod github;
 mod gitlab;
+mod new_application;
 mod sockets;
 
 use reqwest::header::HeaderMap;

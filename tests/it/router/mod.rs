@@ -9,3 +9,4 @@ mod moves;
 mod pages;
 mod repeats;
 mod routes;
+mod sqlite_sessions;

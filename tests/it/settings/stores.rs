@@ -74,7 +74,7 @@ async fn conforms(url: &str) -> Result {
 
 #[tokio::test]
 async fn the_documented_tables_are_those_that_are_created() -> Result {
-    let [.., postgres_sql, sqlite_sql] = schema::documented();
+    let [_, _, postgres_sql, sqlite_sql, _] = schema::documented();
 
     let (created, server) = (Server::postgres_without_tables().await?, Server::postgres_without_tables().await?);
     open(&created.url).await?;
@@ -164,7 +164,7 @@ async fn tokens_and_integrations_can_be_in_one_database() -> Result {
 #[tokio::test]
 async fn a_database_user_without_the_right_to_create_tables_can_use_them() -> Result {
     let server = Server::postgres_without_tables().await?;
-    let [.., postgres_sql, _] = schema::documented();
+    let [_, _, postgres_sql, ..] = schema::documented();
     let grants = "CREATE USER app; GRANT SELECT, INSERT, UPDATE ON codehost_oauth_integrations TO app; \
                   GRANT SELECT ON codehost_oauth_integrations_schema TO app";
     execute(&server.url, &format!("CREATE USER nobody; {postgres_sql}; {grants}")).await?;

@@ -1,7 +1,8 @@
 //! The tables that docs/stores.md documents, and those that a store has made.
 
-/// The SQL of docs/stores.md in its order: the tokens in PostgreSQL and SQLite, then the integrations.
-pub(crate) fn documented() -> [&'static str; 4] {
+/// The SQL of docs/stores.md in its order: the tokens in PostgreSQL and SQLite, then the integrations in both, and the
+/// sessions in SQLite.
+pub(crate) fn documented() -> [&'static str; 5] {
     let docs = include_str!("../../../docs/stores.md");
     let blocks: Vec<_> = docs.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     blocks.try_into().unwrap()

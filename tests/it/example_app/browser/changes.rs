@@ -8,7 +8,7 @@ pub(super) async fn administrator(program: &Program, browser: &Browser) -> (Stri
     browser.open(&format!("{}{}", program.url, program.setup)).await;
     browser.click("Begin setup").await;
     browser.wait_for_text("There is no integration yet").await;
-    let secret = add(program, browser, "gitlab", "GitLab", "Our GitLab").await;
+    let secret = add(program, browser, "gitlab", "Our GitLab").await;
     let path = browser.path().await;
     let link = browser.value("input[value*='/login/']").await;
     browser.open(&link).await;
@@ -19,13 +19,17 @@ pub(super) async fn administrator(program: &Program, browser: &Browser) -> (Stri
 }
 
 /// Adds an integration, and shows its page. Returns the secret.
-async fn add(program: &Program, browser: &Browser, platform: &str, fake: &str, name: &str) -> String {
+async fn add(program: &Program, browser: &Browser, platform: &str, name: &str) -> String {
     browser.open(&format!("{}{INTEGRATIONS}/new", program.url)).await;
     browser.choose("platform", platform).await;
     browser.fill("base_url", program.fake(platform)).await;
     browser.guide(program.fake(platform)).await;
     browser.until("callback URL", async || browser.callback().await.contains(platform)).await;
-    let (id, secret) = browser.create_application(fake, &browser.callback().await).await;
+    if platform == "bitbucket-cloud" {
+        browser.fill("owner", "acme").await;
+        browser.guide("/acme/workspace/settings/").await;
+    }
+    let (id, secret) = browser.create_application(&browser.callback().await).await;
     browser.fill("name", name).await;
     browser.fill("client_id", &id).await;
     browser.fill("client_secret", &secret).await;
@@ -38,7 +42,7 @@ async fn add(program: &Program, browser: &Browser, platform: &str, fake: &str, n
 async fn an_integration_is_tested_changed_moved_and_deleted() {
     let (program, browser) = (Program::demo(None).await, Browser::start("changes", true, false).await);
     let (secret, gitlab) = administrator(&program, &browser).await;
-    let other_secret = add(&program, &browser, "bitbucket-cloud", "Bitbucket", "Bitbucket Cloud").await;
+    let other_secret = add(&program, &browser, "bitbucket-cloud", "Bitbucket Cloud").await;
     let bitbucket = browser.path().await;
     let page = |path: &str| format!("{}{path}", program.url);
 
@@ -85,16 +89,22 @@ async fn an_integration_is_tested_changed_moved_and_deleted() {
     browser.click("Check and save").await;
     browser.wait_for_text("The new secret works and was saved.").await;
 
+    // The only integration with which an administrator logs in stays enabled.
+    browser.click("Disable").await;
+    browser.wait_for_text("No administrator of this organization could log in any more.").await;
+    browser.check_page("not-disabled").await;
     // Disabled, nobody logs in.
+    browser.open(&page(&bitbucket)).await;
     browser.click("Disable").await;
     browser.wait_for_text("The integration is disabled. Nobody can log in with it.").await;
     browser.check_page("disabled").await;
     browser.open(&page("/login")).await;
-    assert!(!browser.text().await.contains("Our GitLab"));
-    browser.open(&page(&gitlab)).await;
+    assert!(!browser.text().await.contains("Bitbucket Cloud"));
+    browser.open(&page(&bitbucket)).await;
     browser.click("Enable").await;
     browser.wait_for_text("The integration is enabled.").await;
 
+    browser.open(&page(&gitlab)).await;
     // Two windows: the second to save is shown both versions, and loses nothing.
     browser.click("Edit settings").await;
     browser.wait_for_text("Save changes").await;

@@ -70,7 +70,7 @@ async fn bitbucket_in_setup_mode(program: &Program, browser: &Browser) {
     for scope in ["account", "email", "team", "repository", "pullrequest:write", "webhook"] {
         assert!(text.contains(scope), "{scope}");
     }
-    let (id, secret) = browser.create_application("Bitbucket", &callback).await;
+    let (id, secret) = browser.create_application(&callback).await;
 
     // 5. Key and secret are pasted, and the integration is in the list.
     browser.fill("client_id", &id).await;
@@ -103,8 +103,6 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
     browser.look_at("users").await;
     browser.click("Acme").await;
     browser.wait_for_text("Users of Acme").await;
-    browser.click("Everybody with an account there").await;
-    browser.wait_for_text("The setting is saved.").await;
 
     // 1. From the organization's settings: "Integrations", "Add integration".
     browser.click("Integrations of Acme").await;
@@ -132,7 +130,7 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
         browser.wait_for_text(text).await;
     }
     browser.look_at("gitlab-guide").await;
-    let (id, secret) = browser.create_application("GitLab", &callback).await;
+    let (id, secret) = browser.create_application(&callback).await;
 
     // 5. Application ID and Secret are pasted back. First a wrong one: the error is at its field, and there is the focus.
     let labels =
@@ -155,11 +153,17 @@ async fn gitlab_of_an_organization(program: &Program, browser: &Browser) {
     browser.press_at(".ch-crumbs a").await;
     browser.wait_for_text("Login link").await;
 
-    // 6. The login link offers to log in with GitLab, and from then on logs in.
+    // 6. The login link offers to log in with GitLab, and logs in whoever was invited.
     let link = browser.value(".ch-card input[value*='/login/']").await;
+    browser.open(&format!("{}/org/acme/people", program.url)).await;
+    browser.click("Invite a member").await;
+    browser.wait_for_text("The invitation is ready.").await;
+    browser.look_at("invitation").await;
+    let invitation = browser.value("#link").await;
+    browser.press_at("nav a[href='/account']").await;
     browser.click("Log out").await;
     browser.wait_for_text("Log in to Main").await;
-    for _ in 0..2 {
+    for link in [invitation, link] {
         browser.open(&link).await;
         browser.press_at("form[action*='/login/'] button").await;
         browser.authorize("bob").await;

@@ -79,12 +79,16 @@ impl Browser {
             .await;
     }
 
-    /// Creates the application at the demo's page that stands for the code host's. Returns ID and secret.
-    pub(super) async fn create_application(&self, name: &str, callback: &str) -> (String, String) {
+    /// Follows the setup link to the fake, and creates the application there. Returns ID and secret.
+    pub(super) async fn create_application(&self, callback: &str) -> (String, String) {
         let form = self.client.window().await.unwrap();
-        let page = self.in_new_window(&format!("Create an application at {name}")).await;
+        let before = self.client.windows().await.unwrap();
+        self.press_at("#ch-guide a.ch-primary").await;
+        self.until("a new window", async || self.client.windows().await.unwrap().len() > before.len()).await;
+        let after = self.client.windows().await.unwrap();
+        let page = after.into_iter().find(|window| !before.contains(window)).unwrap();
         self.client.switch_to_window(page).await.unwrap();
-        self.wait_for_text("Create an OAuth application").await;
+        self.wait_for_text("New OAuth application").await;
         self.fill("callback", callback).await;
         self.click("Save application").await;
         self.wait_for_text("Application created").await;
@@ -94,15 +98,6 @@ impl Browser {
         leak_check::learn("client secret", &secret);
         self.secrets.lock().unwrap().push(secret.clone());
         (id, secret)
-    }
-
-    /// Follows a link that opens a window.
-    async fn in_new_window(&self, link: &str) -> WindowHandle {
-        let before = self.client.windows().await.unwrap();
-        self.click(link).await;
-        self.until("a new window", async || self.client.windows().await.unwrap().len() > before.len()).await;
-        let after = self.client.windows().await.unwrap();
-        after.into_iter().find(|window| !before.contains(window)).unwrap()
     }
 
     /// Another window of the same browser, in which the next pages open. Returns the first one.

@@ -66,14 +66,9 @@ impl Browser {
     pub(super) async fn picture(&self, name: &str, first: &str, last: &str) {
         let Ok(folder) = std::env::var("CODEHOST_SCREENSHOTS") else { return };
         self.wait_for_layout().await;
-        // Without the focus, and without what only the demo has.
-        let demo =
-            |display| format!("document.querySelectorAll('.demo').forEach((one) => one.style.display = '{display}')");
         self.script("document.activeElement.blur()").await;
-        self.script(&demo("none")).await;
         self.emulate(PICTURE_WIDTH, 2).await;
         self.save_screenshot(&Path::new(&folder).join(format!("{name}.png")), first, last).await;
-        self.script(&demo("")).await;
         self.show_at(self.width, self.scheme).await;
     }
 

@@ -38,7 +38,7 @@ async fn survives(program: &Program, browser: &Browser) {
     browser.fill("base_url", program.fake("gitlab")).await;
     browser.guide("/-/user_settings/applications").await;
     let callback = browser.callback().await;
-    let (id, _) = browser.create_application("GitLab", &callback).await;
+    let (id, _) = browser.create_application(&callback).await;
     browser.fill("name", NAME).await;
     browser.choose("who", "members").await;
     browser.fill("groups", GROUP).await;
