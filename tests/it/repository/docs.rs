@@ -188,7 +188,8 @@ fn no_page_is_too_long() {
     }
     // The whole app with the integrations page.
     let readme = page("README.md");
-    let programs: Vec<&str> = readme.split("\n```").skip(1).step_by(2).filter(|block| block.starts_with("rust")).collect();
+    let programs: Vec<&str> =
+        readme.split("\n```").skip(1).step_by(2).filter(|block| block.starts_with("rust")).collect();
     let app = programs.iter().find(|program| program.contains("AdminRoutes::new")).unwrap();
     assert!(app.lines().count() <= 81, "{}", app.lines().count());
 }
