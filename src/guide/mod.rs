@@ -18,66 +18,66 @@
 
 // Each page defines its links at its end, as files. Here `links.md` defines them first, and the first definition of a link counts.
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("axum.md")]
 pub mod axum {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("login_handler.md")]
 pub mod login_handler {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("sessions.md")]
 pub mod sessions {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("actix_web.md")]
 pub mod actix_web {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("any_framework.md")]
 pub mod any_framework {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("self_hosted.md")]
 pub mod self_hosted {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("multi_tenant.md")]
 pub mod multi_tenant {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("networks.md")]
 pub mod networks {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("call_the_api.md")]
 pub mod call_the_api {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("other_crates.md")]
 pub mod other_crates {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("test_your_app.md")]
 pub mod test_your_app {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("write_a_provider.md")]
 pub mod write_a_provider {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("from_oauth2.md")]
 pub mod from_oauth2 {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("operate.md")]
 pub mod operate {}
 
-#[doc = include_str!("links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("links.md"))]
 #[doc = include_str!("platform_changes.md")]
 pub mod platform_changes {}
