@@ -2,16 +2,16 @@
 //!
 //! | you want to | page |
 //! | --- | --- |
-//! | let users log in | with [axum](self::axum) and a [login handler](login_handler), with [actix-web](actix_web), in [any framework](any_framework) |
-//! | keep sessions in SQL, or use another session library | [sessions](self::sessions) |
+//! | let users log in | with [the routes for axum](self::axum) and a [login handler](login_handler), with [actix-web](actix_web), in [any framework](any_framework) |
+//! | keep sessions in SQL, or use another session library | [a session store](sessions) |
 //! | let administrators add code hosts | in a [self-hosted product](self_hosted), in a [service for many organizations](multi_tenant) |
-//! | reach code hosts behind proxies, or in an intranet | [networks](self::networks) |
-//! | understand why a login failed | [errors](self::errors) |
+//! | reach code hosts behind proxies, or in an intranet | [the HTTP client](networks) |
+//! | understand why a login failed | [codes, and who must act](errors) |
 //! | call the code host's API | with [valid tokens](call_the_api), with [other crates](other_crates) |
 //! | test your app without a code host | [a fake of it](test_your_app) |
 //! | support another code host | [a provider](write_a_provider) |
 //! | keep your code on the crate `oauth2` | [three steps](from_oauth2) |
-//! | run it: logs, metrics, keys, backups, upgrades | [operate](self::operate) |
+//! | run it: logs, metrics, keys, backups, upgrades | [for operators](operate) |
 //! | go on when a platform has changed something | [platform changes](platform_changes) |
 //!
 //! The pages are files in `src/guide/` of the repository, for those who read them there.
