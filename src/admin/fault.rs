@@ -6,12 +6,14 @@ use maud::html;
 
 use super::access::Refusal;
 use super::assets;
+use super::attempts::TooMany;
+use super::overview::Problem;
 use super::pages::{AdminPage, secure};
 use super::visit::Request;
-use crate::error::AppError;
+use crate::error::{AppError, StoreError};
 use crate::observe;
 use crate::router::Failure;
-use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration};
+use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration, UnreadableIntegration};
 
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -31,6 +33,10 @@ pub(super) enum Fault {
     NoVersion,
     /// The administrator has not tested a login, or the report is too old.
     NoReport,
+    /// The settings of the integration cannot be read.
+    Unreadable(Box<UnreadableIntegration>),
+    /// Too many checks and changes by this owner.
+    TooMany(TooMany),
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
     /// The settings are wrong.
@@ -53,12 +59,13 @@ impl Fault {
             Self::NoReport => StatusCode::NOT_FOUND,
             Self::Body | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoVersion => StatusCode::PRECONDITION_REQUIRED,
             Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Login(failure) => failure.cause.status(),
             Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::NoProposal) => StatusCode::CONFLICT,
-            Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable(_) | Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -97,6 +104,14 @@ impl Fault {
                 "There is no report of a test login in this browser.",
                 "Test the login. A report is kept for an hour.",
             ),
+            Self::Unreadable(unreadable) => {
+                let Problem { code, message, hint } = (&**unreadable).into();
+                (code, format!("This integration cannot be used. {message}"), hint)
+            }
+            Self::TooMany(too_many) => {
+                let (message, hint) = too_many.texts();
+                own("too_many", message, hint)
+            }
             Self::Stale(None) => own(
                 "stale",
                 "The integration was deleted in the meantime.",
@@ -140,7 +155,7 @@ impl Request {
     pub(super) async fn fault(mut self, fault: Fault) -> Response {
         fault.log();
         let admin = std::sync::Arc::clone(&self.admin.0);
-        let sign_in_path = admin.access.sign_in_path();
+        let sign_in_path = admin.access.login_path();
         let text = |text: String| admin.pages.text(&text).map_or(text, Into::into);
         let (_, message, hint) = fault.texts(sign_in_path);
         let (message, hint) = (text(message), text(hint));
@@ -168,6 +183,7 @@ impl Fault {
     /// For the operator.
     pub(super) fn log(&self) {
         match self {
+            Self::Unreadable(unreadable) => observe::error(&StoreError::from((**unreadable).clone()).to_string()),
             Self::Integrations(error) => observe::error(&error.to_string()),
             Self::App(error) => observe::error(&error.to_string()),
             _ => {}

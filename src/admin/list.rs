@@ -8,7 +8,7 @@ use super::marks::mark;
 use super::overview::{Overview, Problem, authority};
 use super::time::time;
 use super::visit::{Request, Visit};
-use crate::settings::{Health, Stamp};
+use crate::settings::{Health, Stamp, UnreadableIntegration};
 
 pub(super) async fn show(request: Request) -> Response {
     let was_deleted = request.head.uri.query() == Some(DELETED);
@@ -25,7 +25,7 @@ pub(super) async fn show(request: Request) -> Response {
 /// The query of the list after an integration was deleted.
 pub(super) const DELETED: &str = "deleted=1";
 
-fn page(visit: &Visit, all: &[Overview], was_deleted: bool) -> Markup {
+fn page(visit: &Visit, all: &[Result<Overview, UnreadableIntegration>], was_deleted: bool) -> Markup {
     html! {
         div.ch-heading {
             h1 { (visit.text("Integrations")) }
@@ -43,7 +43,11 @@ fn page(visit: &Visit, all: &[Overview], was_deleted: bool) -> Markup {
                 p { (visit.text("The form shows each step to take there.")) }
             }
         } @else {
-            div.ch-cards { @for one in all { (card(visit, one)) } }
+            div.ch-cards {
+                @for one in all {
+                    @match one { Ok(one) => (card(visit, one)), Err(one) => (unreadable(visit, one)) }
+                }
+            }
         }
     }
 }
@@ -73,6 +77,25 @@ fn card(visit: &Visit, one: &Overview) -> Markup {
     }
 }
 
+/// Only what is known without its settings.
+fn unreadable(visit: &Visit, one: &UnreadableIntegration) -> Markup {
+    let heading = format!("integration-{}", one.id);
+    let name = if one.name.is_empty() { one.id.as_str() } else { one.name.as_str() };
+    html! {
+        article.ch-card aria-labelledby=(heading) {
+            h2 id=(heading) dir="auto" { (name) }
+            (problem(visit, &one.into()))
+            dl.ch-facts {
+                div { dt { (visit.text("ID")) } dd { code { (one.id) } } }
+                div { dt { (visit.text("Changed by")) } dd { (by(&one.changed)) } }
+            }
+            p.ch-actions {
+                a.ch-danger href=(visit.path(&format!("/{}/delete", one.id))) { (visit.text("Delete")) (of(name)) }
+            }
+        }
+    }
+}
+
 /// For screen readers, which list the links of a page without what is around them.
 fn of(name: &str) -> Markup {
     html! { span.ch-hidden { " " bdi { (name) } } }
@@ -91,10 +114,14 @@ pub(super) fn state(visit: &Visit, one: &Overview) -> Markup {
         @if one.stored.is_disabled {
             p.ch-state.ch-disabled { strong { (visit.text("Disabled.")) } " " (visit.text("Nobody can log in with it.")) }
         }
-        @if let Err(Problem { code, message, hint }) = &one.built {
-            p.ch-state.ch-error data-code=(code) {
-                strong { (visit.text("This integration cannot be used.")) } " " (message) " " (hint)
-            }
+        @if let Err(found) = &one.built { (problem(visit, found)) }
+    }
+}
+
+fn problem(visit: &Visit, Problem { code, message, hint }: &Problem) -> Markup {
+    html! {
+        p.ch-state.ch-error data-code=(code) {
+            strong { (visit.text("This integration cannot be used.")) } " " (message) " " (hint)
         }
     }
 }
@@ -121,11 +148,14 @@ pub(super) fn activity(visit: &Visit, one: &Overview) -> Markup {
 
 /// Who created and changed it, and when.
 pub(super) fn stamps(visit: &Visit, created: &Stamp, changed: &Stamp) -> Markup {
-    let by = |stamp: &Stamp| html! { bdi { (stamp.by) } ", " (time(stamp.at)) };
     html! {
         div { dt { (visit.text("Created by")) } dd { (by(created)) } }
         @if created != changed {
             div { dt { (visit.text("Changed by")) } dd { (by(changed)) } }
         }
     }
+}
+
+fn by(stamp: &Stamp) -> Markup {
+    html! { bdi { (stamp.by) } ", " (time(stamp.at)) }
 }

@@ -18,7 +18,7 @@ pub(super) use self::guide::copy_button;
 use self::page::{Form, Notice};
 pub(super) use self::report::errors as report_errors;
 use self::typed::{Pressed, Typed};
-use super::actions::{Act, Outcome, Submission};
+use super::actions::{Act, Outcome, Submission, UsableSecrets};
 use super::fault::Fault;
 use super::visit::{Request, View, Visit};
 use crate::router::FailureCause;
@@ -85,7 +85,7 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
         Some(stored) => stored.id.clone(),
         None => visit.new_id(typed).ok_or(Fault::NotFound)?,
     };
-    let typed = &typed.clone().with_service(visit.integrations().app());
+    let typed = &typed.clone().with_service(visit.integrations().config());
     let (act, complaints) = match typed.pressed() {
         Pressed::Back => (Act::Guide, Complaints::None),
         Pressed::Guide => (Act::Guide, Complaints::AboutCodeHost),
@@ -104,7 +104,8 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
     }
     let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
     if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
-        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked {
+        // The page between would lose a secret that cannot be kept.
+        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked && outcome.not_kept.is_empty() {
             return moving::show(visit, typed, stored, kind, &outcome).await;
         }
     }
@@ -165,6 +166,7 @@ fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErro
             }
         }
     }
+    errors.extend(outcome.not_kept.clone());
     if let Some(report) = &outcome.report {
         report::errors(report, outcome.reading.guide.as_ref()).into_iter().for_each(|error| errors.push(error));
     }
@@ -226,13 +228,15 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
         return Ok(Some(stale::show_deleted(view, typed).await));
     }
     fault.log();
-    let reading: DraftReading = typed.draft().read(view.integrations().app(), Some(&id));
+    let reading: DraftReading = typed.draft().read(view.integrations().config(), Some(&id));
     // If they cannot be kept either, they are typed again.
-    let kept = view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept;
-    let errors = match fault {
+    let UsableSecrets { kept, not_kept, .. } =
+        view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default();
+    let mut errors = match fault {
         Fault::Fields(errors) => errors.clone(),
         _ => FieldErrors::default(),
     };
+    errors.extend(not_kept);
     let form = Form {
         view: &view,
         typed,
@@ -251,7 +255,7 @@ async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Resul
 }
 
 fn notice(view: &View, fault: &Fault) -> Option<Notice> {
-    let sign_in = Some(view.admin.0.access.sign_in_path().to_owned());
+    let sign_in = Some(view.admin.0.access.login_path().to_owned());
     let own = |message: &str, hint: &str| Notice {
         message: view.text(message).into_owned(),
         hint: view.text(hint).into_owned(),
@@ -278,7 +282,7 @@ fn notice(view: &View, fault: &Fault) -> Option<Notice> {
             "Press the button once more.",
         ),
         fault => {
-            let (_, message, hint) = fault.texts(view.admin.0.access.sign_in_path());
+            let (_, message, hint) = fault.texts(view.admin.0.access.login_path());
             own(&message, &hint)
         }
     })
