@@ -1,45 +1,63 @@
-//! Lets users log in to your app with the code host that they already use: GitHub, GitLab, Forgejo, Gitea and Codeberg,
-//! Bitbucket Cloud, or Bitbucket Data Center.
+//! Users log in to your app with the code host that they already use: GitHub, any GitLab, Forgejo, Gitea and Codeberg, Bitbucket
+//! Cloud, or Bitbucket Data Center.
 //!
 //! An administrator enters the base URL of a code host. [`setup`] shows them how to create the OAuth application there,
 //! [`check`] tests the result, and an [`Integration`] logs users in. [`keeper`] keeps their tokens valid afterwards, and
 //! [`error`] says what went wrong, who must act, and the fix.
 //!
-//! # Example
+//! # A login
 //!
-//! ```
+//! With the feature `axum`, whose [routes](router) begin and finish it. In [any other framework](guide::any_framework), an app calls
+//! [`Integration::begin_login`] and [`Integration::finish_login`].
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use std::sync::Arc;
+//!
+//! use axum::response::{IntoResponse, Redirect, Response};
+//! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 //! use codehost_oauth::transport::{HttpClient, Network};
-//! use codehost_oauth::{Access, BaseUrl, Callback, Integration, IntegrationConfig, PendingLogins, Platform};
+//! use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, Login, Platform, PublicUrl};
 //!
-//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let network = Network::public_only();
-//! let provider = Platform::find("gitlab")?.provider(BaseUrl::parse("https://git.example.com", &network)?)?;
-//! let config = IntegrationConfig {
-//!     id: "demo".parse()?,
-//!     name: "Our GitLab".to_owned(),
-//!     public_url: "https://packages.example.com".parse()?,
-//!     client_id: "application-id".to_owned(),
-//!     client_secret: "secret".to_owned(),
-//!     access: Access::SignIn,
-//! };
-//! let integration = Integration::builder(provider, HttpClient::builder(network).build()?, config).build()?;
+//! struct App;
 //!
-//! // POST /login/demo: keep the pending login in this browser's session, and redirect to the code host.
-//! let mut session = PendingLogins::default();
-//! let start = integration.begin_login(None)?;
-//! session.insert(start.pending);
-//! assert!(start.redirect_to.as_str().starts_with("https://git.example.com/oauth/authorize?client_id=application-id&"));
+//! #[async_trait::async_trait]
+//! impl LoginHandler for App {
+//!     async fn logged_in(&self, _: &mut RequestHead, _: &Integration, login: Login) -> Response {
+//!         println!("{}", login.user.key); // find or create your user by this key, and put it into your session
+//!         Redirect::to("/").into_response()
+//!     }
+//! }
 //!
-//! // GET /oauth/callback/gitlab/demo: take the pending login out of the session, then call
-//! // `integration.finish_login(pending, callback).await`. A callback that this browser did not ask for has none.
-//! let forged = Callback::from_uri(&"/oauth/callback/gitlab/demo?code=x&state=y".parse()?)?;
-//! assert_eq!(session.take(&forged).unwrap_err().code(), "state_unknown");
-//! # Ok(())
-//! # }
-//! # example().unwrap();
+//! /// Your pages link to `/login/demo`. `keys` is a text such as `1:KEY`, where KEY is 32 random bytes in base64.
+//! fn routes(client_id: &str, client_secret: &str, keys: &str) -> Result<axum::Router, Box<dyn std::error::Error>> {
+//!     let public_url: PublicUrl = "https://packages.example.com".parse()?; // where browsers reach your app
+//!     let http = HttpClient::builder(Network::public_only()).build()?; // one for the whole process
+//!     let base_url = BaseUrl::parse("https://git.example.com", http.network())?;
+//!     let config = IntegrationConfig {
+//!         id: "demo".parse()?,
+//!         name: "Our GitLab".to_owned(),
+//!         public_url: public_url.clone(),
+//!         client_id: client_id.to_owned(),
+//!         client_secret: client_secret.to_owned(),
+//!         access: Access::SignIn,
+//!     };
+//!     let integration = Integration::builder(Platform::find("gitlab")?.provider(base_url)?, http, config).build()?;
+//!     let logins = LoginRoutes::in_cookie(Arc::new(integration), App, &public_url, keys.parse()?);
+//!     Ok(axum::Router::new().merge(logins.router()))
+//! }
+//! # assert!(routes("id", "secret", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").is_ok());
+//! # assert!(routes("id", "a secret", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").is_err());
 //! ```
 //!
-//! [`Login::user`] is the user. Store users by [`User::key`], never by user name or e-mail address.
+//! # What next
+//!
+//! - What to add before you ship it: [the login with axum](guide::axum#before-you-ship-it).
+//! - A page on which administrators add code hosts: [`admin`], for a [self-hosted product](guide::self_hosted) or a
+//!   [service for many organizations](guide::multi_tenant).
+//! - [Call the code host's API](guide::call_the_api), [test your app](guide::test_your_app), [find out why a login
+//!   failed](guide::errors), [operate it](guide::operate).
+//! - All pages of [the guide](guide).
 //!
 //! # Modules
 //!
@@ -60,6 +78,7 @@
 //! | [`settings`] | integrations as data: what an administrator types, stores for it, and one cache for all nodes (features `seal` and `http-client`) |
 //! | [`interop`] | an app's own `reqwest` client, and the crate `oauth2` (features `reqwest` and `oauth2`) |
 //! | [`testing`] | fakes of code hosts, and conformance suites (feature `testing`) |
+//! | [`guide`] | a page for each task |
 //!
 //! # Features
 //!
@@ -89,6 +108,9 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin;
 pub mod error;
+// Only documentation: apps do not compile it. The doctests of its pages are those of the package in tests/, which has their crates.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 mod integration;
 #[cfg(any(feature = "oauth2", feature = "reqwest"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "oauth2", feature = "reqwest"))))]

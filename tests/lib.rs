@@ -1,20 +1,16 @@
-//! Tests the code of the README and of the pages for users, unchanged. The integration tests are in `it/`.
+//! Tests the code of the README, the guide and the pages for users, unchanged. The integration tests are in `it/`.
+
+#[cfg(doctest)]
+#[path = "../src/guide/mod.rs"]
+mod guide;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
 #[cfg(doctest)]
-#[doc = include_str!("../docs/login.md")]
-struct Login;
-
-#[cfg(doctest)]
 #[doc = include_str!("../docs/integrations.md")]
 struct Integrations;
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/from-oauth2.md")]
-struct FromOauth2;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/tokens.md")]

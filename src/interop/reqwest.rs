@@ -40,6 +40,8 @@ use crate::transport::{RequestLimits, Transport, is_encoded, tls_cause};
 ///     .no_brotli()
 ///     .no_deflate()
 ///     .no_zstd()
+///     .retry(reqwest::retry::never())
+///     .pool_idle_timeout(std::time::Duration::from_secs(4))
 ///     .build()?;
 /// let http = ReqwestTransport::new(client)?;
 ///

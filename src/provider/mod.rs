@@ -1,5 +1,5 @@
 //! The parts of an [`OAuthProvider`](crate::OAuthProvider), for writing your own. The repository's
-//! `examples/custom_provider.rs` is a complete provider, for SourceHut; `testing::conformance` checks yours.
+//! `examples/custom_provider/sourcehut.rs` is a complete provider, for SourceHut; `testing::conformance` checks yours.
 
 pub(crate) mod check;
 mod forward;

@@ -140,7 +140,7 @@ async fn an_outage_does_not_require_a_login() -> Result {
     Ok(())
 }
 
-/// As in the README, "Tests of your own".
+/// As in the guide, "Test your app".
 #[tokio::test]
 async fn a_refused_refresh_requires_a_login() -> Result {
     let mut scenario = Scenario::start().await?;

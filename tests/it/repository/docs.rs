@@ -1,6 +1,6 @@
 //! Checks the security page and the register of platform changes: every test that they name exists, and no row is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 #[cfg(target_os = "linux")]
@@ -77,7 +77,15 @@ fn pages() -> Vec<String> {
     let docs =
         fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let docs = docs.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
-    docs.chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned)).collect()
+    docs.chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned)).chain(guide()).collect()
+}
+
+/// The pages of the guide. `links.md` is no page: it has the links of all of them for rustdoc.
+fn guide() -> Vec<String> {
+    let files = fs::read_dir(root().join("src/guide")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let pages = names.filter(|name| name.ends_with(".md") && name != "links.md");
+    pages.map(|name| format!("src/guide/{name}")).collect()
 }
 
 /// The lines that are no code.
@@ -103,6 +111,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
         let text = page(&name);
         let folder = root().join(&name).parent().unwrap().to_owned();
         let links = prose(&text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split(')').next());
+        let links = links.chain(definitions(&text).into_values());
         for link in links.filter(|link| !link.contains("://")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let path = if file.is_empty() { root().join(&name) } else { folder.join(file) };
@@ -114,6 +123,75 @@ fn every_link_leads_to_a_file_and_a_heading() {
         }
     }
     assert!(count > 30, "{count}");
+}
+
+/// What stands in `[name]: link`, as a line of its own.
+fn definitions(page: &str) -> BTreeMap<&str, &str> {
+    let lines = prose(page).filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+    lines.collect()
+}
+
+/// A page of the guide defines its links as files, at its end. `links.md` defines the same ones for rustdoc.
+#[test]
+fn every_link_of_the_guide_has_both_definitions() {
+    let links = page("src/guide/links.md");
+    let of_rustdoc = definitions(&links);
+    let mut used = BTreeSet::new();
+    for name in guide() {
+        let text = page(&name);
+        let defined = definitions(&text);
+        let names = prose(&text).flat_map(|line| line.split("][").skip(1)).filter_map(|rest| rest.split(']').next());
+        for link in names.chain(defined.keys().copied()) {
+            let file = defined.get(link).unwrap_or_else(|| panic!("{name}: {link}"));
+            let target = of_rustdoc.get(link).unwrap_or_else(|| panic!("links.md: {link}"));
+            let (file, anchor) = file.split_once('#').unwrap_or((file, ""));
+            let expected = match file.strip_prefix("../../") {
+                Some("README.md") => "https://docs.rs/crate/codehost-oauth/latest".to_owned(),
+                Some(path) => format!("https://docs.rs/crate/codehost-oauth/latest/source/{path}"),
+                None if anchor.is_empty() => format!("crate::guide::{}", file.trim_end_matches(".md")),
+                None => format!("crate::guide::{}#{anchor}", file.trim_end_matches(".md")),
+            };
+            assert_eq!(*target, expected, "links.md: {link}");
+            used.insert(link.to_owned());
+        }
+        let inline = prose(&text).find(|line| line.contains("]("));
+        assert_eq!(inline, None, "{name}: a link that only one of the two can follow");
+    }
+    let unused: Vec<_> = of_rustdoc.keys().filter(|link| !used.contains(**link)).collect();
+    assert!(unused.is_empty() && used.len() > 20, "{unused:?}");
+}
+
+/// Each page is a module of the guide, and on its front page.
+#[test]
+fn every_page_of_the_guide_is_in_it() {
+    let module = page("src/guide/mod.rs");
+    for name in guide() {
+        let name = name.trim_start_matches("src/guide/").trim_end_matches(".md");
+        assert!(module.contains(&format!("#[doc = include_str!(\"{name}.md\")]\npub mod {name} {{}}")), "{name}");
+        let front = module.lines().filter(|line| line.starts_with("//! |"));
+        assert_eq!(front.filter(|line| line.contains(&format!("{name})"))).count(), 1, "{name}");
+    }
+}
+
+/// Two screens for a page of the guide; and what somebody reads who has ten minutes.
+#[test]
+fn no_page_is_too_long() {
+    for (names, limit) in [(guide(), 110), (vec!["README.md".to_owned()], 250)] {
+        for name in names {
+            let text = page(&name);
+            let lines = text.lines().filter(|line| !line.starts_with('[')).count();
+            assert!(lines <= limit, "{name}: {lines} lines");
+            let prose = prose(&text).filter(|line| !line.starts_with('|') && !line.contains("]: "));
+            let long = prose.map(|line| line.chars().count()).max();
+            assert!(long <= Some(150), "{name}: {long:?} characters in a line");
+        }
+    }
+    // The whole app with the integrations page.
+    let readme = page("README.md");
+    let programs: Vec<&str> =
+        readme.split("\n```").skip(1).step_by(2).filter(|block| block.starts_with("rust")).collect();
+    let app = programs.iter().find(|program| program.contains("AdminRoutes::new")).unwrap();
+    assert!(app.lines().count() <= 81, "{}", app.lines().count());
 }
 
 /// The programs of the README are shown whole: what begins with `# ` is hidden on docs.rs, and wrong in a file.
@@ -175,7 +253,7 @@ fn every_number_and_row_has_tests() {
 /// The operations of spans are named where `Integration` runs them.
 #[test]
 fn every_operation_of_a_span_is_documented() {
-    let page = page("docs/tracing.md");
+    let page = page("src/guide/operate.md");
     let (_, table) = page.split_once("| `operation` | when |").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();
     let first_cells = table.lines().filter_map(|line| line.split(" | ").next());
@@ -195,11 +273,11 @@ fn the_lines_of_the_recipes_are_in_the_programs() {
     let folder = root().join("examples/recipes/src/bin");
     let programs = fs::read_dir(folder).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
     let programs: String = programs.collect();
-    let page = page("docs/recipes.md");
+    let page = page("src/guide/other_crates.md");
     let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("rust,ignore\n"));
     let lines: Vec<&str> = blocks.flat_map(str::lines).collect();
     assert!(lines.len() > 4, "{lines:?}");
     for line in lines {
-        assert!(programs.contains(line), "docs/recipes.md: {line}");
+        assert!(programs.contains(line), "src/guide/other_crates.md: {line}");
     }
 }

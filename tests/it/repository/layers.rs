@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::programs::root;
 
 /// Lowest first, as in docs/architecture.md.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "util",
     "error",
     "values",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 17] = [
     "router",
     "admin",
     "testing",
+    "guide",
 ];
 
 /// The files that may use a higher layer, each with the reason.
