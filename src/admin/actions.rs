@@ -1,23 +1,19 @@
 //! What the form does, for the pages and for the JSON.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::Refusal;
-use super::access::{AdminAccess, Administrator, Caller};
-use super::change::{AdminChange, ChangeKind};
+use super::access::Caller;
+use super::change::ChangeKind;
 use super::fault::Fault;
+use super::hook::Hook;
 use super::visit::{View, Visit};
-use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
     Draft, DraftReading, Field, FieldError, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings,
-    IntegrationWrite, IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
+    IntegrationsError, MoveKind, StoredIntegration,
 };
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -336,60 +332,10 @@ impl View {
     }
 }
 
-/// Asks whether the administrator may, and tells the app about the change, in the transaction of the write.
-pub(super) struct Hook {
-    access: Arc<dyn AdminAccess>,
-    administrator: Administrator,
-    owner: Option<String>,
-    kind: ChangeKind,
-}
-
-impl Hook {
-    /// For a write to an integration of `owner`.
-    pub(super) fn new(
-        access: &Arc<dyn AdminAccess>,
-        administrator: &Administrator,
-        owner: Option<&str>,
-        kind: ChangeKind,
-    ) -> Self {
-        Self { access: Arc::clone(access), administrator: administrator.clone(), owner: owner.map(str::to_owned), kind }
-    }
-
-    fn change<'a>(&'a self, write: &'a IntegrationWrite, stored: &'a StoredBefore) -> AdminChange<'a> {
-        AdminChange::of(&self.administrator, self.owner.as_deref(), self.kind, write, stored)
-    }
-}
-
-#[async_trait]
-impl WriteHook for Hook {
-    async fn before(
-        &self,
-        write: &IntegrationWrite,
-        stored: &StoredBefore,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        let access = &self.access;
-        if !access.may_still_manage(&self.administrator, self.owner.as_deref(), transaction).await? {
-            return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
-        }
-        access.before_change(&self.change(write, stored), transaction).await
-    }
-
-    async fn after(
-        &self,
-        write: &IntegrationWrite,
-        stored: &StoredBefore,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        self.access.changed(&self.change(write, stored), transaction).await
-    }
-}
-
 const TOO_LONG: &str = "It is too long to be kept in this browser until the next page.";
 const OTHER_TOO_LONG: &str = "It was not kept in this browser, because another secret is too long.";
 const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a decision is asked for on a page in between, ask \
                            the people who run this app to keep logins in sessions instead of cookies.";
-const NO_ACCESS: &str = "You may not manage these integrations any more. Nothing was saved.";
 
 /// The name under which secrets that are not saved yet are kept.
 fn kept_name(id: &IntegrationId) -> String {

@@ -76,7 +76,11 @@ impl<'a> AdminChange<'a> {
             StoredBefore::Nothing { of_owner } => ChangeKind::Created { others: *of_owner },
             _ => kind,
         };
-        Self { old: stored.integration(), new: write.new(), ..Self::new(administrator, owner, write.id(), kind) }
+        Self {
+            old: stored.integration(),
+            new: write.integration(),
+            ..Self::new(administrator, owner, write.id(), kind)
+        }
     }
 
     /// Refuses a new integration if its owner has `limit` of them already.

@@ -81,6 +81,7 @@ mod change;
 mod detail;
 mod fault;
 mod form;
+mod hook;
 mod json;
 mod list;
 mod marks;

@@ -19,12 +19,13 @@ mod response;
 mod seal;
 #[cfg(feature = "seal")]
 mod store;
+mod text_fault;
 mod transport;
 
 pub use self::advice::{Advice, Audience};
 pub(crate) use self::advice::{MAX_RETRY_AFTER, advised};
 pub use self::base_url::BaseUrlError;
-pub use self::config::{ConfigError, TextFault};
+pub use self::config::ConfigError;
 pub use self::login::{CallbackError, VerifyError};
 pub use self::platform::{AccountError, ApiError, TokenError};
 pub use self::proxy::ProxyError;
@@ -35,6 +36,7 @@ pub use self::seal::SealError;
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use self::store::StoreError;
+pub use self::text_fault::TextFault;
 pub use self::transport::{ResponseError, TransportError};
 
 /// A failure of the app itself, such as of its database; for the traits that an app implements.

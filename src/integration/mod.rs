@@ -4,6 +4,7 @@ mod find;
 mod login;
 mod policy;
 mod test_login;
+mod tokens;
 
 use std::fmt;
 use std::future::Future;
@@ -12,30 +13,25 @@ use std::time::Duration;
 
 use futures_util::future;
 use http::Method;
-use tokio::time::Instant;
 use url::Url;
 
 pub use self::api::ApiCall;
 pub use self::builder::{IntegrationBuilder, IntegrationConfig};
 pub use self::find::FindIntegration;
 pub use self::policy::LoginPolicy;
-use crate::error::{AccountError, ConfigError, Error};
+use crate::error::{ConfigError, Error};
 use crate::login::{Callback, Login, PendingLogin, Purpose, ReturnTo};
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::AuthorizationUrl;
-use crate::provider::membership::{Group, Membership};
 use crate::provider::oauth_provider::OAuthProvider;
-use crate::provider::revocation::Revocation;
 use crate::transport::{Bulkhead, Transport};
 use crate::values::access::Access;
-use crate::values::account_key::AccountKey;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
 use crate::values::public_url::PublicUrl;
 use crate::values::scope::Scopes;
-use crate::values::token::{AccessToken, ClientCredentials, RefreshToken, TokenBinding, TokenSet};
-use crate::values::user::User;
+use crate::values::token::{ClientCredentials, TokenBinding};
 
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// people in.
@@ -216,106 +212,6 @@ impl Integration {
         self.observe("finish_connect", self.finish(purpose, pending, callback)).await
     }
 
-    /// Renews tokens; see [`OAuthProvider::refresh`].
-    ///
-    /// # Errors
-    ///
-    /// As [`OAuthProvider::refresh`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
-    pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
-        self.ensure_own(token.binding(), "refresh token")?;
-        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
-    }
-
-    /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
-    /// and bots that the platform itself lets through.
-    ///
-    /// # Errors
-    ///
-    /// As [`OAuthProvider::user`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
-    pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
-        self.ensure_own(token.binding(), "access token")?;
-        self.observe("user", self.look_up(token)).await
-    }
-
-    /// Whether the user is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
-    ///
-    /// ```
-    /// # async fn example(integration: codehost_oauth::Integration, token: codehost_oauth::AccessToken)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
-    /// use codehost_oauth::{Group, Membership};
-    ///
-    /// match integration.membership(&token, &Group::path("acme/tools")?.at_least("maintainer")).await? {
-    ///     Membership::Member { role } => println!("at least {role}"),
-    ///     _ => println!("not a member"),
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
-    pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
-        self.ensure_own(token.binding(), "access token")?;
-        let provider = &*self.provider;
-        match provider.ensure_group(group, &self.scopes) {
-            // The token may have more scopes than this integration asks for.
-            Ok(()) | Err(ConfigError::GroupScope { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let ask = async {
-            let user = match provider.needs_user_for_membership(group) {
-                true => Some(self.look_up(token).await?),
-                false => None,
-            };
-            provider.membership(&self.http, token, group, user.as_ref()).await
-        };
-        self.observe("membership", ask).await
-    }
-
-    /// Checks whether the user of a stored connection may still log in: whether the account is active, and meets the
-    /// [policy](IntegrationBuilder::policy). As many round trips as a login has after the exchange of the code.
-    ///
-    /// Accounts are blocked and memberships end, and no code host tells this app. So ask again from time to time: when a session
-    /// is renewed, before an important action, or once a day for each connection. `key` is the stored one: tokens of another
-    /// account are refused.
-    ///
-    /// ```
-    /// # #[cfg(feature = "seal")]
-    /// # async fn example(
-    /// #     integration: codehost_oauth::Integration,
-    /// #     keeper: codehost_oauth::keeper::TokenKeeper,
-    /// #     key: codehost_oauth::AccountKey,
-    /// # ) -> Result<(), Box<dyn std::error::Error>> {
-    /// use codehost_oauth::error::Error;
-    ///
-    /// let token = keeper.access_token(&key.to_string().parse()?).await?;
-    /// match integration.recheck(&token, &key).await {
-    ///     Ok(user) => println!("{} may stay", user.key),
-    ///     Err(error) if error.advice().is_transient => println!("try again later: {error}"),
-    ///     Err(Error::Account { cause, .. }) => println!("end the session: {cause}"),
-    ///     Err(error) => println!("try again later: {error}"),
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Account`] if the user may not log in any more, except
-    /// [`AccountError::EmailsIncomplete`](crate::error::AccountError::EmailsIncomplete), which is transient; otherwise as
-    /// [`user`](Self::user) and [`membership`](Self::membership): then it is not known.
-    pub async fn recheck(&self, token: &AccessToken, key: &AccountKey) -> Result<User, Error> {
-        self.ensure_own(token.binding(), "access token")?;
-        let work = async {
-            // A stored token is not new, so no 401 is retried.
-            let retry_until = Some(Instant::now());
-            let user = self.admit(token, None, retry_until).await?;
-            if user.key == *key { Ok(user) } else { Err(AccountError::OtherAccount.into()) }
-        };
-        self.observe("recheck", work).await
-    }
-
     /// Begins a `GET` of the code host's API. `path` are the segments below the provider's
     /// [`api_url`](OAuthProvider::api_url), each of which is encoded as a whole.
     ///
@@ -334,20 +230,6 @@ impl Integration {
     /// Begins a call of the code host's API with any method; see [`api_get`](Self::api_get).
     pub fn api_call(&self, method: Method, path: &[&str]) -> ApiCall<'_> {
         ApiCall::new(self, method, &self.provider.api_url().endpoint(path))
-    }
-
-    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see [`OAuthProvider::revoke`].
-    /// Delete the tokens afterwards, also after an error.
-    ///
-    /// # Errors
-    ///
-    /// As [`OAuthProvider::revoke`], and [`ConfigError::OtherBinding`] for tokens of another integration, before anything is sent.
-    pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
-        self.ensure_own(tokens.access_token.binding(), "access token")?;
-        if let Some(token) = &tokens.refresh_token {
-            self.ensure_own(token.binding(), "refresh token")?;
-        }
-        self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
     }
 
     /// Finds out what can be known about this integration without a user; see [`check`](crate::check). Building an
@@ -448,11 +330,6 @@ impl Integration {
         self.binding == other.binding
             && self.client.client_id() == other.client.client_id()
             && self.callback_url == other.callback_url
-    }
-
-    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
-    pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
-        self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }
 
     /// Whether it is proved that the code host accepts the client; see [`OAuthProvider::accepts_client`].

@@ -105,7 +105,7 @@ impl IntegrationSettings {
     pub fn from_json(json: &str) -> Result<Self, UnreadableSettings> {
         // serde's own messages quote values.
         serde_json::from_str(json).map_err(|_| match serde_json::from_str::<AnyVersion>(json) {
-            Ok(AnyVersion { version }) if version != u64::from(VERSION) => {
+            Ok(AnyVersion { version }) if version != u32::from(VERSION) => {
                 UnreadableSettings::Version { found: version }
             }
             _ => UnreadableSettings::Malformed,
@@ -327,7 +327,7 @@ pub enum UnreadableSettings {
     #[error("the settings have version {found}, which this version of codehost-oauth does not know")]
     Version {
         /// The version that was found.
-        found: u64,
+        found: u32,
     },
     /// They are not the JSON of settings.
     #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
@@ -337,7 +337,7 @@ pub enum UnreadableSettings {
 /// The JSON of any version.
 #[derive(Deserialize)]
 struct AnyVersion {
-    version: u64,
+    version: u32,
 }
 
 /// The version of the JSON.

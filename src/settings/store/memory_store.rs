@@ -77,7 +77,7 @@ impl IntegrationStore for MemoryIntegrations {
             Ok(before) => before,
             Err(written) => return Ok(written),
         };
-        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.integration()) {
             *of_owner = self.list(new.owner.as_deref()).await?.len().try_into().unwrap_or(u64::MAX);
         }
         let mut transaction = StoreTransaction::None;

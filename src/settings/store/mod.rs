@@ -136,7 +136,7 @@ impl IntegrationWrite {
     }
 
     /// What is stored afterwards; `None` if it is deleted.
-    pub fn new(&self) -> Option<&StoredIntegration> {
+    pub fn integration(&self) -> Option<&StoredIntegration> {
         match self {
             Self::Create(new) | Self::Replace(new) => Some(new),
             Self::Delete { .. } => None,

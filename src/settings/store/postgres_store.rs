@@ -115,7 +115,7 @@ impl IntegrationStore for PostgresIntegrations {
             Ok(before) => before,
             Err(written) => return Ok(written),
         };
-        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.integration()) {
             let sql =
                 format!("SELECT count(*) FROM codehost_oauth_integrations WHERE {} AND NOT is_deleted", of(&new.owner));
             let count = sqlx::query_scalar::<_, i64>(&sql).bind(&new.owner).fetch_one(&mut *transaction).await;

@@ -100,7 +100,7 @@ impl IntegrationStore for SqliteIntegrations {
             Ok(before) => before,
             Err(written) => return Ok(written),
         };
-        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.integration()) {
             let count = sqlx::query_scalar::<_, i64>(COUNT).bind(&new.owner).fetch_one(&mut *transaction).await;
             *of_owner = count.map_err(failed)?.unsigned_abs();
         }

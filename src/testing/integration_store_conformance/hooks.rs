@@ -134,7 +134,7 @@ type Call = (IntegrationId, StoredBefore, Option<StoredIntegration>);
 fn call(write: &IntegrationWrite, old: Option<&StoredIntegration>) -> Call {
     let nothing = StoredBefore::Nothing { of_owner: 0 };
     let before = old.map_or(nothing, |old| StoredBefore::Integration(Box::new(old.clone())));
-    (write.id().clone(), before, write.new().cloned())
+    (write.id().clone(), before, write.integration().cloned())
 }
 
 impl Hook {
@@ -143,7 +143,7 @@ impl Hook {
     }
 
     fn add(&self, moment: Moment, write: &IntegrationWrite, stored: &StoredBefore) -> Result<(), AppError> {
-        let call = (write.id().clone(), stored.clone(), write.new().cloned());
+        let call = (write.id().clone(), stored.clone(), write.integration().cloned());
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((moment, call));
         if self.refuses == Some(moment) { Err(REASON.into()) } else { Ok(()) }
     }

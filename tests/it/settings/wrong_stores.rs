@@ -225,7 +225,7 @@ impl WrongStore {
                 Err(unreadable) => StoredBefore::Unreadable(Box::new(unreadable)),
             },
             None => {
-                let of_owner = write.new().filter(|_| !self.has("counts nothing")).map(|new| count(&new.owner));
+                let of_owner = write.integration().filter(|_| !self.has("counts nothing")).map(|new| count(&new.owner));
                 StoredBefore::Nothing { of_owner: of_owner.unwrap_or(0).try_into().unwrap() }
             }
         }
