@@ -37,3 +37,18 @@ impl Schema {
         )
     }
 }
+
+/// For tests: the second version has another column, the third one a table for it, and the step to the fourth one fails.
+#[cfg(test)]
+pub(super) const SCHEMAS: [Schema; 4] = [
+    Schema { version_table: "app_schema", migrations: &[V1] },
+    Schema { version_table: "app_schema", migrations: &[V1, V2] },
+    Schema { version_table: "app_schema", migrations: &[V1, V2, V3] },
+    Schema { version_table: "app_schema", migrations: &[V1, V2, V3, "DELETE FROM app_names; DELETE FROM nowhere"] },
+];
+#[cfg(test)]
+const V1: &str = "CREATE TABLE app_rows (id INTEGER PRIMARY KEY)";
+#[cfg(test)]
+const V2: &str = "ALTER TABLE app_rows ADD COLUMN name TEXT NOT NULL DEFAULT 'none'";
+#[cfg(test)]
+const V3: &str = "CREATE TABLE app_names (name TEXT); INSERT INTO app_names SELECT name FROM app_rows";

@@ -219,3 +219,6 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 
 /// One node creates or upgrades tables at a time.
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(7223372036854775001)";
+
+#[cfg(test)]
+mod tests;

@@ -82,17 +82,7 @@ fn is_locked(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A schema whose second version has another column, and whose third one has a table for it.
-    const SCHEMAS: [Schema; 4] = [
-        Schema { version_table: "app_schema", migrations: &[V1] },
-        Schema { version_table: "app_schema", migrations: &[V1, V2] },
-        Schema { version_table: "app_schema", migrations: &[V1, V2, V3] },
-        Schema { version_table: "app_schema", migrations: &[V1, V2, V3, "DELETE FROM app_names; DELETE FROM nowhere"] },
-    ];
-    const V1: &str = "CREATE TABLE app_rows (id INTEGER PRIMARY KEY)";
-    const V2: &str = "ALTER TABLE app_rows ADD COLUMN name TEXT NOT NULL DEFAULT 'none'";
-    const V3: &str = "CREATE TABLE app_names (name TEXT); INSERT INTO app_names SELECT name FROM app_rows";
+    use crate::sql::migrations::SCHEMAS;
 
     #[tokio::test]
     async fn tables_of_every_older_version_are_upgraded() {

@@ -258,7 +258,7 @@ fn every_operation_of_a_span_is_documented() {
     let (table, _) = table.split_once("\n\n").unwrap();
     let first_cells = table.lines().filter_map(|line| line.split(" | ").next());
     let documented: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    let sources = ["mod", "api", "test_login"]
+    let sources = ["mod", "api", "test_login", "tokens"]
         .map(|file| fs::read_to_string(root().join(format!("src/integration/{file}.rs"))).unwrap());
     let named =
         sources.iter().flat_map(|text| text.split(".observe(\"").skip(1)).filter_map(|rest| rest.split('"').next());
