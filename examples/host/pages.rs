@@ -56,6 +56,8 @@ pub(crate) fn show(visit: Option<&Visit>, status: StatusCode, title: &str, body:
 pub(crate) fn layout(visit: Option<&Visit>, title: &str, head: &Markup, body: &Markup) -> Markup {
     let person = visit.and_then(|visit| visit.person.as_ref());
     let is_setup = visit.is_some_and(|visit| visit.founder.is_some());
+    let own = person.filter(|person| person.is_admin).map(|person| &*person.organization);
+    let organization = own.or(is_setup.then_some(FIRST));
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -72,8 +74,7 @@ pub(crate) fn layout(visit: Option<&Visit>, title: &str, head: &Markup, body: &M
                     a href="/" { "Depot" }
                     @if is_setup { span.badge { "Setup mode" } }
                     nav aria-label="Main" {
-                        @if let Some(organization) = person.filter(|person| person.is_admin).map(|person| &*person.organization)
-                            .or(is_setup.then_some(FIRST)) {
+                        @if let Some(organization) = organization {
                             a href={ "/org/" (organization) "/integrations" } { "Integrations" }
                             a href={ "/org/" (organization) "/people" } { "Users" }
                         }

@@ -42,7 +42,7 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
     let invitations = format!("{INVITATIONS} AND made.organization = ? ORDER BY expires");
     let invitations: Vec<Invitation> = rows(store, &invitations, &[slug]).await?;
     let organizations = "SELECT slug, name FROM organizations WHERE ? = 'main' ORDER BY name";
-    let organizations: Vec<(String, String)> = rows(store, organizations, &[slug]).await?;
+    let all: Vec<(String, String)> = rows(store, organizations, &[slug]).await?;
     let button = |act: &str, id: &str, label: &str, name: &str| {
         html! { button.secondary name="act" value={ (act) " " (id) } aria-label={ (label) ": " (name) } { (label) } }
     };
@@ -70,8 +70,8 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
             }
             ul {
                 @for one in &invitations {
-                    @let about = format!("by {}, until {} UTC", one.maker, one.expires);
-                    li { bdi { (role(one.is_admin)) ", " (about) } " " (button("withdraw", &one.digest, "Withdraw", &about)) }
+                    @let about = format!("{}, by {}, until {} UTC", role(one.is_admin), one.maker, one.expires);
+                    li { bdi { (about) } " " (button("withdraw", &one.digest, "Withdraw", &about)) }
                 }
             }
             p.muted { "An invitation ends when it is used, and when who made it is no longer an administrator." }
@@ -84,7 +84,7 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
         @if slug == FIRST {
             h2 { "Organizations" }
             p.muted { "Each has its own integrations, login links, users and administrators. Until an administrator of its own can log in, those of the first one manage it." }
-            ul { @for (slug, name) in &organizations { li { a href={ "/org/" (slug) "/people" } dir="auto" { (name) } } } }
+            ul { @for (slug, name) in &all { li { a href={ "/org/" (slug) "/people" } dir="auto" { (name) } } } }
             form method="post" action={ "/org/" (slug) "/people" } {
                 (csrf(visit.token()))
                 label for="name" { "Name" }
