@@ -18,7 +18,7 @@ pub struct StoredIntegration {
     pub is_disabled: bool,
     /// The settings.
     pub settings: IntegrationSettings,
-    /// The [sealed](super::IntegrationSecrets::seal) secrets.
+    /// The [sealed](crate::settings::IntegrationSecrets::seal) secrets.
     pub sealed_secrets: Vec<u8>,
     /// Another base URL for the same server, until a test login has proved it.
     pub proposed: Option<Proposal>,
