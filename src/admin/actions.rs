@@ -211,7 +211,7 @@ impl Visit {
             {
                 Ok(())
             }
-            Asking::SignedOut => Err(Fault::SignedOut),
+            Asking::SignedOut => Err(Fault::LoggedOut),
             _ => Err(Fault::NoAccess),
         }
     }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::marks::mark;
 use super::overview::{Overview, Problem, authority};
 use super::time::time;
-use super::visit::{Request, Visit};
+use super::visit::{Request, View, Visit};
 use crate::settings::{Health, Stamp};
 
 pub(super) async fn show(request: Request) -> Response {
@@ -91,10 +91,15 @@ pub(super) fn state(visit: &Visit, one: &Overview) -> Markup {
         @if one.stored.is_disabled {
             p.ch-state.ch-disabled { strong { (visit.text("Disabled.")) } " " (visit.text("Nobody can log in with it.")) }
         }
-        @if let Err(Problem { code, message, hint }) = &one.built {
-            p.ch-state.ch-error data-code=(code) {
-                strong { (visit.text("This integration cannot be used.")) } " " (message) " " (hint)
-            }
+        @if let Err(found) = &one.built { (problem(visit, "This integration cannot be used.", found)) }
+    }
+}
+
+/// What does not work, why, and what to do.
+pub(super) fn problem(view: &View, what: &str, Problem { code, message, hint }: &Problem) -> Markup {
+    html! {
+        p.ch-state.ch-error data-code=(code) {
+            strong { (view.text(what)) } " " (view.text(message)) " " (view.text(hint))
         }
     }
 }

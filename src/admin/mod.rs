@@ -23,7 +23,7 @@
 //! #[derive(Clone)]
 //! struct Packages;
 //!
-//! /// The name of the signed-in user. Take it from your session, and never from a header as here.
+//! /// The name of the logged-in user. Take it from your session, and never from a header as here.
 //! fn user(request: &RequestHead) -> Option<&str> {
 //!     request.headers.get("x-user")?.to_str().ok()
 //! }
@@ -90,6 +90,7 @@ mod test_login;
 mod time;
 mod visit;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -142,6 +143,13 @@ impl AdminRoutes {
         });
         logins.set_test_handler(Arc::new(Tester(Arc::downgrade(&shared))));
         Self(shared)
+    }
+}
+
+impl Shared {
+    /// The text, or the app's own in its place.
+    fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.pages.text(text).unwrap_or(text.into())
     }
 }
 

@@ -4,7 +4,6 @@ use url::Url;
 
 use super::fault::Fault;
 use super::visit::Visit;
-use crate::error::SealError;
 use crate::integration::{Integration, LoginLink};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
@@ -77,17 +76,9 @@ impl From<IntegrationsError> for Problem {
                 let hint = "Edit the integration and correct its settings.";
                 Self { code: "settings", message: errors.to_string(), hint: hint.to_owned() }
             }
-            IntegrationsError::Seal(error) => {
-                let message = match error {
-                    SealError::UnknownKey { .. } => "The app no longer has the key that encrypted the secret.",
-                    _ => "The stored secret cannot be decrypted.",
-                };
-                let hint = "Enter the secret again, or ask the people who run this app to restore the key.";
-                Self { code: "seal", message: message.to_owned(), hint: hint.to_owned() }
-            }
             error => {
-                let hint = "Try again later.";
-                Self { code: "app", message: format!("{error}."), hint: hint.to_owned() }
+                let (code, message, hint) = Fault::from(error).texts();
+                Self { code, message, hint }
             }
         }
     }
