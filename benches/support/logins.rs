@@ -127,8 +127,8 @@ pub fn integration(kind: Kind, endpoints: &Endpoints) -> Integration {
         }
         Kind::Bitbucket => Integration::builder(provider, TwoHosts::new(endpoints), config),
     };
-    // As many slots as logins at once.
-    builder.max_in_flight(64).build().unwrap()
+    // No request waits for a slot: 64 logins at once send up to 128 requests at once.
+    builder.max_in_flight(128).build().unwrap()
 }
 
 pub fn provider(kind: Kind, endpoints: &Endpoints) -> Arc<dyn OAuthProvider> {

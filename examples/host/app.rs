@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use codehost_oauth::admin::{AdminAccess, Administrator, Asking, Refusal};
+use codehost_oauth::admin::{AdminAccess, AdminChange, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal};
 use codehost_oauth::error::AppError;
 use codehost_oauth::keeper::TokenKeeper;
 use codehost_oauth::router::RequestHead;
@@ -66,19 +66,19 @@ impl App {
 
     /// Who is asking, and whether they may manage this organization. The right comes from the one-time token or from somebody who
     /// has it, never from being the first to log in.
-    pub(crate) async fn asking(&self, request: &RequestHead, organization: &str) -> Result<Asking> {
+    pub(crate) async fn asking(&self, request: &RequestHead, organization: &str) -> Result<Caller> {
         let person = self.person(request).await?;
         let (id, name, is_operator) = match (&person, session(request)?.get::<String>(FOUNDER).await?) {
             (Some(person), _) => (person.id.clone(), &*person.name, person.is_admin && person.organization == FIRST),
             (None, Some(mark)) => (mark, "Setup", true),
-            (None, None) => return Ok(Asking::SignedOut),
+            (None, None) => return Ok(Caller::LoggedOut),
         };
         let administrator = Administrator::new(&id, name);
         Ok(match (self.store.may_manage(&id, organization).await?, is_operator) {
-            (true, true) => Asking::Administrator(administrator.operator()),
-            (true, false) => Asking::Administrator(administrator),
-            (false, _) if person.is_some() => Asking::Other,
-            (false, _) => Asking::SignedOut,
+            (true, true) => Caller::Administrator(administrator.operator()),
+            (true, false) => Caller::Administrator(administrator),
+            (false, _) if person.is_some() => Caller::Other,
+            (false, _) => Caller::LoggedOut,
         })
     }
 
@@ -95,7 +95,7 @@ impl App {
     /// administrators only.
     pub(crate) async fn usable(&self, organization: &str) -> Result<Vec<(StoredIntegration, LoginLink)>> {
         let all = self.integrations.list(Some(organization)).await?;
-        let usable = all.into_iter().filter(|stored| !stored.is_disabled).filter_map(|stored| {
+        let usable = all.into_iter().flatten().filter(|stored| !stored.is_disabled).filter_map(|stored| {
             let link = self.integrations.build_stored(&stored).ok()?.login_link();
             Some((stored, link))
         });
@@ -112,11 +112,11 @@ pub(crate) struct Access(pub(crate) Arc<App>);
 
 #[async_trait]
 impl AdminAccess for Access {
-    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking> {
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller> {
         self.0.asking(request, owner.unwrap_or_default()).await
     }
 
-    async fn still_may(
+    async fn may_still_manage(
         &self,
         administrator: &Administrator,
         owner: Option<&str>,
@@ -135,20 +135,22 @@ impl AdminAccess for Access {
         Ok(account.is_some_and(|account| account.profile.is_same_person(&Profile::of(user))))
     }
 
-    async fn before_move(
+    async fn before_change(
         &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
+        change: &AdminChange<'_>,
         transaction: &mut StoreTransaction<'_>,
     ) -> std::result::Result<(), AppError> {
+        change.ensure_at_most(MAX_INTEGRATIONS)?;
         let StoreTransaction::Sqlite(database) = transaction else { return Err(NOT_SQLITE.into()) };
-        let organization = stored.owner.as_deref().unwrap_or_default();
+        let organization = change.owner.unwrap_or_default();
         let had_administrator = store::has_administrator(database, organization).await?;
-        match kind {
-            Some(MoveKind::SameServer) => {}
-            Some(MoveKind::NewApplication) => store::forget(database, &stored.id, false).await?,
+        match change.kind {
+            ChangeKind::Moved(MoveKind::NewApplication) => store::forget(database, change.id, false).await?,
             // The same user ids are other people there.
-            _ => store::forget(database, &stored.id, true).await?,
+            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => {
+                store::forget(database, change.id, true).await?;
+            }
+            _ => {}
         }
         if had_administrator && !store::has_administrator(database, organization).await? {
             return Err(Refusal::new(
@@ -161,7 +163,7 @@ impl AdminAccess for Access {
         Ok(())
     }
 
-    fn sign_in_path(&self) -> &str {
+    fn login_path(&self) -> &str {
         "/login"
     }
 }

@@ -130,7 +130,7 @@ async fn run(flags: Flags, temporary: Option<&PathBuf>) -> Result<(), Failure> {
         "setup: {public_url}/setup/{setup_token} (works once, and only while no administrator can log in)\n"
     ))?;
     let app = Arc::new(App::new(store, integrations, keeper.clone(), demo, setup_token));
-    let routes = routes::routes(app, &public_url, ring(&keys)?);
+    let routes = routes::routes(app, &public_url, ring(&keys)?)?;
     print(&format!("open: {public_url}\n"))?;
     tokio::select! {
         served = axum::serve(listener, routes) => served.map_err(|error| failure("serve", &error))?,

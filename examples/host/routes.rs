@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::admin::{AdminRoutes, Asking};
-use codehost_oauth::error::AppError;
+use codehost_oauth::admin::{AdminRoutes, Caller};
+use codehost_oauth::error::{AppError, ConfigError};
 use codehost_oauth::keeper::ConnectionId;
 use codehost_oauth::router::{Failure, LoginRoutes, RequestHead, readable_cookies};
 use codehost_oauth::seal::KeyRing;
@@ -28,11 +28,11 @@ use crate::store::{FIRST, Organization, Person};
 
 /// The routes of the app, with sessions and security headers. Pending logins are in cookies, so that a stranger's request stores
 /// nothing.
-pub(crate) fn routes(app: Arc<App>, public_url: &PublicUrl, keys: KeyRing) -> Router {
+pub(crate) fn routes(app: Arc<App>, public_url: &PublicUrl, keys: KeyRing) -> Result<Router, ConfigError> {
     let logins = LoginRoutes::in_cookie(app.integrations.clone(), Logins(Arc::clone(&app)), public_url, keys);
     let layout = Layout { app: Arc::clone(&app), logins: logins.clone() };
     let access = app::Access(Arc::clone(&app));
-    let admin = AdminRoutes::with_pages(&logins, &app.integrations, access, Access::Write, layout);
+    let admin = AdminRoutes::new(&logins, &app.integrations, access)?.preset_access(Access::Write).pages(layout);
     let secure = public_url.as_str().starts_with("https:");
     let sessions = SessionManagerLayer::new(Sessions(app.store.clone()))
         .with_name(if secure { "__Host-depot" } else { "depot" })
@@ -40,7 +40,7 @@ pub(crate) fn routes(app: Arc<App>, public_url: &PublicUrl, keys: KeyRing) -> Ro
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnInactivity(Duration::hours(12)));
     let shared = Shared { app, logins: logins.clone(), public_url: public_url.clone() };
-    Router::new()
+    let router = Router::new()
         .route("/", get(home))
         .route("/login", get(login))
         .route("/org/{slug}", get(organization_home))
@@ -60,7 +60,8 @@ pub(crate) fn routes(app: Arc<App>, public_url: &PublicUrl, keys: KeyRing) -> Ro
         .layer(sessions)
         .layer(from_fn(readable_cookies))
         .route("/assets/style.css", get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
-        .layer(from_fn(secure_headers))
+        .layer(from_fn(secure_headers));
+    Ok(router)
 }
 
 const STYLE: &str = include_str!("assets/style.css");
@@ -104,7 +105,7 @@ impl Visit {
     /// The organization, if this browser may manage it.
     async fn managed(&self, slug: &str) -> Result<Organization, Fault> {
         match self.app.asking(&self.head, slug).await? {
-            Asking::Administrator(_) => self.organization(slug).await,
+            Caller::Administrator(_) => self.organization(slug).await,
             _ => Err(Fault::Forbidden),
         }
     }
@@ -188,7 +189,7 @@ async fn home(visit: Visit) -> Page {
     if visit.app.person(&visit.head).await?.is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    if let Asking::Administrator(_) = visit.app.asking(&visit.head, FIRST).await? {
+    if let Caller::Administrator(_) = visit.app.asking(&visit.head, FIRST).await? {
         return Ok(Redirect::to("/org/main/integrations").into_response());
     }
     if visit.app.store.has_administrator(FIRST).await? {

@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 
+use super::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 use crate::error::AppError;
 use crate::router::RequestHead;
-use crate::settings::{MoveKind, StoreTransaction, StoredIntegration};
+use crate::settings::{MoveKind, StoreTransaction};
 use crate::values::integration_id::IntegrationId;
 use crate::values::user::User;
 
@@ -14,23 +15,23 @@ pub trait AdminAccess: Send + Sync + 'static {
     /// Who is asking, and whether they may manage the integrations of `owner` (those without an owner if it is `None`). It is asked
     /// for each request, and again before each write.
     ///
-    /// Signature: `async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>`
+    /// Signature: `async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, if it could not look it up.
-    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError>;
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError>;
 
     /// Whether the administrator still may, asked in the transaction of each write: an app with its tables in the same database
     /// reads its own rows there. Unless implemented, the answer of [`who`](Self::who) counts.
     ///
-    /// Signature: `async fn still_may(&self, administrator: &Administrator, owner: Option<&str>,
+    /// Signature: `async fn may_still_manage(&self, administrator: &Administrator, owner: Option<&str>,
     /// transaction: &mut StoreTransaction<'_>) -> Result<bool, AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure: nothing is written.
-    async fn still_may(
+    async fn may_still_manage(
         &self,
         administrator: &Administrator,
         owner: Option<&str>,
@@ -66,55 +67,52 @@ pub trait AdminAccess: Send + Sync + 'static {
         Ok(false)
     }
 
-    /// Called in the transaction before an integration is moved or deleted. What the app must forget depends on `kind`:
+    /// Called in the transaction of each write, before it. What the app must forget depends on the [kind](AdminChange::kind):
     ///
-    /// - [`NewServer`](MoveKind::NewServer): the accounts, their sessions and their tokens, because the same user ids are other people
-    ///   there. Unless implemented, the move is refused.
-    /// - `None` (it is deleted): the accounts, their sessions and their tokens. Its id is never used again.
-    /// - [`NewApplication`](MoveKind::NewApplication): the tokens only.
-    /// - [`SameServer`](MoveKind::SameServer): nothing.
+    /// - [`Deleted`](ChangeKind::Deleted) and [`Moved`](ChangeKind::Moved) to a [`NewServer`](MoveKind::NewServer): the accounts, their
+    ///   sessions and their tokens, because the same user ids are other people there.
+    /// - `Moved` to a [`NewApplication`](MoveKind::NewApplication): the tokens only.
+    /// - All others, also `Moved` to the [`SameServer`](MoveKind::SameServer): nothing.
     ///
     /// Return a [`Refusal`] to forbid the change, for example if no administrator could log in afterwards.
     ///
-    /// Signature: `async fn before_move(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
-    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    /// Unless implemented, a move to a new server is refused, and a new integration if its owner has [`MAX_INTEGRATIONS`]. An
+    /// implementation calls [`AdminChange::ensure_at_most`] itself, with this number or another one.
+    ///
+    /// Signature: `async fn before_change(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>)
+    /// -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, or a [`Refusal`]: nothing is written.
-    async fn before_move(
+    async fn before_change(
         &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
+        change: &AdminChange<'_>,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _) = (stored, transaction);
-        match kind {
-            Some(MoveKind::NewServer) => Err(Refusal::new(CANNOT_FORGET, ADD_ANOTHER).into()),
+        let _ = transaction;
+        change.ensure_at_most(MAX_INTEGRATIONS)?;
+        match change.kind {
+            ChangeKind::Moved(MoveKind::NewServer) => Err(Refusal::new(CANNOT_FORGET, ADD_ANOTHER).into()),
             _ => Ok(()),
         }
     }
 
-    /// Called in the same transaction, after it was moved or deleted.
+    /// Called in the same transaction, after the write.
     ///
-    /// Signature: `async fn moved(&self, stored: &StoredIntegration, kind: Option<MoveKind>,
-    /// transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
+    /// Signature: `async fn changed(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>)
+    /// -> Result<(), AppError>`
     ///
     /// # Errors
     ///
     /// The app's failure, or a [`Refusal`]: nothing is written.
-    async fn moved(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        let (_, _, _) = (stored, kind, transaction);
+    async fn changed(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        let (_, _) = (change, transaction);
         Ok(())
     }
 
-    /// Where somebody who is not signed in can sign in: a path of the app.
-    fn sign_in_path(&self) -> &str {
+    /// Where somebody who is not logged in can log in: a path of the app.
+    fn login_path(&self) -> &str {
         "/"
     }
 }
@@ -122,11 +120,11 @@ pub trait AdminAccess: Send + Sync + 'static {
 /// The answer of [`AdminAccess::who`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Asking {
+pub enum Caller {
     /// An administrator, who may manage these integrations.
     Administrator(Administrator),
-    /// Nobody is signed in.
-    SignedOut,
+    /// Nobody is logged in.
+    LoggedOut,
     /// Somebody else.
     Other,
 }
@@ -157,7 +155,7 @@ impl Administrator {
     }
 }
 
-/// The app's reason not to move or delete an integration, for the administrator to read.
+/// The app's reason not to make a change, for the administrator to read.
 ///
 /// ```
 /// use codehost_oauth::admin::Refusal;

@@ -1,20 +1,23 @@
 //! What the form does, for the pages and for the JSON.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::access::{Administrator, Asking};
+use super::Refusal;
+use super::access::{AdminAccess, Administrator, Caller};
+use super::change::{AdminChange, ChangeKind};
 use super::fault::Fault;
 use super::visit::{View, Visit};
-use super::{AdminRoutes, Refusal};
 use crate::error::AppError;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::router::FailureCause;
 use crate::settings::{
-    Draft, DraftReading, FieldErrors, IntegrationSecrets, IntegrationSettings, IntegrationsError, MoveKind,
-    StoreTransaction, StoredIntegration, WriteHook,
+    Draft, DraftReading, Field, FieldError, FieldErrors, IntegrationEditor, IntegrationSecrets, IntegrationSettings,
+    IntegrationWrite, IntegrationsError, MoveKind, StoreTransaction, StoredBefore, StoredIntegration, WriteHook,
 };
 use crate::values::email::EmailTrust;
 use crate::values::integration_id::IntegrationId;
@@ -36,6 +39,26 @@ pub(super) struct TypedSecrets {
     /// `None` keeps what is stored; empty removes it.
     pub(super) client_certificate: Option<Zeroizing<String>>,
     pub(super) headers: Option<Zeroizing<String>>,
+}
+
+impl TypedSecrets {
+    /// What to say at each field that was filled in, if they are too long together.
+    fn not_kept(&self, reading: &DraftReading) -> FieldErrors {
+        let labels = reading.guide.as_ref().and_then(|guide| guide.credentials.first());
+        let length = |text: &Option<Zeroizing<String>>| text.as_ref().map_or(0, |text| text.len());
+        let fields = [
+            (length(&self.headers), Field::Headers, None),
+            (length(&self.client_certificate), Field::ClientCertificate, None),
+            (self.client_secret.len(), Field::ClientSecret, labels.map(|labels| labels.secret.as_str())),
+        ];
+        let longest = fields.iter().map(|(length, _, _)| *length).max().unwrap_or(0);
+        let mut errors = FieldErrors::default();
+        for (length, field, label) in fields.into_iter().filter(|(length, _, _)| *length > 0) {
+            let message = if length == longest { TOO_LONG } else { OTHER_TOO_LONG };
+            errors.push(FieldError::say(field, label, "not_kept", message, ENTER_AGAIN));
+        }
+        errors
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +83,8 @@ pub(super) struct Outcome {
     pub(super) errors: FieldErrors,
     /// Which secrets are stored or kept, so that their fields can stay empty.
     pub(super) kept: Kept,
+    /// If the secrets that were typed cannot be kept until the next page: what to do.
+    pub(super) not_kept: FieldErrors,
     pub(super) report: Option<CheckReport>,
     /// If the change is a move, which first needs a decision.
     pub(super) is_move: Option<MoveKind>,
@@ -89,6 +114,7 @@ impl Kept {
 pub(super) struct UsableSecrets {
     secrets: Option<IntegrationSecrets>,
     pub(super) kept: Kept,
+    pub(super) not_kept: FieldErrors,
     /// Whether there are stored ones for another base URL.
     is_other_url: bool,
 }
@@ -107,14 +133,16 @@ impl Visit {
             submission.draft.email_trust = stored.email_trust;
         }
         let Submission { id, draft, typed, act, version } = submission;
-        // Settings that no form can show, such as groups with different roles, stay as they are if nothing was typed.
+        // Settings that the form would write in another way stay as they are if nothing was typed.
         let typed_settings = Draft { owner: String::new(), ..draft.clone() };
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
-        let reading = draft.read(self.integrations().app(), Some(&id));
-        let UsableSecrets { secrets, kept, is_other_url } = self.secrets(&id, &reading, typed, stored).await?;
+        let reading = draft.read(self.integrations().config(), Some(&id));
+        let UsableSecrets { secrets, kept, not_kept, is_other_url } =
+            self.secrets(&id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
             kept,
+            not_kept,
             reading,
             report: None,
             is_move: None,
@@ -135,7 +163,7 @@ impl Visit {
         let Ok(settings) = outcome.reading.settings.clone() else { return Ok(outcome) };
         let settings = match unchanged {
             Some(stored) => stored.settings.clone(),
-            None => complete(settings, stored, self.administrator.is_operator),
+            None => complete(settings, &draft, stored, self.administrator.is_operator),
         };
         let integration = match self.integrations().build(&id, &settings, &secrets) {
             Ok(integration) => integration,
@@ -144,6 +172,7 @@ impl Visit {
                 return Ok(outcome);
             }
         };
+        let _attempt = self.admin.0.attempts.begin(self.owner.as_deref()).map_err(Fault::TooMany)?;
         outcome.is_move = stored.and_then(|stored| MoveKind::of(&stored.settings, &settings));
         if matches!(act, Act::Check | Act::Save) {
             let report = integration.check().await;
@@ -181,20 +210,19 @@ impl Visit {
         is_move: Option<MoveKind>,
         stored: Option<&StoredIntegration>,
     ) -> Result<Option<StoredIntegration>, IntegrationsError> {
-        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
-        let Some(old) = stored else {
-            let hook = self.hook(None, Told::Nothing);
-            return integrations.create(id, self.owner.as_deref(), settings, secrets, by, &hook).await.map(Some);
+        let kind = match (stored, is_move, act) {
+            (None, _, _) => ChangeKind::Created { others: 0 },
+            (_, Some(kind), Act::Move) => ChangeKind::Moved(kind),
+            (_, Some(_), Act::Propose) | (_, None, _) => ChangeKind::Edited,
+            (_, Some(_), _) => return Ok(None),
         };
-        let quiet = self.hook(Some(old), Told::Nothing);
-        let saved = match (is_move, act) {
-            (Some(kind), Act::Move) => {
-                let hook = self.hook(Some(old), Told::Move(kind));
-                integrations.move_to(old, settings, secrets, by, &hook).await?
-            }
-            (Some(_), Act::Propose) => integrations.propose(old, settings, secrets, by, &quiet).await?,
-            (Some(_), _) => return Ok(None),
-            (None, _) => integrations.save(old, settings, Some(secrets), by, &quiet).await?,
+        let hook = self.hook(kind);
+        let editor = self.editor(&hook);
+        let saved = match (stored, kind) {
+            (None, _) => editor.create(id, self.owner.as_deref(), settings, secrets).await?,
+            (Some(old), ChangeKind::Moved(_)) => editor.move_to(old, settings, secrets).await?,
+            (Some(old), _) if is_move.is_some() => editor.propose(old, settings, secrets).await?,
+            (Some(old), _) => editor.save(old, settings, Some(secrets)).await?,
         };
         Ok(Some(saved))
     }
@@ -205,20 +233,25 @@ impl Visit {
         let who = admin.0.access.who(head, owner.as_deref()).await.map_err(Fault::App)?;
         match who {
             // An operator's change must not be written by somebody who is none any more.
-            Asking::Administrator(now)
+            Caller::Administrator(now)
                 if now.user_id == self.administrator.user_id
                     && (now.is_operator || !self.administrator.is_operator) =>
             {
                 Ok(())
             }
-            Asking::SignedOut => Err(Fault::LoggedOut),
+            Caller::LoggedOut => Err(Fault::LoggedOut),
             _ => Err(Fault::NoAccess),
         }
     }
 
+    /// Writes in the administrator's name.
+    pub(super) fn editor<'a>(&'a self, hook: &'a Hook) -> IntegrationEditor<'a> {
+        self.integrations().by(&self.administrator.name).with_hook(hook)
+    }
+
     /// What runs in the transaction of a write.
-    pub(super) fn hook(&self, old: Option<&StoredIntegration>, told: Told) -> Hook {
-        Hook { owner: self.owner.clone(), ..Hook::new(&self.admin, &self.administrator, old, told) }
+    pub(super) fn hook(&self, kind: ChangeKind) -> Hook {
+        Hook::new(&self.admin.0.access, &self.administrator, self.owner.as_deref(), kind)
     }
 }
 
@@ -257,17 +290,18 @@ impl View {
         if let Some(lines) = &typed.headers {
             secrets = secrets.headers(lines);
         }
-        let mut kept = Kept::of(Some(&secrets));
+        let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), FieldErrors::default());
         if is_typed || is_kept {
             match self.keep_secrets(id, &base_url, &secrets).await {
                 // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
                 Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
-                    kept = kept_before
+                    kept = kept_before;
+                    not_kept = typed.not_kept(reading);
                 }
                 kept => kept?,
             }
         }
-        Ok(UsableSecrets { secrets: Some(secrets), kept, is_other_url })
+        Ok(UsableSecrets { secrets: Some(secrets), kept, not_kept, is_other_url })
     }
 
     /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
@@ -302,42 +336,27 @@ impl View {
     }
 }
 
-/// What the app is told in the transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
-    Move(MoveKind),
-    Deletion,
-}
-
-/// Asks whether the administrator may, and tells the app about a move, in the transaction of the write.
+/// Asks whether the administrator may, and tells the app about the change, in the transaction of the write.
 pub(super) struct Hook {
-    admin: AdminRoutes,
+    access: Arc<dyn AdminAccess>,
     administrator: Administrator,
     owner: Option<String>,
-    old: Option<StoredIntegration>,
-    told: Told,
+    kind: ChangeKind,
 }
 
 impl Hook {
-    /// For a write to `old`, whose owner it takes.
+    /// For a write to an integration of `owner`.
     pub(super) fn new(
-        admin: &AdminRoutes,
+        access: &Arc<dyn AdminAccess>,
         administrator: &Administrator,
-        old: Option<&StoredIntegration>,
-        told: Told,
+        owner: Option<&str>,
+        kind: ChangeKind,
     ) -> Self {
-        let owner = old.and_then(|old| old.owner.clone());
-        Self { admin: admin.clone(), administrator: administrator.clone(), owner, old: old.cloned(), told }
+        Self { access: Arc::clone(access), administrator: administrator.clone(), owner: owner.map(str::to_owned), kind }
     }
 
-    /// `None`: the app is told nothing.
-    fn kind(&self) -> Option<Option<MoveKind>> {
-        match self.told {
-            Told::Nothing => None,
-            Told::Move(kind) => Some(Some(kind)),
-            Told::Deletion => Some(None),
-        }
+    fn change<'a>(&'a self, write: &'a IntegrationWrite, stored: &'a StoredBefore) -> AdminChange<'a> {
+        AdminChange::of(&self.administrator, self.owner.as_deref(), self.kind, write, stored)
     }
 }
 
@@ -345,27 +364,31 @@ impl Hook {
 impl WriteHook for Hook {
     async fn before(
         &self,
-        old: Option<&StoredIntegration>,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let access = &self.admin.0.access;
-        if !access.still_may(&self.administrator, self.owner.as_deref(), transaction).await? {
+        let access = &self.access;
+        if !access.may_still_manage(&self.administrator, self.owner.as_deref(), transaction).await? {
             return Err(Refusal::new(NO_ACCESS, "Ask an administrator for access.").into());
         }
-        match (self.kind(), old) {
-            (Some(kind), Some(old)) => access.before_move(old, kind, transaction).await,
-            _ => Ok(()),
-        }
+        access.before_change(&self.change(write, stored), transaction).await
     }
 
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        match (self.kind(), &self.old) {
-            (Some(kind), Some(old)) => self.admin.0.access.moved(old, kind, transaction).await,
-            _ => Ok(()),
-        }
+    async fn after(
+        &self,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
+        self.access.changed(&self.change(write, stored), transaction).await
     }
 }
 
+const TOO_LONG: &str = "It is too long to be kept in this browser until the next page.";
+const OTHER_TOO_LONG: &str = "It was not kept in this browser, because another secret is too long.";
+const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a page in between asks for a decision, ask the \
+                           operator of this app to keep logins in sessions instead of cookies.";
 const NO_ACCESS: &str = "You may not manage these integrations any more. Nothing was saved.";
 
 /// The name under which secrets that are not saved yet are kept.
@@ -373,15 +396,17 @@ fn kept_name(id: &IntegrationId) -> String {
     format!("integration:{id}")
 }
 
-/// What is not in the form: the base URLs at which the server was before. And an operator has set API URL and trust for one
-/// server only, so a tenant's move to another one ends them.
+/// What is not in the form: the base URLs at which the server was before, and different roles in several groups. And an operator
+/// has set API URL and trust for one server only, so a tenant's move to another one ends them.
 fn complete(
     mut settings: IntegrationSettings,
+    draft: &Draft,
     stored: Option<&StoredIntegration>,
     is_operator: bool,
 ) -> IntegrationSettings {
     if let Some(stored) = stored {
         settings.former_base_urls.clone_from(&stored.settings.former_base_urls);
+        draft.keep_roles(&stored.settings, &mut settings);
         if !is_operator && stored.settings.base_url != settings.base_url {
             settings.api_url = None;
             settings.email_trust = EmailTrust::default();

@@ -7,12 +7,14 @@ use maud::html;
 
 use super::access::Refusal;
 use super::assets;
+use super::attempts::TooMany;
+use super::overview::Problem;
 use super::pages::{AdminPage, secure};
 use super::visit::Request;
-use crate::error::{AppError, SealError};
+use crate::error::{AppError, SealError, StoreError};
 use crate::observe;
 use crate::router::Failure;
-use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration};
+use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration, UnreadableIntegration};
 
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -38,6 +40,10 @@ pub(super) enum Fault {
     NoVersion,
     /// The administrator has not tested a login, or the report is too old.
     NoReport,
+    /// The settings of the integration cannot be read.
+    Unreadable(Box<UnreadableIntegration>),
+    /// Too many checks and changes by this owner.
+    TooMany(TooMany),
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
     /// The settings are wrong.
@@ -62,6 +68,7 @@ impl Fault {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body | Self::DuplicateField(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoVersion => StatusCode::PRECONDITION_REQUIRED,
             Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -71,7 +78,7 @@ impl Fault {
             Self::Integrations(IntegrationsError::Seal(
                 SealError::UnknownKey { .. } | SealError::Rejected | SealError::Malformed,
             )) => StatusCode::CONFLICT,
-            Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable(_) | Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -122,6 +129,14 @@ impl Fault {
                 "There is no report of a test login in this browser.",
                 "Test the login. A report is kept for an hour.",
             ),
+            Self::Unreadable(unreadable) => {
+                let Problem { code, message, hint } = (&**unreadable).into();
+                (code, format!("This integration cannot be used. {message}"), hint)
+            }
+            Self::TooMany(too_many) => {
+                let (message, hint) = too_many.texts();
+                own("too_many", message, hint)
+            }
             Self::Stale(None) => own(
                 "stale",
                 "The integration was deleted in the meantime.",
@@ -199,7 +214,7 @@ impl Request {
             p { (hint) }
             p.ch-actions {
                 @if fault.is_about_stranger() {
-                    a href=(admin.access.sign_in_path()) { (admin.text("Log in")) }
+                    a href=(admin.access.login_path()) { (admin.text("Log in")) }
                 } @else {
                     a href=(if self.base.is_empty() { "/" } else { &self.base }) { (admin.text("Integrations")) }
                 }
@@ -217,6 +232,7 @@ impl Fault {
     /// For the operator.
     pub(super) fn log(&self) {
         match self {
+            Self::Unreadable(unreadable) => observe::error(&StoreError::from((**unreadable).clone()).to_string()),
             Self::Integrations(error) => observe::error(&error.to_string()),
             Self::App(error) => observe::error(&error.to_string()),
             _ => {}

@@ -8,7 +8,7 @@ use super::marks::mark;
 use super::overview::{Overview, Problem, authority};
 use super::time::time;
 use super::visit::{Request, View, Visit};
-use crate::settings::{Health, Stamp};
+use crate::settings::{Health, Stamp, UnreadableIntegration};
 
 pub(super) async fn show(request: Request) -> Response {
     let was_deleted = request.head.uri.query() == Some(DELETED);
@@ -25,7 +25,7 @@ pub(super) async fn show(request: Request) -> Response {
 /// The query of the list after an integration was deleted.
 pub(super) const DELETED: &str = "deleted=1";
 
-fn page(visit: &Visit, all: &[Overview], was_deleted: bool) -> Markup {
+fn page(visit: &Visit, all: &[Result<Overview, UnreadableIntegration>], was_deleted: bool) -> Markup {
     html! {
         div.ch-heading {
             h1 { (visit.text("Integrations")) }
@@ -43,7 +43,11 @@ fn page(visit: &Visit, all: &[Overview], was_deleted: bool) -> Markup {
                 p { (visit.text("The form shows each step to take there.")) }
             }
         } @else {
-            div.ch-cards { @for one in all { (card(visit, one)) } }
+            div.ch-cards {
+                @for one in all {
+                    @match one { Ok(one) => (card(visit, one)), Err(one) => (unreadable(visit, one)) }
+                }
+            }
         }
     }
 }
@@ -68,6 +72,25 @@ fn card(visit: &Visit, one: &Overview) -> Markup {
                     a href={ (path) "#test" } { (visit.text("Test login")) (of(stored.settings.name.as_str())) }
                 }
                 a.ch-danger href={ (path) "/delete" } { (visit.text("Delete")) (of(stored.settings.name.as_str())) }
+            }
+        }
+    }
+}
+
+/// Only what is known without its settings.
+fn unreadable(visit: &Visit, one: &UnreadableIntegration) -> Markup {
+    let heading = format!("integration-{}", one.id);
+    let name = if one.name.is_empty() { one.id.as_str() } else { one.name.as_str() };
+    html! {
+        article.ch-card aria-labelledby=(heading) {
+            h2 id=(heading) dir="auto" { (name) }
+            (problem(visit, "This integration cannot be used.", &one.into()))
+            dl.ch-facts {
+                div { dt { (visit.text("ID")) } dd { code { (one.id) } } }
+                div { dt { (visit.text("Changed by")) } dd { (by(&one.changed)) } }
+            }
+            p.ch-actions {
+                a.ch-danger href=(visit.path(&format!("/{}/delete", one.id))) { (visit.text("Delete")) (of(name)) }
             }
         }
     }
@@ -126,11 +149,14 @@ pub(super) fn activity(visit: &Visit, one: &Overview) -> Markup {
 
 /// Who created and changed it, and when.
 pub(super) fn stamps(visit: &Visit, created: &Stamp, changed: &Stamp) -> Markup {
-    let by = |stamp: &Stamp| html! { bdi { (stamp.by) } ", " (time(stamp.at)) };
     html! {
         div { dt { (visit.text("Created by")) } dd { (by(created)) } }
         @if created != changed {
             div { dt { (visit.text("Changed by")) } dd { (by(changed)) } }
         }
     }
+}
+
+fn by(stamp: &Stamp) -> Markup {
+    html! { bdi { (stamp.by) } ", " (time(stamp.at)) }
 }

@@ -12,18 +12,18 @@
 //! use async_trait::async_trait;
 //! use axum::Router;
 //! use axum::response::{IntoResponse, Redirect, Response};
-//! use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Asking};
+//! use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Caller};
 //! use codehost_oauth::error::AppError;
 //! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 //! use codehost_oauth::seal::KeyRing;
 //! use codehost_oauth::settings::{AppConfig, Integrations, MemoryIntegrations};
 //! use codehost_oauth::transport::{HttpClient, Network};
-//! use codehost_oauth::{Access, Integration, Login, PublicUrl};
+//! use codehost_oauth::{Integration, Login, PublicUrl};
 //!
 //! #[derive(Clone)]
 //! struct Packages;
 //!
-//! /// The name of the logged-in user. Take it from your session, and never from a header as here.
+//! /// The name of the user who is logged in. Take it from your session, and never from a header as here.
 //! fn user(request: &RequestHead) -> Option<&str> {
 //!     request.headers.get("x-user")?.to_str().ok()
 //! }
@@ -38,11 +38,11 @@
 //!
 //! #[async_trait]
 //! impl AdminAccess for Packages {
-//!     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError> {
+//!     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError> {
 //!         Ok(match (user(request), owner) {
-//!             (Some("jane"), Some("acme")) => Asking::Administrator(Administrator::new("jane", "Jane Doe")),
-//!             (Some(_), _) => Asking::Other,
-//!             (None, _) => Asking::SignedOut,
+//!             (Some("jane"), Some("acme")) => Caller::Administrator(Administrator::new("jane", "Jane Doe")),
+//!             (Some(_), _) => Caller::Other,
+//!             (None, _) => Caller::LoggedOut,
 //!         })
 //!     }
 //! }
@@ -53,7 +53,7 @@
 //!     let config = AppConfig::new(public_url.clone(), http);
 //!     let integrations = Integrations::new(MemoryIntegrations::default(), config, keys.parse::<KeyRing>()?);
 //!     let logins = LoginRoutes::in_cookie(integrations.clone(), Packages, &public_url, keys.parse()?);
-//!     let admin = AdminRoutes::new(&logins, &integrations, Packages, Access::SignIn);
+//!     let admin = AdminRoutes::new(&logins, &integrations, Packages)?;
 //!     Ok(Router::new().merge(logins.router()).nest("/org/{owner}/integrations", admin.router()))
 //! }
 //!
@@ -76,6 +76,8 @@
 mod access;
 mod actions;
 mod assets;
+mod attempts;
+mod change;
 mod detail;
 mod fault;
 mod form;
@@ -94,9 +96,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::access::{AdminAccess, Administrator, Asking, Refusal};
+pub use self::access::{AdminAccess, Administrator, Caller, Refusal};
+use self::attempts::Attempts;
+pub use self::change::{AdminChange, ChangeKind, MAX_INTEGRATIONS};
 pub use self::pages::{AdminPage, AdminPages, PlainPages};
 use self::test_login::Tester;
+use crate::error::ConfigError;
 use crate::router::LoginRoutes;
 use crate::settings::Integrations;
 use crate::values::access::Access;
@@ -105,44 +110,57 @@ use crate::values::access::Access;
 #[derive(Clone)]
 pub struct AdminRoutes(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     logins: LoginRoutes,
     integrations: Integrations,
-    access: Box<dyn AdminAccess>,
-    pages: Box<dyn AdminPages>,
+    access: Arc<dyn AdminAccess>,
+    pages: Arc<dyn AdminPages>,
     /// What the form proposes.
     preset_access: Access,
+    attempts: Attempts,
 }
 
 impl AdminRoutes {
-    /// The routes for these integrations, which `logins` must use too. `preset_access` is what the app needs: the form proposes
-    /// it.
+    /// The routes for these integrations, which `logins` must use too. One value can be mounted at several paths.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecondAdminRoutes`] if there are routes for these `logins` already: a test login comes back to one callback,
+    /// and would be checked by the access of the first.
     pub fn new(
         logins: &LoginRoutes,
         integrations: &Integrations,
         access: impl AdminAccess,
-        preset_access: Access,
-    ) -> Self {
-        Self::with_pages(logins, integrations, access, preset_access, PlainPages)
-    }
-
-    /// The same with pages in the app's own layout.
-    pub fn with_pages(
-        logins: &LoginRoutes,
-        integrations: &Integrations,
-        access: impl AdminAccess,
-        preset_access: Access,
-        pages: impl AdminPages,
-    ) -> Self {
-        let shared = Arc::new(Shared {
+    ) -> Result<Self, ConfigError> {
+        let access: Arc<dyn AdminAccess> = Arc::new(access);
+        let tester = Tester { integrations: integrations.clone(), access: Arc::clone(&access) };
+        logins.set_test_handler(Arc::new(tester))?;
+        Ok(Self(Arc::new(Shared {
             logins: logins.clone(),
             integrations: integrations.clone(),
-            access: Box::new(access),
-            pages: Box::new(pages),
-            preset_access,
-        });
-        logins.set_test_handler(Arc::new(Tester(Arc::downgrade(&shared))));
-        Self(shared)
+            access,
+            pages: Arc::new(PlainPages),
+            preset_access: Access::SignIn,
+            attempts: Attempts::default(),
+        })))
+    }
+
+    /// The same for an app that needs this access: the form proposes it. Unless set, [`Access::SignIn`].
+    #[must_use]
+    pub fn preset_access(self, access: Access) -> Self {
+        self.with(|shared| shared.preset_access = access)
+    }
+
+    /// The same with pages in the app's own layout. Unless set, [`PlainPages`].
+    #[must_use]
+    pub fn pages(self, pages: impl AdminPages) -> Self {
+        self.with(|shared| shared.pages = Arc::new(pages))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 }
 

@@ -7,7 +7,7 @@ use super::visit::Visit;
 use crate::integration::{Integration, LoginLink};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
-use crate::settings::{Draft, Health, IntegrationsError, StoredIntegration};
+use crate::settings::{Draft, Health, IntegrationsError, StoredIntegration, UnreadableIntegration, UnreadableSettings};
 
 /// A stored integration, and what follows from it.
 pub(super) struct Overview {
@@ -28,14 +28,17 @@ pub(super) struct Problem {
 }
 
 impl Visit {
-    /// All integrations of this owner. One that cannot be used is among them.
-    pub(super) async fn overviews(&self) -> Result<Vec<Overview>, Fault> {
+    /// All integrations of this owner. One that cannot be used or read is among them.
+    pub(super) async fn overviews(&self) -> Result<Vec<Result<Overview, UnreadableIntegration>>, Fault> {
         let all = self.integrations().list(self.owner.as_deref()).await?;
-        let ids: Vec<_> = all.iter().map(|stored| stored.id.clone()).collect();
+        let ids: Vec<_> = all.iter().flatten().map(|stored| stored.id.clone()).collect();
         let mut health = self.integrations().health(&ids).await?.into_iter();
         let mut found = Vec::with_capacity(all.len());
-        for stored in all {
-            found.push(self.overview_with(stored, health.next().unwrap_or_default()).await?);
+        for one in all {
+            found.push(match one {
+                Ok(stored) => Ok(self.overview_with(stored, health.next().unwrap_or_default()).await?),
+                Err(unreadable) => Err(unreadable),
+            });
         }
         Ok(found)
     }
@@ -53,12 +56,12 @@ impl Visit {
 
     /// The setup guide of a stored integration: the platform's labels, the scopes, the callback URL.
     pub(super) fn guide(&self, stored: &StoredIntegration) -> Option<SetupGuide> {
-        Draft::of(&stored.settings).read(self.integrations().app(), Some(&stored.id)).guide
+        Draft::of(&stored.settings).read(self.integrations().config(), Some(&stored.id)).guide
     }
 
     /// The platform, if the app still has it.
     pub(super) fn platform(&self, id: &str) -> Option<Platform> {
-        self.integrations().app().platform(id).ok()
+        self.integrations().config().platform(id).ok()
     }
 }
 
@@ -81,6 +84,17 @@ impl From<IntegrationsError> for Problem {
                 Self { code, message, hint }
             }
         }
+    }
+}
+
+impl From<&UnreadableIntegration> for Problem {
+    fn from(unreadable: &UnreadableIntegration) -> Self {
+        let message = match unreadable.why {
+            UnreadableSettings::Version { .. } => "A newer version of this app has stored it.",
+            UnreadableSettings::Malformed => "What is stored about it is damaged.",
+        };
+        let hint = "Ask the operator of this app to update the app or to repair it, or delete the integration.";
+        Self { code: "unreadable", message: message.to_owned(), hint: hint.to_owned() }
     }
 }
 

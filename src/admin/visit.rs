@@ -10,12 +10,13 @@ use http::HeaderValue;
 use http::header::SET_COOKIE;
 use maud::Markup;
 
-use super::access::{Administrator, Asking};
+use super::access::{Administrator, Caller};
 use super::fault::Fault;
 use super::pages::{AdminPage, secure};
 use super::{AdminRoutes, assets};
+use crate::error::StoreError;
 use crate::router::RequestHead;
-use crate::settings::{Integrations, StoredIntegration};
+use crate::settings::{Integrations, IntegrationsError, StoredIntegration};
 use crate::values::integration_id::IntegrationId;
 
 /// A request of somebody who may manage these integrations.
@@ -67,9 +68,9 @@ impl Request {
     pub(super) async fn visit(mut self) -> Result<Visit, Fault> {
         let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
         let administrator = match who {
-            Asking::Administrator(administrator) => administrator,
-            Asking::SignedOut => return Err(Fault::LoggedOut),
-            Asking::Other => return Err(Fault::NoAccess),
+            Caller::Administrator(administrator) => administrator,
+            Caller::LoggedOut => return Err(Fault::LoggedOut),
+            Caller::Other => return Err(Fault::NoAccess),
         };
         Ok(Visit { view: self.view().await?, administrator })
     }
@@ -107,8 +108,17 @@ impl Visit {
     /// A stored integration of this owner.
     pub(super) async fn stored(&self, id: Option<&str>) -> Result<StoredIntegration, Fault> {
         let id: IntegrationId = id.and_then(|id| id.parse().ok()).ok_or(Fault::NotFound)?;
-        let stored = self.integrations().load(&id).await?;
-        stored.filter(|stored| stored.owner == self.owner).ok_or(Fault::NotFound)
+        match self.integrations().load(&id).await {
+            Err(IntegrationsError::Store(StoreError::Malformed { .. })) => Err(self.unreadable(&id).await?),
+            loaded => loaded?.filter(|stored| stored.owner == self.owner).ok_or(Fault::NotFound),
+        }
+    }
+
+    /// Whether one that cannot be read is of this owner.
+    async fn unreadable(&self, id: &IntegrationId) -> Result<Fault, Fault> {
+        let all = self.integrations().list(self.owner.as_deref()).await?;
+        let found = all.into_iter().filter_map(Result::err).find(|one| one.id == *id);
+        Ok(found.map_or(Fault::NotFound, |one| Fault::Unreadable(Box::new(one))))
     }
 
     /// A page in the app's layout. `targets` as in [`View::page`].

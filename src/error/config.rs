@@ -244,6 +244,9 @@ pub enum ConfigError {
     /// The body of a request of the app.
     #[error("the body of the request cannot be written as JSON")]
     JsonBody,
+    /// A second value of `AdminRoutes` for the same `LoginRoutes`.
+    #[error("there are routes of an integrations page for these login routes already")]
+    SecondAdminRoutes,
     /// A provider that sends no request to refresh tokens, or another one first.
     #[error("the provider's token endpoint is not known, because it sends no token request")]
     NoTokenRequest,
@@ -408,6 +411,10 @@ impl ConfigError {
             Self::ReqwestCookies => Advice::operator(
                 "reqwest_cookies",
                 "Build a reqwest client of its own for the code hosts, without `.cookie_store(true)` and `.cookie_provider(…)`.",
+            ),
+            Self::SecondAdminRoutes => Advice::operator(
+                "second_admin_routes",
+                "Create `AdminRoutes` once, and mount its router at each path. To keep two of them, give each its own `LoginRoutes`.",
             ),
             Self::NoTokenRequest => Advice::operator(
                 "no_token_request",

@@ -125,6 +125,17 @@ impl LoginPolicy {
         self.allows_bots
     }
 
+    /// The same with the role and the subgroups that these groups have in another policy.
+    #[cfg(feature = "admin")]
+    pub(crate) fn with_roles_of(mut self, other: &Self) -> Self {
+        for group in self.groups.iter_mut().flatten() {
+            if let Some(known) = other.groups().iter().find(|known| known.as_str() == group.as_str()) {
+                group.clone_from(known);
+            }
+        }
+        self
+    }
+
     /// Checks what does not depend on the platform.
     pub(super) fn ensure_valid(&self) -> Result<(), ConfigError> {
         match &self.groups {

@@ -9,6 +9,8 @@ use super::callback_runs::{CallbackRun, Finished, RunLogin};
 use super::operation::Operation;
 use super::routes::see_other;
 use super::{Failure, FailureCause, LoginRoutes, RequestHead};
+#[cfg(feature = "admin")]
+use crate::error::ConfigError;
 use crate::error::{AppError, Error, VerifyError};
 use crate::integration::Integration;
 use crate::login::{ReturnTo, TestLogin};
@@ -32,6 +34,7 @@ pub(crate) trait TestHandler: Send + Sync + 'static {
     /// browser that drops its request may repeat it.
     async fn tested(
         &self,
+        logins: &LoginRoutes,
         request: &mut RequestHead,
         integration: &Integration,
         user_id: &str,
@@ -41,9 +44,9 @@ pub(crate) trait TestHandler: Send + Sync + 'static {
 
 #[cfg(feature = "admin")]
 impl LoginRoutes {
-    /// Sets what test logins need. Only the first call has an effect. The handler must not own these routes, which own it.
-    pub(crate) fn set_test_handler(&self, handler: Arc<dyn TestHandler>) {
-        let _ = self.0.test_handler.set(handler);
+    /// Sets what test logins need, once. The handler must not own these routes, which own it.
+    pub(crate) fn set_test_handler(&self, handler: Arc<dyn TestHandler>) -> Result<(), ConfigError> {
+        self.0.test_handler.set(handler).map_err(|_| ConfigError::SecondAdminRoutes)
     }
 
     /// Begins a test login of the logged-in user: the response redirects to the code host. Call it for a `POST` whose CSRF token
@@ -104,7 +107,7 @@ impl LoginRoutes {
             let return_to = login.return_to.clone();
             self.complete_failure(Operation::FinishTest, failure, Some(integration.id()), return_to);
         }
-        Ok(self.test_handler()?.tested(request, &integration, &user_id, result).await)
+        Ok(self.test_handler()?.tested(self, request, &integration, &user_id, result).await)
     }
 
     /// Without a handler, no test has begun here.
@@ -194,6 +197,7 @@ mod tests {
 
         async fn tested(
             &self,
+            _: &LoginRoutes,
             request: &mut RequestHead,
             _: &Integration,
             user_id: &str,
@@ -222,7 +226,7 @@ mod tests {
             let gitlab = FakeGitLab::builder().application(application).start().await.unwrap();
             let (app, sessions) = (TestApp::default(), MemorySessions::default());
             let routes = routes(&app, &sessions, in_session);
-            routes.set_test_handler(Arc::new(app.clone()));
+            routes.set_test_handler(Arc::new(app.clone())).unwrap();
             let scene = Self { gitlab, app, routes, sessions, in_session };
             scene.test(&[scene.built("id", LoginPolicy::everyone())]);
             scene

@@ -193,6 +193,16 @@ impl Draft {
         }
     }
 
+    /// Keeps the role of each group that is stored, unless the role was changed: the form has one for all groups. `settings` are what
+    /// was read from this draft.
+    #[cfg(feature = "admin")]
+    pub(crate) fn keep_roles(&self, stored: &IntegrationSettings, settings: &mut IntegrationSettings) {
+        let before = Self::of(stored);
+        if self.least_role.trim() == before.least_role && self.with_subgroups == before.with_subgroups {
+            settings.policy = std::mem::take(&mut settings.policy).with_roles_of(&stored.policy);
+        }
+    }
+
     fn policy(&self) -> Result<LoginPolicy, (Field, ConfigError)> {
         let mut groups = Vec::new();
         for text in self.groups.lines().map(str::trim).filter(|text| !text.is_empty()) {

@@ -1,9 +1,18 @@
-use super::changes::MoveKind;
 use super::field::FieldErrors;
+use super::move_kind::MoveKind;
 use super::store::{StoredIntegration, WriteError};
-use crate::error::{AppError, SealError, StoreError};
+use crate::error::{Advice, AppError, SealError, StoreError, advised};
 
 /// Why integrations cannot be read or changed.
+///
+/// ```
+/// use codehost_oauth::error::{Audience, StoreError};
+/// use codehost_oauth::settings::IntegrationsError;
+///
+/// let stale = IntegrationsError::Stale { stored: None };
+/// assert_eq!((stale.code(), stale.advice().audience), ("stale", Audience::Administrator));
+/// assert!(IntegrationsError::from(StoreError::TimedOut).advice().is_transient);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntegrationsError {
@@ -19,7 +28,7 @@ pub enum IntegrationsError {
     /// There is or was an integration with this id.
     #[error("there is or was an integration with this ID")]
     IdTaken,
-    /// The change would lead to another server or OAuth application; see [`Integrations::move_to`](super::Integrations::move_to).
+    /// The change would lead to another server or OAuth application; see [`IntegrationEditor::move_to`](super::IntegrationEditor::move_to).
     #[error("the change moves the integration to another server or OAuth application")]
     IsMove(MoveKind),
     /// There is no proposal, or it is older than an hour.
@@ -35,6 +44,31 @@ pub enum IntegrationsError {
     #[error(transparent)]
     Seal(#[from] SealError),
 }
+
+impl IntegrationsError {
+    pub(crate) fn advice_row(&self) -> Advice {
+        match self {
+            Self::Fields(_) => Advice::administrator("fields", "Correct the fields that the message names."),
+            Self::Stale { .. } => Advice::administrator(
+                "stale",
+                "Look at what is stored now, and repeat the change if it is still needed.",
+            ),
+            Self::IdTaken => Advice::administrator("id_taken", "Add the integration again, with another ID."),
+            Self::IsMove(_) => Advice::administrator(
+                "is_move",
+                "Decide whether it is another server, another OAuth application, or the same server under a new name.",
+            ),
+            Self::NoProposal => Advice::administrator("no_proposal", "Enter the new base URL again."),
+            Self::Refused(_) => {
+                Advice::administrator("refused", "Read the app's reason, which is the source of this error.")
+            }
+            Self::Store(error) => error.advice(),
+            Self::Seal(error) => error.advice(),
+        }
+    }
+}
+
+advised!(IntegrationsError);
 
 impl From<WriteError> for IntegrationsError {
     fn from(error: WriteError) -> Self {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::app_config::AppConfig;
 use super::field::{Field, FieldError, FieldErrors};
@@ -81,7 +82,7 @@ impl IntegrationSettings {
     /// Settings with the defaults for everything else.
     pub fn new(platform: &str, base_url: &str, name: &str, client_id: &str, access: Access) -> Self {
         Self {
-            version: Version,
+            version: Version(VERSION),
             platform: platform.to_owned(),
             base_url: base_url.to_owned(),
             name: name.to_owned(),
@@ -94,6 +95,39 @@ impl IntegrationSettings {
             policy: LoginPolicy::everyone(),
             former_base_urls: Vec::new(),
         }
+    }
+
+    /// Reads settings that were stored as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableSettings`], which quotes nothing.
+    pub fn from_json(json: &str) -> Result<Self, UnreadableSettings> {
+        // serde's own messages quote values.
+        serde_json::from_str(json).map_err(|_| match serde_json::from_str::<AnyVersion>(json) {
+            Ok(AnyVersion { version }) if version != u64::from(VERSION) => {
+                UnreadableSettings::Version { found: version }
+            }
+            _ => UnreadableSettings::Malformed,
+        })
+    }
+
+    /// Whether their JSON could be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableSettings::Version`].
+    pub(super) fn ensure_known_version(&self) -> Result<(), UnreadableSettings> {
+        match self.version {
+            Version(VERSION) => Ok(()),
+            Version(found) => Err(UnreadableSettings::Version { found: found.into() }),
+        }
+    }
+
+    /// The same as a later version of this crate would write them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_later_version(self) -> Self {
+        Self { version: Version(u8::MAX), ..self }
     }
 
     /// Builds the integration. Sends nothing.
@@ -178,6 +212,7 @@ impl IntegrationSettings {
         app: &AppConfig,
         errors: &mut FieldErrors,
     ) -> Option<HttpClient> {
+        self.ensure_short(secrets, errors);
         let mut wrong = |field, error: ConfigError| errors.push(FieldError::new(field, None, &error.into()));
         let mut http = app.http_for(base_url).map_err(|error| wrong(Field::BaseUrl, error)).ok()?;
         if let Some(pem) = &self.root_certificates {
@@ -202,6 +237,27 @@ impl IntegrationSettings {
             None => {}
         }
         Some(http)
+    }
+
+    /// Limits what a tenant can store.
+    fn ensure_short(&self, secrets: &IntegrationSecrets, errors: &mut FieldErrors) {
+        let length = |secret: &Option<Zeroizing<String>>| secret.as_ref().map_or(0, |text| text.len());
+        for (field, length, limit) in [
+            (Field::RootCertificates, self.root_certificates.as_ref().map_or(0, String::len), MAX_CERTIFICATES),
+            (Field::ClientCertificate, length(&secrets.client_certificate), MAX_CERTIFICATES),
+            (Field::Headers, length(&secrets.headers), MAX_HEADERS),
+        ] {
+            if length > limit {
+                let message = format!("The text is longer than {limit} bytes.");
+                let hint = "Enter only what the code host needs.";
+                errors.push(FieldError::say(field, None, "text_too_long", &message, hint));
+            }
+        }
+        if self.policy.domains().len() > MAX_DOMAINS {
+            let message = format!("There are more than {MAX_DOMAINS} domains.");
+            let hint = "Remove those at which nobody has an address.";
+            errors.push(FieldError::say(Field::EmailDomains, None, "email_domain_count", &message, hint));
+        }
     }
 
     fn credential_errors<'a>(
@@ -263,14 +319,35 @@ pub(super) fn timeout_error() -> FieldError {
     FieldError::say(Field::Timeout, None, "timeout", message, "Leave it empty for the default.")
 }
 
+/// Why stored settings cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableSettings {
+    /// Their JSON has another version.
+    #[error("the settings have version {found}, which this version of codehost-oauth does not know")]
+    Version {
+        /// The version that was found.
+        found: u64,
+    },
+    /// They are not the JSON of settings.
+    #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
+    Malformed,
+}
+
+/// The JSON of any version.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u64,
+}
+
 /// The version of the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
-struct Version;
+struct Version(u8);
 
 impl From<Version> for u8 {
-    fn from(_: Version) -> Self {
-        VERSION
+    fn from(version: Version) -> Self {
+        version.0
     }
 }
 
@@ -280,8 +357,13 @@ impl TryFrom<u8> for Version {
     fn try_from(number: u8) -> Result<Self, Self::Error> {
         let message =
             || format!("settings of version {number}: this version of codehost-oauth reads version {VERSION}");
-        if number == VERSION { Ok(Self) } else { Err(message()) }
+        if number == VERSION { Ok(Self(VERSION)) } else { Err(message()) }
     }
 }
 
 const VERSION: u8 = 1;
+
+/// The longest texts that are stored, in bytes, and the largest number of domains: tenants choose them.
+const MAX_CERTIFICATES: usize = 32 * 1024;
+const MAX_HEADERS: usize = 8 * 1024;
+const MAX_DOMAINS: usize = 100;

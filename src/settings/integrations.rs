@@ -17,7 +17,7 @@ use super::health::Health;
 use super::integration_settings::IntegrationSettings;
 use super::notes::Notes;
 use super::secrets::IntegrationSecrets;
-use super::store::{IntegrationStore, StoredIntegration};
+use super::store::{IntegrationStore, StoredIntegration, UnreadableIntegration};
 use crate::error::{AppError, SealError};
 use crate::integration::{FindIntegration, Integration};
 use crate::seal::KeyRing;
@@ -45,7 +45,7 @@ use crate::values::integration_id::IntegrationId;
 ///
 /// let id = IntegrationId::random()?;
 /// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn);
-/// let stored = integrations.create(&id, None, settings, &IntegrationSecrets::new("s3cr3t"), "jane", &()).await?;
+/// let stored = integrations.by("jane").create(&id, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
 /// assert_eq!(stored.version, 1);
 /// assert_eq!(integrations.find(&id).await?.map(|one| one.name().to_owned()).as_deref(), Some("Our GitLab"));
 /// # Ok(())
@@ -57,7 +57,7 @@ pub struct Integrations(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn IntegrationStore>,
-    app: AppConfig,
+    config: AppConfig,
     keys: Arc<KeyRing>,
     built: Mutex<HashMap<IntegrationId, Built>>,
     notes: Notes,
@@ -75,32 +75,36 @@ struct Built {
 
 impl Integrations {
     /// The integrations in this store, whose secrets are sealed with these keys.
-    pub fn new(store: impl IntegrationStore, app: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
+    pub fn new(store: impl IntegrationStore, config: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
         let store: Arc<dyn IntegrationStore> = Arc::new(store);
         let notes = Notes::new(Arc::clone(&store));
-        Self(Arc::new(Inner { store, app, keys: keys.into(), built: Mutex::default(), notes }))
+        Self(Arc::new(Inner { store, config, keys: keys.into(), built: Mutex::default(), notes }))
     }
 
     /// What all of them have in common.
-    pub fn app(&self) -> &AppConfig {
-        &self.0.app
+    pub fn config(&self) -> &AppConfig {
+        &self.0.config
     }
 
     /// The stored integration; `None` if there is none, or if it was deleted.
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::Store`].
+    /// [`IntegrationsError::Store`], with [`StoreError::Malformed`](crate::error::StoreError::Malformed) if it cannot be read.
     pub async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, IntegrationsError> {
         Ok(self.0.store.load(id).await?)
     }
 
-    /// The integrations of one owner, or those without an owner, by name.
+    /// The integrations of one owner, or those without an owner, by name. One that cannot be read is among them: it can be
+    /// [deleted](super::IntegrationEditor::delete_unreadable).
     ///
     /// # Errors
     ///
     /// [`IntegrationsError::Store`].
-    pub async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, IntegrationsError> {
+    pub async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, IntegrationsError> {
         Ok(self.0.store.list(owner).await?)
     }
 
@@ -143,7 +147,7 @@ impl Integrations {
         settings: &IntegrationSettings,
         secrets: &IntegrationSecrets,
     ) -> Result<Integration, FieldErrors> {
-        settings.build(id, secrets, &self.0.app)
+        settings.build(id, secrets, &self.0.config)
     }
 
     /// Writes what is known about logins into the store now. Otherwise it is written within a second.
@@ -242,9 +246,13 @@ impl Integrations {
     /// Unless another request has read a later version meanwhile.
     fn remember(&self, id: &IntegrationId, new: Built) {
         let mut built = self.built();
-        if built.get(id).is_none_or(|known| (known.version, known.asked_at) <= (new.version, new.asked_at)) {
-            built.insert(id.clone(), new);
+        match built.get(id) {
+            Some(known) if (known.version, known.asked_at) > (new.version, new.asked_at) => return,
+            Some(_) => {}
+            // Integrations that another node has deleted since are not asked for any more.
+            None => built.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR),
         }
+        built.insert(id.clone(), new);
     }
 
     fn built(&self) -> MutexGuard<'_, HashMap<IntegrationId, Built>> {
@@ -281,3 +289,5 @@ fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> 
 
 /// How long a built integration is used without asking the store for its version.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+/// How long one is kept that nobody asks for.
+const KEPT_FOR: Duration = Duration::from_secs(3600);

@@ -8,27 +8,29 @@
 //! - [`Integrations`]: all of it together, for router, keeper and admin pages.
 
 mod app_config;
-mod changes;
 mod draft;
+mod editor;
 mod error;
 mod field;
 mod health;
 mod integration_settings;
 mod integrations;
+mod move_kind;
 mod notes;
 mod secrets;
 mod store;
 
 pub use self::app_config::{AppConfig, OperatorSettings};
-pub use self::changes::MoveKind;
-#[cfg(feature = "admin")]
-pub(crate) use self::changes::PROPOSAL_VALID_FOR;
 pub use self::draft::{Draft, DraftReading};
+pub use self::editor::IntegrationEditor;
+#[cfg(feature = "admin")]
+pub(crate) use self::editor::PROPOSAL_VALID_FOR;
 pub use self::error::IntegrationsError;
 pub use self::field::{Field, FieldError, FieldErrors};
 pub use self::health::{Health, HealthNote, LoginFailure};
-pub use self::integration_settings::IntegrationSettings;
+pub use self::integration_settings::{IntegrationSettings, UnreadableSettings};
 pub use self::integrations::Integrations;
+pub use self::move_kind::MoveKind;
 pub use self::secrets::IntegrationSecrets;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
@@ -37,6 +39,6 @@ pub use self::store::PostgresIntegrations;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::store::SqliteIntegrations;
 pub use self::store::{
-    IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredIntegration,
-    WriteError, WriteHook, Written,
+    IntegrationStore, IntegrationWrite, MemoryIntegrations, Proposal, Stamp, StoreTransaction, StoredBefore,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use super::fault::{Fault, FaultPlan};
 use crate::error::StoreError;
 use crate::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, StoredIntegration, WriteError, WriteHook, Written,
+    Health, HealthNote, IntegrationStore, IntegrationWrite, StoredIntegration, UnreadableIntegration, WriteError,
+    WriteHook, Written,
 };
 use crate::values::integration_id::IntegrationId;
 
@@ -61,7 +62,10 @@ impl IntegrationStore for FaultyIntegrationStore {
         self.plan.pass(self.store.version(id)).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         self.plan.pass(self.store.list(owner)).await
     }
 

@@ -87,8 +87,9 @@ impl Pool {
         let missing = {
             let mut state = self.lock();
             let connections = state.of(origin);
-            connections.idle.retain(Connection::is_usable);
-            let missing = count.saturating_sub(connections.idle.len().saturating_add(connections.opening));
+            // Those that were used last: there may be many.
+            let usable = connections.idle.iter().rev().take(count).filter(|connection| connection.is_usable()).count();
+            let missing = count.saturating_sub(usable.saturating_add(connections.opening));
             connections.opening = connections.opening.saturating_add(missing);
             missing
         };

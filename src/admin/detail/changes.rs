@@ -1,6 +1,7 @@
 //! The small changes of one integration, for the pages and for the JSON.
 
-use crate::admin::actions::{Act, Outcome, Submission, Told, TypedSecrets};
+use crate::admin::actions::{Act, Outcome, Submission, TypedSecrets};
+use crate::admin::change::ChangeKind;
 use crate::admin::fault::Fault;
 use crate::admin::visit::Visit;
 use crate::provider::check::Verdict;
@@ -23,20 +24,33 @@ impl Visit {
         version: i64,
         change: Change,
     ) -> Result<Option<StoredIntegration>, Fault> {
-        let stored = self.stored_as(id, version).await?;
+        let stored = match (self.stored_as(id, version).await, &change) {
+            (Err(Fault::Unreadable(one)), Change::Delete) if one.version == version => {
+                self.ask_again().await?;
+                self.editor(&self.hook(ChangeKind::Deleted)).delete_unreadable(&one).await?;
+                return Ok(None);
+            }
+            (stored, _) => stored?,
+        };
         self.ask_again().await?;
-        let (integrations, by) = (self.integrations(), self.administrator.name.as_str());
-        let quiet = self.hook(Some(&stored), Told::Nothing);
+        let kind = match &change {
+            Change::Disable => ChangeKind::Disabled,
+            Change::Enable => ChangeKind::Enabled,
+            Change::Rename(_) => ChangeKind::Edited,
+            Change::Delete => ChangeKind::Deleted,
+        };
+        let hook = self.hook(kind);
+        let editor = self.editor(&hook);
         let changed = match change {
-            Change::Disable => integrations.set_disabled(&stored, true, by, &quiet).await?,
-            Change::Enable => integrations.set_disabled(&stored, false, by, &quiet).await?,
+            Change::Disable => editor.disable(&stored).await?,
+            Change::Enable => editor.enable(&stored).await?,
             Change::Rename(name) => {
                 let mut settings = stored.settings.clone();
                 name.trim().clone_into(&mut settings.name);
-                integrations.save(&stored, settings, None, by, &quiet).await?
+                editor.save(&stored, settings, None).await?
             }
             Change::Delete => {
-                integrations.delete(&stored, &self.hook(Some(&stored), Told::Deletion)).await?;
+                editor.delete(&stored).await?;
                 return Ok(None);
             }
         };
@@ -66,6 +80,7 @@ impl Visit {
         if is_empty && kept.is_none() {
             outcome.errors.push_missing_secret(outcome.reading.guide.as_ref(), false);
         }
+        outcome.errors.extend(outcome.not_kept.clone());
         // A secret that is wrong must not appear in the form of the other settings.
         let could_not_tell = outcome.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
         outcome.kept.client_secret = could_not_tell && outcome.saved.is_none();

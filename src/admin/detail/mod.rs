@@ -48,25 +48,31 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
     let id = request.id.clone();
     request
         .answer(|visit| async move {
-            let stored = visit.stored(id.as_deref()).await?;
-            let count = visit.admin.0.access.accounts(&stored.id).await.map_err(Fault::App)?;
-            let path = visit.path(&format!("/{}", stored.id));
+            let (id, version, name, base_url) = match visit.stored(id.as_deref()).await {
+                Ok(stored) => (stored.id, stored.version, stored.settings.name, Some(stored.settings.base_url)),
+                Err(Fault::Unreadable(one)) => (one.id, one.version, one.name, None),
+                Err(fault) => return Err(fault),
+            };
+            let count = visit.admin.0.access.accounts(&id).await.map_err(Fault::App)?;
+            let (list, path) = (visit.path(""), visit.path(&format!("/{id}")));
             let body = html! {
-                h1 { (visit.text("Delete")) " " bdi { (stored.settings.name) } "?" }
+                h1 { (visit.text("Delete")) " " bdi { (if name.is_empty() { id.as_str() } else { &name }) } "?" }
                 p { (visit.accounts_text(count)) }
                 @if count != Some(0) {
                     p { (visit.text("Users cannot log in with this integration any more. A user who has no other way to log in cannot log in to this app at all.")) }
                 }
-                p {
-                    (visit.text("The OAuth application at the code host stays. Delete it there:")) " "
-                    span.ch-mono dir="ltr" { (stored.settings.base_url) }
+                @if let Some(base_url) = &base_url {
+                    p {
+                        (visit.text("The OAuth application at the code host stays. Delete it there:")) " "
+                        span.ch-mono dir="ltr" { (base_url) }
+                    }
+                    p { (visit.text("This cannot be undone. To stop logins for some time, disable the integration instead.")) }
                 }
-                p { (visit.text("This cannot be undone. To stop logins for some time, disable the integration instead.")) }
                 form method="post" action={ (path) "/delete" } {
-                    (visit.hidden_fields(stored.version))
+                    (visit.hidden_fields(version))
                     p.ch-actions {
                         button.ch-button.ch-danger type="submit" { (visit.text("Delete integration")) }
-                        a href=(path) { (visit.text("Cancel")) }
+                        a href=(if base_url.is_some() { &path } else { &list }) { (visit.text("Cancel")) }
                     }
                 }
             };

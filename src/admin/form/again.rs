@@ -7,7 +7,7 @@ use url::Url;
 use super::page::{Form, Notice};
 use super::stale;
 use super::typed::Typed;
-use crate::admin::actions::Kept;
+use crate::admin::actions::UsableSecrets;
 use crate::admin::fault::Fault;
 use crate::admin::visit::{Request, View};
 use crate::router::FailureCause;
@@ -42,16 +42,17 @@ async fn try_show(request: Request, typed: &Typed, fault: &Fault) -> Result<Opti
         return Ok(Some(stale::show_deleted(view, typed).await));
     }
     fault.log();
-    let reading = typed.draft().read(view.integrations().app(), Some(&id));
-    let kept = match is_administrator {
+    let reading = typed.draft().read(view.integrations().config(), Some(&id));
+    let UsableSecrets { kept, not_kept, .. } = match is_administrator {
         // If they cannot be kept either, they are typed again.
-        true => view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default().kept,
-        false => Kept::default(),
+        true => view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default(),
+        false => UsableSecrets::default(),
     };
-    let errors = match fault {
+    let mut errors = match fault {
         Fault::Fields(errors) => errors.clone(),
         _ => FieldErrors::default(),
     };
+    errors.extend(not_kept);
     let form = Form {
         view: &view,
         typed,
@@ -72,7 +73,7 @@ async fn try_show(request: Request, typed: &Typed, fault: &Fault) -> Result<Opti
 fn notice(view: &View, typed: &Typed, fault: &Fault) -> Option<Notice> {
     let own = |message: &str, hint: &str| {
         let (message, hint) = (view.text(message).into_owned(), view.text(hint).into_owned());
-        let login_path = fault.is_about_stranger().then(|| view.admin.0.access.sign_in_path().to_owned());
+        let login_path = fault.is_about_stranger().then(|| view.admin.0.access.login_path().to_owned());
         Some(Notice { message, hint, login_path })
     };
     match fault {
@@ -111,7 +112,7 @@ fn is_from_this_app(request: &Request) -> bool {
     match (header("sec-fetch-site"), header("origin")) {
         (Some(site), _) => site == b"same-origin",
         (None, Some(origin)) => {
-            let public_url = Url::parse(request.admin.0.integrations.app().public_url().as_str());
+            let public_url = Url::parse(request.admin.0.integrations.config().public_url().as_str());
             public_url.is_ok_and(|url| url.origin().ascii_serialization().as_bytes() == origin)
         }
         (None, None) => false,

@@ -113,7 +113,7 @@ fn other_places(form: &Form<'_>, guide: &SetupGuide) -> Vec<SetupLink> {
         return Vec::new();
     }
     let without_owner = Draft { owner: String::new(), ..form.typed.draft() };
-    let links = without_owner.read(form.view.integrations().app(), Some(form.id)).links;
+    let links = without_owner.read(form.view.integrations().config(), Some(form.id)).links;
     let is_new = |link: &SetupLink| link.url().is_some() && guide.links.iter().all(|known| known.label != link.label);
     links.into_iter().filter(is_new).collect()
 }

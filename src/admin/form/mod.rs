@@ -88,7 +88,7 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
         Some(stored) => stored.id.clone(),
         None => visit.new_id(typed).ok_or(Fault::NotFound)?,
     };
-    let typed = &typed.clone().with_service(visit.integrations().app());
+    let typed = &typed.clone().with_service(visit.integrations().config());
     let (act, complaints) = match typed.pressed() {
         Pressed::Back => (Act::Guide, Complaints::None),
         Pressed::Guide => (Act::Guide, Complaints::AboutCodeHost),
@@ -107,7 +107,8 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
     }
     let is_checked = outcome.report.as_ref().is_none_or(report::is_fine);
     if let (Some(kind), Some(stored)) = (outcome.is_move, &stored) {
-        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked {
+        // The page between would lose a secret that cannot be kept.
+        if matches!(act, Act::Save | Act::SaveAnyway) && is_checked && outcome.not_kept.is_empty() {
             return moving::show(visit, typed, stored, kind, &outcome).await;
         }
     }
@@ -168,6 +169,7 @@ fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErro
             }
         }
     }
+    errors.extend(outcome.not_kept.clone());
     if let Some(report) = &outcome.report {
         report::errors(report, outcome.reading.guide.as_ref()).into_iter().for_each(|error| errors.push(error));
     }

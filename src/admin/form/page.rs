@@ -182,7 +182,7 @@ impl Form<'_> {
     fn fixed_platform(&self) -> Markup {
         let view = self.view;
         let id = &self.typed.draft.platform;
-        let name = view.integrations().app().platform(id).map_or("", |platform| platform.name());
+        let name = view.integrations().config().platform(id).map_or("", |platform| platform.name());
         html! {
             div.ch-field {
                 p.ch-label { (view.text("Platform")) }
@@ -211,7 +211,7 @@ impl Form<'_> {
     }
 
     fn all_services(&self) -> impl Iterator<Item = (&'static str, &'static crate::provider::platform::Service)> {
-        let platforms = self.view.integrations().app().platforms();
+        let platforms = self.view.integrations().config().platforms();
         platforms.iter().flat_map(|platform| platform.services().iter().map(|service| (platform.id(), service)))
     }
 
@@ -219,7 +219,7 @@ impl Form<'_> {
         let view = self.view;
         let choices: Vec<_> = view
             .integrations()
-            .app()
+            .config()
             .platforms()
             .iter()
             .map(|platform| {

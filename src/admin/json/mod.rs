@@ -90,7 +90,7 @@ async fn check(request: Request, body: Body) -> Response {
 async fn list(request: Request) -> Response {
     respond(request, |visit| async move {
         let all = visit.overviews().await?;
-        let all: Vec<Value> = all.iter().map(|one| view::overview(&visit, one)).collect();
+        let all: Vec<Value> = all.iter().map(|one| view::listed(&visit, one)).collect();
         Ok(visit.json(StatusCode::OK, &json!({ "integrations": all })))
     })
     .await

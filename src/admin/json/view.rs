@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admin::actions::Outcome;
 use crate::admin::fault::Fault;
-use crate::admin::overview::{Overview, authority};
+use crate::admin::overview::{Overview, Problem, authority};
 use crate::admin::pages::secure;
 use crate::admin::test_login::KeptReport;
 use crate::admin::time::rfc3339;
@@ -15,12 +15,12 @@ use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
-use crate::settings::{Draft, Health, MoveKind, PROPOSAL_VALID_FOR, Stamp, StoredIntegration};
+use crate::settings::{Draft, Health, MoveKind, PROPOSAL_VALID_FOR, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::values::integration_id::IntegrationId;
 
 /// What a front end must know first.
 pub(super) fn start(visit: &Visit) -> Value {
-    let platforms: Vec<_> = visit.integrations().app().platforms().iter().map(|one| platform(visit, *one)).collect();
+    let platforms: Vec<_> = visit.integrations().config().platforms().iter().map(|one| platform(visit, *one)).collect();
     json!({
         "api_version": 1,
         "csrf_token": visit.csrf_token,
@@ -47,7 +47,7 @@ fn platform(visit: &Visit, platform: Platform) -> Value {
     base_url.clone_into(&mut draft.base_url);
     "sign-in".clone_into(&mut draft.access);
     let id: Option<IntegrationId> = "labels".parse().ok();
-    let guide = draft.read(visit.integrations().app(), id.as_ref()).guide;
+    let guide = draft.read(visit.integrations().config(), id.as_ref()).guide;
     let services: Vec<_> = services.iter().map(|one| json!({ "name": one.name, "base_url": one.base_url })).collect();
     json!({
         "id": platform.id(),
@@ -79,6 +79,20 @@ pub(super) fn draft(id: &IntegrationId, signature: Option<&str>, outcome: &Outco
         "has_secret": outcome.kept.client_secret,
         "errors": outcome.errors,
     })
+}
+
+/// An integration in the list. Of one that cannot be read, only what is known without its settings.
+pub(super) fn listed(visit: &Visit, one: &Result<Overview, UnreadableIntegration>) -> Value {
+    match one {
+        Ok(one) => overview(visit, one),
+        Err(one) => json!({
+            "id": one.id.as_str(),
+            "version": one.version,
+            "name": one.name,
+            "problem": Problem::from(one),
+            "changed": stamp(&one.changed),
+        }),
+    }
 }
 
 pub(super) fn overview(visit: &Visit, one: &Overview) -> Value {
@@ -188,7 +202,7 @@ pub(super) fn fault(request: &Request, fault: Fault, is_operator: bool) -> Respo
     let mut body =
         json!({ "error": code, "message": admin.text(&message), "hint": admin.text(&hint), "fields": fields });
     let more = match &fault {
-        Fault::LoggedOut | Fault::NoAccess => Some(("login_path", json!(admin.access.sign_in_path()))),
+        Fault::LoggedOut | Fault::NoAccess => Some(("login_path", json!(admin.access.login_path()))),
         Fault::Stale(newer) => Some(("stored", json!(newer.as_deref().map(|newer| stored(newer, is_operator))))),
         _ => None,
     };

@@ -1,6 +1,6 @@
 //! What happens at the callback of a test login.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::response::{IntoResponse as _, Response};
@@ -9,39 +9,41 @@ use http::{HeaderValue, StatusCode};
 
 use super::kept::{KeptReport, Proof};
 use super::tested;
-use crate::admin::access::{Administrator, Asking};
-use crate::admin::actions::{Hook, Told};
-use crate::admin::{AdminRoutes, Shared};
+use crate::admin::access::{AdminAccess, Administrator, Caller};
+use crate::admin::actions::Hook;
+use crate::admin::change::ChangeKind;
 use crate::error::AppError;
 use crate::integration::Integration;
 use crate::login::{LoginReport, ReportedError, TestLogin};
 use crate::observe;
-use crate::router::{Failure, FailureCause, RequestHead, TestHandler};
-use crate::settings::{IntegrationsError, MoveKind, StoredIntegration};
+use crate::router::{Failure, FailureCause, LoginRoutes, RequestHead, TestHandler};
+use crate::settings::{Integrations, IntegrationsError, MoveKind, StoredIntegration};
 use crate::values::integration_id::IntegrationId;
 
-/// Weak, because the login routes own it, and the routes of the page own them.
-pub(in crate::admin) struct Tester(pub(in crate::admin) Weak<Shared>);
+/// What a test login needs of the routes of the page.
+pub(in crate::admin) struct Tester {
+    pub(in crate::admin) integrations: Integrations,
+    pub(in crate::admin) access: Arc<dyn AdminAccess>,
+}
 
 #[async_trait]
 impl TestHandler for Tester {
     async fn user_id(&self, request: &mut RequestHead, id: &IntegrationId) -> Result<Option<String>, AppError> {
-        let admin = self.admin()?;
-        let Some(stored) = admin.0.integrations.load(id).await? else { return Ok(None) };
-        let administrator = administrator(&admin, request, &stored).await?;
+        let Some(stored) = self.integrations.load(id).await? else { return Ok(None) };
+        let administrator = self.administrator(request, &stored).await?;
         Ok(administrator.map(|administrator| administrator.user_id))
     }
 
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
-        let integrations = &self.admin()?.0.integrations;
-        match integrations.load(id).await? {
-            Some(stored) => Ok(Some(Arc::new(tested(integrations, &stored)?))),
+        match self.integrations.load(id).await? {
+            Some(stored) => Ok(Some(Arc::new(tested(&self.integrations, &stored)?))),
             None => Ok(None),
         }
     }
 
     async fn tested(
         &self,
+        logins: &LoginRoutes,
         request: &mut RequestHead,
         integration: &Integration,
         user_id: &str,
@@ -52,7 +54,7 @@ impl TestHandler for Tester {
             Err(failure) => failure.return_to.clone(),
         };
         let path = return_to.map_or_else(|| "/".to_owned(), |path| path.to_string());
-        match self.keep_report(request, integration, user_id, result).await {
+        match self.keep_report(logins, request, integration, user_id, result).await {
             Ok(cookies) => redirect(&path, cookies),
             Err(error) => {
                 observe::error(&error.to_string());
@@ -65,14 +67,14 @@ impl TestHandler for Tester {
 impl Tester {
     async fn keep_report(
         &self,
+        logins: &LoginRoutes,
         request: &mut RequestHead,
         integration: &Integration,
         user_id: &str,
         result: Result<TestLogin, Failure>,
     ) -> Result<Vec<HeaderValue>, AppError> {
-        let admin = self.admin()?;
         let proof = match &result {
-            Ok(test) => prove(&admin, request, integration, user_id, test).await?,
+            Ok(test) => self.prove(request, integration, user_id, test).await?,
             Err(_) => None,
         };
         let report = match result {
@@ -81,67 +83,62 @@ impl Tester {
         };
         let base_url = integration.provider().base_url().as_str();
         let kept = KeptReport::new(user_id, base_url, report, proof);
-        let stored = kept.store(&admin, request, integration.id()).await;
+        let stored = kept.store(logins, &self.integrations, request, integration.id()).await;
         stored.map_err(|failure| failure.cause.into())
     }
 
-    fn admin(&self) -> Result<AdminRoutes, AppError> {
-        Ok(AdminRoutes(self.0.upgrade().ok_or("the routes of the integrations page are gone")?))
-    }
-}
-
-/// If the login was at the proposed base URL: whether it is the same server. If it is, the proposal replaces the settings.
-async fn prove(
-    admin: &AdminRoutes,
-    request: &mut RequestHead,
-    integration: &Integration,
-    user_id: &str,
-    test: &TestLogin,
-) -> Result<Option<Proof>, AppError> {
-    let integrations = &admin.0.integrations;
-    let Some(stored) = integrations.load(integration.id()).await? else { return Ok(None) };
-    let is_tested = match integrations.build_proposed(&stored) {
-        Ok(proposed) => proposed.is_bound_like(integration),
-        Err(IntegrationsError::NoProposal) => false,
-        Err(error) => return Ok(Some(error.into())),
-    };
-    if !is_tested {
-        return Ok(None);
-    }
-    // The right may have ended during the login.
-    let administrator = administrator(admin, request, &stored).await?;
-    let Some(administrator) = administrator.filter(|now| now.user_id == user_id) else {
-        let message = "You may not manage these integrations any more. Nothing was changed.";
-        return Ok(Some(Proof::refused("no_access", message, "Ask an administrator for access.")));
-    };
-    let user = match &test.user {
-        Some(user) if test.report.may_log_in() => user,
-        _ => {
-            let message =
-                "The login did not prove that it is the same server: this user may not log in. Nothing was changed.";
-            return Ok(Some(Proof::refused("not_proved", message, "Test again with an account that may log in.")));
+    /// If the login was at the proposed base URL: whether it is the same server. If it is, the proposal replaces the settings.
+    async fn prove(
+        &self,
+        request: &mut RequestHead,
+        integration: &Integration,
+        user_id: &str,
+        test: &TestLogin,
+    ) -> Result<Option<Proof>, AppError> {
+        let Some(stored) = self.integrations.load(integration.id()).await? else { return Ok(None) };
+        let is_tested = match self.integrations.build_proposed(&stored) {
+            Ok(proposed) => proposed.is_bound_like(integration),
+            Err(IntegrationsError::NoProposal) => false,
+            Err(error) => return Ok(Some(error.into())),
+        };
+        if !is_tested {
+            return Ok(None);
         }
-    };
-    if !admin.0.access.is_known(user).await? {
-        return Ok(Some(Proof::refused("not_known", NOT_KNOWN, TEST_WITH_KNOWN)));
+        // The right may have ended during the login.
+        let administrator = self.administrator(request, &stored).await?;
+        let Some(administrator) = administrator.filter(|now| now.user_id == user_id) else {
+            let message = "You may not manage these integrations any more. Nothing was changed.";
+            return Ok(Some(Proof::refused("no_access", message, "Ask an administrator for access.")));
+        };
+        let user = match &test.user {
+            Some(user) if test.report.may_log_in() => user,
+            _ => {
+                let message = "The login did not prove that it is the same server: this user may not log in. Nothing was changed.";
+                return Ok(Some(Proof::refused("not_proved", message, "Test again with an account that may log in.")));
+            }
+        };
+        if !self.access.is_known(user).await? {
+            return Ok(Some(Proof::refused("not_known", NOT_KNOWN, TEST_WITH_KNOWN)));
+        }
+        let kind = ChangeKind::Moved(MoveKind::SameServer);
+        let hook = Hook::new(&self.access, &administrator, stored.owner.as_deref(), kind);
+        // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not
+        // to send the tokens of all users there.
+        let keeps = administrator.is_operator;
+        let accepted = self.integrations.by(&administrator.name).with_hook(&hook).accept_proposal(&stored, keeps).await;
+        Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted(keeps))))
     }
-    let hook = Hook::new(admin, &administrator, Some(&stored), Told::Move(MoveKind::SameServer));
-    // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not to
-    // send the tokens of all users there.
-    let keeps = administrator.is_operator;
-    let accepted = integrations.accept_proposal(&stored, keeps, &administrator.name, &hook).await;
-    Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted(keeps))))
-}
 
-/// Who is asking, if they may manage this integration.
-async fn administrator(
-    admin: &AdminRoutes,
-    request: &mut RequestHead,
-    stored: &StoredIntegration,
-) -> Result<Option<Administrator>, AppError> {
-    match admin.0.access.who(request, stored.owner.as_deref()).await? {
-        Asking::Administrator(administrator) => Ok(Some(administrator)),
-        _ => Ok(None),
+    /// Who is asking, if they may manage this integration.
+    async fn administrator(
+        &self,
+        request: &mut RequestHead,
+        stored: &StoredIntegration,
+    ) -> Result<Option<Administrator>, AppError> {
+        match self.access.who(request, stored.owner.as_deref()).await? {
+            Caller::Administrator(administrator) => Ok(Some(administrator)),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::AdminRoutes;
 use crate::admin::access::Administrator;
 use crate::login::LoginReport;
-use crate::router::{Failure, FailureCause, RequestHead};
-use crate::settings::IntegrationsError;
+use crate::router::{Failure, FailureCause, LoginRoutes, RequestHead};
+use crate::settings::{Integrations, IntegrationsError};
 use crate::util::time::unix_seconds;
 use crate::values::integration_id::IntegrationId;
 
@@ -50,12 +49,13 @@ impl KeptReport {
     /// Keeps it for this browser, as much of it as can be kept. Returns cookies to set.
     pub(super) async fn store(
         self,
-        admin: &AdminRoutes,
+        logins: &LoginRoutes,
+        integrations: &Integrations,
         request: &RequestHead,
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
         for report in [self.clone(), self.clone().shortened(), self.clone().shortest()] {
-            match report.try_store(admin, request, id).await {
+            match report.try_store(logins, integrations, request, id).await {
                 Err(Failure { cause: FailureCause::TooLongToKeep, .. }) => {}
                 stored => return stored,
             }
@@ -65,26 +65,28 @@ impl KeptReport {
 
     async fn try_store(
         &self,
-        admin: &AdminRoutes,
+        logins: &LoginRoutes,
+        integrations: &Integrations,
         request: &RequestHead,
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
         let json = serde_json::to_string(self).map_err(|error| FailureCause::App(error.into()))?;
-        let sealed = admin.0.integrations.seal_text(PURPOSE, id, json.as_bytes());
+        let sealed = integrations.seal_text(PURPOSE, id, json.as_bytes());
         let sealed = sealed.map_err(|error| FailureCause::App(error.into()))?;
-        admin.0.logins.keep(request, &kept_name(id), &sealed).await
+        logins.keep(request, &kept_name(id), &sealed).await
     }
 
     /// The last report of this administrator.
     pub(super) async fn load(
-        admin: &AdminRoutes,
+        logins: &LoginRoutes,
+        integrations: &Integrations,
         request: &RequestHead,
         id: &IntegrationId,
         administrator: &Administrator,
     ) -> Result<Option<Self>, Failure> {
-        let Some(sealed) = admin.0.logins.kept(request, &kept_name(id)).await? else { return Ok(None) };
+        let Some(sealed) = logins.kept(request, &kept_name(id)).await? else { return Ok(None) };
         // Sealed with a key that is gone, or of another version of this crate: the administrator tests again.
-        let json = admin.0.integrations.open_text(PURPOSE, id, &sealed).ok();
+        let json = integrations.open_text(PURPOSE, id, &sealed).ok();
         let report: Option<Self> = json.and_then(|json| serde_json::from_slice(&json).ok());
         Ok(report.filter(|report| report.user_id == administrator.user_id))
     }

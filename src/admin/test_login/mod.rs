@@ -57,7 +57,9 @@ impl Visit {
 
     /// The report of this administrator's last test login, in this browser.
     pub(super) async fn test_report(&self, stored: &StoredIntegration) -> Result<Option<KeptReport>, Fault> {
-        let report = KeptReport::load(&self.admin, &self.head, &stored.id, &self.administrator).await?;
+        let report =
+            KeptReport::load(&self.admin.0.logins, self.integrations(), &self.head, &stored.id, &self.administrator)
+                .await?;
         Ok(report.map(|report| if self.administrator.is_operator { report } else { report.public() }))
     }
 }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
 use super::{
-    Found, IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+    Found, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration,
+    UnreadableIntegration, WriteError, WriteHook, Written,
 };
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
@@ -46,19 +47,22 @@ struct Row {
 #[async_trait]
 impl IntegrationStore for MemoryIntegrations {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
-        Ok(self.row(id).await.map(|row| row.stored))
+        Ok(self.row(id).await.map(|row| readable(row.stored)).transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
         Ok(self.row(id).await.map(|row| row.stored.version))
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let rows = self.0.rows.read().await;
         let of_owner = rows.values().flatten().filter(|row| row.stored.owner.as_deref() == owner);
         let mut found: Vec<_> = of_owner.map(|row| row.stored.clone()).collect();
         found.sort_by(|a, b| (&a.settings.name, &a.id).cmp(&(&b.settings.name, &b.id)));
-        Ok(found)
+        Ok(found.into_iter().map(readable).collect())
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {
@@ -67,15 +71,18 @@ impl IntegrationStore for MemoryIntegrations {
         let found = match self.0.rows.read().await.get(id) {
             None => Found::Nothing,
             Some(None) => Found::Deleted,
-            Some(Some(row)) => Found::Stored(Box::new(row.stored.clone())),
+            Some(Some(row)) => readable(row.stored.clone()).into(),
         };
-        let old = match write.check(found) {
-            Ok(old) => old,
+        let mut before = match write.check(found)? {
+            Ok(before) => before,
             Err(written) => return Ok(written),
         };
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+            *of_owner = self.list(new.owner.as_deref()).await?.len().try_into().unwrap_or(u64::MAX);
+        }
         let mut transaction = StoreTransaction::None;
-        hook.before(old.as_deref(), &mut transaction).await.map_err(WriteError::Refused)?;
-        hook.after(&mut transaction).await.map_err(WriteError::Refused)?;
+        hook.before(write, &before, &mut transaction).await.map_err(WriteError::Refused)?;
+        hook.after(write, &before, &mut transaction).await.map_err(WriteError::Refused)?;
         let mut rows = self.0.rows.write().await;
         // A note may have been written meanwhile.
         let health = rows.get(id).cloned().flatten().map(|row| row.health).unwrap_or_default();
@@ -109,6 +116,18 @@ impl IntegrationStore for MemoryIntegrations {
 impl MemoryIntegrations {
     async fn row(&self, id: &IntegrationId) -> Option<Row> {
         self.0.rows.read().await.get(id).cloned().flatten()
+    }
+}
+
+/// As it would be read from JSON.
+fn readable(stored: StoredIntegration) -> Result<StoredIntegration, UnreadableIntegration> {
+    let proposed = stored.proposed.as_ref().map_or(Ok(()), |proposal| proposal.settings.ensure_known_version());
+    match stored.settings.ensure_known_version().and(proposed) {
+        Ok(()) => Ok(stored),
+        Err(why) => {
+            let StoredIntegration { id, owner, version, settings, changed, .. } = stored;
+            Err(UnreadableIntegration { id, owner, version, name: settings.name, why, changed })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where integrations are kept.
 
+mod hook;
 mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres_store;
@@ -7,14 +8,14 @@ mod postgres_store;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite_store;
+mod stored;
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 
+pub use self::hook::{StoreTransaction, StoredBefore, WriteHook};
 pub use self::memory_store::MemoryIntegrations;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
@@ -22,8 +23,8 @@ pub use self::postgres_store::PostgresIntegrations;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::sqlite_store::SqliteIntegrations;
+pub use self::stored::{Proposal, Stamp, StoredIntegration, UnreadableIntegration};
 use super::health::{Health, HealthNote};
-use super::integration_settings::IntegrationSettings;
 use crate::error::{AppError, StoreError};
 use crate::values::integration_id::IntegrationId;
 
@@ -47,7 +48,7 @@ pub trait IntegrationStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
+    /// [`StoreError::Malformed`] if its settings cannot be read.
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError>;
 
     /// The version of the stored integration; `None` as in [`load`](Self::load). It is read often, so it should cost one
@@ -60,23 +61,31 @@ pub trait IntegrationStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError>;
 
-    /// The integrations of one owner, or those without an owner, by name and id.
+    /// The integrations of one owner, or those without an owner, by name and id. One whose settings cannot be read does not hide
+    /// the others.
     ///
-    /// Signature: `async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError>`
+    /// Signature: `async fn list(&self, owner: Option<&str>)
+    /// -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError>`
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError>;
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError>;
 
     /// Writes in one transaction, if the stored version is the expected one: calls [`WriteHook::before`], writes, calls
-    /// [`WriteHook::after`], and commits. The hook is not called for a write that is not done.
+    /// [`WriteHook::after`], and commits. The hook is not called for a write that is not done. Of a new integration, it counts
+    /// those of its owner, so that an app can limit their number. One whose settings cannot be read can be deleted, and not
+    /// replaced.
     ///
     /// Signature: `async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError>`
     ///
     /// # Errors
     ///
-    /// [`WriteError::Refused`] with the hook's error: then nothing is written. [`WriteError::Store`].
+    /// [`WriteError::Refused`] with the hook's error: then nothing is written. [`WriteError::Store`], with
+    /// [`StoreError::Malformed`] if what it would replace cannot be read.
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError>;
 
     /// What is known about the logins of these integrations, in their order. Of one that has no note, or was deleted: the
@@ -100,96 +109,6 @@ pub trait IntegrationStore: fmt::Debug + Send + Sync + 'static {
     async fn note(&self, notes: &[HealthNote]) -> Result<(), StoreError>;
 }
 
-/// An integration as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredIntegration {
-    /// The id.
-    pub id: IntegrationId,
-    /// The organization that it belongs to, if the app has several.
-    pub owner: Option<String>,
-    /// The number of this write, from 1 on. Each write has the next one.
-    pub version: i64,
-    /// Whether it was disabled: it is kept, but nobody can log in.
-    pub is_disabled: bool,
-    /// The settings.
-    pub settings: IntegrationSettings,
-    /// The [sealed](super::IntegrationSecrets::seal) secrets.
-    pub sealed_secrets: Vec<u8>,
-    /// Another base URL for the same server, until a test login has proved it.
-    pub proposed: Option<Proposal>,
-    /// Who created it, and when.
-    pub created: Stamp,
-    /// Who wrote it last, and when.
-    pub changed: Stamp,
-}
-
-impl StoredIntegration {
-    /// A new one with version 1, enabled.
-    pub fn new(
-        id: IntegrationId,
-        owner: Option<&str>,
-        settings: IntegrationSettings,
-        sealed_secrets: Vec<u8>,
-        created: Stamp,
-    ) -> Self {
-        Self {
-            id,
-            owner: owner.map(str::to_owned),
-            version: 1,
-            is_disabled: false,
-            settings,
-            sealed_secrets,
-            proposed: None,
-            changed: created.clone(),
-            created,
-        }
-    }
-}
-
-/// Settings that replace the stored ones if a test login succeeds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Proposal {
-    /// The settings.
-    pub settings: IntegrationSettings,
-    /// Their sealed secrets.
-    pub sealed_secrets: Vec<u8>,
-    /// Who proposed it, and when.
-    pub proposed: Stamp,
-}
-
-impl Proposal {
-    /// Settings, their sealed secrets, and who proposed them.
-    pub fn new(settings: IntegrationSettings, sealed_secrets: Vec<u8>, proposed: Stamp) -> Self {
-        Self { settings, sealed_secrets, proposed }
-    }
-}
-
-/// Who did something, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stamp {
-    /// The name of the administrator, as the app says it.
-    pub by: String,
-    /// When, to the second.
-    pub at: SystemTime,
-}
-
-impl Stamp {
-    /// Somebody at some time.
-    pub fn new(by: &str, at: SystemTime) -> Self {
-        let seconds = crate::util::time::unix_seconds(at);
-        let at = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds)).unwrap_or(at);
-        Self { by: by.to_owned(), at }
-    }
-
-    /// Somebody, now.
-    pub fn now(by: &str) -> Self {
-        Self::new(by, SystemTime::now())
-    }
-}
-
 /// What [`IntegrationStore::write`] does.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -208,23 +127,44 @@ pub enum IntegrationWrite {
 }
 
 impl IntegrationWrite {
-    fn id(&self) -> &IntegrationId {
+    /// The id of the integration.
+    pub fn id(&self) -> &IntegrationId {
         match self {
             Self::Create(new) | Self::Replace(new) => &new.id,
             Self::Delete { id, .. } => id,
         }
     }
 
-    /// What is stored before the write, or why it cannot be done.
-    fn check(&self, found: Found) -> Result<Option<Box<StoredIntegration>>, Written> {
-        match (self, found) {
-            (Self::Create(_), Found::Nothing) => Ok(None),
-            (Self::Create(_), Found::Deleted | Found::Stored(_)) => Err(Written::IdTaken),
-            (Self::Replace(new), Found::Stored(old)) if old.version == new.version.saturating_sub(1) => Ok(Some(old)),
-            (Self::Delete { version, .. }, Found::Stored(old)) if old.version == *version => Ok(Some(old)),
+    /// What is stored afterwards; `None` if it is deleted.
+    pub fn new(&self) -> Option<&StoredIntegration> {
+        match self {
+            Self::Create(new) | Self::Replace(new) => Some(new),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// What is stored before the write, or why it cannot be done. Of a new one, the owner's others are not counted yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Malformed`].
+    fn check(&self, found: Found) -> Result<Result<StoredBefore, Written>, StoreError> {
+        Ok(match (self, found) {
+            (Self::Create(_), Found::Nothing) => Ok(StoredBefore::Nothing { of_owner: 0 }),
+            (Self::Create(_), _) => Err(Written::IdTaken),
+            (Self::Replace(new), Found::Stored(old)) if old.version == new.version.saturating_sub(1) => {
+                Ok(StoredBefore::Integration(old))
+            }
+            (Self::Delete { version, .. }, Found::Stored(old)) if old.version == *version => {
+                Ok(StoredBefore::Integration(old))
+            }
+            (Self::Delete { version, .. }, Found::Unreadable(old)) if old.version == *version => {
+                Ok(StoredBefore::Unreadable(old))
+            }
+            (_, Found::Unreadable(unreadable)) => return Err((*unreadable).into()),
             (_, Found::Stored(newer)) => Err(Written::Stale(Some(newer))),
             (_, Found::Nothing | Found::Deleted) => Err(Written::Stale(None)),
-        }
+        })
     }
 }
 
@@ -233,6 +173,16 @@ enum Found {
     Nothing,
     Deleted,
     Stored(Box<StoredIntegration>),
+    Unreadable(Box<UnreadableIntegration>),
+}
+
+impl From<Result<StoredIntegration, UnreadableIntegration>> for Found {
+    fn from(stored: Result<StoredIntegration, UnreadableIntegration>) -> Self {
+        match stored {
+            Ok(stored) => Self::Stored(Box::new(stored)),
+            Err(unreadable) => Self::Unreadable(Box::new(unreadable)),
+        }
+    }
 }
 
 /// The outcome of a write.
@@ -259,68 +209,6 @@ pub enum WriteError {
     Store(#[from] StoreError),
 }
 
-/// What an app does in the transaction of a write: check rights, and change its own tables where they are in the same database.
-/// An error ends the transaction, and nothing is written.
-///
-/// Do not wait for anything else in it: other writes may have to wait meanwhile.
-#[async_trait]
-pub trait WriteHook: Send + Sync {
-    /// Called in the transaction before the write. `old` is what is stored.
-    ///
-    /// Signature: `async fn before(&self, old: Option<&StoredIntegration>, transaction: &mut StoreTransaction<'_>)
-    /// -> Result<(), AppError>`
-    ///
-    /// # Errors
-    ///
-    /// The app's reason to refuse the write.
-    async fn before(
-        &self,
-        old: Option<&StoredIntegration>,
-        transaction: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        let (_, _) = (old, transaction);
-        Ok(())
-    }
-
-    /// Called in the transaction after the write.
-    ///
-    /// Signature: `async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError>`
-    ///
-    /// # Errors
-    ///
-    /// The app's reason to refuse the write.
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        let _ = transaction;
-        Ok(())
-    }
-}
-
-/// Does nothing.
-impl WriteHook for () {}
-
-/// The transaction of a write, for an app with its own tables in the same database.
-#[non_exhaustive]
-pub enum StoreTransaction<'t> {
-    /// Of a store without transactions for the app.
-    None,
-    /// A connection to SQLite, inside the transaction. Do not end it.
-    #[cfg(feature = "sqlite")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-    Sqlite(&'t mut sqlx::SqliteConnection),
-    /// A connection to PostgreSQL, inside the transaction. Do not end it.
-    #[cfg(feature = "postgres")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-    Postgres(&'t mut sqlx::PgConnection),
-    /// That of another store, which says what it is.
-    Other(&'t mut (dyn Any + Send)),
-}
-
-impl fmt::Debug for StoreTransaction<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreTransaction")
-    }
-}
-
 #[async_trait]
 impl<S: IntegrationStore + ?Sized> IntegrationStore for Arc<S> {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
@@ -331,7 +219,10 @@ impl<S: IntegrationStore + ?Sized> IntegrationStore for Arc<S> {
         (**self).version(id).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         (**self).list(owner).await
     }
 

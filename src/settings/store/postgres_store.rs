@@ -6,7 +6,10 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgRow};
 
 use super::sql::{self, COLUMNS, HEALTH};
-use super::{IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written};
+use super::{
+    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration,
+    WriteError, WriteHook, Written,
+};
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
 use crate::sql::postgres::{CHECKS, ONE_ROW, Sessions};
@@ -79,7 +82,7 @@ impl PostgresIntegrations {
 impl IntegrationStore for PostgresIntegrations {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
         let rows = self.rows(COLUMNS, "id = $1", id.as_str().to_owned()).await?;
-        rows.first().map(sql::stored).transpose()
+        Ok(rows.first().map(sql::stored).transpose()?.transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
@@ -87,10 +90,12 @@ impl IntegrationStore for PostgresIntegrations {
         rows.first().map(|row| row.try_get("version").map_err(failed)).transpose()
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
-        // An index is used for both, but not for "IS NOT DISTINCT FROM".
-        let condition = if owner.is_some() { "owner = $1" } else { "owner IS NULL AND $1::text IS NULL" };
-        self.rows(COLUMNS, condition, owner.map(str::to_owned)).await?.iter().map(sql::stored).collect()
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
+        let owner = owner.map(str::to_owned);
+        self.rows(COLUMNS, of(&owner), owner).await?.iter().map(sql::stored).collect()
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {
@@ -100,17 +105,27 @@ impl IntegrationStore for PostgresIntegrations {
         // Dropped before the commit, it is rolled back.
         let (mut transaction, row) = match write {
             // There is no row to lock.
-            IntegrationWrite::Create(_) => self.sessions.begin(|| [sqlx::query(LOCK_NEW).bind(id), select()]).await?,
+            IntegrationWrite::Create(new) => {
+                let lock = || sqlx::query(LOCK_NEW).bind(id).bind(new.owner.as_deref().unwrap_or_default());
+                self.sessions.begin(|| [lock(), select()]).await?
+            }
             _ => self.sessions.begin(|| [select()]).await?,
         };
-        let old = match write.check(sql::found(row.as_ref())?) {
-            Ok(old) => old,
+        let mut before = match write.check(sql::found(row.as_ref())?)? {
+            Ok(before) => before,
             Err(written) => return Ok(written),
         };
-        let before = hook.before(old.as_deref(), &mut StoreTransaction::Postgres(&mut transaction)).await;
-        before.map_err(WriteError::Refused)?;
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+            let sql =
+                format!("SELECT count(*) FROM codehost_oauth_integrations WHERE {} AND NOT is_deleted", of(&new.owner));
+            let count = sqlx::query_scalar::<_, i64>(&sql).bind(&new.owner).fetch_one(&mut *transaction).await;
+            *of_owner = count.map_err(failed)?.unsigned_abs();
+        }
+        let asked = hook.before(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
+        asked.map_err(WriteError::Refused)?;
         sql::statement(write)?.execute(&mut *transaction).await.map_err(failed)?;
-        hook.after(&mut StoreTransaction::Postgres(&mut transaction)).await.map_err(WriteError::Refused)?;
+        let told = hook.after(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
+        told.map_err(WriteError::Refused)?;
         // After an error that the hook has hidden, `COMMIT` would roll back without an error.
         sqlx::query("SELECT 1").execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
@@ -142,8 +157,15 @@ impl fmt::Debug for PostgresIntegrations {
     }
 }
 
-/// Lets one transaction at a time create an integration with this id. The number is that of this crate's locks.
-const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(722337203, hashtext($1))";
+/// The condition for the rows of an owner. An index is used for both, but not for "IS NOT DISTINCT FROM".
+fn of(owner: &Option<String>) -> &'static str {
+    if owner.is_some() { "owner = $1" } else { "owner IS NULL AND $1::text IS NULL" }
+}
+
+/// Lets one transaction at a time create an integration with this id, and one for this owner, whose integrations are counted. The
+/// numbers are those of this crate's locks.
+const LOCK_NEW: &str =
+    "SELECT pg_advisory_xact_lock(722337203, hashtext($1)), pg_advisory_xact_lock(722337204, hashtext($2))";
 
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_integrations_schema", migrations: &[VERSION_1] };
 

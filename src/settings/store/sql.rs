@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
 
-use super::{Found, IntegrationWrite, Proposal, Stamp, StoredIntegration};
+use super::{Found, IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote, LoginFailure};
-use crate::settings::integration_settings::IntegrationSettings;
+use crate::settings::integration_settings::{IntegrationSettings, UnreadableSettings};
 use crate::sql::failed;
 use crate::util::time::unix_seconds;
 use crate::values::integration_id::IntegrationId;
@@ -36,12 +36,12 @@ where
     let Some(row) = row else { return Ok(Found::Nothing) };
     match row.try_get("is_deleted").map_err(failed)? {
         true => Ok(Found::Deleted),
-        false => Ok(Found::Stored(Box::new(stored(row)?))),
+        false => Ok(stored(row)?.into()),
     }
 }
 
-/// Reads a row with [`COLUMNS`].
-pub(super) fn stored<R: Row>(row: &R) -> Result<StoredIntegration, StoreError>
+/// Reads a row with [`COLUMNS`], whose settings may be those of a newer version.
+pub(super) fn stored<R: Row>(row: &R) -> Result<Result<StoredIntegration, UnreadableIntegration>, StoreError>
 where
     bool: Column<R::Database>,
     i64: Column<R::Database>,
@@ -55,31 +55,54 @@ where
     let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
     let number = |column: &'static str| row.try_get::<i64, _>(column).map_err(failed);
     let id = text("id")?;
-    let malformed = || StoreError::Malformed { id: id.clone() };
-    // serde's own messages quote values.
-    let settings = |json: &str| serde_json::from_str::<IntegrationSettings>(json).map_err(|_| malformed());
-    let proposed_settings = row.try_get::<Option<String>, _>("proposed_settings").map_err(failed)?;
-    let proposed = match proposed_settings {
-        None => None,
-        Some(json) => {
-            let sealed = row.try_get::<Option<Vec<u8>>, _>("proposed_secrets").map_err(failed)?;
-            let by = row.try_get::<Option<String>, _>("proposed_by").map_err(failed)?;
-            let at = row.try_get::<Option<i64>, _>("proposed_at").map_err(failed)?;
-            let (Some(sealed), Some(by), Some(at)) = (sealed, by, at) else { return Err(malformed()) };
-            Some(Proposal::new(settings(&json)?, sealed, Stamp::new(&by, time(at))))
+    let id: IntegrationId = id.parse().map_err(|_| StoreError::Malformed { id })?;
+    let (owner, version) = (row.try_get::<Option<String>, _>("owner").map_err(failed)?, number("version")?);
+    let changed = Stamp::new(&text("changed_by")?, time(number("changed_at")?));
+    let (settings, proposed) = match (settings(row), proposal(row)) {
+        (Ok(settings), Ok(proposed)) => (settings, proposed),
+        (Err(why), _) | (_, Err(why)) => {
+            let name = text("name")?;
+            return Ok(Err(UnreadableIntegration { id, owner, version, name, why, changed }));
         }
     };
-    Ok(StoredIntegration {
-        owner: row.try_get("owner").map_err(failed)?,
-        version: number("version")?,
+    Ok(Ok(StoredIntegration {
+        id,
+        owner,
+        version,
         is_disabled: row.try_get("is_disabled").map_err(failed)?,
-        settings: settings(&text("settings")?)?,
+        settings,
         sealed_secrets: row.try_get("sealed_secrets").map_err(failed)?,
         proposed,
         created: Stamp::new(&text("created_by")?, time(number("created_at")?)),
-        changed: Stamp::new(&text("changed_by")?, time(number("changed_at")?)),
-        id: id.parse().map_err(|_| malformed())?,
-    })
+        changed,
+    }))
+}
+
+fn settings<R: Row>(row: &R) -> Result<IntegrationSettings, UnreadableSettings>
+where
+    String: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let json = row.try_get::<String, _>("settings").map_err(|_| UnreadableSettings::Malformed)?;
+    IntegrationSettings::from_json(&json)
+}
+
+fn proposal<R: Row>(row: &R) -> Result<Option<Proposal>, UnreadableSettings>
+where
+    Option<i64>: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    Option<Vec<u8>>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let malformed = |_| UnreadableSettings::Malformed;
+    let Some(json) = row.try_get::<Option<String>, _>("proposed_settings").map_err(malformed)? else {
+        return Ok(None);
+    };
+    let sealed = row.try_get::<Option<Vec<u8>>, _>("proposed_secrets").map_err(malformed)?;
+    let by = row.try_get::<Option<String>, _>("proposed_by").map_err(malformed)?;
+    let at = row.try_get::<Option<i64>, _>("proposed_at").map_err(malformed)?;
+    let (Some(sealed), Some(by), Some(at)) = (sealed, by, at) else { return Err(UnreadableSettings::Malformed) };
+    Ok(Some(Proposal::new(IntegrationSettings::from_json(&json)?, sealed, Stamp::new(&by, time(at)))))
 }
 
 /// The health of these integrations from rows with [`HEALTH`].

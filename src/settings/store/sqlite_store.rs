@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::sql::{self, COLUMNS, HEALTH};
-use super::{IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written};
+use super::{
+    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration,
+    WriteError, WriteHook, Written,
+};
 use crate::error::StoreError;
 use crate::settings::health::{Health, HealthNote};
 use crate::sql::sqlite::{BEGIN, failed};
@@ -68,7 +71,8 @@ impl SqliteIntegrations {
 impl IntegrationStore for SqliteIntegrations {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM codehost_oauth_integrations WHERE id = $1 AND NOT is_deleted");
-        self.row(&sql, id).await?.as_ref().map(sql::stored).transpose()
+        let row = self.row(&sql, id).await?;
+        Ok(row.as_ref().map(sql::stored).transpose()?.transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError> {
@@ -76,7 +80,10 @@ impl IntegrationStore for SqliteIntegrations {
         sqlx::query_scalar(query).bind(id.as_str()).fetch_optional(&self.pool).await.map_err(failed)
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM codehost_oauth_integrations WHERE owner IS $1 AND NOT is_deleted ORDER BY name, id"
         );
@@ -89,14 +96,19 @@ impl IntegrationStore for SqliteIntegrations {
         let mut transaction = self.pool.begin_with(BEGIN).await.map_err(failed)?;
         let select = format!("SELECT {COLUMNS}, is_deleted FROM codehost_oauth_integrations WHERE id = $1");
         let row = sqlx::query(&select).bind(write.id().as_str()).fetch_optional(&mut *transaction).await;
-        let old = match write.check(sql::found(row.map_err(failed)?.as_ref())?) {
-            Ok(old) => old,
+        let mut before = match write.check(sql::found(row.map_err(failed)?.as_ref())?)? {
+            Ok(before) => before,
             Err(written) => return Ok(written),
         };
-        let before = hook.before(old.as_deref(), &mut StoreTransaction::Sqlite(&mut transaction)).await;
-        before.map_err(WriteError::Refused)?;
+        if let (StoredBefore::Nothing { of_owner }, Some(new)) = (&mut before, write.new()) {
+            let count = sqlx::query_scalar::<_, i64>(COUNT).bind(&new.owner).fetch_one(&mut *transaction).await;
+            *of_owner = count.map_err(failed)?.unsigned_abs();
+        }
+        let asked = hook.before(write, &before, &mut StoreTransaction::Sqlite(&mut transaction)).await;
+        asked.map_err(WriteError::Refused)?;
         sql::statement(write)?.execute(&mut *transaction).await.map_err(failed)?;
-        hook.after(&mut StoreTransaction::Sqlite(&mut transaction)).await.map_err(WriteError::Refused)?;
+        let told = hook.after(write, &before, &mut StoreTransaction::Sqlite(&mut transaction)).await;
+        told.map_err(WriteError::Refused)?;
         transaction.commit().await.map_err(failed)?;
         Ok(Written::Done)
     }
@@ -126,6 +138,9 @@ impl fmt::Debug for SqliteIntegrations {
         f.write_str("SqliteIntegrations")
     }
 }
+
+/// How many integrations an owner has.
+const COUNT: &str = "SELECT count(*) FROM codehost_oauth_integrations WHERE owner IS $1 AND NOT is_deleted";
 
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_integrations_schema", migrations: &[VERSION_1] };
 

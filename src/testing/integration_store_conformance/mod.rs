@@ -4,6 +4,7 @@ mod contents;
 mod health;
 mod hooks;
 mod lists;
+mod unreadable;
 mod writes;
 
 use std::sync::Arc;
@@ -47,9 +48,11 @@ pub async fn integration_store_conformance(
     suite.contents().await?;
     suite.lists().await?;
     suite.owners().await?;
+    suite.unreadable().await?;
     suite.notes().await?;
     suite.health_of_many().await?;
     suite.concurrent_creates().await?;
+    suite.count_of_owner().await?;
     suite.concurrent_edits().await
 }
 

@@ -9,12 +9,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use codehost_oauth::admin::{AdminAccess, AdminRoutes, Administrator, Asking, Refusal};
+use codehost_oauth::admin::{
+    AdminAccess, AdminChange, AdminRoutes, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal,
+};
 use codehost_oauth::error::AppError;
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
-    AppConfig, IntegrationStore, Integrations, MemoryIntegrations, MoveKind, OperatorSettings, StoreTransaction,
+    AppConfig, IntegrationStore, Integrations, MemoryIntegrations, OperatorSettings, StoreTransaction,
     StoredIntegration,
 };
 use codehost_oauth::transport::{HttpClient, Network};
@@ -60,8 +62,10 @@ pub(crate) struct Facts {
     pub(crate) refusal: Option<Refusal>,
     /// Whose right has ended: they are asked again in the transaction.
     pub(crate) dismissed: Vec<String>,
-    /// What the app was told before and after moves, in order.
+    /// What the app was told before and after changes, in order.
     pub(crate) told: Vec<String>,
+    /// How many integrations an owner may have.
+    pub(crate) limit: Option<u64>,
     /// Where the API of a code host is, by its base URL.
     pub(crate) api_urls: HashMap<String, String>,
 }
@@ -96,7 +100,7 @@ impl App {
             true => LoginRoutes::in_session(integrations.clone(), Handler, &public_url),
             false => LoginRoutes::in_cookie(integrations.clone(), Handler, &public_url, keys()),
         };
-        let admin = AdminRoutes::new(&logins, &integrations, world.clone(), preset_access);
+        let admin = AdminRoutes::new(&logins, &integrations, world.clone()).unwrap().preset_access(preset_access);
         let router = Router::new()
             .merge(logins.router())
             .nest("/org/{owner}/integrations", admin.router())
@@ -118,7 +122,7 @@ impl App {
 
     /// The integrations of "acme".
     pub(crate) async fn of_acme(&self) -> Vec<StoredIntegration> {
-        self.integrations.list(Some("acme")).await.unwrap()
+        self.integrations.list(Some("acme")).await.unwrap().into_iter().map(Result::unwrap).collect()
     }
 }
 
@@ -141,17 +145,17 @@ async fn user(request: &RequestHead) -> Result<Option<String>, AppError> {
 
 #[async_trait]
 impl AdminAccess for World {
-    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Asking, AppError> {
-        let Some(user) = user(request).await? else { return Ok(Asking::SignedOut) };
+    async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError> {
+        let Some(user) = user(request).await? else { return Ok(Caller::LoggedOut) };
         Ok(match (user.as_str(), owner) {
-            (OLGA, _) => Asking::Administrator(Administrator::new(OLGA, "Olga Operator").operator()),
-            (ANNA, Some("acme")) => Asking::Administrator(Administrator::new(ANNA, "Anna Admin")),
-            (GUS, Some("globex")) => Asking::Administrator(Administrator::new(GUS, "Gus Globex")),
-            _ => Asking::Other,
+            (OLGA, _) => Caller::Administrator(Administrator::new(OLGA, "Olga Operator").operator()),
+            (ANNA, Some("acme")) => Caller::Administrator(Administrator::new(ANNA, "Anna Admin")),
+            (GUS, Some("globex")) => Caller::Administrator(Administrator::new(GUS, "Gus Globex")),
+            _ => Caller::Other,
         })
     }
 
-    async fn still_may(
+    async fn may_still_manage(
         &self,
         administrator: &Administrator,
         _: Option<&str>,
@@ -169,33 +173,36 @@ impl AdminAccess for World {
         Ok(known.is_some() && known == user.username)
     }
 
-    async fn before_move(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        _: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
+    async fn before_change(&self, change: &AdminChange<'_>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
         let mut facts = self.facts();
-        facts.told.push(format!("before {kind:?} of {}", stored.settings.name));
+        facts.told.push(format!("before {}", told(change)));
+        change.ensure_at_most(facts.limit.unwrap_or(MAX_INTEGRATIONS))?;
         match &facts.refusal {
-            Some(refusal) => Err(refusal.clone().into()),
-            None => Ok(()),
+            Some(refusal) if matches!(change.kind, ChangeKind::Moved(_) | ChangeKind::Deleted) => {
+                Err(refusal.clone().into())
+            }
+            _ => Ok(()),
         }
     }
 
-    async fn moved(
-        &self,
-        stored: &StoredIntegration,
-        kind: Option<MoveKind>,
-        _: &mut StoreTransaction<'_>,
-    ) -> Result<(), AppError> {
-        self.facts().told.push(format!("after {kind:?} of {}", stored.settings.name));
+    async fn changed(&self, change: &AdminChange<'_>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+        self.facts().told.push(format!("after {}", told(change)));
         Ok(())
     }
 
-    fn sign_in_path(&self) -> &str {
+    fn login_path(&self) -> &str {
         "/sign-in"
     }
+}
+
+/// What happens, to which versions and by whom.
+fn told(change: &AdminChange<'_>) -> String {
+    let AdminChange { administrator, owner, id, kind, old, new, .. } = change;
+    for stored in [old, new].into_iter().flatten() {
+        assert_eq!((&stored.id, stored.owner.as_deref()), (*id, *owner));
+    }
+    let [old, new] = [old, new].map(|stored| stored.map_or("-", |stored| stored.settings.name.as_str()));
+    format!("{kind:?} {old} → {new} by {}", administrator.user_id)
 }
 
 /// Bitbucket Cloud and GitHub.com are at one URL only, and their fakes are somewhere else.

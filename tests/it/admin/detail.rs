@@ -31,7 +31,7 @@ async fn at_gitlab_of(integrations: &Integrations, gitlab: &FakeGitLab, policy: 
     let mut settings = IntegrationSettings::new("gitlab", gitlab.base_url(), "Our GitLab", "app-id", Access::Read);
     settings.policy = policy;
     let secrets = IntegrationSecrets::new(SECRET);
-    integrations.create(&id, Some("acme"), settings, &secrets, "Anna Admin", &()).await.unwrap()
+    integrations.by("Anna Admin").create(&id, Some("acme"), settings, &secrets).await.unwrap()
 }
 
 fn page(stored: &StoredIntegration) -> String {
@@ -73,7 +73,7 @@ async fn only_operators_see_the_api_url() {
     settings.api_url = Some("https://inside.example.net".to_owned());
     let id = IntegrationId::random().unwrap();
     let secrets = IntegrationSecrets::new(SECRET);
-    let stored = app.integrations.create(&id, Some("acme"), settings, &secrets, "Olga", &()).await.unwrap();
+    let stored = app.integrations.by("Olga").create(&id, Some("acme"), settings, &secrets).await.unwrap();
     app.browser(OLGA).await.open(&page(&stored)).await.assert_shows("https://inside.example.net");
     app.browser(ANNA).await.open(&page(&stored)).await.assert_hides("inside.example.net");
     let shown = app.browser(ANNA).await.get(&format!("{ACME}/api/v1/integrations/{id}")).await;
@@ -122,7 +122,7 @@ async fn a_stale_page_changes_nothing_and_shows_what_is_stored() {
     let secret = browser.open(&format!("{}/secret", page(&stored))).await;
     let mut settings = stored.settings.clone();
     settings.name = "Renamed by Olga".to_owned();
-    app.integrations.save(&stored, settings, None, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").save(&stored, settings, None).await.unwrap();
 
     for (screen, button) in [(&screen, "Disable"), (&screen, "Save name"), (&deletion, "Delete integration")] {
         let shown = browser.press(screen, button).await.screen();
@@ -141,7 +141,7 @@ async fn a_stale_page_changes_nothing_and_shows_what_is_stored() {
     // The page that shows what is stored has its version.
     assert_eq!(browser.press(&shown, "Disable").await.status, StatusCode::SEE_OTHER);
     let now = app.of_acme().await.remove(0);
-    app.integrations.delete(&now, &()).await.unwrap();
+    app.integrations.by("jane").delete(&now).await.unwrap();
     let shown = browser.press(&screen, "Disable").await.screen();
     assert_eq!(shown.status, StatusCode::NOT_FOUND);
 }
@@ -172,7 +172,10 @@ async fn deleting_tells_the_count_and_the_app() {
     let location = shown.location().unwrap().to_owned();
     assert!(browser.open(&location).await.role("status").contains("The integration was deleted."));
     assert!(app.of_acme().await.is_empty());
-    assert_eq!(app.world.facts().told, ["before None of Our GitLab", "after None of Our GitLab"]);
+    assert_eq!(
+        app.world.facts().told,
+        ["before Deleted Our GitLab → - by anna", "after Deleted Our GitLab → - by anna"]
+    );
     assert_eq!(browser.open(&page(&stored)).await.status, StatusCode::NOT_FOUND);
 }
 
@@ -256,7 +259,7 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     let mut settings = stored.settings.clone();
     settings.base_url = "https://code.example.com".to_owned();
     let secrets = IntegrationSecrets::new(SECRET);
-    app.integrations.propose(&stored, settings, &secrets, "Anna Admin", &()).await.unwrap();
+    app.integrations.by("Anna Admin").propose(&stored, settings, &secrets).await.unwrap();
     let mut browser = app.browser(ANNA).await;
     let shown = browser.get(&page(&stored)).await;
     let policy = shown.headers["content-security-policy"].to_str().unwrap().to_owned();

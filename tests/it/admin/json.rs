@@ -1,5 +1,7 @@
 //! The same as JSON.
 
+use std::time::Duration;
+
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::{LoginPolicy, admin::Refusal};
 use http::{Request, StatusCode};
@@ -99,6 +101,10 @@ async fn a_front_end_adds_an_integration() {
     assert_eq!((&created["problem"], &created["health"]["accounts"]), (&Value::Null, &Value::Null));
     assert_eq!(created["draft"]["client_id"], "app-id");
 
+    let name = created["name"].as_str().unwrap();
+    let told = ["before", "after"].map(|moment| format!("{moment} Created {{ others: 0 }} - → {name} by anna"));
+    assert_eq!(app.world.facts().told, told);
+
     let (_, list) = client.get("/integrations").await;
     assert_eq!(list, json!({ "integrations": [created] }));
     // An id works once.
@@ -197,6 +203,29 @@ async fn an_integration_is_changed_with_its_version() {
     let request = client.request("DELETE", &path).header("if-match", "\"6\"");
     assert_eq!(client.browser.send(request, String::new()).await.status, StatusCode::OK);
     assert_eq!(client.get(&path).await.0, StatusCode::NOT_FOUND);
+    let told = app.world.facts().told.clone();
+    let kinds: Vec<_> = told.iter().filter_map(|told| told.strip_prefix("after ")?.split(' ').next()).collect();
+    assert_eq!(kinds, ["Edited", "Edited", "Disabled", "Enabled", "Edited", "Deleted"]);
+    assert_eq!(told[2], "before Edited Our GitLab → New by anna");
+}
+
+#[tokio::test]
+async fn an_app_limits_the_number_of_integrations() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    at_gitlab(&app, &gitlab, LoginPolicy::everyone()).await;
+    app.world.facts().limit = Some(1);
+    let mut client = Client::start(&app, ANNA).await;
+    let draft = json!({ "platform": "gitlab", "base_url": gitlab.base_url(), "access": "read", "client_id": "app-id" });
+    let (_, guide) = client.send("POST", "/draft", &json!({ "draft": draft })).await;
+    let body = json!({ "draft": draft, "id": guide["id"], "signature": guide["signature"], "save_anyway": true,
+        "client_secret": SECRET });
+    let (status, error) = client.send("POST", "/integrations", &body).await;
+    assert_eq!((status, &error["error"]), (StatusCode::CONFLICT, &json!("refused")), "{error}");
+    assert_eq!(error["message"], "There can be at most 1 integrations.");
+    assert_eq!(app.of_acme().await.len(), 1);
+    app.world.facts().limit = Some(2);
+    assert_eq!(client.send("POST", "/integrations", &body).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -224,7 +253,8 @@ async fn a_move_is_asked_for_by_name() {
     let (status, proposed) = client.send("POST", &format!("{path}/propose"), &body).await;
     assert_eq!((status, &proposed["proposed"]["base_url"]), (StatusCode::OK, &json!(new.base_url())), "{proposed}");
     assert_eq!(proposed["draft"]["base_url"], json!(old.base_url()));
-    assert!(app.world.facts().told.is_empty());
+    assert!(!app.world.facts().told.concat().contains("Moved"));
+    app.world.facts().told.clear();
     body["version"] = json!(2);
     body.as_object_mut().unwrap().remove("client_secret");
     let (_, error) = client.send("POST", &format!("{path}/move"), &body).await;
@@ -232,7 +262,7 @@ async fn a_move_is_asked_for_by_name() {
     body["client_secret"] = json!(SECRET);
     let (status, moved) = client.send("POST", &format!("{path}/move"), &body).await;
     assert_eq!((status, &moved["draft"]["base_url"]), (StatusCode::OK, &json!(new.base_url())), "{moved}");
-    assert_eq!(app.world.facts().told[0], "before Some(NewServer) of Our GitLab");
+    assert_eq!(app.world.facts().told[0], "before Moved(NewServer) Our GitLab → Our GitLab by anna");
 }
 
 #[tokio::test]
@@ -351,4 +381,65 @@ async fn a_right_that_ends_before_the_write_ends_it() {
         assert!(error["message"].as_str().unwrap().starts_with("You may not manage these integrations any more."));
     }
     assert_eq!(app.of_acme().await, [stored]);
+}
+
+/// Each draft has an id of its own, and can name another server.
+#[tokio::test]
+async fn the_checks_of_one_owner_share_their_limits() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = Client::start(&app, ANNA).await;
+        let draft =
+            json!({ "platform": "gitlab", "base_url": gitlab.base_url(), "access": "read", "client_id": "app-id" });
+        let (_, guide) = client.send("POST", "/draft", &json!({ "draft": draft })).await;
+        let body =
+            json!({ "draft": draft, "id": guide["id"], "signature": guide["signature"], "client_secret": SECRET });
+        clients.push((client, body));
+    }
+    // Four run until the server has responded.
+    gitlab.set_latency(Duration::from_millis(500));
+    let checks = clients.iter_mut().map(|(client, body)| client.send("POST", "/check", body));
+    let results = futures_util::future::join_all(checks).await;
+    let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(|(status, _)| *status == StatusCode::OK);
+    assert_eq!((done.len(), refused.len()), (4, 2), "{refused:?}");
+    for (status, error) in refused {
+        assert_eq!((status, &error["error"]), (StatusCode::TOO_MANY_REQUESTS, &json!("too_many")));
+        assert_eq!(error["message"], "Four checks are running already.");
+    }
+
+    // One after the other, until a minute's are used up. Another organization has its own.
+    gitlab.set_latency(Duration::ZERO);
+    let (client, body) = &mut clients[0];
+    for number in 5..=60 {
+        assert_eq!(client.send("POST", "/check", body).await.0, StatusCode::OK, "{number}");
+    }
+    let requests = gitlab.requests().len();
+    let (status, error) = client.send("POST", "/integrations", body).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(error["message"], "There were 60 checks and changes within a minute.");
+    assert_eq!(gitlab.requests().len(), requests, "nothing is sent");
+    let stored = create(&app.integrations, gitlab.base_url(), "Our GitLab").await;
+    let path = format!("/integrations/{}/rename", stored.id);
+    let renamed = client.send("POST", &path, &json!({ "name": "Free", "version": 1 })).await;
+    assert_eq!(renamed.0, StatusCode::OK, "what sends nothing is not limited: {}", renamed.1);
+    let mut olga = app.browser(OLGA).await;
+    let mut form = olga.open("/org/globex/integrations/new").await;
+    form.set("platform", "gitlab");
+    form.set("base_url", gitlab.base_url());
+    form.set("client_id", "app-id");
+    form.set("client_secret", SECRET);
+    assert_eq!(olga.press(&form, "Check").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    // In the form, what was typed is still there.
+    let mut anna = app.browser(ANNA).await;
+    let mut form = anna.open(&format!("{ACME}/new")).await;
+    form.set("platform", "gitlab");
+    form.set("base_url", gitlab.base_url());
+    form.set("client_id", "app-id");
+    form.set("client_secret", SECRET);
+    let again = anna.press(&form, "Check").await.screen();
+    assert_eq!((again.status, again.value("client_id").as_str()), (StatusCode::TOO_MANY_REQUESTS, "app-id"));
+    again.assert_shows("Wait a minute, then press the button again.");
 }

@@ -2,13 +2,15 @@
 
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
-    AppConfig, IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations, StoredIntegration,
+    AppConfig, IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations, SqliteIntegrations,
+    StoredIntegration,
 };
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{Access, FindIntegration as _, IntegrationId};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, ANNA, App, GUS, PUBLIC_URL};
+use crate::keeper::servers::Server;
 
 const NAME: &str = "Our <GitLab> \u{5d0}\u{5d1}\u{5d2}";
 
@@ -17,7 +19,7 @@ pub(super) async fn create(integrations: &Integrations, base_url: &str, name: &s
     let id = IntegrationId::random().unwrap();
     let settings = IntegrationSettings::new("gitlab", base_url, name, "app-id", Access::SignIn);
     let secrets = IntegrationSecrets::new("canary-list-secret");
-    integrations.create(&id, Some("acme"), settings, &secrets, "Anna Admin", &()).await.unwrap()
+    integrations.by("Anna Admin").create(&id, Some("acme"), settings, &secrets).await.unwrap()
 }
 
 /// The integrations in this store, as an app with another key or another network has them.
@@ -55,7 +57,7 @@ async fn a_card_shows_what_is_known() {
     app.integrations.login_ended(&stored.id, None);
     app.integrations.login_ended(&stored.id, Some("client_rejected"));
     app.integrations.write_notes().await;
-    app.integrations.set_disabled(&stored, true, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").disable(&stored).await.unwrap();
     let screen = browser.open(ACME).await;
     screen.assert_shows("Users 3");
     screen.assert_shows("Last failure client_rejected,");
@@ -103,6 +105,51 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
     // The same key id with other bytes.
     create(&other_app(&store, (1, 9), Network::public_only()), "https://git.example.com", NAME).await;
     browser.open(ACME).await.assert_shows("The stored secret was changed,");
+}
+
+/// Another node, of a newer version, has stored it.
+#[tokio::test]
+async fn an_integration_that_cannot_be_read_hides_nothing_and_can_be_deleted() {
+    let server = Server::sqlite().unwrap();
+    let path = server.url.strip_prefix("sqlite:").unwrap();
+    let app = App::with_store(SqliteIntegrations::open(path).await.unwrap(), Access::SignIn, true);
+    let bad = create(&app.integrations, "https://git.example.com", NAME).await;
+    let good = create(&app.integrations, "https://git.example.com", "Another one").await;
+    let json = r#"{"version":9,"canary":"canary-newer"}"#;
+    let pool = sqlx::SqlitePool::connect(&server.url).await.unwrap();
+    let update = sqlx::query("UPDATE codehost_oauth_integrations SET settings = $1 WHERE id = $2");
+    update.bind(json).bind(bad.id.as_str()).execute(&pool).await.unwrap();
+
+    let mut browser = app.browser(ANNA).await;
+    let screen = browser.open(ACME).await;
+    assert_eq!(screen.all("h2"), ["Another one", NAME]);
+    screen.assert_shows("This integration cannot be used. A newer version of this app has stored it.");
+    screen.assert_shows(&format!("ID {} Changed by Anna Admin,", bad.id));
+    assert_eq!(screen.attributes("data-code"), ["unreadable"]);
+    assert_eq!(screen.link(&format!("Edit {NAME}")), None);
+    let listed = browser.get(&format!("{ACME}/api/v1/integrations")).await.body;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["integrations"][0]["id"], good.id.as_str());
+    let one = &listed["integrations"][1];
+    assert_eq!((&one["id"], &one["version"], &one["name"]), (&bad.id.as_str().into(), &1.into(), &NAME.into()));
+    assert_eq!(one["problem"]["code"], "unreadable");
+    for part in ["", "/edit", "/secret", "/test"] {
+        let shown = browser.get(&format!("{ACME}/{}{part}", bad.id)).await;
+        assert_eq!(shown.status, StatusCode::SERVICE_UNAVAILABLE, "{part}");
+        assert!(shown.body.contains("A newer version of this app has stored it."), "{}", shown.body);
+    }
+    // Nobody else learns that it is there.
+    let globex = app.browser(GUS).await.get(&format!("/org/globex/integrations/{}", bad.id)).await;
+    assert_eq!(globex.status, StatusCode::NOT_FOUND);
+    let login = browser.get(&format!("/login/{}", bad.id)).await;
+    assert_eq!(login.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(browser.get(&format!("/login/{}", good.id)).await.status, StatusCode::OK);
+
+    let screen = browser.open(screen.link(&format!("Delete {NAME}")).unwrap()).await;
+    assert_eq!((screen.all("h1"), screen.link("Cancel")), (vec![format!("Delete {NAME}?")], Some(ACME)));
+    assert_eq!(browser.press(&screen, "Delete integration").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(app.of_acme().await, [good]);
+    assert_eq!(app.world.facts().told, ["before Deleted - → - by anna", "after Deleted - → - by anna"]);
 }
 
 #[tokio::test]

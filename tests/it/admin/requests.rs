@@ -118,7 +118,7 @@ async fn a_stale_edit_shows_an_operator_the_api_url() {
     let stored = create(&app.integrations, "https://git.example.com", "Our GitLab").await;
     let mut settings = stored.settings.clone();
     settings.api_url = Some("https://inside.example.net".to_owned());
-    app.integrations.save(&stored, settings, None, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").save(&stored, settings, None).await.unwrap();
     for (user, api_url) in [(OLGA, "https://inside.example.net"), (ANNA, "")] {
         let mut browser = app.browser(user).await;
         let token = token(&mut browser).await;
@@ -177,7 +177,7 @@ async fn a_secret_that_cannot_be_decrypted_has_its_cause() {
         let error = json_of(&shown);
         assert_eq!((shown.status.as_u16(), &error["error"]), (409, &json!(code)), "{error}");
         assert!(error["hint"].as_str().unwrap().starts_with("Enter the secret again"), "{error}");
-        app.integrations.delete(&app.of_acme().await.remove(0), &()).await.unwrap();
+        app.integrations.by("jane").delete(&app.of_acme().await.remove(0)).await.unwrap();
     }
 }
 

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use axum::Router;
 use axum::response::{Html, IntoResponse as _, Response};
-use codehost_oauth::admin::{AdminPage, AdminPages, AdminRoutes};
-use codehost_oauth::error::StoreError;
+use codehost_oauth::admin::{
+    AdminAccess, AdminChange, AdminPage, AdminPages, AdminRoutes, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS,
+    Refusal,
+};
+use codehost_oauth::error::{AppError, Audience, StoreError};
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, StoredIntegration, WriteError,
-    WriteHook, Written,
+    Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, MoveKind, StoreTransaction,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::{Access, Integration, IntegrationId, Login};
 use http::{Request, StatusCode};
@@ -42,7 +45,10 @@ impl IntegrationStore for Counting {
         self.count().version(id).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         self.count().list(owner).await
     }
 
@@ -154,6 +160,41 @@ async fn a_right_that_ends_before_the_write_ends_it() {
     assert!(app.world.facts().told.is_empty(), "the app is not asked to forget anything");
 }
 
+/// An app that implements what is required, and nothing else.
+struct Plain;
+
+#[async_trait]
+impl AdminAccess for Plain {
+    async fn who(&self, _: &mut RequestHead, _: Option<&str>) -> Result<Caller, AppError> {
+        Ok(Caller::Other)
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_decides_nothing_refuses_what_would_do_harm() {
+    let (anna, id) = (Administrator::new(ANNA, "Anna Admin"), IntegrationId::random().unwrap());
+    let decide = async |kind| {
+        let change = AdminChange::new(&anna, Some("acme"), &id, kind);
+        let decided = Plain.before_change(&change, &mut StoreTransaction::None).await;
+        decided.map_err(|error| error.downcast::<Refusal>().unwrap().message)
+    };
+    let full = "There can be at most 100 integrations.";
+    assert_eq!(decide(ChangeKind::Created { others: MAX_INTEGRATIONS }).await.unwrap_err(), full);
+    let moved = decide(ChangeKind::Moved(MoveKind::NewServer)).await.unwrap_err();
+    assert_eq!(moved, "This app cannot forget the accounts of the old server.");
+    for kind in [
+        ChangeKind::Created { others: MAX_INTEGRATIONS - 1 },
+        ChangeKind::Edited,
+        ChangeKind::Moved(MoveKind::NewApplication),
+        ChangeKind::Moved(MoveKind::SameServer),
+        ChangeKind::Disabled,
+        ChangeKind::Enabled,
+        ChangeKind::Deleted,
+    ] {
+        assert_eq!(decide(kind).await, Ok(()), "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn forms_need_the_token_of_the_browser() {
     let app = App::start();
@@ -166,6 +207,19 @@ async fn forms_need_the_token_of_the_browser() {
         assert_eq!(shown.status, StatusCode::FORBIDDEN, "{button}");
     }
     assert_eq!(app.of_acme().await, [stored]);
+}
+
+/// A test login comes back to one callback, where only one of them can say who may.
+#[tokio::test]
+async fn a_second_page_for_the_same_logins_is_an_error() {
+    let app = App::start();
+    let logins = || LoginRoutes::in_session(app.integrations.clone(), Nobody, &PUBLIC_URL.parse().unwrap());
+    let (one, other) = (logins(), logins());
+    let admin = AdminRoutes::new(&one, &app.integrations, app.world.clone()).unwrap();
+    let error = AdminRoutes::new(&one.clone(), &app.integrations, Plain).unwrap_err();
+    assert_eq!((error.code(), error.advice().audience), ("second_admin_routes", Audience::Operator));
+    assert!(AdminRoutes::new(&other, &app.integrations, Plain).is_ok());
+    let _: Router = Router::new().nest("/a", admin.router()).nest("/b", admin.router());
 }
 
 /// A layout that shows who is logged in.
@@ -193,7 +247,7 @@ impl LoginHandler for Nobody {
 async fn refusals_are_in_the_apps_layout_with_the_user() {
     let app = App::start();
     let logins = LoginRoutes::in_session(app.integrations.clone(), Nobody, &PUBLIC_URL.parse().unwrap());
-    let admin = AdminRoutes::with_pages(&logins, &app.integrations, app.world.clone(), Access::SignIn, Layout);
+    let admin = AdminRoutes::new(&logins, &app.integrations, app.world.clone()).unwrap().pages(Layout);
     let router: Router = Router::new()
         .nest("/org/{owner}/integrations", admin.router())
         .route("/as/{user}", axum::routing::get(crate::admin::app::sign_in))

@@ -158,7 +158,7 @@ async fn proposal(app: &App, gitlab: &FakeGitLab) -> StoredIntegration {
     let mut settings = stored.settings.clone();
     gitlab.base_url().clone_into(&mut settings.base_url);
     let secrets = IntegrationSecrets::new("canary-proposed");
-    app.integrations.propose(&stored, settings, &secrets, "Anna Admin", &()).await.unwrap()
+    app.integrations.by("Anna Admin").propose(&stored, settings, &secrets).await.unwrap()
 }
 
 /// The app knows Alice's account, under this name.
@@ -181,7 +181,8 @@ async fn a_known_account_proves_that_the_server_is_the_same() {
     assert_eq!(now.settings.former_base_urls, [stored.settings.base_url]);
     assert_eq!((now.version, now.proposed), (3, None));
     let told = app.world.facts().told.clone();
-    assert_eq!(told, ["before Some(SameServer) of Our GitLab", "after Some(SameServer) of Our GitLab"]);
+    let expected = |moment| format!("{moment} Moved(SameServer) Our GitLab → Our GitLab by olga");
+    assert_eq!(told, ["before", "after"].map(expected));
     // The next test is an ordinary one.
     let screen = test_as(&mut browser, &gitlab, &now_at(&app).await, "alice").await;
     screen.assert_hides("It is the same server");
@@ -238,8 +239,8 @@ async fn nothing_else_proves_it() {
     // Another administrator saves something during the login.
     app.world.facts().dismissed.clear();
     let callback = begin(&mut browser, &gitlab, &stored, "alice").await;
-    let newer = app.integrations.set_disabled(&stored, true, "Olga Operator", &()).await.unwrap();
-    app.integrations.save(&newer, stored.settings.clone(), None, "Olga Operator", &()).await.unwrap();
+    let newer = app.integrations.by("Olga Operator").disable(&stored).await.unwrap();
+    app.integrations.by("Olga Operator").save(&newer, stored.settings.clone(), None).await.unwrap();
     let screen = finish(&mut browser, &stored, &callback).await;
     screen.assert_hides("It is the same server");
     assert_eq!(now_at(&app).await.settings.base_url, stored.settings.base_url);

@@ -40,7 +40,7 @@ impl Scene {
             builder.clock(clock.clone()).fresh_for(fresh_for).build()
         });
         let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), "GitLab", "id", Access::SignIn);
-        integrations[0].create(&id(), None, settings, &secrets(), "jane", &()).await?;
+        integrations[0].by("jane").create(&id(), None, settings, &secrets()).await?;
         let integration = integrations[0].find(&id()).await?.unwrap();
         let connection = "gitlab:demo:2".parse()?;
         let scene = Self { gitlab, clock, integrations, keepers, tokens, connection };
@@ -72,7 +72,7 @@ impl Scene {
         let integrations = &self.integrations[0];
         let mut settings = self.stored().await?.settings;
         base_url.clone_into(&mut settings.base_url);
-        let proposed = integrations.propose(&self.stored().await?, settings, &secrets(), "jane", &()).await?;
+        let proposed = integrations.by("jane").propose(&self.stored().await?, settings, &secrets()).await?;
         let tested = integrations.build_proposed(&proposed)?;
         let start = tested.begin_test("admin-1", None).leak_checked()?;
         let mut session = PendingLogins::default();
@@ -81,7 +81,7 @@ impl Scene {
         let callback = Callback::parse(&self.gitlab.authorize(&page, "alice")?)?;
         let test = tested.finish_test("admin-1", session.take(&callback)?, callback).await.leak_checked()?;
         assert_eq!(test.user.unwrap().key.to_string(), self.connection.as_str());
-        integrations.accept_proposal(&proposed, true, "jane", &()).await?;
+        integrations.by("jane").accept_proposal(&proposed, true).await?;
         self.see_changes().await
     }
 
@@ -182,7 +182,7 @@ async fn tokens_of_the_same_server_are_used_and_renewed_under_its_new_name() -> 
         let stored = scene.stored().await?;
         let mut settings = stored.settings.clone();
         settings.former_base_urls.clear();
-        scene.integrations[0].save(&stored, settings, None, "jane", &()).await?;
+        scene.integrations[0].by("jane").save(&stored, settings, None).await?;
         scene.see_changes().await?;
         assert!(is_for(&scene.keepers[0].access_token(&scene.connection).await.leak_checked()?, &new_name));
     }
@@ -198,7 +198,7 @@ async fn tokens_of_a_server_with_a_new_name_that_nobody_has_proved_are_not_sent(
         settings.base_url = scene.other_name();
         // What the form says about former URLs does not count.
         settings.former_base_urls = vec![stored.settings.base_url.clone()];
-        scene.integrations[0].move_to(&stored, settings, &secrets(), "jane", &()).await?;
+        scene.integrations[0].by("jane").move_to(&stored, settings, &secrets()).await?;
         scene.see_changes().await?;
         let requests = scene.gitlab.requests().len();
         for is_expired in [false, true] {
@@ -223,7 +223,7 @@ async fn a_move_to_another_server_forgets_the_former_names() -> Result {
     let stored = scene.stored().await?;
     let (mut settings, other) = (stored.settings.clone(), code_host().await?);
     other.base_url().clone_into(&mut settings.base_url);
-    scene.integrations[0].move_to(&stored, settings, &secrets(), "jane", &()).await?;
+    scene.integrations[0].by("jane").move_to(&stored, settings, &secrets()).await?;
     scene.see_changes().await?;
     assert!(scene.stored().await?.settings.former_base_urls.is_empty());
     scene.expire();
@@ -262,8 +262,8 @@ async fn a_refresh_under_the_old_name_is_not_repeated_under_the_new_one() -> Res
             let stored = scene.stored().await?;
             let mut settings = stored.settings.clone();
             settings.base_url.clone_from(&new_name);
-            let proposed = scene.integrations[0].propose(&stored, settings, &secrets(), "jane", &()).await?;
-            scene.integrations[0].accept_proposal(&proposed, true, "jane", &()).await?;
+            let proposed = scene.integrations[0].by("jane").propose(&stored, settings, &secrets()).await?;
+            scene.integrations[0].by("jane").accept_proposal(&proposed, true).await?;
             scene.see_changes().await?;
             let token = scene.keepers[0].access_token(&scene.connection).await.leak_checked()?;
             assert!(is_for(&token, &new_name));
@@ -289,7 +289,7 @@ async fn a_refresh_that_began_before_a_move_gives_the_new_server_nothing() -> Re
             let stored = scene.stored().await?;
             let mut settings = stored.settings.clone();
             new.base_url().clone_into(&mut settings.base_url);
-            scene.integrations[0].move_to(&stored, settings, &secrets(), "jane", &()).await?;
+            scene.integrations[0].by("jane").move_to(&stored, settings, &secrets()).await?;
             scene.see_changes().await
         })
         .await?;
@@ -313,7 +313,7 @@ async fn a_refresh_that_began_before_another_application_does_not_restore_the_co
             let stored = scene.stored().await?;
             let mut settings = stored.settings.clone();
             "other-id".clone_into(&mut settings.client_id);
-            scene.integrations[0].move_to(&stored, settings, &secrets(), "jane", &()).await?;
+            scene.integrations[0].by("jane").move_to(&stored, settings, &secrets()).await?;
             scene.tokens.delete(&scene.connection).await?;
             scene.see_changes().await
         })
@@ -333,7 +333,7 @@ async fn a_refresh_that_began_before_another_application_does_not_restore_the_co
 #[tokio::test]
 async fn the_tokens_of_a_disabled_integration_are_kept_and_not_used() -> Result {
     let scene = Scene::start_with(Duration::from_secs(60)).await?;
-    scene.integrations[0].set_disabled(&scene.stored().await?, true, "jane", &()).await?;
+    scene.integrations[0].by("jane").disable(&scene.stored().await?).await?;
     scene.see_changes().await?;
     let requests = scene.gitlab.requests().len();
     for is_expired in [false, true] {
@@ -349,7 +349,7 @@ async fn the_tokens_of_a_disabled_integration_are_kept_and_not_used() -> Result 
     }
     assert_eq!(scene.gitlab.requests().len(), requests);
 
-    scene.integrations[0].set_disabled(&scene.stored().await?, false, "jane", &()).await?;
+    scene.integrations[0].by("jane").enable(&scene.stored().await?).await?;
     scene.see_changes().await?;
     for keeper in &scene.keepers {
         keeper.access_token(&scene.connection).await.leak_checked()?;

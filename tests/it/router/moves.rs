@@ -39,7 +39,7 @@ impl TwoNodes {
         }
         let settings = settings(two.old());
         let id = id();
-        two.integrations[0].create(&id, None, settings, &secrets(), "jane", &()).await.unwrap();
+        two.integrations[0].by("jane").create(&id, None, settings, &secrets()).await.unwrap();
         // The second node has built it, and uses it for a second without asking the store.
         assert!(two.integrations[1].find(&id).await.unwrap().is_some());
         two
@@ -63,18 +63,18 @@ impl TwoNodes {
             Change::Name => "Renamed".clone_into(&mut settings.name),
             Change::Group => settings.policy = LoginPolicy::members_of([Group::path("ops").unwrap()]),
             Change::Disabled => {
-                self.integrations[0].set_disabled(&stored, true, "jane", &()).await.unwrap();
+                self.integrations[0].by("jane").disable(&stored).await.unwrap();
                 return;
             }
             Change::Deleted => {
-                self.integrations[0].delete(&stored, &()).await.unwrap();
+                self.integrations[0].by("jane").delete(&stored).await.unwrap();
                 return;
             }
         }
         if matches!(change, Change::BaseUrl | Change::ClientId) {
-            self.integrations[0].move_to(&stored, settings, &secrets(), "jane", &()).await.unwrap();
+            self.integrations[0].by("jane").move_to(&stored, settings, &secrets()).await.unwrap();
         } else {
-            self.integrations[0].save(&stored, settings, None, "jane", &()).await.unwrap();
+            self.integrations[0].by("jane").save(&stored, settings, None).await.unwrap();
         }
     }
 

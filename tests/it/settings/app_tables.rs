@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use codehost_oauth::error::{AppError, StoreError};
 use codehost_oauth::settings::{
-    IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+    IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore, WriteError, WriteHook, Written,
 };
 
 use super::support::{Result, open, open_in_pool, stored};
@@ -22,13 +22,19 @@ pub(super) struct AppSql {
 impl WriteHook for AppSql {
     async fn before(
         &self,
-        _: Option<&StoredIntegration>,
+        _: &IntegrationWrite,
+        _: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> std::result::Result<(), AppError> {
         self.run(&self.before, transaction).await
     }
 
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> std::result::Result<(), AppError> {
+    async fn after(
+        &self,
+        _: &IntegrationWrite,
+        _: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> std::result::Result<(), AppError> {
         self.run(&self.after, transaction).await
     }
 }
@@ -125,7 +131,12 @@ async fn a_write_that_is_dropped_is_undone() -> Result {
 
     #[async_trait]
     impl WriteHook for Never {
-        async fn after(&self, _: &mut StoreTransaction<'_>) -> std::result::Result<(), AppError> {
+        async fn after(
+            &self,
+            _: &IntegrationWrite,
+            _: &StoredBefore,
+            _: &mut StoreTransaction<'_>,
+        ) -> std::result::Result<(), AppError> {
             std::future::pending().await
         }
     }
@@ -169,7 +180,7 @@ async fn after_a_fail_over_every_call_uses_the_new_primary() -> Result {
         assert_eq!(store.version(&two.id).await?, Some(2));
     }
     for store in &stores[5..7] {
-        assert_eq!(store.list(Some("owner")).await?, [four.clone(), three.clone()]);
+        assert_eq!(store.list(Some("owner")).await?, [Ok(four.clone()), Ok(three.clone())]);
     }
     let note = codehost_oauth::settings::HealthNote::now(&two.id, None);
     stores[7].note(std::slice::from_ref(&note)).await?;

@@ -10,7 +10,8 @@ use codehost_oauth::error::StoreError;
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     Field, Health, HealthNote, IntegrationStore, IntegrationWrite, Integrations, IntegrationsError, MemoryIntegrations,
-    MoveKind, Proposal, Stamp, StoreTransaction, StoredIntegration, WriteError, WriteHook, Written,
+    MoveKind, Proposal, Stamp, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration, WriteError,
+    WriteHook, Written,
 };
 use codehost_oauth::{FindIntegration as _, IntegrationId};
 
@@ -22,11 +23,11 @@ async fn a_move_is_not_saved_by_the_way() {
     let stored = create(&integrations).await;
     let mut moved = settings();
     moved.base_url = "https://other.example.com".to_owned();
-    let refused = integrations.save(&stored, moved.clone(), Some(&secrets()), "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").save(&stored, moved.clone(), Some(&secrets())).await.unwrap_err();
     assert!(matches!(refused, IntegrationsError::IsMove(MoveKind::NewServer)), "{refused}");
     assert_eq!(integrations.load(&stored.id).await.unwrap().unwrap(), stored);
 
-    let now = integrations.move_to(&stored, moved, &secrets(), "joe", &()).await.unwrap();
+    let now = integrations.by("joe").move_to(&stored, moved, &secrets()).await.unwrap();
     assert_eq!((now.version, now.changed.by.as_str(), now.created.by.as_str()), (2, "joe", "jane"));
     let found = integrations.find(&stored.id).await.unwrap().unwrap();
     assert_eq!(found.provider().base_url().as_str(), "https://other.example.com");
@@ -49,7 +50,7 @@ async fn the_platform_stays() {
     let stored = create(&integrations).await;
     let mut other = settings();
     other.platform = "forgejo".to_owned();
-    let refused = integrations.save(&stored, other, None, "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").save(&stored, other, None).await.unwrap_err();
     let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
     assert_eq!(errors.of(Field::Platform).unwrap().code, "platform_fixed");
 }
@@ -60,11 +61,11 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
     let old = create(&integrations).await;
     let mut renamed = settings();
     renamed.name = "Renamed".to_owned();
-    let now = integrations.save(&old, renamed, None, "joe", &()).await.unwrap();
+    let now = integrations.by("joe").save(&old, renamed, None).await.unwrap();
     let changes = [
-        integrations.save(&old, settings(), None, "jane", &()).await.map(drop),
-        integrations.set_disabled(&old, true, "jane", &()).await.map(drop),
-        integrations.delete(&old, &()).await,
+        integrations.by("jane").save(&old, settings(), None).await.map(drop),
+        integrations.by("jane").disable(&old).await.map(drop),
+        integrations.by("jane").delete(&old).await,
     ];
     for change in changes {
         match change.unwrap_err() {
@@ -72,10 +73,10 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
             error => panic!("{error}"),
         }
     }
-    integrations.delete(&now, &()).await.unwrap();
-    let gone = integrations.save(&now, settings(), None, "jane", &()).await.unwrap_err();
+    integrations.by("jane").delete(&now).await.unwrap();
+    let gone = integrations.by("jane").save(&now, settings(), None).await.unwrap_err();
     assert!(matches!(gone, IntegrationsError::Stale { stored: None }), "{gone}");
-    let again = integrations.create(&now.id, None, settings(), &secrets(), "jane", &()).await.unwrap_err();
+    let again = integrations.by("jane").create(&now.id, None, settings(), &secrets()).await.unwrap_err();
     assert!(matches!(again, IntegrationsError::IdTaken), "{again}");
 }
 
@@ -83,10 +84,10 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
 async fn a_disabled_integration_is_not_found_and_comes_back() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
-    let disabled = integrations.set_disabled(&stored, true, "jane", &()).await.unwrap();
+    let disabled = integrations.by("jane").disable(&stored).await.unwrap();
     assert!(integrations.find(&stored.id).await.unwrap().is_none());
     assert!(integrations.build_stored(&disabled).is_ok());
-    integrations.set_disabled(&disabled, false, "jane", &()).await.unwrap();
+    integrations.by("jane").enable(&disabled).await.unwrap();
     assert!(integrations.find(&stored.id).await.unwrap().is_some());
 }
 
@@ -96,18 +97,18 @@ async fn a_proposal_waits_until_it_is_accepted() {
     let stored = create(&integrations).await;
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
-    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
+    let proposed = integrations.by("jane").propose(&stored, renamed_server, &secrets()).await.unwrap();
     let base_url = |integration: &codehost_oauth::Integration| integration.provider().base_url().as_str().to_owned();
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://git.example.com");
     assert_eq!(base_url(&integrations.build_proposed(&proposed).unwrap()), "https://code.example.com");
 
-    let accepted = integrations.accept_proposal(&proposed, true, "jane", &()).await.unwrap();
+    let accepted = integrations.by("jane").accept_proposal(&proposed, true).await.unwrap();
     assert_eq!(accepted.settings.former_base_urls, ["https://git.example.com"]);
     assert_eq!(base_url(&integrations.find(&stored.id).await.unwrap().unwrap()), "https://code.example.com");
     // A real move forgets where the server was.
     let mut elsewhere = accepted.settings.clone();
     elsewhere.base_url = "https://elsewhere.example.com".to_owned();
-    let moved = integrations.move_to(&accepted, elsewhere, &secrets(), "jane", &()).await.unwrap();
+    let moved = integrations.by("jane").move_to(&accepted, elsewhere, &secrets()).await.unwrap();
     assert!(moved.settings.former_base_urls.is_empty() && moved.proposed.is_none());
 }
 
@@ -115,12 +116,12 @@ async fn a_proposal_waits_until_it_is_accepted() {
 async fn an_old_proposal_is_not_accepted() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
-    let none = integrations.accept_proposal(&stored, true, "jane", &()).await.unwrap_err();
+    let none = integrations.by("jane").accept_proposal(&stored, true).await.unwrap_err();
     assert!(matches!(none, IntegrationsError::NoProposal), "{none}");
     let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     let mut old = stored.clone();
     old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
-    let refused = integrations.accept_proposal(&old, true, "jane", &()).await.unwrap_err();
+    let refused = integrations.by("jane").accept_proposal(&old, true).await.unwrap_err();
     assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
 }
 
@@ -131,8 +132,8 @@ async fn a_change_ends_a_proposal() {
     let stored = create(&integrations).await;
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
-    let proposed = integrations.propose(&stored, renamed_server, &secrets(), "jane", &()).await.unwrap();
-    let saved = integrations.save(&proposed, settings(), None, "joe", &()).await.unwrap();
+    let proposed = integrations.by("jane").propose(&stored, renamed_server, &secrets()).await.unwrap();
+    let saved = integrations.by("joe").save(&proposed, settings(), None).await.unwrap();
     assert_eq!(saved.proposed, None);
 }
 
@@ -140,7 +141,12 @@ struct Refuses;
 
 #[async_trait]
 impl WriteHook for Refuses {
-    async fn before(&self, _: Option<&StoredIntegration>, _: &mut StoreTransaction<'_>) -> Result<(), AppError> {
+    async fn before(
+        &self,
+        _: &IntegrationWrite,
+        _: &StoredBefore,
+        _: &mut StoreTransaction<'_>,
+    ) -> Result<(), AppError> {
         Err("not any more".into())
     }
 }
@@ -153,18 +159,18 @@ async fn the_app_can_refuse_each_write() {
     let mut renamed_server = settings();
     renamed_server.base_url = "https://code.example.com".to_owned();
     let refusals = [
-        integrations.create(&id, None, settings(), &secrets(), "jane", &Refuses).await.map(drop),
-        integrations.save(&stored, settings(), None, "jane", &Refuses).await.map(drop),
-        integrations.propose(&stored, renamed_server, &secrets(), "jane", &Refuses).await.map(drop),
-        integrations.set_disabled(&stored, true, "jane", &Refuses).await.map(drop),
-        integrations.delete(&stored, &Refuses).await,
+        integrations.by("jane").with_hook(&Refuses).create(&id, None, settings(), &secrets()).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).save(&stored, settings(), None).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).propose(&stored, renamed_server, &secrets()).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).disable(&stored).await.map(drop),
+        integrations.by("jane").with_hook(&Refuses).delete(&stored).await,
     ];
     for refusal in refusals {
         assert!(
             matches!(refusal.unwrap_err(), IntegrationsError::Refused(error) if error.to_string() == "not any more")
         );
     }
-    assert_eq!(integrations.list(None).await.unwrap(), [stored]);
+    assert_eq!(integrations.list(None).await.unwrap(), [Ok(stored)]);
 }
 
 /// The list still shows it, and the administrator enters the secret again.
@@ -176,7 +182,7 @@ async fn a_lost_key_is_an_error_about_the_key() {
     assert_eq!(other.list(None).await.unwrap().len(), 1);
     assert!(matches!(other.build_stored(&stored).unwrap_err(), IntegrationsError::Seal(_)));
     assert!(other.find(&stored.id).await.is_err());
-    let saved = other.save(&stored, settings(), Some(&secrets()), "jane", &()).await.unwrap();
+    let saved = other.by("jane").save(&stored, settings(), Some(&secrets())).await.unwrap();
     assert!(other.build_stored(&saved).is_ok());
 }
 
@@ -200,7 +206,10 @@ impl IntegrationStore for Counted {
         self.store.version(id).await
     }
 
-    async fn list(&self, owner: Option<&str>) -> Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         self.store.list(owner).await
     }
 
@@ -226,7 +235,7 @@ async fn another_node_sees_a_change_within_a_second() {
     assert_eq!(name().await, "Our GitLab");
     let mut renamed = settings();
     renamed.name = "Renamed".to_owned();
-    here.save(&stored, renamed, None, "jane", &()).await.unwrap();
+    here.by("jane").save(&stored, renamed, None).await.unwrap();
     assert_eq!(here.find(&stored.id).await.unwrap().unwrap().name(), "Renamed");
 
     tokio::time::advance(Duration::from_millis(999)).await;
@@ -251,6 +260,26 @@ async fn what_is_built_is_built_once() {
     // Of integrations that are not there, nothing is kept.
     assert!(node.find(&IntegrationId::random().unwrap()).await.unwrap().is_none());
     assert_eq!(store.loads.load(Ordering::Relaxed), 2);
+}
+
+/// Another node may have deleted it, and then nobody asks for it here.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asks_for_is_not_kept() {
+    let store = Arc::new(Counted::default());
+    let node = node(Arc::clone(&store));
+    let [one, other, third] = [create(&node).await, create(&node).await, create(&node).await];
+    let built = async |stored: &StoredIntegration| node.find(&stored.id).await.unwrap().unwrap();
+    let first = Arc::downgrade(&built(&one).await);
+    let kept = built(&other).await;
+    for _ in 0..40 {
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(Arc::ptr_eq(&kept, &built(&other).await));
+    }
+    assert!(first.upgrade().is_some());
+    built(&third).await;
+    assert!(first.upgrade().is_none());
+    assert!(Arc::ptr_eq(&kept, &built(&other).await));
+    assert_eq!(built(&one).await.name(), "Our GitLab");
 }
 
 #[tokio::test(start_paused = true)]

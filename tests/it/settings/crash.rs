@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use codehost_oauth::error::AppError;
 use codehost_oauth::settings::{
-    IntegrationSecrets, IntegrationSettings, Integrations, StoreTransaction, StoredIntegration, WriteHook,
+    IntegrationSecrets, IntegrationSettings, IntegrationWrite, Integrations, StoreTransaction, StoredBefore,
+    StoredIntegration, WriteHook,
 };
 
 use super::app_tables::AppSql;
@@ -38,7 +39,7 @@ const APP_VERSION: &str = "SELECT version FROM app_versions";
 async fn killed(server: &Server, app_version: impl AsyncFn() -> Result<i64>) -> Result {
     let integrations = node(open(&server.url).await?);
     let (settings, secrets) = contents(1);
-    integrations.create(&"demo".parse()?, None, settings, &secrets, "jane", &()).await?;
+    integrations.by("jane").create(&"demo".parse()?, None, settings, &secrets).await?;
 
     let mut interrupted = 0;
     for round in 0..24 {
@@ -158,8 +159,8 @@ async fn write(
     let (settings, secrets) = contents(version);
     let by = format!("writer of {version}");
     Ok(match version % 3 {
-        0 => integrations.move_to(old, settings, &secrets, &by, hook).await?,
-        _ => integrations.save(old, settings, None, &by, hook).await?,
+        0 => integrations.by(&by).with_hook(hook).move_to(old, settings, &secrets).await?,
+        _ => integrations.by(&by).with_hook(hook).save(old, settings, None).await?,
     })
 }
 
@@ -173,16 +174,22 @@ struct KillingHook {
 impl WriteHook for KillingHook {
     async fn before(
         &self,
-        old: Option<&StoredIntegration>,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> std::result::Result<(), AppError> {
-        self.app.before(old, transaction).await?;
+        self.app.before(write, stored, transaction).await?;
         self.kill("before");
         Ok(())
     }
 
-    async fn after(&self, transaction: &mut StoreTransaction<'_>) -> std::result::Result<(), AppError> {
-        self.app.after(transaction).await?;
+    async fn after(
+        &self,
+        write: &IntegrationWrite,
+        stored: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> std::result::Result<(), AppError> {
+        self.app.after(write, stored, transaction).await?;
         self.kill("after");
         Ok(())
     }

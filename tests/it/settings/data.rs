@@ -128,3 +128,19 @@ async fn the_operator_says_where_a_code_host_is_reached() {
     assert_eq!(report.verdict(), Verdict::AllRight, "{report}");
     assert!(integration.begin_login(None).unwrap().redirect_to.as_str().starts_with("https://git.example.com/"));
 }
+
+/// A tenant cannot store what fills the database.
+#[test]
+fn texts_and_domains_have_a_limit() {
+    let mut settings = settings();
+    settings.root_certificates = Some("x".repeat(32 * 1024 + 1));
+    let domains: Vec<String> = (0..101).map(|n| format!("{n}.example.com")).collect();
+    settings.policy = LoginPolicy::everyone().email_domains(domains.iter().map(String::as_str)).unwrap();
+    let secrets = secrets().client_certificate(&"x".repeat(32 * 1024 + 1)).headers(&"X: y\n".repeat(2_000));
+    let errors = settings.build(&id(), &secrets, &app()).unwrap_err();
+    assert_eq!(errors.of(Field::EmailDomains).unwrap().code, "email_domain_count");
+    for field in [Field::RootCertificates, Field::ClientCertificate, Field::Headers] {
+        assert_eq!(errors.of(field).unwrap().code, "text_too_long", "{field}");
+    }
+    assert!(!errors.to_string().contains("xxx"));
+}

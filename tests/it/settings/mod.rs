@@ -43,5 +43,5 @@ pub(crate) fn secrets() -> IntegrationSecrets {
 
 pub(crate) async fn create(integrations: &Integrations) -> StoredIntegration {
     let id = IntegrationId::random().unwrap();
-    integrations.create(&id, None, settings(), &secrets(), "jane", &()).await.unwrap()
+    integrations.by("jane").create(&id, None, settings(), &secrets()).await.unwrap()
 }

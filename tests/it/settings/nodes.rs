@@ -23,24 +23,24 @@ async fn a_change_on_one_node_is_used_by_the_other() -> Result {
         let [here, there] = two_nodes(&server).await?;
         let id = "demo".parse()?;
         assert!(there.find(&id).await?.is_none());
-        let stored = here.create(&id, None, named("One"), &secrets(), "jane", &()).await?;
+        let stored = here.by("jane").create(&id, None, named("One"), &secrets()).await?;
         assert_eq!(name(&there, &id, Latest::Yes).await?.as_deref(), Some("One"));
 
-        let stored = here.save(&stored, named("Two"), None, "jane", &()).await?;
+        let stored = here.by("jane").save(&stored, named("Two"), None).await?;
         assert_eq!(name(&there, &id, Latest::Yes).await?.as_deref(), Some("Two"), "a login that is about to finish");
 
         let mut moved = named("Three");
         moved.base_url = "https://code.example.com".to_owned();
-        let stored = here.move_to(&stored, moved, &secrets(), "jane", &()).await?;
+        let stored = here.by("jane").move_to(&stored, moved, &secrets()).await?;
         seen(&there, &id, Some("Three")).await?;
         let found = there.find_latest(&id).await?.unwrap();
         assert_eq!(found.provider().base_url().as_str(), "https://code.example.com");
 
-        let stored = here.set_disabled(&stored, true, "jane", &()).await?;
+        let stored = here.by("jane").disable(&stored).await?;
         seen(&there, &id, None).await?;
-        let stored = here.set_disabled(&stored, false, "jane", &()).await?;
+        let stored = here.by("jane").enable(&stored).await?;
         seen(&there, &id, Some("Three")).await?;
-        here.delete(&stored, &()).await?;
+        here.by("jane").delete(&stored).await?;
         assert_eq!(name(&there, &id, Latest::Yes).await?, None);
         assert_eq!(there.load(&id).await?, None);
     }
@@ -52,7 +52,7 @@ async fn logins_on_both_nodes_are_known_to_both() -> Result {
     for server in servers().await? {
         let [here, there] = two_nodes(&server).await?;
         let id = "demo".parse()?;
-        here.create(&id, None, named("One"), &secrets(), "jane", &()).await?;
+        here.by("jane").create(&id, None, named("One"), &secrets()).await?;
         here.login_ended(&id, None);
         there.login_ended(&id, Some("timed_out"));
         here.write_notes().await;
@@ -74,7 +74,7 @@ async fn fifty_edits_at_once_lose_nothing() -> Result {
     for server in servers().await? {
         let nodes = two_nodes(&server).await?;
         let id: codehost_oauth::IntegrationId = "demo".parse()?;
-        nodes[0].create(&id, None, named("One"), &secrets(), "jane", &()).await?;
+        nodes[0].by("jane").create(&id, None, named("One"), &secrets()).await?;
         let edits = (0..EDITS).map(|n| {
             let (node, id) = (nodes[n % 2].clone(), id.clone());
             tokio::spawn(async move {
@@ -83,7 +83,7 @@ async fn fifty_edits_at_once_lose_nothing() -> Result {
                     let old = node.load(&id).await?.unwrap();
                     let mut settings = old.settings.clone();
                     settings.former_base_urls.push(format!("https://{n}.example.com"));
-                    match node.save(&old, settings, None, &format!("editor {n}"), &()).await {
+                    match node.by(&format!("editor {n}")).save(&old, settings, None).await {
                         Ok(saved) => return Ok::<_, IntegrationsError>((saved.version, stale)),
                         Err(IntegrationsError::Stale { stored }) => {
                             assert!(stored.unwrap().version > old.version);

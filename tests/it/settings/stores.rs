@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use codehost_oauth::FindIntegration as _;
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::TokenStore as _;
 use codehost_oauth::settings::{
     HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, PostgresIntegrations, SqliteIntegrations,
-    WriteError, Written,
+    UnreadableIntegration, UnreadableSettings, WriteError, Written,
 };
 use codehost_oauth::testing::{Fault, FaultyIntegrationStore, Nonconformity, integration_store_conformance};
 
+use super::node;
 use super::support::{Result, open, open_in_pool, stored};
 use crate::keeper::servers::{self, Server};
 use crate::support::schema;
@@ -204,33 +206,43 @@ async fn lists_use_the_index() -> Result {
 
 /// Another program, or a newer version, has written the row.
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_an_error_and_is_kept() -> Result {
+async fn a_row_that_cannot_be_read_is_listed_with_the_reason_and_can_be_deleted() -> Result {
     for server in [Server::sqlite()?, Server::postgres_without_tables().await?] {
         let store = open(&server.url).await?;
-        let new = stored("demo", Some("acme"));
-        store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
-        for (change, undo) in [
-            (r#"settings = '{"version":2,"canary":"s3cr3t"}'"#.to_owned(), "settings"),
-            ("settings = 's3cr3t'".to_owned(), "settings"),
-            ("proposed_settings = settings".to_owned(), "proposed_settings"),
-        ] {
-            execute(&server.url, "CREATE TABLE before AS SELECT * FROM codehost_oauth_integrations").await?;
-            execute(&server.url, &format!("UPDATE codehost_oauth_integrations SET {change}")).await?;
-            let malformed = StoreError::Malformed { id: "demo".to_owned() };
-            assert_eq!(store.load(&new.id).await, Err(malformed.clone()), "{change}");
-            assert_eq!(store.list(Some("acme")).await, Err(malformed.clone()));
-            let delete = IntegrationWrite::Delete { id: new.id.clone(), version: 1 };
-            let error = store.write(&delete, &()).await.unwrap_err();
+        let good = stored("good", Some("acme"));
+        store.write(&IntegrationWrite::Create(Box::new(good.clone())), &()).await?;
+        for (n, (change, why)) in [
+            (r#"settings = '{"version":2,"canary":"s3cr3t"}'"#, UnreadableSettings::Version { found: 2 }),
+            (r#"settings = '{"version":1,"canary":"s3cr3t"}'"#, UnreadableSettings::Malformed),
+            ("settings = 's3cr3t'", UnreadableSettings::Malformed),
+            ("proposed_settings = settings", UnreadableSettings::Malformed),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let bad = stored(&format!("bad-{n}"), Some("acme"));
+            store.write(&IntegrationWrite::Create(Box::new(bad.clone())), &()).await?;
+            let sql = format!("UPDATE codehost_oauth_integrations SET {change} WHERE id = 'bad-{n}'");
+            execute(&server.url, &sql).await?;
+            let malformed = StoreError::Malformed { id: format!("bad-{n}") };
+            assert_eq!(store.load(&bad.id).await, Err(malformed.clone()), "{change}");
+            let mut unreadable = UnreadableIntegration::new(bad.id.clone(), Some("acme"), 1, why, bad.changed.clone());
+            unreadable.name = "One".to_owned();
+            let listed = store.list(Some("acme")).await?;
+            assert_eq!(listed, [Err(unreadable), Ok(good.clone())], "{change}");
+            assert!(!format!("{listed:?} {why}").contains("s3cr3t"));
+
+            let node = node(Arc::clone(&store));
+            let error = node.find(&bad.id).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("what is stored for bad-{n} cannot be read"));
+            let mut newer = bad.clone();
+            newer.version = 2;
+            let error = store.write(&IntegrationWrite::Replace(Box::new(newer)), &()).await.unwrap_err();
             assert!(matches!(&error, WriteError::Store(error) if *error == malformed), "{error:?}");
-            assert!(!format!("{error:?} {error}").contains("s3cr3t"));
-            execute(
-                &server.url,
-                &format!(
-                    "UPDATE codehost_oauth_integrations SET {undo} = (SELECT {undo} FROM before); DROP TABLE before"
-                ),
-            )
-            .await?;
-            assert_eq!(store.load(&new.id).await?.as_ref(), Some(&new));
+            let [Err(unreadable), _] = listed.as_slice() else { panic!("{listed:?}") };
+            node.by("jane").delete_unreadable(unreadable).await?;
+            assert_eq!(store.list(Some("acme")).await?, [Ok(good.clone())]);
+            assert!(node.find(&bad.id).await?.is_none());
         }
     }
     Ok(())
@@ -243,7 +255,7 @@ async fn text_with_a_null_character_is_stored_or_refused() -> Result {
         let store = open(&server.url).await?;
         let new = stored("demo", Some("ac\0me"));
         match store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await {
-            Ok(Written::Done) => assert_eq!(store.list(Some("ac\0me")).await?, [new]),
+            Ok(Written::Done) => assert_eq!(store.list(Some("ac\0me")).await?, [Ok(new)]),
             Err(WriteError::Store(StoreError::Refused { .. })) => assert!(store.load(&new.id).await?.is_none()),
             other => panic!("{other:?}"),
         }

@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use codehost_oauth::IntegrationId;
 use codehost_oauth::error::StoreError;
 use codehost_oauth::settings::{
-    Health, HealthNote, IntegrationStore, IntegrationWrite, StoreTransaction, StoredIntegration, WriteError, WriteHook,
-    Written,
+    Health, HealthNote, IntegrationSettings, IntegrationStore, IntegrationWrite, StoreTransaction, StoredBefore,
+    StoredIntegration, UnreadableIntegration, WriteError, WriteHook, Written,
 };
 use codehost_oauth::testing::{Nonconformity, integration_store_conformance};
 
 use super::support::Result;
 
 /// Each mistake, and what the suite says about it.
-const MISTAKES: [(&str, &str); 44] = [
+const MISTAKES: [(&str, &str); 52] = [
     ("creates nothing", "what `Create` has stored"),
     ("other handle reads old data", "through both handles"),
     ("create overwrites", "`IdTaken` if an integration with the ID is stored"),
@@ -34,7 +34,9 @@ const MISTAKES: [(&str, &str); 44] = [
     ("replace revives deleted", "deleted integration must be `Stale(None)`"),
     ("no hook", "`before` once"),
     ("before is called twice", "`before` once"),
-    ("before without old", "`before` once with what is stored"),
+    ("before without old", "`before` once with what is written and stored"),
+    ("counts all owners", "the number of the owner's integrations"),
+    ("counts nothing", "the number of the owner's integrations"),
     ("after before the write of before", "and then `after` once"),
     ("hook is called when stale", "must not call the hook"),
     ("error of before is ignored", "return `Refused` with that error"),
@@ -56,6 +58,12 @@ const MISTAKES: [(&str, &str); 44] = [
     ("disabled are not listed", "disabled integrations"),
     ("no owner is the empty owner", "exactly this owner"),
     ("owners without case", "exactly this owner"),
+    ("unreadable are used", "`load` must be `Malformed`"),
+    ("unreadable have no version", "`version` must not depend"),
+    ("unreadable hide the others", "`list` must contain an integration that cannot be read"),
+    ("unreadable are not listed", "`list` must contain an integration that cannot be read"),
+    ("unreadable are replaced", "a write must be `Malformed`"),
+    ("unreadable cannot be deleted", "must be deleted"),
     ("notes change the version", "`note` must change neither the version"),
     ("older notes win", "older than the stored one"),
     ("replace clears the health", "`Replace` must keep the health"),
@@ -81,6 +89,7 @@ async fn mistakes_between_two_steps_are_found() {
     assert_found(&[
         ("compares and then creates", "of several `Create` with the same ID, exactly one must be done"),
         ("compares and then replaces", "no edit must be lost"),
+        ("counts and then creates", "no other `Create` of this owner may be done"),
     ])
     .await;
 }
@@ -190,6 +199,38 @@ impl WrongStore {
         }
     }
 
+    /// From JSON.
+    fn read(&self, stored: StoredIntegration) -> std::result::Result<StoredIntegration, UnreadableIntegration> {
+        let read = |settings| IntegrationSettings::from_json(&serde_json::to_string(settings).unwrap()).map(drop);
+        let proposed = stored.proposed.as_ref().map_or(Ok(()), |proposal| read(&proposal.settings));
+        match read(&stored.settings).and(proposed) {
+            Err(why) if !self.has("unreadable are used") => {
+                let StoredIntegration { id, owner, version, changed, .. } = stored;
+                Err(UnreadableIntegration::new(id, owner.as_deref(), version, why, changed))
+            }
+            _ => Ok(stored),
+        }
+    }
+
+    /// What the hook is told.
+    fn before(&self, write: &IntegrationWrite, old: Option<&StoredIntegration>) -> StoredBefore {
+        let count = |owner: &Option<String>| {
+            let rows = self.rows();
+            let of_owner = rows.values().filter_map(|row| row.stored.as_ref());
+            of_owner.filter(|stored| stored.owner == *owner || self.has("counts all owners")).count()
+        };
+        match old.filter(|_| !self.has("before without old")) {
+            Some(old) => match self.read(old.clone()) {
+                Ok(old) => StoredBefore::Integration(Box::new(old)),
+                Err(unreadable) => StoredBefore::Unreadable(Box::new(unreadable)),
+            },
+            None => {
+                let of_owner = write.new().filter(|_| !self.has("counts nothing")).map(|new| count(&new.owner));
+                StoredBefore::Nothing { of_owner: of_owner.unwrap_or(0).try_into().unwrap() }
+            }
+        }
+    }
+
     /// Whether the version is the expected one.
     fn is_current(&self, write: &IntegrationWrite, row: Option<&Row>) -> bool {
         let stored = row.and_then(|row| row.stored.as_ref()).map(|stored| stored.version);
@@ -214,7 +255,7 @@ impl WrongStore {
 #[async_trait]
 impl IntegrationStore for WrongStore {
     async fn load(&self, id: &IntegrationId) -> std::result::Result<Option<StoredIntegration>, StoreError> {
-        Ok(self.row(id).and_then(|row| row.stored))
+        Ok(self.row(id).and_then(|row| row.stored).map(|stored| self.read(stored)).transpose()?)
     }
 
     async fn version(&self, id: &IntegrationId) -> std::result::Result<Option<i64>, StoreError> {
@@ -222,12 +263,18 @@ impl IntegrationStore for WrongStore {
         let version = row.as_ref().and_then(|row| Some(row.stored.as_ref()?.version));
         Ok(match row {
             Some(row) if self.has("version of deleted") && row.deleted > 0 => Some(row.deleted),
+            Some(Row { stored: Some(stored), .. }) if self.has("unreadable have no version") => {
+                self.read(stored).ok().map(|stored| stored.version)
+            }
             _ if self.has("version counts reads") => version.map(|version| version + 1),
             _ => version,
         })
     }
 
-    async fn list(&self, owner: Option<&str>) -> std::result::Result<Vec<StoredIntegration>, StoreError> {
+    async fn list(
+        &self,
+        owner: Option<&str>,
+    ) -> std::result::Result<Vec<std::result::Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let name = |stored: &StoredIntegration| match self.mistake {
             "order of ids" => String::new(),
             "order without case" => stored.settings.name.to_lowercase(),
@@ -242,21 +289,36 @@ impl IntegrationStore for WrongStore {
         found.retain(|stored| owner_of(stored.owner.as_deref()) == owner_of(owner));
         found.retain(|stored| !(self.has("disabled are not listed") && stored.is_disabled));
         found.sort_by(|a, b| (name(a), &a.id).cmp(&(name(b), &b.id)));
-        Ok(found)
+        let found = found.into_iter().map(|stored| self.read(stored));
+        Ok(match self.mistake {
+            "unreadable hide the others" => {
+                found.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().map(Ok).collect()
+            }
+            "unreadable are not listed" => found.filter(std::result::Result::is_ok).collect(),
+            _ => found.collect(),
+        })
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> std::result::Result<Written, WriteError> {
-        let id = match write {
-            IntegrationWrite::Create(new) | IntegrationWrite::Replace(new) => &new.id,
-            IntegrationWrite::Delete { id, .. } => id,
-            other => panic!("{other:?}"),
-        };
+        let id = write.id();
         let mut transaction = StoreTransaction::None;
         let row = self.rows().get(&self.key(id)).cloned();
         let old = row.as_ref().and_then(|row| row.stored.clone());
+        if let Some(Err(unreadable)) = old.clone().map(|old| self.read(old)) {
+            let may_write = match write {
+                IntegrationWrite::Create(_) => true,
+                IntegrationWrite::Delete { version, .. } => {
+                    *version == unreadable.version && !self.has("unreadable cannot be deleted")
+                }
+                _ => self.has("unreadable are replaced"),
+            };
+            if !may_write {
+                return Err(StoreError::from(unreadable).into());
+            }
+        }
         if !self.is_current(write, row.as_ref()) {
             if self.has("hook is called when stale") {
-                let _ = hook.before(old.as_ref(), &mut transaction).await;
+                let _ = hook.before(write, &self.before(write, old.as_ref()), &mut transaction).await;
             }
             if matches!(write, IntegrationWrite::Create(_)) {
                 return Ok(Written::IdTaken);
@@ -278,13 +340,19 @@ impl IntegrationStore for WrongStore {
             self.store(write, old.as_ref());
             return Ok(Written::Done);
         }
+        let stored = self.before(write, old.as_ref());
         if self.has("after before the write of before") {
-            hook.after(&mut transaction).await.map_err(WriteError::Refused)?;
+            hook.after(write, &stored, &mut transaction).await.map_err(WriteError::Refused)?;
         }
-        let shown = old.as_ref().filter(|_| !self.has("before without old"));
-        let before = hook.before(shown, &mut transaction).await;
+        let before = hook.before(write, &stored, &mut transaction).await;
         if self.has("before is called twice") {
-            let _ = hook.before(shown, &mut transaction).await;
+            let _ = hook.before(write, &stored, &mut transaction).await;
+        }
+        if self.has("counts and then creates") && matches!(write, IntegrationWrite::Create(_)) {
+            tokio::task::yield_now().await;
+            if self.rows().contains_key(&self.key(id)) {
+                return Ok(Written::IdTaken);
+            }
         }
         if before.is_err() && self.has("error of before undoes nothing") {
             self.store(write, old.as_ref());
@@ -293,7 +361,7 @@ impl IntegrationStore for WrongStore {
             before.map_err(WriteError::Refused)?;
         }
         if !self.has("after before the write of before") {
-            let after = hook.after(&mut transaction).await;
+            let after = hook.after(write, &stored, &mut transaction).await;
             if after.is_err() && self.has("error of after undoes nothing") {
                 self.store(write, old.as_ref());
             }

@@ -3,7 +3,7 @@
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
-use codehost_oauth::{Access, EmailTrust};
+use codehost_oauth::{Access, EmailTrust, Group, LoginPolicy};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, ANNA, App, OLGA, PUBLIC_URL};
@@ -40,6 +40,38 @@ async fn an_edit_changes_what_was_typed_and_keeps_the_secret() {
     assert!(screen.is_ticked("with_subgroups") && screen.is_ticked("two_factor") && !screen.is_ticked("allow_bots"));
     assert!(screen.is_open("two_factor"), "what is set is not hidden");
     assert_eq!(app.of_acme().await[0].version, 2);
+}
+
+/// The form has one role for all groups. A change of something else must not let in members with a lower role.
+#[tokio::test]
+async fn each_group_keeps_its_role_until_the_role_is_changed() {
+    let Filled { app, mut anna, gitlab: _gitlab, .. } = stored().await;
+    let one = app.of_acme().await.remove(0);
+    let group = |path| Group::path(path).unwrap();
+    let groups = [group("acme").at_least("developer"), group("ops").at_least("owner").with_subgroups()];
+    let mut settings = one.settings.clone();
+    settings.policy = LoginPolicy::members_of(groups.clone());
+    app.integrations.by("jane").save(&one, settings, None).await.unwrap();
+
+    let mut screen = anna.open(&edit_path(&app).await).await;
+    screen.set("name", "A new name");
+    screen.tick("two_factor", true);
+    assert_eq!(anna.press(&screen, "Save changes").await.status, StatusCode::SEE_OTHER);
+    let policy = app.of_acme().await.remove(0).settings.policy;
+    assert_eq!(policy, LoginPolicy::members_of(groups.clone()).require_two_factor());
+
+    let mut screen = anna.open(&edit_path(&app).await).await;
+    screen.set("groups", "ops\ntools");
+    assert_eq!(anna.press(&screen, "Save changes").await.status, StatusCode::SEE_OTHER);
+    let policy = app.of_acme().await.remove(0).settings.policy;
+    assert_eq!(policy.groups(), [groups[1].clone(), group("tools").at_least("developer")]);
+
+    let mut screen = anna.open(&edit_path(&app).await).await;
+    assert_eq!(screen.value("least_role"), "owner");
+    screen.set("least_role", "maintainer");
+    assert_eq!(anna.press(&screen, "Save changes").await.status, StatusCode::SEE_OTHER);
+    let policy = app.of_acme().await.remove(0).settings.policy;
+    assert!(policy.groups().iter().all(|group| group.least_role() == Some("maintainer")), "{policy:?}");
 }
 
 /// A tenant's server must not vouch for the e-mail addresses of other people because its own administrator says so.
@@ -102,7 +134,7 @@ async fn a_stale_edit_shows_both_versions() {
 async fn what_was_typed_for_a_deleted_integration_is_shown() {
     let Filled { app, mut anna, mut screen, gitlab: _gitlab } = stored().await;
     let one = app.of_acme().await.remove(0);
-    app.integrations.delete(&one, &()).await.unwrap();
+    app.integrations.by("jane").delete(&one).await.unwrap();
     screen.set("name", "Anna's name");
     let gone = anna.press(&screen, "Save changes").await.screen();
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
@@ -136,11 +168,11 @@ async fn a_secret_that_cannot_be_read_is_asked_for() {
     let app = App::with_store(store.clone(), Access::SignIn, true);
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let lost = KeyRing::new([(2, [9; 32].as_slice())]).unwrap();
-    let before = Integrations::new(store, app.integrations.app().clone(), lost);
+    let before = Integrations::new(store, app.integrations.config().clone(), lost);
     let name = "شركة ".repeat(20);
     let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), name.trim(), "the-id", Access::SignIn);
     let secrets = IntegrationSecrets::new(SECRET);
-    let one = before.create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets, "Anna", &()).await.unwrap();
+    let one = before.by("Anna").create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets).await.unwrap();
 
     let mut anna = app.browser(ANNA).await;
     let mut screen = anna.open(&edit_path(&app).await).await;

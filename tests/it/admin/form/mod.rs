@@ -133,6 +133,7 @@ pub(super) async fn stored() -> Filled {
     let Filled { app, mut anna, gitlab, screen } = filled().await;
     let created = anna.press(&screen, "Create integration").await;
     assert_eq!(created.status, StatusCode::SEE_OTHER);
+    app.world.facts().told.clear();
     let screen = anna.open(&edit_path(&app).await).await;
     assert_eq!(screen.status, StatusCode::OK);
     Filled { app, anna, gitlab, screen }

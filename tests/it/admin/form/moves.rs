@@ -44,10 +44,8 @@ async fn a_changed_base_url_is_a_move_with_a_decision_first() {
     let now = app.of_acme().await.remove(0);
     assert_eq!((now.settings.base_url.as_str(), now.settings.client_id.as_str()), (other.base_url(), "other-id"));
     let name = &one.settings.name;
-    assert_eq!(
-        app.world.facts().told,
-        [format!("before Some(NewServer) of {name}"), format!("after Some(NewServer) of {name}")]
-    );
+    let told = ["before", "after"].map(|moment| format!("{moment} Moved(NewServer) {name} → {name} by anna"));
+    assert_eq!(app.world.facts().told, told);
 }
 
 /// The operator has set them for one server. A tenant must not take them along to a server of their own choice.
@@ -58,7 +56,7 @@ async fn a_tenants_move_ends_what_the_operator_has_set() {
     let mut settings = one.settings.clone();
     settings.api_url = Some(gitlab.base_url().to_owned());
     settings.email_trust = EmailTrust::WithoutVerification;
-    app.integrations.save(&one, settings, None, "Olga Operator", &()).await.unwrap();
+    app.integrations.by("Olga Operator").save(&one, settings, None).await.unwrap();
     let base_url = gitlab.base_url().replace("127.0.0.1", "localhost");
     for button in ["Confirm with a test login", "Move to another server"] {
         let mut screen = anna.open(&edit_path(&app).await).await;
@@ -93,7 +91,7 @@ async fn another_application_at_another_url_is_not_the_same_server() {
     let mut other = one.settings.clone();
     other.client_id = "other-id".to_owned();
     let secrets = IntegrationSecrets::new(SECRET);
-    let refused = app.integrations.propose(&one, other, &secrets, "Anna Admin", &()).await.unwrap_err();
+    let refused = app.integrations.by("Anna Admin").propose(&one, other, &secrets).await.unwrap_err();
     let IntegrationsError::Fields(errors) = refused else { panic!("{refused}") };
     let codes: Vec<_> = errors.iter().map(|error| error.code).collect();
     assert_eq!(codes, ["base_url_same", "client_id_changed"]);
@@ -112,7 +110,8 @@ async fn the_same_server_under_a_new_name_is_proposed() {
     let now = app.of_acme().await.remove(0);
     assert_eq!(now.settings, one.settings, "users log in as before");
     assert!(now.proposed.unwrap().settings.base_url.contains("localhost"));
-    assert!(app.world.facts().told.is_empty());
+    let name = &one.settings.name;
+    assert_eq!(app.world.facts().told[0], format!("before Edited {name} → {name} by anna"), "nothing is forgotten");
 }
 
 #[tokio::test]
@@ -137,5 +136,5 @@ async fn another_application_keeps_the_accounts() {
     assert_eq!(app.of_acme().await[0], one);
     app.world.facts().refusal = None;
     assert_eq!(anna.press(&decision, "Use the other application").await.status, StatusCode::SEE_OTHER);
-    assert!(app.world.facts().told.last().unwrap().starts_with("after Some(NewApplication)"));
+    assert!(app.world.facts().told.last().unwrap().starts_with("after Moved(NewApplication)"));
 }

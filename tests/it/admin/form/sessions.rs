@@ -1,8 +1,9 @@
 //! The form outlives the session that it was opened in.
 
+use codehost_oauth::testing::FakeApplication;
 use http::StatusCode;
 
-use crate::admin::app::{ANNA, App, MIA, PUBLIC_URL};
+use crate::admin::app::{ACME, ANNA, App, MIA, PUBLIC_URL};
 use crate::admin::form::{Filled, SECRET, callback_url, edit_path, filled, filled_in};
 use crate::admin::screen::Screen;
 
@@ -101,6 +102,44 @@ async fn a_changed_csrf_token_needs_one_more_press() {
     }
 }
 
+/// Pages have no secrets, and a cookie holds about 1,300 bytes.
+#[tokio::test]
+async fn a_secret_that_is_too_long_for_a_cookie_is_said_at_its_field() {
+    let long = format!("canary-{}", "x".repeat(2_500));
+    for (app, is_kept) in [(App::in_cookie(), false), (App::start(), true)] {
+        let Filled { app, mut anna, mut screen, gitlab } = filled_in(app).await;
+        let callback = callback_url(&screen, "gitlab");
+        gitlab.add_application(FakeApplication::new("long-id", &long, &callback, "read_user read_api"));
+        screen.set("client_id", "long-id");
+        screen.set("client_secret", &long);
+        let mut checked = anna.press(&screen, "Check").await.screen();
+        checked.assert_shows("Everything that can be checked without a login is correct");
+        assert_eq!(checked.is_invalid("client_secret"), !is_kept);
+        let description = checked.description("client_secret");
+        assert_eq!(description.contains("The secret is kept."), is_kept, "{description}");
+        assert_eq!(description.contains("It is too long to be kept in this browser"), !is_kept, "{description}");
+        if !is_kept {
+            assert_eq!(checked.focused(), Some("client_secret"));
+            // What is in the way is named also if the other fields are not looked at yet.
+            let mut guide = anna.open(&format!("{ACME}/new")).await;
+            guide.set("client_certificate", &"canary-certificate ".repeat(150));
+            let guide = anna.press(&guide, "Show setup link").await.screen();
+            assert!(guide.is_invalid("client_certificate") && guide.is_open("client_certificate"));
+            checked.set("client_secret", &long);
+        }
+        let created = anna.press(&checked, "Create integration").await;
+        assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.body);
+
+        // A page between the form and the decision would lose it.
+        let mut screen = anna.open(&edit_path(&app).await).await;
+        screen.set("base_url", &gitlab.base_url().replace("127.0.0.1", "localhost"));
+        screen.set("client_secret", &long);
+        let shown = anna.press(&screen, "Save changes").await.screen();
+        assert_eq!(shown.shows("Move to another server?"), is_kept);
+        assert_eq!(shown.shows("keep logins in sessions instead of cookies"), !is_kept);
+    }
+}
+
 /// Another site cannot fill in the form for an administrator, nor keep a secret in the browser. A browser that says nothing about the
 /// site is refused too.
 #[tokio::test]
@@ -157,7 +196,8 @@ async fn what_does_not_fit_into_a_cookie_can_be_saved() {
     screen.set("base_url", "git.example");
     let mut wrong = anna.press(&screen, "Create integration").await.screen();
     assert_eq!(wrong.focused(), Some("base_url"));
-    assert!(!wrong.description("headers").contains("kept") && !wrong.description("client_secret").contains("kept"));
+    assert!(wrong.description("headers").contains("It is too long to be kept in this browser"));
+    assert!(wrong.description("client_secret").contains("another secret is too long"));
     wrong.set("base_url", gitlab.base_url());
     let wrong = anna.press(&wrong, "Create integration").await.screen();
     assert_eq!(wrong.focused(), Some("client_secret"), "it is asked for again");

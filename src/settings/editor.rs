@@ -1,5 +1,6 @@
 //! How stored integrations are changed.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::draft::Draft;
@@ -7,53 +8,51 @@ use super::error::IntegrationsError;
 use super::field::{Field, FieldError, FieldErrors};
 use super::integration_settings::{IntegrationSettings, Labels};
 use super::integrations::Integrations;
+use super::move_kind::MoveKind;
 use super::secrets::IntegrationSecrets;
-use super::store::{IntegrationWrite, Proposal, Stamp, StoredIntegration, WriteHook, Written};
+use super::store::{IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration, WriteHook, Written};
 use crate::integration::Integration;
 use crate::values::integration_id::IntegrationId;
 
-/// What a change means for the accounts of users and their connections.
+/// Changes integrations in the name of an administrator: see [`Integrations::by`].
+///
+/// A method that changes a stored integration takes what was read before, and returns what is stored afterwards.
 ///
 /// ```
-/// use codehost_oauth::settings::{IntegrationSettings, MoveKind};
-/// use codehost_oauth::Access;
-///
-/// let old = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
-/// let mut new = old.clone();
-/// new.name = "Our GitLab".to_owned();
-/// assert_eq!(MoveKind::of(&old, &new), None);
-/// new.client_id = "other-id".to_owned();
-/// assert_eq!(MoveKind::of(&old, &new), Some(MoveKind::NewApplication));
-/// new.base_url = "https://code.example.com".to_owned();
-/// assert_eq!(MoveKind::of(&old, &new), Some(MoveKind::NewServer));
+/// # use codehost_oauth::seal::KeyRing;
+/// # use codehost_oauth::settings::{AppConfig, IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations};
+/// # use codehost_oauth::transport::{HttpClient, Network};
+/// # use codehost_oauth::{Access, IntegrationId};
+/// # async fn example() -> Result<(), codehost_oauth::error::AppError> {
+/// # let http = HttpClient::builder(Network::public_only()).build()?;
+/// # let app = AppConfig::new("https://packages.example.com".parse()?, http);
+/// # let keys = KeyRing::new([(1, [7; 32].as_slice())])?;
+/// # let integrations = Integrations::new(MemoryIntegrations::default(), app, keys);
+/// # let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
+/// let by_jane = integrations.by("jane");
+/// let stored = by_jane.create(&IntegrationId::random()?, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
+/// let disabled = by_jane.disable(&stored).await?;
+/// assert_eq!((disabled.version, disabled.changed.by.as_str()), (2, "jane"));
+/// by_jane.delete(&disabled).await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum MoveKind {
-    /// To another server: the same user ids are other people there. The app must forget the accounts and connections.
-    NewServer,
-    /// To another OAuth application at the same server: the accounts stay, the connections end.
-    NewApplication,
-    /// To another name of the same server, as a test login has proved: accounts and connections stay.
-    SameServer,
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct IntegrationEditor<'a> {
+    integrations: &'a Integrations,
+    by: &'a str,
+    hook: &'a dyn WriteHook,
 }
 
-impl MoveKind {
-    /// `None` if it is not a move. Never [`SameServer`](Self::SameServer), which needs a proof.
-    pub fn of(old: &IntegrationSettings, new: &IntegrationSettings) -> Option<Self> {
-        if old.base_url != new.base_url {
-            Some(Self::NewServer)
-        } else if old.client_id != new.client_id {
-            Some(Self::NewApplication)
-        } else {
-            None
-        }
+impl<'a> IntegrationEditor<'a> {
+    /// The same with a hook in the transaction of each write.
+    pub fn with_hook(self, hook: &'a dyn WriteHook) -> Self {
+        Self { hook, ..self }
     }
-}
 
-impl Integrations {
-    /// Stores a new integration. `by` is the administrator's name. `hook` runs in the transaction; `&()` does nothing.
+    /// Stores a new integration.
     ///
     /// # Errors
     ///
@@ -65,13 +64,11 @@ impl Integrations {
         owner: Option<&str>,
         settings: IntegrationSettings,
         secrets: &IntegrationSecrets,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
-        self.build(id, &settings, secrets)?;
-        let sealed = self.seal(id, &settings.base_url, secrets)?;
-        let new = StoredIntegration::new(id.clone(), owner, settings, sealed, Stamp::now(by));
-        self.write(id, IntegrationWrite::Create(Box::new(new.clone())), hook).await?;
+        self.integrations.build(id, &settings, secrets)?;
+        let sealed = self.integrations.seal(id, &settings.base_url, secrets)?;
+        let new = StoredIntegration::new(id.clone(), owner, settings, sealed, Stamp::now(self.by));
+        self.write(IntegrationWrite::Create(Box::new(new.clone()))).await?;
         Ok(new)
     }
 
@@ -85,17 +82,15 @@ impl Integrations {
         old: &StoredIntegration,
         settings: IntegrationSettings,
         secrets: Option<&IntegrationSecrets>,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         match MoveKind::of(&old.settings, &settings) {
-            None => self.replace(old, settings, secrets, by, hook).await,
+            None => self.replace(old, settings, secrets).await,
             Some(kind) => Err(IntegrationsError::IsMove(kind)),
         }
     }
 
     /// Stores settings that lead to another server or OAuth application. Logins, refreshes and connections that are under way
-    /// fail. In `hook`, the app forgets what [`MoveKind`] says for this kind.
+    /// fail. In the [hook](Self::with_hook), the app forgets what [`MoveKind`] says for this kind.
     ///
     /// # Errors
     ///
@@ -105,13 +100,11 @@ impl Integrations {
         old: &StoredIntegration,
         mut settings: IntegrationSettings,
         secrets: &IntegrationSecrets,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         if MoveKind::of(&old.settings, &settings) == Some(MoveKind::NewServer) {
             settings.former_base_urls.clear();
         }
-        self.replace(old, settings, Some(secrets), by, hook).await
+        self.replace(old, settings, Some(secrets)).await
     }
 
     /// Stores settings beside the current ones, to be tried by a test login: another base URL of the same server. Logins go on as
@@ -125,37 +118,25 @@ impl Integrations {
         old: &StoredIntegration,
         settings: IntegrationSettings,
         secrets: &IntegrationSecrets,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         ensure_same_platform(old, &settings)?;
-        let guide = Draft::of(&settings).read(self.app(), Some(&old.id)).guide;
+        let guide = Draft::of(&settings).read(self.integrations.config(), Some(&old.id)).guide;
         let labels = guide.as_ref().map(Labels::new).unwrap_or_default();
         ensure_only_base_url(&old.settings, &settings, labels.of(Field::ClientId))?;
-        self.build(&old.id, &settings, secrets)?;
-        let sealed = self.seal(&old.id, &settings.base_url, secrets)?;
+        self.integrations.build(&old.id, &settings, secrets)?;
+        let sealed = self.integrations.seal(&old.id, &settings.base_url, secrets)?;
         let new = StoredIntegration {
             version: old.version.saturating_add(1),
-            proposed: Some(Proposal::new(settings, sealed, Stamp::now(by))),
-            changed: Stamp::now(by),
+            proposed: Some(Proposal::new(settings, sealed, Stamp::now(self.by))),
+            changed: Stamp::now(self.by),
             ..old.clone()
         };
-        self.write(&old.id, IntegrationWrite::Replace(Box::new(new.clone())), hook).await?;
+        self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
         Ok(new)
     }
 
-    /// Builds the proposed integration, for a test login.
-    ///
-    /// # Errors
-    ///
-    /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
-    /// [`build_stored`](Self::build_stored).
-    pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
-        self.build_stored(&accepted(stored, false)?)
-    }
-
     /// Replaces the settings by the proposed ones. Call it only after a test login at
-    /// [`build_proposed`](Self::build_proposed) with an account that the app knew before: with the same account key and for the
+    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and for the
     /// same person.
     ///
     /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
@@ -168,47 +149,65 @@ impl Integrations {
         &self,
         old: &StoredIntegration,
         keeps_connections: bool,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         let mut new = accepted(old, keeps_connections)?;
         new.version = old.version.saturating_add(1);
-        new.changed = Stamp::now(by);
-        self.build_stored(&new)?;
-        self.write(&old.id, IntegrationWrite::Replace(Box::new(new.clone())), hook).await?;
+        new.changed = Stamp::now(self.by);
+        self.integrations.build_stored(&new)?;
+        self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
         Ok(new)
     }
 
-    /// Disables or enables an integration. While it is disabled, nobody can log in, and tokens are not renewed.
+    /// Disables an integration: nobody can log in, and tokens are not renewed.
     ///
     /// # Errors
     ///
     /// As [`save`](Self::save).
-    pub async fn set_disabled(
-        &self,
-        old: &StoredIntegration,
-        is_disabled: bool,
-        by: &str,
-        hook: &dyn WriteHook,
-    ) -> Result<StoredIntegration, IntegrationsError> {
-        let new = StoredIntegration {
-            version: old.version.saturating_add(1),
-            is_disabled,
-            changed: Stamp::now(by),
-            ..old.clone()
-        };
-        self.write(&old.id, IntegrationWrite::Replace(Box::new(new.clone())), hook).await?;
-        Ok(new)
+    pub async fn disable(&self, old: &StoredIntegration) -> Result<StoredIntegration, IntegrationsError> {
+        self.set_disabled(old, true).await
     }
 
-    /// Deletes an integration. Its id is never used again. In `hook`, the app forgets the accounts and connections.
+    /// Enables a disabled integration again.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save).
+    pub async fn enable(&self, old: &StoredIntegration) -> Result<StoredIntegration, IntegrationsError> {
+        self.set_disabled(old, false).await
+    }
+
+    /// Deletes an integration. Its id is never used again. In the [hook](Self::with_hook), the app forgets the accounts and
+    /// connections.
     ///
     /// # Errors
     ///
     /// [`IntegrationsError::Stale`], [`IntegrationsError::Refused`], [`IntegrationsError::Store`].
-    pub async fn delete(&self, old: &StoredIntegration, hook: &dyn WriteHook) -> Result<(), IntegrationsError> {
-        let write = IntegrationWrite::Delete { id: old.id.clone(), version: old.version };
-        self.write(&old.id, write, hook).await
+    pub async fn delete(&self, old: &StoredIntegration) -> Result<(), IntegrationsError> {
+        self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
+    }
+
+    /// Deletes an integration that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub async fn delete_unreadable(&self, old: &UnreadableIntegration) -> Result<(), IntegrationsError> {
+        self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
+    }
+
+    async fn set_disabled(
+        &self,
+        old: &StoredIntegration,
+        is_disabled: bool,
+    ) -> Result<StoredIntegration, IntegrationsError> {
+        let new = StoredIntegration {
+            version: old.version.saturating_add(1),
+            is_disabled,
+            changed: Stamp::now(self.by),
+            ..old.clone()
+        };
+        self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
+        Ok(new)
     }
 
     async fn replace(
@@ -216,17 +215,15 @@ impl Integrations {
         old: &StoredIntegration,
         settings: IntegrationSettings,
         secrets: Option<&IntegrationSecrets>,
-        by: &str,
-        hook: &dyn WriteHook,
     ) -> Result<StoredIntegration, IntegrationsError> {
         ensure_same_platform(old, &settings)?;
         let sealed_secrets = match secrets {
             Some(secrets) => {
-                self.build(&old.id, &settings, secrets)?;
-                self.seal(&old.id, &settings.base_url, secrets)?
+                self.integrations.build(&old.id, &settings, secrets)?;
+                self.integrations.seal(&old.id, &settings.base_url, secrets)?
             }
             None => {
-                self.build(&old.id, &settings, &self.secrets(old)?)?;
+                self.integrations.build(&old.id, &settings, &self.integrations.secrets(old)?)?;
                 old.sealed_secrets.clone()
             }
         };
@@ -235,27 +232,45 @@ impl Integrations {
             settings,
             sealed_secrets,
             proposed: None,
-            changed: Stamp::now(by),
+            changed: Stamp::now(self.by),
             ..old.clone()
         };
-        self.write(&old.id, IntegrationWrite::Replace(Box::new(new.clone())), hook).await?;
+        self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
         Ok(new)
     }
 
-    async fn write(
-        &self,
-        id: &IntegrationId,
-        write: IntegrationWrite,
-        hook: &dyn WriteHook,
-    ) -> Result<(), IntegrationsError> {
-        let written = self.store().write(&write, hook).await;
+    async fn write(&self, write: IntegrationWrite) -> Result<(), IntegrationsError> {
+        let written = self.integrations.store().write(&write, self.hook).await;
         // Also after an error: it may have been written.
-        self.forget(id);
+        self.integrations.forget(write.id());
         match written? {
             Written::Done => Ok(()),
             Written::Stale(stored) => Err(IntegrationsError::Stale { stored }),
             Written::IdTaken => Err(IntegrationsError::IdTaken),
         }
+    }
+}
+
+impl fmt::Debug for IntegrationEditor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntegrationEditor").field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+impl Integrations {
+    /// To change integrations in the name of this administrator, which is stored beside them.
+    pub fn by<'a>(&'a self, name: &'a str) -> IntegrationEditor<'a> {
+        IntegrationEditor { integrations: self, by: name, hook: &() }
+    }
+
+    /// Builds the proposed integration, for a test login.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
+    /// [`build_stored`](Self::build_stored).
+    pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
+        self.build_stored(&accepted(stored, false)?)
     }
 }
 
