@@ -19,3 +19,7 @@ struct Tokens;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/stores.md")]
 struct Stores;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/admin-texts.md")]
+struct AdminTexts;

@@ -235,7 +235,7 @@ impl Visit {
             {
                 Ok(())
             }
-            Caller::LoggedOut => Err(Fault::SignedOut),
+            Caller::LoggedOut => Err(Fault::LoggedOut),
             _ => Err(Fault::NoAccess),
         }
     }
@@ -334,8 +334,8 @@ impl View {
 
 const TOO_LONG: &str = "It is too long to be kept in this browser until the next page.";
 const OTHER_TOO_LONG: &str = "It was not kept in this browser, because another secret is too long.";
-const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a decision is asked for on a page in between, ask \
-                           the people who run this app to keep logins in sessions instead of cookies.";
+const ENTER_AGAIN: &str = "Enter it again each time before you press a button. If a page in between asks for a decision, ask the \
+                           operator of this app to keep logins in sessions instead of cookies.";
 
 /// The name under which secrets that are not saved yet are kept.
 fn kept_name(id: &IntegrationId) -> String {

@@ -1,5 +1,6 @@
 //! Why a request is not answered with what it asked for.
 
+use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use http::StatusCode;
 use maud::html;
@@ -10,7 +11,7 @@ use super::attempts::TooMany;
 use super::overview::Problem;
 use super::pages::{AdminPage, secure};
 use super::visit::Request;
-use crate::error::{AppError, StoreError};
+use crate::error::{AppError, SealError, StoreError};
 use crate::observe;
 use crate::router::Failure;
 use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration, UnreadableIntegration};
@@ -19,12 +20,18 @@ use crate::settings::{FieldErrors, IntegrationsError, StoredIntegration, Unreada
 pub(super) enum Fault {
     /// There is no such page or integration.
     NotFound,
-    /// Nobody is signed in.
-    SignedOut,
-    /// Somebody is signed in who may not.
+    /// The page does not have the method of the request.
+    Method,
+    /// Nobody is logged in.
+    LoggedOut,
+    /// Somebody is logged in who may not.
     NoAccess,
-    /// The body is not a form, or too long.
+    /// The body is longer than the routes allow.
+    TooLong,
+    /// The body broke off.
     Body,
+    /// A form has this field twice.
+    DuplicateField(&'static str),
     /// The body is not the JSON that is expected, with the reason.
     Json(String),
     /// The body has another type than `application/json`.
@@ -54,10 +61,12 @@ impl Fault {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::LoggedOut => StatusCode::UNAUTHORIZED,
             Self::NoAccess => StatusCode::FORBIDDEN,
             Self::NoReport => StatusCode::NOT_FOUND,
-            Self::Body | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body | Self::DuplicateField(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoVersion => StatusCode::PRECONDITION_REQUIRED,
@@ -65,12 +74,16 @@ impl Fault {
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Login(failure) => failure.cause.status(),
             Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::NoProposal) => StatusCode::CONFLICT,
+            // Whoever enters the secret again can go on.
+            Self::Integrations(IntegrationsError::Seal(
+                SealError::UnknownKey { .. } | SealError::Rejected | SealError::Malformed,
+            )) => StatusCode::CONFLICT,
             Self::Unreadable(_) | Self::Integrations(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// The stable code, what happened, and what to do. Nothing about the app's network.
-    pub(super) fn texts(&self, sign_in_path: &str) -> (&'static str, String, String) {
+    pub(super) fn texts(&self) -> (&'static str, String, String) {
         let own = |code, message: &str, hint: &str| (code, message.to_owned(), hint.to_owned());
         match self {
             Self::NotFound => own(
@@ -78,16 +91,28 @@ impl Fault {
                 "There is no such page or integration.",
                 "Check the address, or go back to the list of integrations.",
             ),
-            Self::SignedOut => {
-                let hint = format!("Log in at {sign_in_path}, then open this page again.");
-                ("signed_out", "You are not logged in.".to_owned(), hint)
-            }
+            Self::Method => own(
+                "method_not_allowed",
+                "This page does not have the method of the request.",
+                "Use a method that the header `Allow` names, or go back to the list of integrations.",
+            ),
+            Self::LoggedOut => own("logged_out", "You are not logged in.", "Log in, then open this page again."),
             Self::NoAccess => own(
                 "no_access",
                 "You do not have access to this page.",
                 "Log in as an administrator, or ask an administrator for access.",
             ),
-            Self::Body => own("body", "The request could not be read.", "Open the page again and repeat what you did."),
+            Self::TooLong => own(
+                "too_long",
+                "The request is longer than 256 KiB.",
+                "Go back with the button of your browser, shorten what you entered, and send it again.",
+            ),
+            Self::Body => own("body", "The request broke off before its end.", "Send it again."),
+            Self::DuplicateField(name) => own(
+                "duplicate_field",
+                &format!("The form has the field `{name}` twice."),
+                "Open the page again and repeat what you did.",
+            ),
             Self::Json(reason) => own("json", reason, "Compare the body with the documentation of this request."),
             Self::NotJson => own(
                 "content_type",
@@ -136,38 +161,62 @@ impl Fault {
             Self::Integrations(IntegrationsError::IdTaken) => {
                 own("id_taken", "There is or was an integration with this ID.", "Add the integration again.")
             }
-            Self::Integrations(IntegrationsError::Seal(_)) => own(
-                "seal",
-                "The app no longer has the key that encrypted the secret.",
-                "Edit the integration and enter the secret again.",
-            ),
-            Self::Integrations(_) | Self::App(_) => own(
-                "app",
-                "Something went wrong.",
-                "Try again later. If it keeps happening, tell the people who run this app.",
-            ),
+            Self::Integrations(IntegrationsError::Seal(error)) => {
+                let (code, message, hint) = seal_texts(error);
+                own(code, message, hint)
+            }
+            Self::Integrations(_) | Self::App(_) => own("app", "An error occurred in this app.", TRY_LATER),
         }
     }
+
+    /// Whether it says only that somebody may not see the page.
+    pub(super) fn is_about_stranger(&self) -> bool {
+        matches!(self, Self::LoggedOut | Self::NoAccess)
+    }
 }
+
+/// Why a secret cannot be encrypted or decrypted: the code, what happened, and what to do.
+fn seal_texts(error: &SealError) -> (&'static str, &'static str, &'static str) {
+    let (message, hint) = match error {
+        SealError::UnknownKey { .. } => (
+            "The app no longer has the key that encrypted the secret.",
+            "Enter the secret again, or ask the operator of this app to restore the key.",
+        ),
+        SealError::Rejected | SealError::Expired => (
+            "The stored secret was changed, or belongs to another integration or base URL.",
+            "Enter the secret again, and tell the operator of this app.",
+        ),
+        SealError::Malformed => (
+            "The stored secret does not have the format of this version of the app.",
+            "Enter the secret again, or ask the operator of this app to update all nodes.",
+        ),
+        SealError::NoKey | SealError::KeyLength { .. } | SealError::DuplicateKey { .. } | SealError::KeyText => (
+            "This app has no key to encrypt secrets with.",
+            "Ask the operator of this app to set the keys of its key ring.",
+        ),
+        SealError::TooLarge => ("The secret is too long to be encrypted.", "Enter a shorter one."),
+        SealError::Random => ("The secret could not be encrypted.", TRY_LATER),
+    };
+    (error.code(), message, hint)
+}
+
+const TRY_LATER: &str = "Try again later. If it keeps happening, tell the operator of this app.";
 
 impl Request {
     /// Shows why a request is not answered with what it asked for.
     pub(super) async fn fault(mut self, fault: Fault) -> Response {
         fault.log();
         let admin = std::sync::Arc::clone(&self.admin.0);
-        let sign_in_path = admin.access.login_path();
-        let text = |text: String| admin.pages.text(&text).map_or(text, Into::into);
-        let (_, message, hint) = fault.texts(sign_in_path);
-        let (message, hint) = (text(message), text(hint));
-        let is_stranger = matches!(fault, Fault::SignedOut | Fault::NoAccess);
+        let (_, message, hint) = fault.texts();
+        let (message, hint) = (admin.text(&message), admin.text(&hint));
         let body = html! {
             h1 { (message) }
             p { (hint) }
             p.ch-actions {
-                @if is_stranger {
-                    a href=(sign_in_path) { (text("Log in".to_owned())) }
+                @if fault.is_about_stranger() {
+                    a href=(admin.access.login_path()) { (admin.text("Log in")) }
                 } @else {
-                    a href=(if self.base.is_empty() { "/" } else { &self.base }) { (text("Integrations".to_owned())) }
+                    a href=(if self.base.is_empty() { "/" } else { &self.base }) { (admin.text("Integrations")) }
                 }
             }
         };
@@ -188,6 +237,12 @@ impl Fault {
             Self::App(error) => observe::error(&error.to_string()),
             _ => {}
         }
+    }
+}
+
+impl From<BytesRejection> for Fault {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Self::TooLong } else { Self::Body }
     }
 }
 

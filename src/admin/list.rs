@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::marks::mark;
 use super::overview::{Overview, Problem, authority};
 use super::time::time;
-use super::visit::{Request, Visit};
+use super::visit::{Request, View, Visit};
 use crate::settings::{Health, Stamp, UnreadableIntegration};
 
 pub(super) async fn show(request: Request) -> Response {
@@ -84,7 +84,7 @@ fn unreadable(visit: &Visit, one: &UnreadableIntegration) -> Markup {
     html! {
         article.ch-card aria-labelledby=(heading) {
             h2 id=(heading) dir="auto" { (name) }
-            (problem(visit, &one.into()))
+            (problem(visit, "This integration cannot be used.", &one.into()))
             dl.ch-facts {
                 div { dt { (visit.text("ID")) } dd { code { (one.id) } } }
                 div { dt { (visit.text("Changed by")) } dd { (by(&one.changed)) } }
@@ -114,14 +114,15 @@ pub(super) fn state(visit: &Visit, one: &Overview) -> Markup {
         @if one.stored.is_disabled {
             p.ch-state.ch-disabled { strong { (visit.text("Disabled.")) } " " (visit.text("Nobody can log in with it.")) }
         }
-        @if let Err(found) = &one.built { (problem(visit, found)) }
+        @if let Err(found) = &one.built { (problem(visit, "This integration cannot be used.", found)) }
     }
 }
 
-fn problem(visit: &Visit, Problem { code, message, hint }: &Problem) -> Markup {
+/// What does not work, why, and what to do.
+pub(super) fn problem(view: &View, what: &str, Problem { code, message, hint }: &Problem) -> Markup {
     html! {
         p.ch-state.ch-error data-code=(code) {
-            strong { (visit.text("This integration cannot be used.")) } " " (message) " " (hint)
+            strong { (view.text(what)) } " " (view.text(message)) " " (view.text(hint))
         }
     }
 }

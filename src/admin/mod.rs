@@ -93,6 +93,7 @@ mod test_login;
 mod time;
 mod visit;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -161,6 +162,13 @@ impl AdminRoutes {
     fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+impl Shared {
+    /// The text, or the app's own in its place.
+    fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.pages.text(text).unwrap_or(text.into())
     }
 }
 

@@ -4,7 +4,6 @@ use url::Url;
 
 use super::fault::Fault;
 use super::visit::Visit;
-use crate::error::SealError;
 use crate::integration::{Integration, LoginLink};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
@@ -80,17 +79,9 @@ impl From<IntegrationsError> for Problem {
                 let hint = "Edit the integration and correct its settings.";
                 Self { code: "settings", message: errors.to_string(), hint: hint.to_owned() }
             }
-            IntegrationsError::Seal(error) => {
-                let message = match error {
-                    SealError::UnknownKey { .. } => "The app no longer has the key that encrypted the secret.",
-                    _ => "The stored secret cannot be decrypted.",
-                };
-                let hint = "Enter the secret again, or ask the people who run this app to restore the key.";
-                Self { code: "seal", message: message.to_owned(), hint: hint.to_owned() }
-            }
             error => {
-                let hint = "Try again later.";
-                Self { code: "app", message: format!("{error}."), hint: hint.to_owned() }
+                let (code, message, hint) = Fault::from(error).texts();
+                Self { code, message, hint }
             }
         }
     }
@@ -102,7 +93,7 @@ impl From<&UnreadableIntegration> for Problem {
             UnreadableSettings::Version { .. } => "A newer version of this app has stored it.",
             UnreadableSettings::Malformed => "What is stored about it is damaged.",
         };
-        let hint = "Ask the people who run this app to update or repair it, or delete the integration.";
+        let hint = "Ask the operator of this app to update the app or to repair it, or delete the integration.";
         Self { code: "unreadable", message: message.to_owned(), hint: hint.to_owned() }
     }
 }

@@ -21,7 +21,24 @@ pub trait AdminPages: Send + Sync + 'static {
         whole(page)
     }
 
-    /// Another text in place of this one, for an app in another language or with other words; `None` to keep it.
+    /// Another text in place of this one, for an app in another language or with other words; `None` to keep it. Each text that is
+    /// shown is asked for; `docs/admin-texts.md` lists them.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    ///
+    /// use codehost_oauth::admin::AdminPages;
+    ///
+    /// struct German;
+    ///
+    /// impl AdminPages for German {
+    ///     fn text(&self, text: &str) -> Option<Cow<'static, str>> {
+    ///         (text == "Integrations").then_some("Integrationen".into())
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(German.text("Integrations").as_deref(), Some("Integrationen"));
+    /// ```
     fn text(&self, text: &str) -> Option<Cow<'static, str>> {
         let _ = text;
         None
@@ -73,7 +90,8 @@ pub(super) fn secure(response: &mut Response, targets: &[String]) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
     }
-    let fixed = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    // With `no-referrer`, a browser that does not send `Sec-Fetch-Site` would send its own forms with `Origin: null`.
+    let fixed = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "same-origin"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -27,17 +27,10 @@ pub(super) struct Posted {
 }
 
 impl Posted {
-    /// Each field may be there once; others are ignored.
+    /// Unknown fields are ignored.
     pub(super) fn read(body: Body) -> Result<Self, Fault> {
-        let body = body.map_err(|_| Fault::Body)?;
-        let field = |name: &str| {
-            let mut found = form_urlencoded::parse(&body).filter(|(key, _)| key == name);
-            match (found.next(), found.next()) {
-                (Some((_, value)), None) => Ok(value.into_owned()),
-                (None, _) => Ok(String::new()),
-                (Some(_), Some(_)) => Err(Fault::Body),
-            }
-        };
+        let body = body?;
+        let field = fields(&body);
         Ok(Self {
             csrf_token: field(CsrfToken::FIELD)?,
             // Without a version, it is that of no integration.
@@ -47,6 +40,19 @@ impl Posted {
             act: field("act")?,
             return_to: field("return_to")?,
         })
+    }
+}
+
+/// Finds the fields of a form by their names. Each may be there once; a missing one is empty.
+pub(super) fn fields(form: &[u8]) -> impl Fn(&'static str) -> Result<String, Fault> {
+    let pairs: Vec<_> = form_urlencoded::parse(form).collect();
+    move |name| {
+        let mut found = pairs.iter().filter(|(known, _)| known == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Ok(value.clone().into_owned()),
+            (None, _) => Ok(String::new()),
+            (Some(_), Some(_)) => Err(Fault::DuplicateField(name)),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl AdminRoutes {
             .route("/{id}/test", get(test_login::report).post(test_login::begin))
             .route("/assets/admin.css", get(assets::css))
             .route("/assets/admin.js", get(assets::js))
+            .method_not_allowed_fallback(method_not_allowed)
             .merge(json::router())
             .fallback(not_found)
             .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -38,6 +39,11 @@ const MAX_BODY: usize = 256 * 1024;
 
 async fn not_found(request: Request) -> Response {
     request.fault(Fault::NotFound).await
+}
+
+/// axum adds the header `Allow`.
+async fn method_not_allowed(request: Request) -> Response {
+    request.fault(Fault::Method).await
 }
 
 impl IntoResponse for Fault {

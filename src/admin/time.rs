@@ -14,14 +14,11 @@ pub(super) fn rfc3339(at: SystemTime) -> String {
     format!("{year}-{month:02}-{day}T{clock}Z")
 }
 
-/// For people, with the exact time for programs.
+/// For people, in digits that need no translation, with the exact time for programs.
 pub(super) fn time(at: SystemTime) -> Markup {
-    let text = http_date(at);
-    let mut parts = text.split_ascii_whitespace().skip(1);
-    let mut part = || parts.next().unwrap_or_default();
-    let (day, month, year, clock) = (part(), part(), part(), part());
-    let minutes = clock.rsplit_once(':').map_or(clock, |(minutes, _)| minutes);
-    html! { time datetime=(rfc3339(at)) { (day.trim_start_matches('0')) " " (month) " " (year) ", " (minutes) " UTC" } }
+    let exact = rfc3339(at);
+    let minutes = exact.rsplit_once(':').map_or(exact.as_str(), |(minutes, _)| minutes).replace('T', " ");
+    html! { time datetime=(exact) { (minutes) " UTC" } }
 }
 
 /// `Sat, 28 Nov 2026 07:00:00 GMT`. `httpdate` panics outside of the years 1970 to 9999.
@@ -49,7 +46,7 @@ mod tests {
         assert_eq!(rfc3339(at(u64::MAX / 4)), "9999-12-31T23:59:59Z");
         assert_eq!(
             time(at(951_782_399)).into_string(),
-            r#"<time datetime="2000-02-28T23:59:59Z">28 Feb 2000, 23:59 UTC</time>"#
+            r#"<time datetime="2000-02-28T23:59:59Z">2000-02-28 23:59 UTC</time>"#
         );
     }
 }

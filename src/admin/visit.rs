@@ -69,14 +69,20 @@ impl Request {
         let who = self.admin.0.access.who(&mut self.head, self.owner.as_deref()).await.map_err(Fault::App)?;
         let administrator = match who {
             Caller::Administrator(administrator) => administrator,
-            Caller::LoggedOut => return Err(Fault::SignedOut),
+            Caller::LoggedOut => return Err(Fault::LoggedOut),
             Caller::Other => return Err(Fault::NoAccess),
         };
         Ok(Visit { view: self.view().await?, administrator })
     }
 
-    /// For a page that says nothing about the integrations: nobody was asked who it is from.
-    pub(super) async fn view(self) -> Result<View, Fault> {
+    /// For a page that shows nothing that is stored. A browser without a CSRF token gets none, because that would be stored.
+    pub(super) async fn view_of_stranger(self) -> Result<View, Fault> {
+        let known = self.admin.0.logins.known_csrf_token(&self.head).await?;
+        let Self { admin, head, owner, base, .. } = self;
+        Ok(View { admin, head, owner, base, csrf_token: known.unwrap_or_default(), cookies: Vec::new() })
+    }
+
+    async fn view(self) -> Result<View, Fault> {
         let csrf = self.admin.0.logins.csrf_token(&self.head).await?;
         let cookies = csrf.set_cookie().cloned().into_iter().collect();
         let Self { admin, head, owner, base, .. } = self;
@@ -139,7 +145,7 @@ impl View {
 
     /// The text, or the app's own in its place.
     pub(super) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.admin.0.pages.text(text).unwrap_or(text.into())
+        self.admin.0.text(text)
     }
 
     /// How many accounts use an integration, as a sentence.

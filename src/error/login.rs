@@ -76,7 +76,7 @@ pub enum VerifyError {
     #[error("the pending login was begun for another purpose")]
     OtherPurpose,
     /// A connection or a test login that another user of the app has begun.
-    #[error("another user is signed in than the one who began it")]
+    #[error("another user is logged in than the one who began it")]
     OtherUser,
     /// Older than one hour.
     #[error("the pending login is older than one hour")]
@@ -164,7 +164,7 @@ impl VerifyError {
                 "Compare the app's configured public URL with the address in the browser at the callback.",
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
-            Self::OtherUser => Advice::user("other_user", "Sign in as the user who began it."),
+            Self::OtherUser => Advice::user("other_user", "Log in as the user who began it."),
             Self::Expired => Advice::user("login_expired", "The login took longer than one hour. Start it again."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the app's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(

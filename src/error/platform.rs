@@ -203,7 +203,7 @@ pub enum AccountError {
     /// Blocked or banned.
     #[error("the account is blocked")]
     Blocked,
-    /// Deactivated, until the user signs in at the code host.
+    /// Deactivated, until the user logs in at the code host.
     #[error("the account is deactivated")]
     Deactivated,
     /// Waits for an administrator's approval.
@@ -289,7 +289,7 @@ impl AccountError {
             }
             Self::Deactivated => Advice::user(
                 "account_deactivated",
-                "Sign in at the code host once, then log in again. If you cannot, ask an administrator of the code host to activate your account.",
+                "Log in at the code host once, then log in here again. If you cannot, ask an administrator of the code host to activate your account.",
             ),
             Self::PendingApproval => Advice::user(
                 "account_pending_approval",
@@ -300,7 +300,7 @@ impl AccountError {
             }
             Self::Locked => Advice::user("account_locked", "Unlock your account at the code host, then log in again."),
             Self::CaptchaRequired => {
-                Advice::user("account_captcha_required", "Sign in once at the code host in a browser, then log in again.")
+                Advice::user("account_captcha_required", "Log in once at the code host in a browser, then log in here again.")
             }
             Self::PasswordExpired => {
                 Advice::user("account_password_expired", "Set a new password at the code host, then log in again.")
@@ -311,7 +311,7 @@ impl AccountError {
             }
             Self::SignOnRequired => Advice::user(
                 "sign_on_required",
-                "Sign in to your organization at the code host, then log in again.",
+                "Log in to your organization at the code host, then log in here again.",
             ),
             Self::NotAMember => Advice::user(
                 "not_a_member",

@@ -89,7 +89,7 @@ pub struct LoginOptions {
     pub return_to: Option<ReturnTo>,
     /// A user name or e-mail address to suggest on the code host's login page. It goes into a URL.
     pub login_hint: Option<String>,
-    /// Whether the user must choose an account, also if they are signed in at the code host.
+    /// Whether the user must choose an account, also if they are logged in at the code host.
     pub select_account: bool,
 }
 
@@ -158,7 +158,7 @@ impl Integration {
         self.begin(Purpose::LogIn, options)
     }
 
-    /// Begins to connect another account to the app's user `user_id`, who is signed in. As
+    /// Begins to connect another account to the app's user `user_id`, who is logged in. As
     /// [`begin_login`](Self::begin_login), and only [`finish_connect`](Self::finish_connect) finishes it.
     ///
     /// ```
@@ -194,7 +194,7 @@ impl Integration {
         self.observe("finish_login", self.finish(Purpose::LogIn, pending, callback)).await
     }
 
-    /// Finishes a connection that `user_id`, who is signed in now, must have begun. Connect the account by its key;
+    /// Finishes a connection that `user_id`, who is logged in now, must have begun. Connect the account by its key;
     /// refuse it if the key is another user's already.
     ///
     /// # Errors

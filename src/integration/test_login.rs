@@ -18,7 +18,7 @@ use crate::values::token::{AccessToken, TokenSet};
 use crate::values::user::User;
 
 impl Integration {
-    /// Begins a test login of the app's user `user_id`, who administers this integration and is signed in. As
+    /// Begins a test login of the app's user `user_id`, who administers this integration and is logged in. As
     /// [`begin_login`](Self::begin_login), and only [`finish_test`](Self::finish_test) finishes it.
     ///
     /// ```
@@ -36,7 +36,7 @@ impl Integration {
         self.begin(Purpose::test(user_id)?, LoginOptions { return_to, ..LoginOptions::default() })
     }
 
-    /// Finishes a test login that `user_id`, who is signed in now, must have begun. Everything that a login looks up is looked up,
+    /// Finishes a test login that `user_id`, who is logged in now, must have begun. Everything that a login looks up is looked up,
     /// also if the user may not log in: that is in the [report](LoginReport). Then the tokens are revoked, if the code host can
     /// revoke them and no others, and dropped.
     ///

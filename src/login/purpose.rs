@@ -4,7 +4,7 @@ use crate::error::{ConfigError, TextFault};
 
 /// What a login is for. It is fixed when the login begins and compared when it comes back.
 ///
-/// An app that lets a signed-in user connect a second account, or an administrator test a login, must not confuse them: an
+/// An app that lets a logged-in user connect a second account, or an administrator test a login, must not confuse them: an
 /// attacker who could finish a connection or a test as a login, or as another user, would get an account that is not theirs.
 ///
 /// Source: draft-ietf-oauth-security-topics-update section 2.3 (the same user finishes what they began).
@@ -27,13 +27,13 @@ pub enum Purpose {
     /// The user of the callback is logged in.
     #[default]
     LogIn,
-    /// The code host's account is connected to a user of the app, who is signed in.
+    /// The code host's account is connected to a user of the app, who is logged in.
     #[non_exhaustive]
     Connect {
-        /// The app's own id of the user who is signed in.
+        /// The app's own id of the user who is logged in.
         user_id: Box<str>,
     },
-    /// An administrator of the app, who is signed in, tries whether logins work. Nobody is logged in, and nothing is connected.
+    /// An administrator of the app, who is logged in, tries whether logins work. Nobody is logged in, and nothing is connected.
     #[non_exhaustive]
     Test {
         /// The app's own id of the administrator.
@@ -42,7 +42,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Connecting an account to the app's user `user_id`, who is signed in.
+    /// Connecting an account to the app's user `user_id`, who is logged in.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Purpose {
         Ok(Self::Connect { user_id: checked(user_id)? })
     }
 
-    /// A test login of the app's user `user_id`, who is signed in.
+    /// A test login of the app's user `user_id`, who is logged in.
     ///
     /// # Errors
     ///

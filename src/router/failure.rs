@@ -89,7 +89,7 @@ impl Failure {
     /// The heading of the page.
     pub(super) fn title(&self) -> &'static str {
         match (&self.cause, self.operation) {
-            (FailureCause::Csrf | FailureCause::NotSignedIn, _) => "Request refused",
+            (FailureCause::Csrf | FailureCause::NotLoggedIn, _) => "Request refused",
             (_, Some(Operation::LogOut)) => "Log-out failed",
             (_, Some(Operation::BeginConnect | Operation::FinishConnect)) => "The account was not connected",
             (_, Some(Operation::FinishTest)) => "Test login failed",
@@ -141,9 +141,9 @@ pub enum FailureCause {
     /// The form was not sent by a page of this app in this browser.
     #[error("the form has no valid CSRF token")]
     Csrf,
-    /// An account was to be connected, but no user is signed in.
-    #[error("no user is signed in")]
-    NotSignedIn,
+    /// An account was to be connected, but no user is logged in.
+    #[error("no user is logged in")]
+    NotLoggedIn,
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
     LoggedOut,
@@ -173,7 +173,7 @@ impl FailureCause {
         match self {
             Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
-            Self::Csrf | Self::NotSignedIn => StatusCode::FORBIDDEN,
+            Self::Csrf | Self::NotLoggedIn => StatusCode::FORBIDDEN,
             Self::LoggedOut | Self::IntegrationChanged | Self::TooLongToKeep => StatusCode::BAD_REQUEST,
             Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -227,7 +227,7 @@ impl FailureCause {
                 "csrf",
                 "Open the page again and press the button once more. If it keeps happening, allow cookies for this site.",
             ),
-            Self::NotSignedIn => Advice::user("not_signed_in", "Log in first, then connect the account."),
+            Self::NotLoggedIn => Advice::user("not_logged_in", "Log in first, then connect the account."),
             Self::LoggedOut => Advice::user(
                 "logged_out",
                 "Start the login again if you want to log in: you logged out while it was in progress.",

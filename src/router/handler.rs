@@ -25,8 +25,8 @@ pub trait LoginHandler: Send + Sync + 'static {
     /// Signature: `async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response`
     async fn logged_in(&self, request: &mut RequestHead, integration: &Integration, login: Login) -> Response;
 
-    /// The app's own id of the signed-in user. It is asked for when a connection begins, and again at the callback. Unless
-    /// implemented, no user is signed in.
+    /// The app's own id of the logged-in user. It is asked for when a connection begins, and again at the callback. Unless
+    /// implemented, no user is logged in.
     ///
     /// Signature: `async fn user_id(&self, request: &mut RequestHead) -> Result<Option<String>, AppError>`
     ///
@@ -37,7 +37,7 @@ pub trait LoginHandler: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Connects an account to the user who asked for it and is still signed in. Return a redirect. Refuse a key that is
+    /// Connects an account to the user who asked for it and is still logged in. Return a redirect. Refuse a key that is
     /// connected to another user. Never called while [`user_id`](Self::user_id) returns `None`. Unless implemented, it fails as a
     /// mistake of the app.
     ///

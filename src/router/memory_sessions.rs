@@ -16,7 +16,7 @@ pub(super) struct MemorySessions(pub(super) Arc<Mutex<HashMap<String, String>>>)
 #[derive(Clone)]
 pub(super) struct SessionBrowser(Arc<Mutex<String>>);
 
-/// A browser, with the user who is signed in.
+/// A browser, with the user who is logged in.
 #[cfg(feature = "testing")]
 #[derive(Clone, Default)]
 pub(super) struct Browser {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `GET /login/{id}` | shows a login page with one button |
 //! | `POST /login/{id}` | begins a login: 303 to the code host |
-//! | `POST /connect/{id}` | the same, to connect another account to the signed-in user |
+//! | `POST /connect/{id}` | the same, to connect another account to the logged-in user |
 //! | `GET /oauth/callback/{platform}/{id}` | finishes either, or a test login of the integrations page: 303 to where [`LoginHandler`] says |
 //! | `POST /logout` | ends the session |
 //!
@@ -223,6 +223,12 @@ impl LoginRoutes {
         Ok(CsrfToken::new(text, cookie))
     }
 
+    /// The same, if this browser has one already. Stores nothing.
+    #[cfg(feature = "admin")]
+    pub(crate) async fn known_csrf_token(&self, request: &RequestHead) -> Result<Option<String>, Failure> {
+        Ok(self.0.backend.csrf(request).await?.map(|token| token.expose().to_owned()))
+    }
+
     /// Checks that a form was sent by a page of this app in this browser.
     ///
     /// # Errors
@@ -262,7 +268,7 @@ impl LoginRoutes {
 
     async fn user_id(&self, request: &mut RequestHead) -> Result<String, Failure> {
         let user_id = self.0.handler.user_id(request).await.map_err(FailureCause::App)?;
-        Ok(user_id.ok_or(FailureCause::NotSignedIn)?)
+        Ok(user_id.ok_or(FailureCause::NotLoggedIn)?)
     }
 
     /// Logs a failure, and gives the app's page for it. `operation` is for the log and the page's heading.

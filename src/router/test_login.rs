@@ -21,7 +21,7 @@ use crate::values::integration_id::IntegrationId;
 /// At the callback, it gets a request that has not passed through the layers of the admin routes.
 #[async_trait]
 pub(crate) trait TestHandler: Send + Sync + 'static {
-    /// The app's own id of the user who is signed in, if they may test this integration. It is asked for at the callback, before
+    /// The app's own id of the user who is logged in, if they may test this integration. It is asked for at the callback, before
     /// the code is exchanged and again afterwards.
     async fn user_id(&self, request: &mut RequestHead, id: &IntegrationId) -> Result<Option<String>, AppError>;
 
@@ -29,7 +29,7 @@ pub(crate) trait TestHandler: Send + Sync + 'static {
     /// URL. It is asked for before the code is exchanged and again afterwards.
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
 
-    /// The response to the callback of `user_id`, who is still signed in, and has begun the test if there is a result. Return a
+    /// The response to the callback of `user_id`, who is still logged in, and has begun the test if there is a result. Return a
     /// redirect: the browser's address bar still shows the code. A failure has been logged. It may be called twice for one test: a
     /// browser that drops its request may repeat it.
     async fn tested(
@@ -49,7 +49,7 @@ impl LoginRoutes {
         self.0.test_handler.set(handler).map_err(|_| ConfigError::SecondAdminRoutes)
     }
 
-    /// Begins a test login of the signed-in user: the response redirects to the code host. Call it for a `POST` whose CSRF token
+    /// Begins a test login of the logged-in user: the response redirects to the code host. Call it for a `POST` whose CSRF token
     /// was [verified](LoginRoutes::verify_csrf), and not in a frame.
     pub(crate) async fn begin_test(
         &self,
@@ -74,7 +74,7 @@ impl LoginRoutes {
         let handler = self.test_handler()?;
         let integration = handler.integration(&id).await.map_err(FailureCause::App)?;
         let user_id = handler.user_id(request, &id).await.map_err(FailureCause::App)?;
-        Ok((integration.ok_or(FailureCause::UnknownIntegration)?, user_id.ok_or(FailureCause::NotSignedIn)?))
+        Ok((integration.ok_or(FailureCause::UnknownIntegration)?, user_id.ok_or(FailureCause::NotLoggedIn)?))
     }
 
     /// Waits for the run, then checks again everything that may have changed meanwhile. Only the user who has begun the test gets
@@ -337,7 +337,7 @@ mod tests {
         for in_session in [true, false] {
             for (user, told, code) in [
                 (Some("admin-2"), "admin-2 other_user", ""),
-                (None, "", "not_signed_in"),
+                (None, "", "not_logged_in"),
                 (Some("x"), "x other_user", ""),
             ] {
                 let scene = Scene::start(in_session).await;

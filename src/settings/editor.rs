@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::draft::Draft;
 use super::error::IntegrationsError;
 use super::field::{Field, FieldError, FieldErrors};
-use super::integration_settings::IntegrationSettings;
+use super::integration_settings::{IntegrationSettings, Labels};
 use super::integrations::Integrations;
 use super::move_kind::MoveKind;
 use super::secrets::IntegrationSecrets;
@@ -119,7 +120,9 @@ impl<'a> IntegrationEditor<'a> {
         secrets: &IntegrationSecrets,
     ) -> Result<StoredIntegration, IntegrationsError> {
         ensure_same_platform(old, &settings)?;
-        ensure_only_base_url(&old.settings, &settings)?;
+        let guide = Draft::of(&settings).read(self.integrations.config(), Some(&old.id)).guide;
+        let labels = guide.as_ref().map(Labels::new).unwrap_or_default();
+        ensure_only_base_url(&old.settings, &settings, labels.of(Field::ClientId))?;
         self.integrations.build(&old.id, &settings, secrets)?;
         let sealed = self.integrations.seal(&old.id, &settings.base_url, secrets)?;
         let new = StoredIntegration {
@@ -301,22 +304,22 @@ fn ensure_same_platform(old: &StoredIntegration, new: &IntegrationSettings) -> R
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// Whether only the name of the server can have changed.
-fn ensure_only_base_url(old: &IntegrationSettings, new: &IntegrationSettings) -> Result<(), FieldErrors> {
+/// Whether only the name of the server can have changed. `id_label`: the platform's own label of the client id.
+fn ensure_only_base_url(
+    old: &IntegrationSettings,
+    new: &IntegrationSettings,
+    id_label: Option<&str>,
+) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
     if old.base_url == new.base_url {
         let hint = "Enter the URL at which the server is now.";
         errors.push(FieldError::say(Field::BaseUrl, None, "base_url_same", "The base URL has not changed.", hint));
     }
     if old.client_id != new.client_id {
-        let hint = "Change the base URL first. When it is in use, change the client ID.";
-        errors.push(FieldError::say(
-            Field::ClientId,
-            None,
-            "client_id_changed",
-            "The client ID has changed too.",
-            hint,
-        ));
+        let label = id_label.unwrap_or(Field::ClientId.label());
+        let message = format!("The {label} has changed too.");
+        let hint = format!("Change the base URL first. When it is in use, change the {label}.");
+        errors.push(FieldError::say(Field::ClientId, id_label, "client_id_changed", &message, &hint));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }

@@ -150,16 +150,18 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `label`: the platform's own, if there is one.
+    /// `label`: the platform's own, if there is one. Messages about id and secret name it too.
     pub(super) fn new(field: Field, label: Option<&str>, error: &Error) -> Self {
         let Advice { code, hint, .. } = error.advice();
-        Self {
-            field,
-            label: label.unwrap_or(field.label()).to_owned(),
-            code,
-            message: sentence(&error.to_string()),
-            hint: hint.into_owned(),
-        }
+        let label = label.unwrap_or(field.label()).to_owned();
+        let (message, hint) = match error {
+            Error::Config(ConfigError::ClientId(fault) | ConfigError::ClientSecret(fault)) => (
+                format!("The {label} {fault}."),
+                format!("Copy the {label} from the page of the OAuth application again, and nothing else."),
+            ),
+            error => (sentence(&error.to_string()), hint.into_owned()),
+        };
+        Self { field, label, code, message, hint }
     }
 
     pub(crate) fn say(field: Field, label: Option<&str>, code: &'static str, message: &str, hint: &str) -> Self {

@@ -40,7 +40,7 @@ use crate::values::integration_id::IntegrationId;
 /// assert_eq!(integration.login_link().label, "Log in with Our GitLab");
 ///
 /// let errors = settings.build(&"demo".parse()?, &IntegrationSecrets::new(""), &app).unwrap_err();
-/// assert!(errors.to_string().starts_with("Secret: The client secret is empty. Copy the secret"));
+/// assert!(errors.to_string().starts_with("Secret: The Secret is empty. Copy the Secret"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,18 +1,16 @@
 //! The page of one integration.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 use url::Url;
 
-use crate::admin::list::{activity, code_host, stamps, state};
-use crate::admin::overview::Overview;
+use crate::admin::form::trust;
+use crate::admin::list::{activity, code_host, problem, stamps, state};
+use crate::admin::overview::{Overview, Problem};
 use crate::admin::time::time;
 use crate::admin::visit::Visit;
 use crate::integration::{Integration, LoginPolicy};
 use crate::provider::membership::Group;
 use crate::settings::{Field, FieldErrors, PROPOSAL_VALID_FOR, Proposal};
-use crate::values::email::EmailTrust;
 
 /// What is shown beside the integration.
 #[derive(Default)]
@@ -136,7 +134,7 @@ impl Page {
                         input.ch-input id="name" name="name" type="text" dir="auto" required value=(value) autocomplete="off"
                             aria-describedby="name-help" aria-invalid=[error.map(|_| "true")] autofocus[error.is_some()];
                         div.ch-help id="name-help" {
-                            @if let Some(error) = error { p.ch-error { (error.message) " " (error.hint) } }
+                            @if let Some(error) = error { p.ch-error { (visit.text(&error.message)) " " (visit.text(&error.hint)) } }
                             (visit.text("Users see it on the login button."))
                         }
                     }
@@ -164,7 +162,7 @@ fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
             form method="post" action=(path) {
                 (visit.hidden_fields(one.stored.version))
                 p.ch-actions {
-                    button.ch-button.ch-button.ch-secondary type="submit" autofocus[is_first] { (visit.text("Test login")) }
+                    button.ch-button.ch-secondary type="submit" autofocus[is_first] { (visit.text("Test login")) }
                     a href=(path) { (visit.text("Last report")) }
                 }
             }
@@ -176,7 +174,7 @@ fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
 fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
     let path = visit.path(&format!("/{}", one.stored.id));
     let until = proposal.proposed.at.checked_add(PROPOSAL_VALID_FOR);
-    let built = visit.integrations().build_proposed(&one.stored);
+    let built = visit.integrations().build_proposed(&one.stored).map_err(Problem::from);
     html! {
         section.ch-section.ch-proposal id="test" aria-labelledby="proposal" {
             h2 id="proposal" { (visit.text("New base URL, not in use yet")) }
@@ -189,14 +187,14 @@ fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
                     form method="post" action={ (path) "/test" } {
                         (visit.hidden_fields(one.stored.version))
                         p.ch-actions {
-                            button.ch-button.ch-button.ch-secondary type="submit" { (visit.text("Confirm with a test login")) }
+                            button.ch-button.ch-secondary type="submit" { (visit.text("Confirm with a test login")) }
                             a href={ (path) "/test" } { (visit.text("Last report")) }
                         }
                     }
                 }
-                Err(_) => {
-                    p.ch-error { (visit.text("It cannot be tried any more: a new base URL is valid for an hour.")) }
-                    p.ch-actions { a href={ (path) "/edit" } { (visit.text("Enter the new base URL again")) } }
+                Err(found) => {
+                    (problem(visit, "The new base URL cannot be tried.", found))
+                    p.ch-actions { a href={ (path) "/edit" } { (visit.text("Edit settings")) } }
                 }
             }
         }
@@ -226,12 +224,12 @@ fn settings(visit: &Visit, one: &Overview) -> Markup {
                     }))
                 }
                 (fact(&visit.text("Who may log in"), who_may(visit, &settings.policy)))
-                (fact(&visit.text("E-mail addresses"), html! { (visit.text(trust(settings.email_trust))) }))
+                (fact(&visit.text("Trusted e-mail addresses"), html! { (visit.text(trust(settings.email_trust))) }))
                 @if settings.root_certificates.is_some() {
-                    (fact(&visit.text("Certificate authority"), html! { (visit.text("its own")) }))
+                    (fact(&visit.text("Certificate authority"), html! { (visit.text("set for this integration")) }))
                 }
                 @if let Some(seconds) = settings.timeout_seconds {
-                    (fact(&visit.text("Time-out"), html! { (Duration::from_secs(seconds.into()).as_secs()) " s" }))
+                    (fact(&visit.text("Time-out"), html! { (seconds) " " (visit.text("seconds")) }))
                 }
             }
         }
@@ -263,14 +261,5 @@ pub(in crate::admin) fn members_of(visit: &Visit, group: &Group) -> Markup {
         span.ch-mono dir="ltr" { (group) }
         @if let Some(role) = group.least_role() { " (" (visit.text("at least")) " " (role) ")" }
         @if group.includes_subgroups() { " " (visit.text("and its subgroups")) }
-    }
-}
-
-/// As a text for people.
-fn trust(trust: EmailTrust) -> &'static str {
-    match trust {
-        EmailTrust::Platform => "trusted if the platform's own service has confirmed them",
-        EmailTrust::ThisInstance => "trusted if this server has confirmed them",
-        EmailTrust::WithoutVerification => "trusted without confirmation",
     }
 }

@@ -2,12 +2,12 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::stale;
 use crate::admin::actions::{Act, Outcome};
 use crate::admin::fault::Fault;
-use crate::admin::form::report_errors;
+use crate::admin::form::{report as found, report_errors};
 use crate::admin::posted::{Body, Posted};
 use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
@@ -80,7 +80,7 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
         p { span.ch-mono dir="ltr" { (stored.settings.base_url) } }
         (other_errors(visit, tried, &path))
         @if let Some(report) = &tried.report {
-            section.ch-report.(verdict(report)) role="status" { (PreEscaped(report.to_html())) }
+            (found(visit, report, false))
         }
         form method="post" action={ (path) "/secret" } {
             (visit.hidden_fields(stored.version))
@@ -90,9 +90,9 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
                     autocomplete="new-password" spellcheck="false" required[!tried.has_secret] autofocus
                     aria-describedby="client_secret-help" aria-invalid=[wrong.map(|_| "true")];
                 div.ch-help id="client_secret-help" {
-                    @if let Some(wrong) = wrong { p.ch-error { (wrong.message) " " (wrong.hint) } }
+                    @if let Some(wrong) = wrong { p.ch-error { (visit.text(&wrong.message)) " " (visit.text(&wrong.hint)) } }
                     @if tried.has_secret { p { (visit.text("The secret is kept. Leave the field empty to use it.")) } }
-                    @if let Some(SetupCredentials { note, .. }) = labels { (note) }
+                    @if let Some(SetupCredentials { note, .. }) = labels { (visit.text(note)) }
                 }
             }
             p.ch-actions {
@@ -108,14 +108,6 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
     }
 }
 
-fn verdict(report: &CheckReport) -> &'static str {
-    match report.verdict() {
-        Verdict::AllRight => "ch-ok",
-        Verdict::Wrong => "ch-problem",
-        Verdict::CouldNotTell => "ch-unknown",
-    }
-}
-
 /// What is wrong with the other settings, which are not on this page.
 fn other_errors(visit: &Visit, tried: &Tried, path: &str) -> Markup {
     let others: Vec<_> = tried.errors.iter().filter(|error| error.field != Field::ClientSecret).collect();
@@ -123,7 +115,7 @@ fn other_errors(visit: &Visit, tried: &Tried, path: &str) -> Markup {
         @if !others.is_empty() {
             section.ch-summary role="alert" {
                 p { (visit.text("Other settings are wrong, so the secret cannot be saved alone.")) }
-                ul { @for error in others { li { (error.label) ": " (error.message) " " (error.hint) } } }
+                ul { @for error in others { li { (visit.text(&error.label)) ": " (visit.text(&error.message)) " " (visit.text(&error.hint)) } } }
                 a href={ (path) "/edit" } { (visit.text("Edit settings")) }
             }
         }

@@ -30,14 +30,14 @@ pub(super) fn named(
             inputmode=[attribute("inputmode")] spellcheck=[attribute("spellcheck")] list=[attribute("list")]
             autocapitalize=[attribute("autocapitalize")] maxlength=[attribute("maxlength")] dir=[attribute("dir")]
             placeholder=[attribute("placeholder").filter(|text| !text.is_empty())]
-            aria-describedby=[described_by(form, field, help)] aria-invalid=[invalid(form, field)]
+            aria-describedby=[described_by(form, field, &[help])] aria-invalid=[invalid(form, field)]
             autofocus[form.has_focus(field)];
     };
-    labelled(form, field, label, help, input)
+    labelled(form, field, label, &[help], input)
 }
 
-/// A secret, which is never in the page.
-pub(super) fn secret(form: &Form<'_>, field: Field, label: &str, help: &str) -> Markup {
+/// A secret, which is never in the page. `help`: sentences.
+pub(super) fn secret(form: &Form<'_>, field: Field, label: &str, help: &[&str]) -> Markup {
     let input = html! {
         input.ch-input type="password" id=(field) name=(field) value="" autocomplete="new-password" spellcheck="false"
             aria-describedby=[described_by(form, field, help)] aria-invalid=[invalid(form, field)]
@@ -50,13 +50,13 @@ pub(super) fn secret(form: &Form<'_>, field: Field, label: &str, help: &str) -> 
 pub(super) fn area(form: &Form<'_>, field: Field, value: &str, help: &str) -> Markup {
     let input = html! {
         textarea.ch-input id=(field) name=(field) rows="3" autocomplete="off" spellcheck="false" autocapitalize="none"
-            aria-describedby=[described_by(form, field, help)] aria-invalid=[invalid(form, field)]
+            aria-describedby=[described_by(form, field, &[help])] aria-invalid=[invalid(form, field)]
             autofocus[form.has_focus(field)] {
             // A browser drops the first line break.
             "\n" (value)
         }
     };
-    labelled(form, field, field.label(), help, input)
+    labelled(form, field, field.label(), &[help], input)
 }
 
 /// A choice. The first button has the field's name as id.
@@ -75,13 +75,13 @@ pub(super) fn radios(
                 @for (position, (value, label)) in choices.iter().enumerate() {
                     label.ch-choice {
                         input type="radio" id=[(position == 0).then_some(field)] name=(field) value=(value)
-                            checked[value == chosen] aria-describedby=[described_by(form, field, help)]
+                            checked[value == chosen] aria-describedby=[described_by(form, field, &[help])]
                             aria-invalid=[invalid(form, field)] autofocus[position == 0 && form.has_focus(field)];
                         (label)
                     }
                 }
             }
-            (texts(form, field, help))
+            (texts(form, field, &[help]))
         }
     }
 }
@@ -116,17 +116,17 @@ pub(super) fn plain(form: &Form<'_>, name: &str, label: &str, help: &str, value:
 /// A choice in a list.
 pub(super) fn select(form: &Form<'_>, field: Field, help: &str, chosen: &str, options: &[(&str, &str)]) -> Markup {
     let input = html! {
-        select.ch-input id=(field) name=(field) aria-describedby=[described_by(form, field, help)]
+        select.ch-input id=(field) name=(field) aria-describedby=[described_by(form, field, &[help])]
             aria-invalid=[invalid(form, field)] autofocus[form.has_focus(field)] {
             @for (value, label) in options {
                 option value=(value) selected[*value == chosen] { (form.view.text(label)) }
             }
         }
     };
-    labelled(form, field, field.label(), help, input)
+    labelled(form, field, field.label(), &[help], input)
 }
 
-fn labelled(form: &Form<'_>, field: Field, label: &str, help: &str, input: Markup) -> Markup {
+fn labelled(form: &Form<'_>, field: Field, label: &str, help: &[&str], input: Markup) -> Markup {
     html! {
         div.ch-field.ch-invalid[form.error(field).is_some()] {
             label for=(field) { (form.view.text(label)) }
@@ -136,19 +136,23 @@ fn labelled(form: &Form<'_>, field: Field, label: &str, help: &str, input: Marku
     }
 }
 
-fn texts(form: &Form<'_>, field: Field, help: &str) -> Markup {
+fn texts(form: &Form<'_>, field: Field, help: &[&str]) -> Markup {
     let view = form.view;
     html! {
         @if let Some(error) = form.error(field) {
             p.ch-error id={ (field) "-error" } { (view.text(&error.message)) " " (view.text(&error.hint)) }
         }
-        @if !help.is_empty() { p.ch-help id={ (field) "-help" } { (view.text(help)) } }
+        @if has_text(help) { p.ch-help id={ (field) "-help" } { @for help in help { (view.text(help)) " " } } }
     }
 }
 
-fn described_by(form: &Form<'_>, field: Field, help: &str) -> Option<String> {
+fn has_text(help: &[&str]) -> bool {
+    help.iter().any(|text| !text.is_empty())
+}
+
+fn described_by(form: &Form<'_>, field: Field, help: &[&str]) -> Option<String> {
     let error = form.error(field).map(|_| format!("{field}-error"));
-    let help = (!help.is_empty()).then(|| format!("{field}-help"));
+    let help = has_text(help).then(|| format!("{field}-help"));
     let ids: Vec<String> = error.into_iter().chain(help).collect();
     (!ids.is_empty()).then(|| ids.join(" "))
 }

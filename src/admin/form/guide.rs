@@ -34,7 +34,7 @@ pub(super) fn guide(form: &Form<'_>) -> Markup {
     html! {
         div #ch-guide data-ch-name=(reading.name) data-ch-id=[labels.map(|labels| &labels.id)]
             data-ch-secret=[labels.map(|labels| &labels.secret)]
-            data-ch-said=[reading.guide.is_some().then(|| view.text("The setup link is there."))] {
+            data-ch-said=[reading.guide.is_some().then(|| view.text("The setup link is ready."))] {
             @match &reading.guide {
                 Some(guide) => (steps(form, guide)),
                 None => (missing(form)),
@@ -67,12 +67,12 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
     let first = links.next();
     let others: Vec<SetupLink> = links.cloned().chain(other_places(form, guide)).collect();
     html! {
-        p { (view.text("Leave this page open: open the setup link in another tab, and save this form only when you have both ID and secret.")) }
+        p { (view.text("Leave this page open. Open the setup link in another tab, and save this form when you have ID and secret.")) }
         h3 { (view.text("Setup link")) }
         @if let Some(link) = first { (primary(view, link)) }
         @if !others.is_empty() {
             details.ch-fold {
-                summary { (view.text("Other places")) }
+                summary { (view.text("Other pages where you can create it")) }
                 ul { @for link in &others { li { (address(link)) " " small { (about(view, link)) } } } }
             }
         }

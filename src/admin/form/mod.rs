@@ -1,5 +1,6 @@
 //! The form of an integration, new or stored.
 
+mod again;
 mod fields;
 mod guide;
 mod moving;
@@ -9,27 +10,26 @@ mod settings;
 mod stale;
 mod typed;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 
 pub(super) use self::guide::copy_button;
-use self::page::{Form, Notice};
-pub(super) use self::report::errors as report_errors;
+use self::page::Form;
+pub(super) use self::report::{errors as report_errors, report, who_can_act};
+pub(super) use self::settings::trust;
 use self::typed::{Pressed, Typed};
-use super::actions::{Act, Outcome, Submission, UsableSecrets};
+use super::actions::{Act, Outcome, Submission};
 use super::fault::Fault;
+use super::posted::Body;
 use super::visit::{Request, View, Visit};
-use crate::router::FailureCause;
-use crate::settings::{Draft, DraftReading, FieldErrors, IntegrationsError, StoredIntegration};
+use crate::settings::{Draft, FieldErrors, IntegrationsError, StoredIntegration};
 use crate::values::integration_id::IntegrationId;
 
 pub(super) async fn new(request: Request) -> Response {
     request.answer(show_new).await
 }
 
-pub(super) async fn create(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn create(request: Request, body: Body) -> Response {
     post(request, body).await
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn edit(request: Request) -> Response {
     request.answer(|visit| show_stored(visit, id)).await
 }
 
-pub(super) async fn save(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn save(request: Request, body: Body) -> Response {
     post(request, body).await
 }
 
@@ -63,12 +63,15 @@ async fn show_stored(mut visit: Visit, id: Option<String>) -> Result<Response, F
     Ok(show(visit, &typed, &stored.id, Some(&stored), outcome, Complaints::None).await)
 }
 
-async fn post(request: Request, body: Result<Bytes, BytesRejection>) -> Response {
-    let Ok(body) = body else { return request.fault(Fault::Body).await };
-    let (again, typed) = (request.clone(), Typed::parse(&body));
+async fn post(request: Request, body: Body) -> Response {
+    let typed = match body.map_err(Fault::from).and_then(|body| Typed::parse(&body)) {
+        Ok(typed) => typed,
+        Err(fault) => return request.fault(fault).await,
+    };
+    let sent = request.clone();
     match handle(request, &typed).await {
         Ok(response) => response,
-        Err(fault) => show_again(again, &typed, fault).await,
+        Err(fault) => again::show(sent, &typed, fault).await,
     }
 }
 
@@ -147,7 +150,7 @@ async fn show(
         notice: None,
     };
     let status = if form.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let (title, body) = (form.title().to_owned(), form.render());
+    let (title, body) = (form.title(), form.render());
     visit.page(status, &title, body, &[]).await
 }
 
@@ -202,92 +205,6 @@ fn fragment(
     visit.view.set_cookies(response)
 }
 
-/// Shows the form once more with what was typed, if the browser's session or right has ended, or if saving failed.
-async fn show_again(request: Request, typed: &Typed, fault: Fault) -> Response {
-    // Each of our forms has a token, valid or not.
-    if !is_from_this_app(&request) || typed.csrf_token.is_empty() {
-        return request.fault(fault).await;
-    }
-    let again = request.clone();
-    match try_show_again(request, typed, &fault).await {
-        Ok(Some(response)) => response,
-        Ok(None) => again.fault(fault).await,
-        Err(other) => again.fault(other).await,
-    }
-}
-
-async fn try_show_again(request: Request, typed: &Typed, fault: &Fault) -> Result<Option<Response>, Fault> {
-    let id_in_path = request.id.clone();
-    let mut view = request.view().await?;
-    let id = match &id_in_path {
-        Some(id) => id.parse().ok(),
-        None => view.new_id(typed),
-    };
-    let Some(id) = id else { return Ok(None) };
-    if matches!(fault, Fault::NotFound) {
-        return Ok(Some(stale::show_deleted(view, typed).await));
-    }
-    fault.log();
-    let reading: DraftReading = typed.draft().read(view.integrations().config(), Some(&id));
-    // If they cannot be kept either, they are typed again.
-    let UsableSecrets { kept, not_kept, .. } =
-        view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default();
-    let mut errors = match fault {
-        Fault::Fields(errors) => errors.clone(),
-        _ => FieldErrors::default(),
-    };
-    errors.extend(not_kept);
-    let form = Form {
-        view: &view,
-        typed,
-        id: &id,
-        stored: None,
-        is_edit: id_in_path.is_some(),
-        is_operator: false,
-        reading: &reading,
-        errors,
-        kept,
-        report: None,
-        notice: notice(&view, fault),
-    };
-    let (title, body) = (form.title().to_owned(), form.render());
-    Ok(Some(view.page(fault.status(), &title, body, &[]).await))
-}
-
-fn notice(view: &View, fault: &Fault) -> Option<Notice> {
-    let sign_in = Some(view.admin.0.access.login_path().to_owned());
-    let own = |message: &str, hint: &str| Notice {
-        message: view.text(message).into_owned(),
-        hint: view.text(hint).into_owned(),
-        sign_in: None,
-    };
-    Some(match fault {
-        Fault::Fields(_) => return None,
-        Fault::SignedOut => Notice {
-            sign_in,
-            ..own(
-                "You are not logged in any more. Nothing was saved, and what you typed is still here.",
-                "Log in in another tab, then come back to this page and press the button again.",
-            )
-        },
-        Fault::NoAccess => Notice {
-            sign_in,
-            ..own(
-                "You do not have access to these integrations. Nothing was saved, and what you typed is still here.",
-                "Log in as an administrator in another tab, then come back to this page and press the button again.",
-            )
-        },
-        Fault::Login(failure) if matches!(failure.cause, FailureCause::Csrf) => own(
-            "This page belonged to an older session. Nothing was saved, and what you typed is still here.",
-            "Press the button once more.",
-        ),
-        fault => {
-            let (_, message, hint) = fault.texts(view.admin.0.access.login_path());
-            own(&message, &hint)
-        }
-    })
-}
-
 impl View {
     /// The id of a new integration, if this app gave it out for this owner.
     fn new_id(&self, typed: &Typed) -> Option<IntegrationId> {
@@ -305,10 +222,4 @@ impl Typed {
     fn of(stored: &StoredIntegration) -> Self {
         Self::with_draft(Draft::of(&stored.settings), stored.version)
     }
-}
-
-/// Whether a page of this app has sent the form: another site could fill it in for the administrator otherwise. Old browsers
-/// do not say.
-fn is_from_this_app(request: &Request) -> bool {
-    request.head.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
 }

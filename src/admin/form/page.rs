@@ -1,11 +1,15 @@
 //! The page with the form: one column, in the order of what the administrator does.
 
+use std::borrow::Cow;
+
 use maud::{Markup, html};
 
+use super::report::report;
 use super::typed::{EVERYBODY, MEMBERS, Typed};
-use super::{fields, guide, report, settings};
+use super::{fields, guide, settings};
 use crate::admin::actions::Kept;
 use crate::admin::marks::mark;
+use crate::admin::overview::Problem;
 use crate::admin::visit::View;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::settings::{DraftReading, Field, FieldError, FieldErrors, StoredIntegration};
@@ -34,12 +38,12 @@ pub(super) struct Notice {
     pub(super) message: String,
     pub(super) hint: String,
     /// Where to log in.
-    pub(super) sign_in: Option<String>,
+    pub(super) login_path: Option<String>,
 }
 
 impl Form<'_> {
-    pub(super) fn title(&self) -> &'static str {
-        if self.is_edit { "Edit integration" } else { "Add integration" }
+    pub(super) fn title(&self) -> Cow<'static, str> {
+        self.view.text(if self.is_edit { "Edit integration" } else { "Add integration" })
     }
 
     pub(super) fn render(&self) -> Markup {
@@ -51,7 +55,7 @@ impl Form<'_> {
                 a href=(list) { (view.text("Integrations")) }
                 @if let Some(name) = self.name_now() { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
             }
-            h1 { (view.text(self.title())) @if let Some(name) = self.name_now() { " " bdi { (name) } } }
+            h1 { (self.title()) @if let Some(name) = self.name_now() { " " bdi { (name) } } }
             @if let Some(notice) = &self.notice { (self.notice(notice)) }
             (self.summary())
             form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form={ (id) ":" (self.typed.version) }
@@ -111,7 +115,7 @@ impl Form<'_> {
             div #ch-notice.ch-notice role="alert" tabindex="-1" autofocus {
                 p { strong { (notice.message) } }
                 p { (notice.hint) }
-                @if let Some(path) = &notice.sign_in {
+                @if let Some(path) = &notice.login_path {
                     p { a href=(path) target="_blank" rel="noopener" { (self.view.text("Log in in another tab")) } }
                 }
             }
@@ -128,15 +132,24 @@ impl Form<'_> {
                         @for error in &self.errors {
                             li {
                                 @if self.has_field(error.field) {
-                                    a href={ "#" (error.field) } { (view.text(&error.label)) ": " (view.text(&error.message)) }
+                                    a href={ "#" (error.field) } { (self.complaint(error)) }
                                 } @else {
-                                    (view.text(&error.label)) ": " (view.text(&error.message))
+                                    (self.complaint(error))
                                 }
                             }
                         }
                     }
                 }
             }
+        }
+    }
+
+    fn complaint(&self, error: &FieldError) -> Markup {
+        let view = self.view;
+        html! {
+            // "The Application ID is empty."
+            @if !error.message.contains(&error.label) { (view.text(&error.label)) ": " }
+            (view.text(&error.message))
         }
     }
 
@@ -217,7 +230,7 @@ impl Form<'_> {
         fields::radios(
             self,
             Field::Platform,
-            "The kind of your own server, or of the service.",
+            "The software of your own server, or of the public service.",
             &self.typed.draft.platform,
             choices,
         )
@@ -254,7 +267,7 @@ impl Form<'_> {
         }
         for value in others {
             let scopes = value.strip_prefix("scopes:").unwrap_or_default().to_owned();
-            choices.push((value, html! { span { (view.text("Exactly these scopes: ")) code { (scopes) } } }));
+            choices.push((value, html! { span { (view.text("Exactly these scopes:")) " " code { (scopes) } } }));
         }
         fields::radios(self, Field::Access, "What the app may do with its users' tokens.", chosen, choices)
     }
@@ -279,7 +292,7 @@ impl Form<'_> {
                     (fields::area(self, Field::Groups, &typed.draft.groups,
                         "Groups, workspaces or organizations, one in each line as in its address: acme or acme/tools."))
                     (fields::check(self, "with_subgroups", typed.draft.with_subgroups, "Members of subgroups too",
-                        "Only where the platform has subgroups."))
+                        "Works only on platforms that have subgroups."))
                 }
             }
         }
@@ -290,20 +303,23 @@ impl Form<'_> {
         let labels = self.reading.guide.as_ref().and_then(|guide| guide.credentials.first());
         let (id, secret) = labels.map_or(("Client ID", "Client secret"), |labels| (&labels.id, &labels.secret));
         let others = self.reading.guide.iter().flat_map(|guide| guide.credentials.iter().skip(1));
-        let is_same_url = self.stored.is_some_and(|stored| stored.settings.base_url == typed.draft.base_url);
-        let kept = match self.kept.client_secret {
-            true => "The secret is kept. Leave the field empty to use it.",
+        let same_url = self.stored.filter(|stored| stored.settings.base_url == typed.draft.base_url);
+        let lost = same_url.and_then(|stored| view.integrations().secrets(stored).err()).map(Problem::from);
+        let kept = match (self.kept.client_secret, &lost) {
+            (true, _) => vec!["The secret is kept. Leave the field empty to use it."],
             // Nobody is logged in, so nothing was looked up.
-            false if self.is_edit && self.stored.is_none() => "Leave the field empty to keep the stored secret.",
-            false if is_same_url => "The app no longer has the key that encrypted the stored secret. Enter it again.",
-            false => "",
+            (false, _) if self.is_edit && self.stored.is_none() => {
+                vec!["Leave the field empty to keep the stored secret."]
+            }
+            (false, Some(Problem { message, hint, .. })) => vec![message.as_str(), hint],
+            (false, None) => Vec::new(),
         };
         html! {
             section.ch-step aria-labelledby="ch-step-3" {
                 h2 #ch-step-3 { (fields::number(3)) (view.text("Paste ID and secret")) }
                 (fields::named(self, Field::ClientId, id, &typed.draft.client_id, "",
                     &[("spellcheck", "false"), ("autocapitalize", "none")]))
-                (fields::secret(self, Field::ClientSecret, secret, kept))
+                (fields::secret(self, Field::ClientSecret, secret, &kept))
                 @for labels in others {
                     p.ch-help {
                         (view.text(&labels.note)) " " (view.text("There they are called")) " “" (labels.id) "” "
@@ -323,7 +339,7 @@ impl Form<'_> {
                 h2 #ch-step-4 {
                     (fields::number(4)) (view.text(if self.is_edit { "Check and save" } else { "Check and create" }))
                 }
-                @if let Some(found) = self.report { (report::report(self, found)) }
+                @if let Some(found) = self.report { (report(view, found, self.errors.is_empty() && self.notice.is_none())) }
                 p.ch-actions {
                     button.ch-button type="submit" name="act" value="save"
                         data-ch-busy=(view.text("Checking and saving …")) { (view.text(save)) }

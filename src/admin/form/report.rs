@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::Form;
+use crate::admin::visit::View;
 use crate::error::Audience;
 use crate::provider::check::{CheckReport, Finding, Level, Verdict};
 use crate::provider::setup::SetupGuide;
@@ -12,14 +12,13 @@ pub(super) fn is_fine(report: &CheckReport) -> bool {
     report.verdict() == Verdict::AllRight
 }
 
-pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
-    let view = form.view;
+/// `has_focus`: whether it has the focus when the page opens.
+pub(in crate::admin) fn report(view: &View, report: &CheckReport, has_focus: bool) -> Markup {
     let (class, title) = match report.verdict() {
         Verdict::AllRight => ("ch-ok", "Everything that can be checked without a login is correct."),
         Verdict::Wrong => ("ch-problem", "Something is wrong: logins would fail."),
         Verdict::CouldNotTell => ("ch-unknown", "The check could not find out whether logins would work."),
     };
-    let has_focus = form.errors.is_empty() && form.notice.is_none();
     html! {
         div #ch-report.ch-report.(class) role="status" tabindex="-1" autofocus[has_focus] {
             h3 { (view.text(title)) }
@@ -30,7 +29,7 @@ pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
                         (view.text(&finding.message))
                         @if let Some(fix) = &finding.fix {
                             p.ch-help {
-                                @if let Some(audience) = finding.audience { (view.text(who(audience))) ": " }
+                                @if let Some(audience) = finding.audience { (view.text(who_can_act(audience))) ": " }
                                 (view.text(fix))
                             }
                         }
@@ -46,7 +45,7 @@ pub(super) fn report(form: &Form<'_>, report: &CheckReport) -> Markup {
             @if let Some(connection) = report.connection() {
                 details.ch-fold {
                     summary { (view.text("The connection, which only operators see")) }
-                    ul { @for line in connection.to_string().lines() { li { (line) } } }
+                    ul { @for line in connection.to_string().lines() { li { (view.text(line)) } } }
                 }
             }
         }
@@ -104,7 +103,7 @@ fn level(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-fn who(audience: Audience) -> &'static str {
+pub(in crate::admin) fn who_can_act(audience: Audience) -> &'static str {
     match audience {
         Audience::User => "What the user can do",
         Audience::Administrator => "What you can do",

@@ -11,49 +11,53 @@ use crate::values::email::EmailTrust;
 /// Folded, unless something in it is set or wrong.
 pub(super) fn more(form: &Form<'_>) -> Markup {
     let (view, draft) = (form.view, &form.typed.draft);
-    let [platform, this_instance, without] =
-        [EmailTrust::Platform, EmailTrust::ThisInstance, EmailTrust::WithoutVerification]
-            .map(|trust| trust.to_string());
-    let trust = [
-        (platform.as_str(), "Only confirmed addresses of the platform's own service, such as GitLab.com"),
-        (this_instance.as_str(), "Also confirmed addresses of this server, if you trust its administrators"),
-        (without.as_str(), "Also addresses that nobody has confirmed"),
-    ];
+    let trusts = [EmailTrust::Platform, EmailTrust::ThisInstance, EmailTrust::WithoutVerification];
+    let trusts = trusts.map(|one| (one.to_string(), trust(one)));
+    let trusts: Vec<_> = trusts.iter().map(|(value, label)| (value.as_str(), *label)).collect();
     html! {
         details.ch-step.ch-more open[is_open(form)] {
             summary { h2 { (view.text("More settings")) } }
             (fields::text(form, Field::LeastRole, &draft.least_role,
-                "Of a member of these groups, as the platform calls it, such as developer or owner. Empty: every member.", &[("spellcheck", "false")]))
+                "The lowest role in these groups with which a user may log in, as the platform writes it, such as developer or owner. Leave it empty to allow every member.", &[("spellcheck", "false")]))
             (fields::check(form, "two_factor", draft.two_factor, "Only users with two-factor authentication",
-                "Where the platform tells."))
-            (fields::check(form, "refuse_external", draft.refuse_external, "No external users", "Where the platform has them."))
+                "Works only on platforms that tell the app whether a user has it."))
+            (fields::check(form, "refuse_external", draft.refuse_external, "No external users", "Works only on platforms that have them."))
             (fields::check(form, "allow_bots", draft.allow_bots, "Bots may log in", ""))
             (fields::text(form, Field::EmailDomains, &draft.email_domains,
-                "Only users with a confirmed address at one of them may log in: example.com example.org. Empty: all.",
+                "Only users with a confirmed address at one of these domains may log in: example.com example.org. Leave it empty to allow all.",
                 &[("spellcheck", "false"), ("autocapitalize", "none")]))
             (fields::area(form, Field::RootCertificates, &draft.root_certificates,
-                "In PEM format. Only if your own authority has signed the certificate of the code host."))
+                "In PEM format. Needed only if your own authority has signed the certificate of the code host."))
             (fields::area(form, Field::ClientCertificate, "",
                 if form.kept.client_certificate { "A client certificate is kept. Leave the field empty to use it." }
-                else { "Certificate and key in PEM format. Only if the code host demands one." }))
+                else { "Certificate and key in PEM format. Needed only if the code host demands them." }))
             @if form.kept.client_certificate {
                 (fields::check(form, REMOVE_CLIENT_CERTIFICATE, false, "Remove the client certificate", ""))
             }
             (fields::area(form, Field::Headers, "",
                 if form.kept.headers { "Headers are kept. Leave the field empty to use them." }
-                else { "One “Name: value” in each line. Only if an access gateway in front of the code host demands them." }))
+                else { "One “Name: value” in each line. Needed only if an access gateway in front of the code host demands them." }))
             @if form.kept.headers { (fields::check(form, REMOVE_HEADERS, false, "Remove the headers", "")) }
             (fields::text(form, Field::Timeout, &draft.timeout,
-                "The time limit of a request in seconds, 1 to 60. Empty: the app's own.", &[("inputmode", "numeric")]))
+                "The time limit of a request in seconds, 1 to 60. Leave it empty for the app's default.", &[("inputmode", "numeric")]))
             @if form.is_operator {
                 (fields::select(form, Field::EmailTrust,
-                    "Which to trust: the app may find its users by such an address. Only operators of the app see this.",
-                    &draft.email_trust, &trust))
+                    "The app may find its users by a trusted address. Only operators of the app see this field.",
+                    &draft.email_trust, &trusts))
                 (fields::text(form, Field::ApiUrl, &draft.api_url,
-                    "Where the app reaches the code host, if not at the base URL. Only operators of the app see this.",
+                    "The URL at which the app reaches the code host, if it is not the base URL. Only operators of the app see this field.",
                     &[("inputmode", "url"), ("spellcheck", "false")]))
             }
         }
+    }
+}
+
+/// Which e-mail addresses the app trusts.
+pub(in crate::admin) fn trust(trust: EmailTrust) -> &'static str {
+    match trust {
+        EmailTrust::Platform => "Only confirmed addresses of the platform's own service, such as GitLab.com",
+        EmailTrust::ThisInstance => "Also confirmed addresses of this server, if you trust its administrators",
+        EmailTrust::WithoutVerification => "Also addresses that nobody has confirmed",
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn show(
     let view = &visit.view;
     let is_operator = visit.administrator.is_operator;
     let stored = Draft::of(&now.settings);
-    let rows = rows(&typed.draft(), &stored, id_label(guide), is_operator);
+    let rows = rows(view, &typed.draft(), &stored, id_label(guide), is_operator);
     let mut on_top = typed.clone();
     on_top.version = now.version;
     let edit = view.path(&format!("/{}/edit", now.id));
@@ -53,7 +53,7 @@ pub(super) async fn show(
 
 /// Only what was typed: nothing is stored.
 pub(super) async fn show_deleted(view: View, typed: &Typed) -> Response {
-    let rows = rows(&typed.draft(), &Draft::default(), id_label(None), true);
+    let rows = rows(&view, &typed.draft(), &Draft::default(), id_label(None), true);
     let rows: Vec<_> = rows.into_iter().map(|(label, yours, _)| (label, yours, String::new())).collect();
     let body = html! {
         h1 { (view.text("There is no such integration")) }
@@ -71,7 +71,7 @@ fn table(view: &View, rows: &[(&str, String, String)]) -> Markup {
             thead {
                 tr {
                     th scope="col" { (view.text("Field")) }
-                    th scope="col" { (view.text("Yours")) }
+                    th scope="col" { (view.text("Your version")) }
                     th scope="col" { (view.text("Stored now")) }
                 }
             }
@@ -95,8 +95,14 @@ fn id_label(guide: Option<&SetupGuide>) -> &str {
 }
 
 /// The fields that differ: label, typed, stored.
-fn rows<'l>(yours: &Draft, stored: &Draft, id_label: &'l str, is_operator: bool) -> Vec<(&'l str, String, String)> {
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+fn rows<'l>(
+    view: &View,
+    yours: &Draft,
+    stored: &Draft,
+    id_label: &'l str,
+    is_operator: bool,
+) -> Vec<(&'l str, String, String)> {
+    let yes = |is: bool| if is { view.text("yes") } else { view.text("no") }.into_owned();
     let pairs = |draft: &Draft| {
         [
             (Field::Platform.label(), draft.platform.clone()),

@@ -4,10 +4,13 @@ use maud::{Markup, html};
 use zeroize::Zeroizing;
 
 use crate::admin::actions::{Act, TypedSecrets};
+use crate::admin::fault::Fault;
+use crate::admin::posted::fields;
+use crate::router::CsrfToken;
 use crate::settings::{AppConfig, Draft, Field, FieldError};
 
 /// Every field of the form as it was sent.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Typed {
     pub(super) csrf_token: String,
     act: String,
@@ -38,65 +41,62 @@ pub(super) enum Pressed {
 }
 
 impl Typed {
-    pub(super) fn parse(body: &[u8]) -> Self {
-        let pairs: Vec<_> = form_urlencoded::parse(body).collect();
-        let value = |name: &str| {
-            let found = pairs.iter().find(|(known, _)| known == name);
-            // As browsers send the lines of a text area.
-            found.map(|(_, value)| value.replace("\r\n", "\n")).unwrap_or_default()
-        };
-        let secret = |name: &str| Zeroizing::new(value(name));
-        let is_ticked = |name: &str| pairs.iter().any(|(known, _)| known == name);
+    pub(super) fn parse(form: &[u8]) -> Result<Self, Fault> {
+        let field = fields(form);
+        // As browsers send the lines of a text area.
+        let value = |name| field(name).map(|value| value.replace("\r\n", "\n"));
+        let secret = |name| value(name).map(Zeroizing::new);
+        let is_ticked = |name| value(name).map(|value| !value.is_empty());
         let draft = Draft {
-            platform: value(Field::Platform.as_str()),
-            base_url: value(Field::BaseUrl.as_str()),
-            name: value(Field::Name.as_str()),
-            api_url: value(Field::ApiUrl.as_str()),
-            owner: value("owner"),
-            access: value(Field::Access.as_str()),
-            client_id: value(Field::ClientId.as_str()),
-            root_certificates: value(Field::RootCertificates.as_str()),
-            timeout: value(Field::Timeout.as_str()),
-            email_trust: value(Field::EmailTrust.as_str()),
-            groups: value(Field::Groups.as_str()),
-            least_role: value(Field::LeastRole.as_str()),
-            with_subgroups: is_ticked("with_subgroups"),
-            two_factor: is_ticked("two_factor"),
-            refuse_external: is_ticked("refuse_external"),
-            allow_bots: is_ticked("allow_bots"),
-            email_domains: value(Field::EmailDomains.as_str()),
+            platform: value(Field::Platform.as_str())?,
+            base_url: value(Field::BaseUrl.as_str())?,
+            name: value(Field::Name.as_str())?,
+            api_url: value(Field::ApiUrl.as_str())?,
+            owner: value("owner")?,
+            access: value(Field::Access.as_str())?,
+            client_id: value(Field::ClientId.as_str())?,
+            root_certificates: value(Field::RootCertificates.as_str())?,
+            timeout: value(Field::Timeout.as_str())?,
+            email_trust: value(Field::EmailTrust.as_str())?,
+            groups: value(Field::Groups.as_str())?,
+            least_role: value(Field::LeastRole.as_str())?,
+            with_subgroups: is_ticked("with_subgroups")?,
+            two_factor: is_ticked("two_factor")?,
+            refuse_external: is_ticked("refuse_external")?,
+            allow_bots: is_ticked("allow_bots")?,
+            email_domains: value(Field::EmailDomains.as_str())?,
         };
         let mut typed = Self {
-            csrf_token: value("csrf_token"),
-            act: value("act"),
-            service: value("service"),
-            version: value("version").parse().unwrap_or_default(),
-            id: value("id"),
-            signature: value("signature"),
-            is_limited: value("who") == MEMBERS,
+            csrf_token: value(CsrfToken::FIELD)?,
+            act: value("act")?,
+            service: value("service")?,
+            version: value("version")?.parse().unwrap_or_default(),
+            id: value("id")?,
+            signature: value("signature")?,
+            is_limited: value("who")? == MEMBERS,
             draft,
-            client_secret: secret(Field::ClientSecret.as_str()),
-            client_certificate: secret(Field::ClientCertificate.as_str()),
-            headers: secret(Field::Headers.as_str()),
-            removes_client_certificate: is_ticked(REMOVE_CLIENT_CERTIFICATE),
-            removes_headers: is_ticked(REMOVE_HEADERS),
+            client_secret: secret(Field::ClientSecret.as_str())?,
+            client_certificate: secret(Field::ClientCertificate.as_str())?,
+            headers: secret(Field::Headers.as_str())?,
+            removes_client_certificate: is_ticked(REMOVE_CLIENT_CERTIFICATE)?,
+            removes_headers: is_ticked(REMOVE_HEADERS)?,
         };
         if let Some((platform, base_url)) = typed.service.split_once(' ') {
             platform.clone_into(&mut typed.draft.platform);
             base_url.clone_into(&mut typed.draft.base_url);
         }
-        typed
+        Ok(typed)
     }
 
     /// The id that is in the address of a new form.
     pub(super) fn of_query(query: &str) -> Self {
-        let given = Self::parse(query.as_bytes());
+        let given = Self::parse(query.as_bytes()).unwrap_or_default();
         Self { id: given.id, signature: given.signature, ..Self::with_draft(Draft::default(), 0) }
     }
 
     pub(super) fn with_draft(draft: Draft, version: i64) -> Self {
         let is_limited = !draft.groups.is_empty();
-        Self { draft, version, is_limited, ..Self::parse(b"") }
+        Self { draft, version, is_limited, ..Self::default() }
     }
 
     pub(super) fn pressed(&self) -> Pressed {
@@ -153,9 +153,14 @@ impl Typed {
         }
     }
 
-    /// Whether another secret is to be stored.
+    /// Whether another client secret is to be stored.
     pub(super) fn has_new_secret(&self) -> bool {
         !self.client_secret.trim().is_empty()
+    }
+
+    /// Whether something was typed that no page shows.
+    pub(super) fn has_any_secret(&self) -> bool {
+        [&self.client_secret, &self.client_certificate, &self.headers].iter().any(|text| !text.trim().is_empty())
     }
 
     /// All of it but the secrets, for a page between two forms.

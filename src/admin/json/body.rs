@@ -126,7 +126,7 @@ impl Visit {
     pub(super) async fn read<T: DeserializeOwned>(&self, body: Body) -> Result<T, Fault> {
         let token = self.head.headers.get("x-csrf-token").and_then(|token| token.to_str().ok());
         self.verify_csrf(token.unwrap_or_default()).await?;
-        let body = body.map_err(|_| Fault::Body)?;
+        let body = body?;
         if body.is_empty() {
             return serde_json::from_str("{}").map_err(|error| Fault::Json(reason(&error)));
         }

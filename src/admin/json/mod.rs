@@ -39,6 +39,7 @@ pub(super) fn router() -> Router<AdminRoutes> {
         .route("/api/v1/integrations/{id}/health", get(health))
         .route("/api/v1/integrations/{id}/test", get(test_report))
         .route("/api/v1/{*path}", any(not_found))
+        .method_not_allowed_fallback(method_not_allowed)
 }
 
 async fn start(request: Request) -> Response {
@@ -210,7 +211,12 @@ async fn test_report(request: Request) -> Response {
 }
 
 async fn not_found(request: Request) -> Response {
-    view::fault(&request, Fault::NotFound)
+    view::fault(&request, Fault::NotFound, false)
+}
+
+/// axum adds the header `Allow`.
+async fn method_not_allowed(request: Request) -> Response {
+    view::fault(&request, Fault::Method, false)
 }
 
 /// Answers with what `act` makes, or with the error as JSON.
@@ -219,11 +225,13 @@ where
     A: Future<Output = Result<Response, Fault>> + Send,
 {
     let again = request.clone();
-    let visited = match request.visit().await {
-        Ok(visit) => act(visit).await,
-        Err(fault) => Err(fault),
-    };
-    visited.unwrap_or_else(|fault| view::fault(&again, fault))
+    match request.visit().await {
+        Ok(visit) => {
+            let is_operator = visit.administrator.is_operator;
+            act(visit).await.unwrap_or_else(|fault| view::fault(&again, fault, is_operator))
+        }
+        Err(fault) => view::fault(&again, fault, false),
+    }
 }
 
 impl Visit {
@@ -295,7 +303,7 @@ impl Visit {
         }
         match (report, is_move) {
             (Some(report), _) if report.verdict() != Verdict::AllRight => {
-                let body = view::check_failed(&report);
+                let body = view::check_failed(&self, &report);
                 Ok(self.json(StatusCode::UNPROCESSABLE_ENTITY, &body))
             }
             (_, Some(kind)) => {
@@ -304,7 +312,8 @@ impl Visit {
                     Some(id) => self.admin.0.access.accounts(id).await.map_err(Fault::App)?,
                     None => None,
                 };
-                Ok(self.json(StatusCode::CONFLICT, &view::is_move(kind, accounts)))
+                let body = view::is_move(&self, kind, accounts);
+                Ok(self.json(StatusCode::CONFLICT, &body))
             }
             _ => Err(Fault::Fields(errors)),
         }

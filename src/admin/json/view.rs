@@ -166,41 +166,48 @@ pub(super) fn test_report(kept: &KeptReport) -> Value {
     })
 }
 
-pub(super) fn check_failed(report: &CheckReport) -> Value {
+pub(super) fn check_failed(visit: &Visit, report: &CheckReport) -> Value {
     let (message, hint) = match report.verdict() {
         Verdict::Wrong => ("Users cannot log in with these settings.", "Fix what the report says, and send it again."),
         _ => ("Not everything could be checked.", "Send it again later, or save it anyway with `save_anyway`."),
     };
+    let (message, hint) = (visit.text(message), visit.text(hint));
     json!({ "error": "check_failed", "message": message, "hint": hint, "fields": [], "report": report })
 }
 
-pub(super) fn is_move(kind: MoveKind, accounts: Option<u64>) -> Value {
+pub(super) fn is_move(visit: &Visit, kind: MoveKind, accounts: Option<u64>) -> Value {
     let message = match kind {
         MoveKind::NewApplication => "The change leads to another OAuth application: users stay, connections end.",
         _ => "The change leads to another server: accounts and connections are forgotten.",
     };
     json!({
         "error": "is_move",
-        "message": message,
-        "hint": "Send the same to `move`, or to `propose` if it is the same server under a new base URL.",
+        "message": visit.text(message),
+        "hint": visit.text("Send the same to `move`, or to `propose` if it is the same server under a new base URL."),
         "fields": [],
         "move": kind,
         "accounts": accounts,
     })
 }
 
-/// An error.
-pub(super) fn fault(request: &Request, fault: Fault) -> Response {
+/// An error. `is_operator`: whether an operator has asked.
+pub(super) fn fault(request: &Request, fault: Fault, is_operator: bool) -> Response {
     fault.log();
-    let (code, message, hint) = fault.texts(request.admin.0.access.login_path());
+    let admin = &request.admin.0;
+    let (code, message, hint) = fault.texts();
     let fields = match &fault {
         Fault::Fields(errors) => json!(errors),
         _ => json!([]),
     };
-    let mut body = json!({ "error": code, "message": message, "hint": hint, "fields": fields });
-    if let (Fault::Stale(newer), Some(body)) = (&fault, body.as_object_mut()) {
-        let newer = newer.as_deref().map(|newer| stored(newer, false));
-        body.insert("stored".to_owned(), json!(newer));
+    let mut body =
+        json!({ "error": code, "message": admin.text(&message), "hint": admin.text(&hint), "fields": fields });
+    let more = match &fault {
+        Fault::LoggedOut | Fault::NoAccess => Some(("login_path", json!(admin.access.login_path()))),
+        Fault::Stale(newer) => Some(("stored", json!(newer.as_deref().map(|newer| stored(newer, is_operator))))),
+        _ => None,
+    };
+    if let (Some((name, value)), Some(body)) = (more, body.as_object_mut()) {
+        body.insert(name.to_owned(), value);
     }
     response(fault.status(), &body)
 }

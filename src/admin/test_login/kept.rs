@@ -154,7 +154,7 @@ impl From<IntegrationsError> for Proof {
             ),
             fault => {
                 fault.log();
-                let (code, message, hint) = fault.texts("");
+                let (code, message, hint) = fault.texts();
                 Self::refused(code, &message, &hint)
             }
         }

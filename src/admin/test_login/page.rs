@@ -1,5 +1,6 @@
 //! The page of the report.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
@@ -7,9 +8,11 @@ use maud::{Markup, html};
 use super::kept::{KeptReport, Proof};
 use super::tested;
 use crate::admin::detail::members_of;
+use crate::admin::form::who_can_act;
+use crate::admin::list::problem;
+use crate::admin::overview::Problem;
 use crate::admin::time::time;
 use crate::admin::visit::Visit;
-use crate::error::Audience;
 use crate::login::{LoginReport, ReportedError, ReportedGroup, ReportedUser};
 use crate::settings::StoredIntegration;
 use crate::values::email::{EmailAuthority, EmailEvidence};
@@ -17,14 +20,20 @@ use crate::values::user::{EmailList, UserState};
 
 pub(super) fn page(visit: &Visit, stored: &StoredIntegration, kept: Option<&KeptReport>) -> Markup {
     let path = visit.path(&format!("/{}", stored.id));
+    let id = stored.settings.platform.as_str();
+    let platform = visit.platform(id).map_or(id, |platform| platform.name());
+    let built = tested(visit.integrations(), stored).map_err(Problem::from);
     html! {
         p.ch-crumbs { a href=(path) dir="auto" { (stored.settings.name) } }
         h1 { (visit.text("Test login")) }
         @match kept {
-            Some(kept) => (report(visit, kept)),
+            Some(kept) => (report(visit, platform, kept)),
             None => p { (visit.text("There is no report in this browser. A report is kept for an hour.")) }
         }
-        @if tested(visit.integrations(), stored).is_ok() {
+        @if let Err(found) = &built {
+            (problem(visit, "This integration cannot be used.", found))
+            p.ch-actions { a href={ (path) "/edit" } { (visit.text("Edit settings")) } }
+        } @else {
             form method="post" action={ (path) "/test" } {
                 (visit.hidden_fields(stored.version))
                 p.ch-actions {
@@ -34,14 +43,11 @@ pub(super) fn page(visit: &Visit, stored: &StoredIntegration, kept: Option<&Kept
                     a href=(path) { (visit.text("Back to the integration")) }
                 }
             }
-        } @else {
-            p.ch-error { (visit.text("This integration cannot be used.")) }
-            p.ch-actions { a href={ (path) "/edit" } { (visit.text("Edit settings")) } }
         }
     }
 }
 
-fn report(visit: &Visit, kept: &KeptReport) -> Markup {
+fn report(visit: &Visit, platform: &str, kept: &KeptReport) -> Markup {
     let report = &kept.report;
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(kept.at));
     html! {
@@ -57,7 +63,7 @@ fn report(visit: &Visit, kept: &KeptReport) -> Markup {
             @if let Some(refusal) = &report.refusal { (error(visit, refusal)) }
         }
         @if let Some(proof) = &kept.proof { (proved(visit, proof)) }
-        @if let Some(user) = &report.user { (who(visit, user)) (emails(visit, user)) }
+        @if let Some(user) = &report.user { (who(visit, user)) (emails(visit, platform, user)) }
         @if report.user.is_some() || report.has_refresh_token || !report.requested_scopes.is_empty() {
             (scopes(visit, report, kept.is_shortened))
             (groups(visit, report))
@@ -69,15 +75,9 @@ fn report(visit: &Visit, kept: &KeptReport) -> Markup {
 
 /// An error in the words of an administrator, and who must act.
 fn error(visit: &Visit, error: &ReportedError) -> Markup {
-    let who = match error.audience {
-        Audience::User => "The user",
-        Audience::Administrator => "You",
-        Audience::Operator => "The people who run this app",
-        Audience::CodeHost => "The people who run the code host",
-    };
     html! {
-        p.ch-error data-code=(error.code) { (sentence(&error.message)) }
-        p { strong { (visit.text("What to do")) " (" (visit.text(who)) "): " } (error.hint) }
+        p.ch-error data-code=(error.code) { (visit.text(&sentence(&error.message))) }
+        p { strong { (visit.text(who_can_act(error.audience))) ":" } " " (visit.text(&error.hint)) }
     }
 }
 
@@ -85,8 +85,8 @@ fn proved(visit: &Visit, proof: &Proof) -> Markup {
     html! {
         section.ch-section aria-labelledby="proof" {
             h2 id="proof" { (visit.text("New base URL")) }
-            p.ch-error[!proof.is_accepted] role=(if proof.is_accepted { "status" } else { "alert" }) data-code=(proof.code) { (proof.message) }
-            @if !proof.hint.is_empty() { p { (proof.hint) } }
+            p.ch-error[!proof.is_accepted] role=(if proof.is_accepted { "status" } else { "alert" }) data-code=(proof.code) { (visit.text(&proof.message)) }
+            @if !proof.hint.is_empty() { p { (visit.text(&proof.hint)) } }
         }
     }
 }
@@ -94,12 +94,12 @@ fn proved(visit: &Visit, proof: &Proof) -> Markup {
 fn who(visit: &Visit, user: &ReportedUser) -> Markup {
     html! {
         section.ch-section aria-labelledby="who" {
-            h2 id="who" { (visit.text("Who")) }
+            h2 id="who" { (visit.text("User")) }
             dl.ch-facts {
                 @if let Some(name) = &user.display_name { (fact(visit, "Name", html! { bdi { (name) } })) }
                 @if let Some(name) = &user.username { (fact(visit, "User name", html! { bdi { (name) } })) }
                 (fact(visit, "Account key", html! { span.ch-mono dir="ltr" { (user.key) } }))
-                (fact(visit, "State", html! { (visit.text(state(user.state))) }))
+                (fact(visit, "State", html! { (state(visit, user.state)) }))
                 @if user.is_bot { (fact(visit, "Bot", html! { (visit.text("yes")) })) }
                 (fact(visit, "Two-factor authentication", yes_no(visit, user.two_factor)))
                 (fact(visit, "External user", yes_no(visit, user.is_external)))
@@ -108,7 +108,7 @@ fn who(visit: &Visit, user: &ReportedUser) -> Markup {
     }
 }
 
-fn emails(visit: &Visit, user: &ReportedUser) -> Markup {
+fn emails(visit: &Visit, platform: &str, user: &ReportedUser) -> Markup {
     let list = match user.email_list {
         EmailList::Complete => None,
         EmailList::Incomplete => Some("There may be more addresses: the code host did not give all of them."),
@@ -120,7 +120,7 @@ fn emails(visit: &Visit, user: &ReportedUser) -> Markup {
             @match &user.trusted_email {
                 Some(address) => p { (visit.text("Trusted by this app:")) " " bdi { (address) } },
                 None => @if let Some(why) = &user.no_trusted_email {
-                    p.ch-error { (visit.text("No address is trusted.")) " " (sentence(&why.message)) " " (why.hint) }
+                    p.ch-error { (visit.text("No address is trusted.")) " " (visit.text(&sentence(&why.message))) " " (visit.text(&why.hint)) }
                 },
             }
             ul {
@@ -128,7 +128,7 @@ fn emails(visit: &Visit, user: &ReportedUser) -> Markup {
                     li {
                         bdi { (email.address) } ": "
                         @if email.primary { (visit.text("primary")) ", " }
-                        (visit.text(evidence(email.evidence))) ", " (visit.text(authority(email.authority)))
+                        (evidence(visit, platform, email.evidence)) ", " (visit.text(authority(email.authority)))
                     }
                 }
             }
@@ -147,11 +147,11 @@ fn scopes(visit: &Visit, report: &LoginReport, is_shortened: bool) -> Markup {
                 @match &report.granted_scopes {
                     Some(granted) => (fact(visit, "Granted", names(granted))),
                     None if is_shortened => {},
-                    None => (fact(visit, "Granted", html! { (visit.text("The platform does not say.")) })),
+                    None => (fact(visit, "Granted", html! { (visit.text("not known: the platform does not say")) })),
                 }
                 @if !report.missing_scopes.is_empty() {
                     (fact(visit, "Missing", html! {
-                        ul { @for one in &report.missing_scopes { li { code { (one.scope) } ": " (one.label) } } }
+                        ul { @for one in &report.missing_scopes { li { code { (one.scope) } ": " (visit.text(&one.label)) } } }
                         p { (visit.text("Tick these scopes in the OAuth application at the code host, then test again.")) }
                     }))
                 }
@@ -181,20 +181,21 @@ fn membership(visit: &Visit, group: &ReportedGroup) -> Markup {
             }
             Some(false) => (visit.text("not a member")),
             None => {
-                (visit.text("could not be found out"))
-                @if let Some(error) = &group.error { ". " (sentence(&error.message)) " " (error.hint) }
+                (visit.text("not known"))
+                @if let Some(error) = &group.error { ". " (visit.text(&sentence(&error.message))) " " (visit.text(&error.hint)) }
             }
         }
     }
 }
 
 fn tokens(visit: &Visit, report: &LoginReport) -> Markup {
-    let refresh =
-        if report.has_refresh_token { "yes" } else { "no: users must log in again when the access token expires" };
-    let revoked = if report.are_tokens_revoked {
-        "revoked"
-    } else {
-        "dropped: they are valid until they expire, and nobody has them"
+    let refresh = match report.has_refresh_token {
+        true => visit.text("yes"),
+        false => visit.text("no: users must log in again when the access token expires"),
+    };
+    let revoked = match report.are_tokens_revoked {
+        true => visit.text("revoked"),
+        false => visit.text("deleted by this app, but valid until they expire"),
     };
     html! {
         section.ch-section aria-labelledby="tokens" {
@@ -202,14 +203,14 @@ fn tokens(visit: &Visit, report: &LoginReport) -> Markup {
             dl.ch-facts {
                 (fact(visit, "Access token", html! {
                     @match report.access_token_seconds {
-                        Some(seconds) => { (visit.text("valid for")) " " (seconds) " s" },
+                        Some(seconds) => { (visit.text("valid for")) " " (seconds) " " (visit.text("seconds")) },
                         None => (visit.text("The platform does not say how long it is valid.")),
                     }
                 }))
-                (fact(visit, "Refresh token", html! { (visit.text(refresh)) }))
-                (fact(visit, "After the test", html! { (visit.text(revoked)) }))
+                (fact(visit, "Refresh token", html! { (refresh) }))
+                (fact(visit, "After the test", html! { (revoked) }))
                 @if !report.notes.is_empty() {
-                    (fact(visit, "Odd in the response", html! { @for note in &report.notes { code { (note) } " " } }))
+                    (fact(visit, "Problems in the response", html! { @for note in &report.notes { code { (note) } " " } }))
                 }
             }
         }
@@ -225,35 +226,38 @@ fn yes_no(visit: &Visit, value: Option<bool>) -> Markup {
         @match value {
             Some(true) => (visit.text("yes")),
             Some(false) => (visit.text("no")),
-            None => (visit.text("The platform does not say.")),
+            None => (visit.text("not known: the platform does not say")),
         }
     }
 }
 
-fn state(state: UserState) -> &'static str {
+fn state(visit: &Visit, state: UserState) -> Cow<'static, str> {
     match state {
-        UserState::Active => "active",
-        UserState::Blocked => "blocked",
-        UserState::Deactivated => "deactivated",
-        UserState::PendingApproval => "not approved yet",
-        UserState::Locked => "locked",
-        UserState::Other => "not active",
-        UserState::Unknown => "not known",
+        UserState::Active => visit.text("active"),
+        UserState::Blocked => visit.text("blocked"),
+        UserState::Deactivated => visit.text("deactivated"),
+        UserState::PendingApproval => visit.text("not approved yet"),
+        UserState::Locked => visit.text("locked"),
+        UserState::Other => visit.text("not active"),
+        UserState::Unknown => visit.text("not known"),
     }
 }
 
-fn evidence(evidence: EmailEvidence) -> &'static str {
-    match evidence {
-        EmailEvidence::Confirmed => "confirmed by the user",
-        EmailEvidence::Unconfirmed => "not confirmed",
-        EmailEvidence::Unknown => "the code host does not say whether it is confirmed",
+/// Who has confirmed an address. `platform` is the name of the platform.
+fn evidence(visit: &Visit, platform: &str, evidence: EmailEvidence) -> Markup {
+    html! {
+        @match evidence {
+            EmailEvidence::Confirmed => { (visit.text("confirmed by")) " " (platform) },
+            EmailEvidence::Unconfirmed => (visit.text("not confirmed")),
+            EmailEvidence::Unknown => { (platform) " " (visit.text("does not say whether it is confirmed")) },
+        }
     }
 }
 
 fn authority(authority: EmailAuthority) -> &'static str {
     match authority {
-        EmailAuthority::Platform => "at the platform's own service",
-        EmailAuthority::SelfManaged => "at a server that its owner administers",
+        EmailAuthority::Platform => "from the platform's public service",
+        EmailAuthority::SelfManaged => "from a self-managed server",
     }
 }
 

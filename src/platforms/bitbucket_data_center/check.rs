@@ -40,7 +40,7 @@ pub(super) async fn check(
     }
     report.push_not_checked(
         "callback_url",
-        format!("The callback URL {}: Bitbucket checks it only after somebody has signed in.", request.callback_url),
+        format!("The callback URL {}: Bitbucket checks it only after somebody has logged in.", request.callback_url),
     );
     report.push_not_checked(
         "scopes",

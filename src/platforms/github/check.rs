@@ -34,7 +34,7 @@ pub(super) async fn check(
     }
     report.push_not_checked(
         "callback_url",
-        format!("The callback URL {}: GitHub checks it only after somebody has signed in.", request.callback_url),
+        format!("The callback URL {}: GitHub checks it only after somebody has logged in.", request.callback_url),
     );
     report.push_not_checked("scopes", "The scopes: GitHub has no list of them. Each login asks its user for them.");
     report

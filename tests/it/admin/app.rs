@@ -113,7 +113,7 @@ impl App {
         Self { router, integrations, world }
     }
 
-    /// A browser in which this user is signed in.
+    /// A browser in which this user is logged in.
     pub(crate) async fn browser(&self, user: &str) -> Browser {
         let mut browser = Browser { router: self.router.clone(), cookies: Vec::new() };
         browser.sign_in(user).await;

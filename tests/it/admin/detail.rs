@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use codehost_oauth::admin::Refusal;
+use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     IntegrationSecrets, IntegrationSettings, IntegrationStore as _, IntegrationWrite, Integrations, MemoryIntegrations,
     StoredIntegration,
@@ -194,7 +195,7 @@ async fn a_new_secret_is_checked_before_it_is_saved() {
     let empty = browser.press(&screen, "Check and save").await.screen();
     assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(empty.is_invalid("client_secret"));
-    assert!(empty.description("client_secret").contains("The client secret is empty."));
+    assert!(empty.description("client_secret").contains("The Secret is empty."));
 
     screen.set("client_secret", "canary-wrong-secret");
     let wrong = browser.press(&screen, "Check and save").await.screen();
@@ -206,7 +207,7 @@ async fn a_new_secret_is_checked_before_it_is_saved() {
     assert_eq!(app.of_acme().await[0].version, 1);
     // A wrong secret is not kept, so an empty field is an error again.
     let again = browser.press(&wrong, "Check and save").await.screen();
-    assert!(again.description("client_secret").contains("The client secret is empty."));
+    assert!(again.description("client_secret").contains("The Secret is empty."));
 
     screen.set("client_secret", SECRET);
     let shown = browser.press(&screen, "Check and save").await;
@@ -277,7 +278,20 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     old.proposed.as_mut().unwrap().proposed.at -= Duration::from_secs(3601);
     store.write(&IntegrationWrite::Replace(Box::new(old)), &()).await.unwrap();
     let screen = browser.open(&page(&stored)).await;
-    screen.assert_shows("It cannot be tried any more: a new base URL is valid for an hour.");
+    screen.assert_shows("The new base URL cannot be tried. The new base URL was not confirmed within an hour.");
+    assert_eq!(screen.attributes("data-code"), ["no_proposal"]);
     screen.assert_hides("Valid until");
     assert!(!screen.buttons().contains(&"Confirm with a test login".to_owned()));
+
+    // The key with which its secret was encrypted is gone.
+    let mut lost = app.of_acme().await.remove(0);
+    lost.version += 1;
+    let proposal = lost.proposed.as_mut().unwrap();
+    proposal.proposed.at += Duration::from_secs(3601);
+    let other = KeyRing::new([(2, [9; 32].as_slice())]).unwrap();
+    proposal.sealed_secrets = secrets.seal(&other, &lost.id, "https://code.example.com").unwrap();
+    store.write(&IntegrationWrite::Replace(Box::new(lost)), &()).await.unwrap();
+    let screen = browser.open(&page(&stored)).await;
+    screen.assert_shows("The new base URL cannot be tried. The app no longer has the key that encrypted the secret.");
+    assert_eq!(screen.attributes("data-code"), ["seal_unknown_key"]);
 }

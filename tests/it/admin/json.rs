@@ -334,7 +334,7 @@ async fn bodies_are_read_strictly() {
             "json",
             "A value has the wrong type (line 1",
         ),
-        (send("application/json", token.clone(), "x".repeat(300 * 1024)), 400, "body", ""),
+        (send("application/json", token.clone(), "x".repeat(300 * 1024)), 413, "too_long", ""),
     ];
     for ((request, body), status, code, message) in cases {
         let shown = client.browser.send(request, body).await;

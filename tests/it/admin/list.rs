@@ -89,7 +89,7 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
     screen.assert_hides("There is no integration yet");
     screen.assert_shows("This integration cannot be used. The app no longer has the key that encrypted the secret.");
     screen.assert_shows("Enter the secret again");
-    assert_eq!(screen.attributes("data-code"), ["seal"]);
+    assert_eq!(screen.attributes("data-code"), ["seal_unknown_key"]);
     assert_eq!(screen.attributes("data-ch-copy"), Vec::<&str>::new(), "no link that does not work");
 
     // Neither the page nor the small changes need the key.
@@ -104,7 +104,7 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
 
     // The same key id with other bytes.
     create(&other_app(&store, (1, 9), Network::public_only()), "https://git.example.com", NAME).await;
-    browser.open(ACME).await.assert_shows("The stored secret cannot be decrypted.");
+    browser.open(ACME).await.assert_shows("The stored secret was changed,");
 }
 
 /// Another node, of a newer version, has stored it.

@@ -5,6 +5,8 @@ mod detail;
 mod form;
 mod json;
 mod list;
+mod requests;
 mod rights;
 pub(crate) mod screen;
 mod test_logins;
+mod texts;

@@ -33,7 +33,7 @@ async fn begin(browser: &mut Browser, gitlab: &FakeGitLab, stored: &StoredIntegr
     };
     let shown = browser.press(&screen, button).await;
     assert_eq!(shown.status, StatusCode::SEE_OTHER);
-    assert_eq!(shown.headers["referrer-policy"], "no-referrer");
+    assert_eq!(shown.headers["referrer-policy"], "same-origin");
     path(&gitlab.authorize(shown.location().unwrap(), user).unwrap())
 }
 
@@ -60,8 +60,7 @@ async fn the_report_says_what_the_app_gets() {
         screen.assert_shows(&format!("Account key gitlab:{}:2", stored.id));
         screen.assert_shows("Two-factor authentication no");
         screen.assert_shows("No address is trusted.");
-        screen
-            .assert_shows("alice@example.com: primary, confirmed by the user, at a server that its owner administers");
+        screen.assert_shows("alice@example.com: primary, confirmed by GitLab, from a self-managed server");
         screen.assert_shows("Requested read_api read_user");
         screen.assert_shows("Granted read");
         screen.assert_hides("Missing");
@@ -92,7 +91,7 @@ async fn the_report_says_why_a_user_may_not_log_in() {
     screen.assert_shows("acme: member, role developer");
     assert_eq!(screen.all("h2")[0], "This user may not log in");
     assert_eq!(screen.attributes("data-code"), ["two_factor_required"]);
-    screen.assert_shows("What to do");
+    screen.assert_shows("What the user can do:");
 }
 
 #[tokio::test]
@@ -140,7 +139,7 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     browser.open(&path).await.assert_shows("There is no report in this browser.");
     app.browser(ANNA).await.open(&path).await.assert_shows("There is no report in this browser.");
 
-    // Somebody else has signed in during the test.
+    // Somebody else has logged in during the test.
     let mut browser = app.browser(ANNA).await;
     let callback = begin(&mut browser, &gitlab, &stored, "alice").await;
     browser.sign_in(GUS).await;

@@ -226,7 +226,7 @@ async fn a_user_who_logs_out_during_the_exchange_is_not_connected() {
         let test_app = Arc::new(test_app_at(PUBLIC, in_session, MemoryStore::default()).await);
         let mut browser = Browser { user: Some("leaves-meanwhile"), ..Browser::default() };
         let response = change_during_callback(&test_app, &mut browser, "connect", async |_, _| {}).await;
-        response.assert_failed(403, "not_signed_in");
+        response.assert_failed(403, "not_logged_in");
         assert_eq!(response.header("x-connected"), None);
     }
 }

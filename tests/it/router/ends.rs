@@ -165,7 +165,7 @@ async fn what_the_user_has_caused_is_not_told() {
         let callback = test_app.gitlab.authorize(&begin(&test_app, &mut browser, "login").await, "alice").unwrap();
         Browser::default().get(&test_app, test_app.path(&callback)).await.assert_failed(400, "state_unknown");
         // Another user, and nobody.
-        for (user, status, code) in [(Some("user-8"), 400, "other_user"), (None, 403, "not_signed_in")] {
+        for (user, status, code) in [(Some("user-8"), 400, "other_user"), (None, 403, "not_logged_in")] {
             browser.user = Some("user-7");
             let begun = begin(&test_app, &mut browser, "connect").await;
             let callback = test_app.gitlab.authorize(&begun, "alice").unwrap();

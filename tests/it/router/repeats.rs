@@ -187,7 +187,7 @@ async fn a_finished_login_drops_the_other_pending_logins() {
             ("gitlab:demo:2", exchanges)
         );
 
-        // The signed-in user's pending connection is kept.
+        // The logged-in user's pending connection is kept.
         let callback = test_app.gitlab.authorize(&connection, "bob").unwrap();
         let done = browser.get(&test_app, test_app.path(&callback)).await;
         assert_eq!(done.header("x-connected"), Some("user-7 gitlab:demo:3"), "{}", done.body);

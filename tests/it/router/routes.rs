@@ -56,12 +56,12 @@ impl FindIntegration for TestHandler {
 #[async_trait]
 impl LoginHandler for TestHandler {
     async fn user_id(&self, request: &mut RequestHead) -> Result<Option<String>, AppError> {
-        // This user is signed in when the callback arrives, and signed out after the exchange.
+        // This user is logged in when the callback arrives, and logged out after the exchange.
         if request.headers.get("x-user").is_some_and(|user| user == "leaves-meanwhile") {
             let calls = self.1.fetch_add(1, Ordering::Relaxed);
             return Ok((calls < 2).then(|| "leaves-meanwhile".to_owned()));
         }
-        // The signed-in user. A real app must not take it from a header.
+        // The logged-in user. A real app must not take it from a header.
         Ok(request.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned()))
     }
 
@@ -417,12 +417,12 @@ async fn a_connection_logs_nobody_in_and_only_its_user_finishes_it() {
         let test_app = test_app(in_session).await;
         let mut browser = Browser::default();
         let token = browser.token(&test_app).await;
-        browser.post(&test_app, "/connect/demo", &[("csrf_token", &token)]).await.assert_failed(403, "not_signed_in");
+        browser.post(&test_app, "/connect/demo", &[("csrf_token", &token)]).await.assert_failed(403, "not_logged_in");
 
         for (finisher, outcome) in [
             (Some("user-7"), Ok("user-7 gitlab:demo:2")),
             (Some("user-8"), Err((400, "other_user"))),
-            (None, Err((403, "not_signed_in"))),
+            (None, Err((403, "not_logged_in"))),
         ] {
             browser.user = Some("user-7");
             let begun = browser.begin(&test_app, "/connect/demo", "/").await;
@@ -439,7 +439,7 @@ async fn a_connection_logs_nobody_in_and_only_its_user_finishes_it() {
                 }
             }
         }
-        // A login stays a login if a user is signed in.
+        // A login stays a login if a user is logged in.
         browser.user = Some("user-7");
         let begun = browser.begin(&test_app, "/login/demo", "/").await;
         let callback = test_app.gitlab.authorize(&begun, "alice").unwrap();
@@ -664,7 +664,7 @@ async fn an_app_without_user_id_cannot_connect_accounts() {
     let mut browser = Browser::default();
     let token = browser.token(&test_app).await;
     let fields = [("csrf_token", token.as_str()), ("return_to", "/account")];
-    browser.post(&test_app, "/connect/demo", &fields).await.assert_failed(403, "not_signed_in");
+    browser.post(&test_app, "/connect/demo", &fields).await.assert_failed(403, "not_logged_in");
 }
 
 /// Monitoring from outside sees only the status.

@@ -46,6 +46,11 @@ async fn an_administrator_adds_an_integration_of_each_platform() {
         assert_eq!(screen.value("name"), "");
         let scopes = scopes(&screen);
         assert!(!scopes.is_empty());
+        let empty = anna.press(&screen, "Create integration").await.screen();
+        for (field, label) in ["client_id", "client_secret"].into_iter().zip(code_host.labels) {
+            let says = format!("The {label} is empty. Copy the {label} from the page of the OAuth application again,");
+            assert!(empty.description(field).starts_with(&says), "{}", empty.description(field));
+        }
 
         // At the code host.
         (code_host.add)(FakeApplication::new("the-id", SECRET, &callback, &scopes.join(" ")));

@@ -177,7 +177,11 @@ async fn a_secret_that_cannot_be_read_is_asked_for() {
     let mut anna = app.browser(ANNA).await;
     let mut screen = anna.open(&edit_path(&app).await).await;
     assert_eq!(screen.all("bdi"), [name.trim()], "its direction is its own");
-    assert!(screen.description("client_secret").contains("Enter it again."), "{}", screen.description("client_secret"));
+    assert!(
+        screen.description("client_secret").contains("Enter the secret again,"),
+        "{}",
+        screen.description("client_secret")
+    );
     screen.set("name", "Acme");
     let mut empty = anna.press(&screen, "Save changes").await.screen();
     assert_eq!(empty.focused(), Some("client_secret"));

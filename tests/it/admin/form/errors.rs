@@ -39,7 +39,8 @@ async fn an_error_is_at_its_field_in_the_summary_and_has_the_focus() {
     let mut screen = anna.press(&screen, "Create integration").await.screen();
     // In the platform's words.
     assert_eq!(screen.focused(), Some("client_id"));
-    assert!(screen.role("alert").contains("Application ID: The client ID is empty."), "{}", screen.role("alert"));
+    assert!(screen.role("alert").contains("The Application ID is empty."), "{}", screen.role("alert"));
+    assert!(!screen.role("alert").contains("Application ID:"), "the label is said once");
     screen.set("client_id", "the-id");
     screen.set("who", "everybody");
     let saved = anna.press(&screen, "Create integration").await;
@@ -124,8 +125,6 @@ async fn odd_bodies_are_errors() {
     }
     let shown = anna.send(http::Request::post(&action), "\u{fffd}%ff%00&=&&".to_owned()).await;
     assert_eq!(shown.status, StatusCode::FORBIDDEN);
-    let shown = anna.send(http::Request::post(&action), "x".repeat(300_000)).await;
-    assert_eq!(shown.status, StatusCode::BAD_REQUEST);
 }
 
 /// A form is navigated by its headings, labels and legends.

@@ -62,7 +62,7 @@ async fn the_script_shows_the_guide_copies_locks_and_remembers() {
     browser.wait_for_text(&format!("{}/groups/acme/tools/-/settings/applications", gitlab.base_url())).await;
     let label = script(&browser, "return document.querySelector('label[for=client_id]').textContent").await;
     assert_eq!(label, "Application ID");
-    assert_eq!(live(&browser).await, "The setup link is there.");
+    assert_eq!(live(&browser).await, "The setup link is ready.");
     browser.check_page("guide").await;
     let sent = fetched.lock().unwrap().clone();
     assert!(sent.len() > 1 && sent.iter().all(|body| !body.contains(SECRET) && !body.contains("client_secret")));

@@ -3,38 +3,86 @@
 use codehost_oauth::testing::FakeApplication;
 use http::StatusCode;
 
-use crate::admin::app::{ACME, ANNA, App};
-use crate::admin::form::{Filled, callback_url, edit_path, filled, filled_in};
+use crate::admin::app::{ACME, ANNA, App, MIA, PUBLIC_URL};
+use crate::admin::form::{Filled, SECRET, callback_url, edit_path, filled, filled_in};
 use crate::admin::screen::Screen;
 
-/// Signed out in another tab, the session gone, the right gone: what was typed stays, and works after a login.
+/// Logged out in another tab, the session gone, the right gone: what was typed stays, and works after a login. The secret is typed
+/// again: for somebody who is no administrator, nothing is stored.
 #[tokio::test]
 async fn what_was_typed_survives_the_end_of_the_session() {
-    for (end, status, says) in [
+    let ends = [
         ("sign-out", StatusCode::UNAUTHORIZED, "You are not logged in any more."),
         ("lost", StatusCode::UNAUTHORIZED, "You are not logged in any more."),
         ("as/mia", StatusCode::FORBIDDEN, "You do not have access to these integrations."),
-    ] {
-        let Filled { app, mut anna, screen, gitlab: _gitlab } = filled().await;
+    ];
+    for (start, (end, status, says)) in
+        [App::start as fn() -> App, App::in_cookie].into_iter().flat_map(|app| ends.map(|end| (app, end)))
+    {
+        let Filled { app, mut anna, screen, gitlab: _gitlab } = filled_in(start()).await;
         match end {
             "lost" => anna.cookies.clear(),
             path => drop(anna.get(&format!("/{path}")).await),
         }
-        let again = anna.press(&screen, "Create integration").await.screen();
+        let shown = anna.press(&screen, "Create integration").await;
+        assert!(shown.headers.get("set-cookie").is_none(), "{end}: nothing is stored");
+        let mut again = shown.screen();
         assert_eq!(again.status, status, "{end}");
         again.assert_shows(says);
+        again.assert_shows("enter the secret again");
         assert_eq!(again.link("Log in in another tab"), Some("/sign-in"));
         assert_eq!(again.focused(), Some("ch-notice"));
         assert_eq!(callback_url(&again, "gitlab"), callback_url(&screen, "gitlab"));
         assert_eq!(again.value("client_id"), "the-id");
         assert_eq!(again.value("client_secret"), "");
-        assert!(again.description("client_secret").contains("The secret is kept."));
+        assert!(!again.description("client_secret").contains("kept"));
         assert!(app.of_acme().await.is_empty());
         // The other tab.
         anna.sign_in(ANNA).await;
-        let saved = anna.press(&again, "Create integration").await;
+        again.set("client_secret", SECRET);
+        let mut saved = anna.press(&again, "Create integration").await;
+        if end == "lost" {
+            // The new session has another CSRF token. An administrator's secret is kept.
+            let older = saved.screen();
+            older.assert_shows("Press the button once more.");
+            assert!(older.description("client_secret").contains("The secret is kept."));
+            saved = anna.press(&older, "Create integration").await;
+        }
         assert_eq!(saved.status, StatusCode::SEE_OTHER, "{end}: {}", saved.body);
         assert_eq!(app.of_acme().await.len(), 1);
+    }
+}
+
+/// What was kept for an administrator stays, and what a stranger sends is not stored, whatever they send.
+#[tokio::test]
+async fn a_stranger_stores_nothing() {
+    for app in [App::start(), App::in_cookie()] {
+        let Filled { mut anna, mut screen, .. } = filled_in(app).await;
+        screen.set("base_url", "git.example");
+        anna.press(&screen, "Create integration").await;
+        let mut stranger = anna.clone();
+        stranger.cookies.clear();
+        let (action, mut fields) = screen.submission("Create integration");
+        fields.retain(|(name, _)| name != "headers");
+        fields.push(("headers".to_owned(), format!("X-Long: {}", "x".repeat(8000))));
+        for fields in [&fields, &fields[..fields.len() - 1]] {
+            for user in [None, Some(MIA)] {
+                if let Some(user) = user {
+                    stranger.sign_in(user).await;
+                }
+                let shown = stranger.post(&action, fields).await;
+                assert!(matches!(shown.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), "{}", shown.status);
+                assert!(shown.headers.get("set-cookie").is_none(), "{user:?}");
+            }
+            stranger.cookies.clear();
+        }
+        // The kept secret of the administrator is still there after a logged-out request of the same browser.
+        anna.get("/sign-out").await;
+        assert!(anna.press(&screen, "Create integration").await.headers.get("set-cookie").is_none());
+        anna.sign_in(ANNA).await;
+        screen.set("client_secret", "");
+        let kept = anna.press(&screen, "Create integration").await.screen();
+        assert!(kept.description("client_secret").contains("The secret is kept."));
     }
 }
 
@@ -92,20 +140,39 @@ async fn a_secret_that_is_too_long_for_a_cookie_is_said_at_its_field() {
     }
 }
 
-/// Another site cannot fill in the form for an administrator, nor keep a secret in the browser.
+/// Another site cannot fill in the form for an administrator, nor keep a secret in the browser. A browser that says nothing about the
+/// site is refused too.
 #[tokio::test]
-async fn a_form_of_another_site_is_not_shown() {
+async fn only_a_form_of_this_app_is_shown_again() {
     let Filled { mut anna, screen, .. } = filled().await;
     let (action, fields) = screen.submission("Create integration");
     // The other site does not know it.
     let mut fields: Vec<_> = fields.into_iter().filter(|(name, _)| name != "csrf_token").collect();
     fields.push(("csrf_token".to_owned(), "guessed".to_owned()));
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-    for site in ["cross-site", "same-site", "none"] {
-        let request = http::Request::post(&action).header("sec-fetch-site", site);
+    for (site, origin, is_shown) in [
+        (Some("cross-site"), None, false),
+        (Some("same-site"), None, false),
+        (Some("none"), None, false),
+        (Some("cross-site"), Some(PUBLIC_URL), false),
+        (None, Some("https://evil.example"), false),
+        (None, Some("null"), false),
+        (None, Some("https://packages.example.com:8443"), false),
+        (None, None, false),
+        // A browser before 2023, or any on plain HTTP.
+        (None, Some(PUBLIC_URL), true),
+        (Some("same-origin"), None, true),
+    ] {
+        let mut request = http::Request::post(&action);
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            request = match value {
+                Some(value) => request.header(name, value),
+                None => request,
+            };
+        }
         let shown = anna.send(request, body.clone()).await;
         assert_eq!(shown.status, StatusCode::FORBIDDEN);
-        assert!(!shown.body.contains("the-id"), "{site}: {}", shown.body);
+        assert_eq!(shown.body.contains("the-id"), is_shown, "{site:?} {origin:?}: {}", shown.body);
     }
 }
 
