@@ -209,7 +209,7 @@ impl App {
         self.integrations.iter().find(|one| one.id().as_str() == id).ok_or(Failed::NOT_FOUND)
     }
 
-    /// The page about a failure leads to the login page of the same integration, if nobody is signed in.
+    /// The page about a failure leads to the login page of the same integration, if nobody is logged in.
     fn lead_on(&self, failed: Failed, id: &str, session: &Session) -> Failed {
         match self.integration(id) {
             Ok(integration) if value(session, USER).is_none() => failed.at(integration.login_link().url.path()),

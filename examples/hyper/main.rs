@@ -161,7 +161,7 @@ impl App {
         Ok(see_other("/"))
     }
 
-    /// The page about a failure leads to the login page of the same integration, if nobody is signed in.
+    /// The page about a failure leads to the login page of the same integration, if nobody is logged in.
     fn lead_on(&self, failed: Failed, path: &str, browser: &Browser) -> Failed {
         match self.integration(path.rsplit('/').next().unwrap_or_default()) {
             Ok(integration) if browser.user().is_none() => failed.at(integration.login_link().url.path()),
