@@ -76,6 +76,10 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
                 ul { @for link in &others { li { (address(link)) " " small { (about(view, link)) } } } }
             }
         }
+        details.ch-fold {
+            summary { (view.text("Step by step")) }
+            ol { @for step in &guide.steps { li { (view.text(step)) } } }
+        }
         h3 { (view.text("Copy these values")) }
         dl.ch-copies {
             @for (position, field) in copied.into_iter().enumerate() {
@@ -95,10 +99,6 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
                     dd { (view.text(&field.value)) @if let Some(note) = &field.note { " " small { (view.text(note)) } } }
                 }
             }
-        }
-        details.ch-fold {
-            summary { (view.text("Step by step")) }
-            ol { @for step in &guide.steps { li { (view.text(step)) } } }
         }
         details.ch-fold {
             summary { (view.text("Common mistakes")) }
@@ -151,7 +151,7 @@ fn about(view: &View, link: &SetupLink) -> Markup {
 
 fn copyable(view: &View, guide: &SetupGuide, field: &SetupField, position: usize) -> Markup {
     let id = format!("ch-copy-{position}");
-    let is_callback = field.value == guide.callback_url.as_str();
+    let is_callback = field.value == guide.callback_url.as_str() && !field.label.eq_ignore_ascii_case("callback URL");
     html! {
         dt { label for=(id) { (field.label) } @if is_callback { " " small { (view.text("(the callback URL)")) } } }
         dd {

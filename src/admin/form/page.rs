@@ -165,7 +165,7 @@ impl Form<'_> {
                 h2 #ch-step-1 { (fields::number(1)) (view.text("Which code host")) }
                 @if self.is_edit { (self.fixed_platform()) } @else { (self.services()) (self.platforms()) }
                 (fields::text(self, Field::BaseUrl, &draft.base_url,
-                    "The address at which users open the code host, with its path if it has one: https://git.example.com. For a public service, press its button above.",
+                    "The address at which users open the code host, with its path if it has one: https://git.example.com.",
                     &[("inputmode", "url"), ("spellcheck", "false"), ("autocapitalize", "none"), ("list", "ch-services")]))
                 datalist #ch-services {
                     @for (_, service) in self.all_services() { option value=(service.base_url) { (service.name) } }
