@@ -11,28 +11,32 @@ use crate::values::token::{AccessToken, RefreshToken, TokenSet};
 use crate::values::user::User;
 
 impl Integration {
-    /// Renews tokens; see [`OAuthProvider::refresh`].
+    /// Renews tokens; see [`OAuthProvider::refresh`](crate::provider::OAuthProvider::refresh).
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::refresh`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::refresh`](crate::provider::OAuthProvider::refresh), and [`ConfigError::OtherBinding`] for a token of
+    /// another integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
         self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
     }
 
-    /// Looks up whose token this is; see [`OAuthProvider::user`]. Unlike a login it does not refuse blocked accounts
+    /// Looks up whose token this is; see [`OAuthProvider::user`](crate::provider::OAuthProvider::user). Unlike a login it does
+    /// not refuse blocked accounts
     /// and bots that the platform itself lets through.
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::user`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::user`](crate::provider::OAuthProvider::user), and [`ConfigError::OtherBinding`] for a token of
+    /// another integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         self.observe("user", self.look_up(token)).await
     }
 
-    /// Whether the user is in a group; see [`OAuthProvider::membership`]. Memberships end: ask again from time to time.
+    /// Whether the user is in a group; see [`OAuthProvider::membership`](crate::provider::OAuthProvider::membership).
+    /// Memberships end: ask again from time to time.
     ///
     /// ```
     /// # async fn example(integration: codehost_oauth::Integration, token: codehost_oauth::AccessToken)
@@ -49,7 +53,8 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::membership`], and [`ConfigError::OtherBinding`] for a token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`](crate::provider::OAuthProvider::membership), and [`ConfigError::OtherBinding`] for a
+    /// token of another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let provider = &*self.provider;
@@ -111,12 +116,14 @@ impl Integration {
         self.observe("recheck", work).await
     }
 
-    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see [`OAuthProvider::revoke`].
+    /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see
+    /// [`OAuthProvider::revoke`](crate::provider::OAuthProvider::revoke).
     /// Delete the tokens afterwards, also after an error.
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::revoke`], and [`ConfigError::OtherBinding`] for tokens of another integration, before anything is sent.
+    /// As [`OAuthProvider::revoke`](crate::provider::OAuthProvider::revoke), and [`ConfigError::OtherBinding`] for tokens of
+    /// another integration, before anything is sent.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.ensure_own(tokens.access_token.binding(), "access token")?;
         if let Some(token) = &tokens.refresh_token {
@@ -125,7 +132,7 @@ impl Integration {
         self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
     }
 
-    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`].
+    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`](crate::provider::OAuthProvider::revoke_pair).
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }
