@@ -11,32 +11,31 @@ use crate::values::token::{AccessToken, RefreshToken, TokenSet};
 use crate::values::user::User;
 
 impl Integration {
-    /// Renews tokens; see [`OAuthProvider::refresh`](crate::provider::OAuthProvider::refresh).
+    /// Renews tokens; see [`OAuthProvider::refresh`](crate::OAuthProvider::refresh).
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::refresh`](crate::provider::OAuthProvider::refresh), and [`ConfigError::OtherBinding`] for a token of
-    /// another integration, before anything is sent.
+    /// As [`OAuthProvider::refresh`](crate::OAuthProvider::refresh), and [`ConfigError::OtherBinding`] for a token of another
+    /// integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
         self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
     }
 
-    /// Looks up whose token this is; see [`OAuthProvider::user`](crate::provider::OAuthProvider::user). Unlike a login it does
-    /// not refuse blocked accounts
-    /// and bots that the platform itself lets through.
+    /// Looks up whose token this is; see [`OAuthProvider::user`](crate::OAuthProvider::user). Unlike a login it does not refuse
+    /// blocked accounts and bots that the platform itself lets through.
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::user`](crate::provider::OAuthProvider::user), and [`ConfigError::OtherBinding`] for a token of
-    /// another integration, before anything is sent.
+    /// As [`OAuthProvider::user`](crate::OAuthProvider::user), and [`ConfigError::OtherBinding`] for a token of another
+    /// integration, before anything is sent.
     pub async fn user(&self, token: &AccessToken) -> Result<User, Error> {
         self.ensure_own(token.binding(), "access token")?;
         self.observe("user", self.look_up(token)).await
     }
 
-    /// Whether the user is in a group; see [`OAuthProvider::membership`](crate::provider::OAuthProvider::membership).
-    /// Memberships end: ask again from time to time.
+    /// Whether the user is in a group; see [`OAuthProvider::membership`](crate::OAuthProvider::membership). Memberships end: ask
+    /// again from time to time.
     ///
     /// ```
     /// # async fn example(integration: codehost_oauth::Integration, token: codehost_oauth::AccessToken)
@@ -53,8 +52,8 @@ impl Integration {
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::membership`](crate::provider::OAuthProvider::membership), and [`ConfigError::OtherBinding`] for a
-    /// token of another integration, before anything is sent.
+    /// As [`OAuthProvider::membership`](crate::OAuthProvider::membership), and [`ConfigError::OtherBinding`] for a token of
+    /// another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let provider = &*self.provider;
@@ -74,7 +73,7 @@ impl Integration {
     }
 
     /// Checks whether the user of a stored connection may still log in: whether the account is active, and meets the
-    /// [policy](IntegrationBuilder::policy). As many round trips as a login has after the exchange of the code.
+    /// [policy](crate::integration::IntegrationBuilder::policy). As many round trips as a login has after the exchange of the code.
     ///
     /// Accounts are blocked and memberships end, and no code host tells this app. So ask again from time to time: when a session
     /// is renewed, before an important action, or once a day for each connection. `key` is the stored one: tokens of another
@@ -117,13 +116,12 @@ impl Integration {
     }
 
     /// Revokes these tokens, and the user's whole grant if the platform can revoke only that; see
-    /// [`OAuthProvider::revoke`](crate::provider::OAuthProvider::revoke).
-    /// Delete the tokens afterwards, also after an error.
+    /// [`OAuthProvider::revoke`](crate::OAuthProvider::revoke). Delete the tokens afterwards, also after an error.
     ///
     /// # Errors
     ///
-    /// As [`OAuthProvider::revoke`](crate::provider::OAuthProvider::revoke), and [`ConfigError::OtherBinding`] for tokens of
-    /// another integration, before anything is sent.
+    /// As [`OAuthProvider::revoke`](crate::OAuthProvider::revoke), and [`ConfigError::OtherBinding`] for tokens of another
+    /// integration, before anything is sent.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.ensure_own(tokens.access_token.binding(), "access token")?;
         if let Some(token) = &tokens.refresh_token {
@@ -132,7 +130,7 @@ impl Integration {
         self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
     }
 
-    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`](crate::provider::OAuthProvider::revoke_pair).
+    /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`](crate::OAuthProvider::revoke_pair).
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
         self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
     }
