@@ -18,7 +18,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-use crate::app::{App, FOUNDER, Visit, log};
+use crate::app::{ACCOUNT, App, FOUNDER, Visit, log};
 use crate::logins::INVITATION;
 use crate::store::{self, FIRST, INVITATIONS, Invitation, exists, rows};
 use crate::{account, pages, people};
@@ -44,7 +44,7 @@ pub(crate) fn routes(app: App, sessions: SqliteSessions, keys: KeyRing) -> Resul
         .route("/setup/{token}", get(setup).post(begin_setup))
         .route("/invite/{token}", get(invitation))
         .route("/account", get(account::show).post(account::change))
-        .fallback(not_found)
+        .fallback(async |visit: Visit| visit.not_found())
         .with_state(app)
         .merge(logins.router())
         .nest("/org/{owner}/integrations", admin.router())
@@ -167,6 +167,8 @@ async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form
         return Ok(visit.say(StatusCode::FORBIDDEN, NO_SETUP, NO_SETUP_BECAUSE));
     };
     visit.session.cycle_id().await?;
+    // A browser that is logged in sets up the app as well.
+    visit.session.remove_value(ACCOUNT).await?;
     visit.session.insert(FOUNDER, mark).await?;
     Ok(Redirect::to("/org/main/integrations").into_response())
 }
@@ -174,7 +176,3 @@ async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form
 const NO_SETUP: &str = "The setup link is not valid";
 const NO_SETUP_BECAUSE: &str =
     "It is wrong, was used, or an administrator can log in. While none can, the app prints a new link when it starts.";
-
-async fn not_found(visit: Visit) -> Response {
-    visit.not_found()
-}

@@ -54,12 +54,15 @@ impl Store {
     }
 
     /// Begins setup mode, if no administrator can log in: returns the one-time token of its link. An earlier setup ends.
-    /// `resets`: the administrators of the first organization become members.
-    pub(crate) async fn begin_setup(&self, resets: bool) -> Result<Option<String>> {
+    /// `resets`: the organization whose administrators become members.
+    pub(crate) async fn begin_setup(&self, resets: Option<&str>) -> Result<Option<String>> {
         let token = token()?;
         run(&self.0, "DELETE FROM founders", &[]).await?;
-        if resets {
-            run(&self.0, "UPDATE people SET is_admin = 0 WHERE organization = ?", &[FIRST]).await?;
+        // The program was killed while an account was being disconnected.
+        run(&self.0, "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)", &[])
+            .await?;
+        if let Some(slug) = resets {
+            run(&self.0, "UPDATE people SET is_admin = 0 WHERE organization = ?", &[slug]).await?;
         }
         let sql = "INSERT INTO founders
              SELECT ? WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
@@ -133,7 +136,8 @@ impl Store {
             return Err(FailureCause::IntegrationChanged.into());
         }
         let is_founder = to.is_none() && exists(&mut *change, MAY_MANAGE, &[founder, organization]).await?;
-        let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > unixepoch()
+        let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > unixepoch() AND EXISTS
+             (SELECT 1 FROM rights WHERE who = maker AND rights.organization = invitations.organization)
              RETURNING is_admin";
         let invited: Option<(bool,)> = rows(&mut *change, used, &[&digest(invitation), organization]).await?.pop();
         let known = rows(&mut *change, "SELECT person FROM accounts WHERE key = ?", &[&key]).await?.pop();
@@ -170,8 +174,11 @@ pub(crate) const MAY_MANAGE: &str = "SELECT 1 FROM rights WHERE who = ? AND orga
 /// Forgets the connections of an integration.
 pub(crate) const FORGET_TOKENS: &str =
     "DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE integration = ?)";
-/// Forgets its accounts, with their connections, and the users who have no other account.
+/// Forgets its accounts, and the users who have no other account.
 pub(crate) const FORGET_ACCOUNTS: &str = "DELETE FROM accounts WHERE integration = ?";
+/// Disconnects an account from its user, who can still log in with another one. Its tokens stay, to be revoked.
+pub(crate) const DISCONNECT: &str = "DELETE FROM accounts WHERE person = ?1 AND key = ?2
+    AND EXISTS (SELECT 1 FROM usable WHERE usable.person = ?1 AND usable.key <> ?2)";
 /// Ends setup mode for good, also if all administrators are gone later.
 pub(crate) const END_SETUP: &str =
     "DELETE FROM founders WHERE EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
@@ -221,9 +228,10 @@ const INVITE: &str =
 const WITHDRAW: &str = "DELETE FROM invitations WHERE organization = ?2 AND digest = ?3";
 pub(crate) const INVITATIONS: &str = "
     SELECT digest, made.organization, made.is_admin, people.name AS maker, datetime(expires, 'unixepoch') AS expires
-    FROM invitations AS made JOIN people ON people.id = maker WHERE expires > unixepoch()";
+    FROM invitations AS made JOIN people ON people.id = maker WHERE expires > unixepoch()
+    AND EXISTS (SELECT 1 FROM rights WHERE who = maker AND rights.organization = made.organization)";
 
-/// `administrators` are those who can log in: with an account at an integration that is not disabled. The administrators of the
+/// `usable` are the accounts with which users can log in: at an integration that is not disabled. `administrators` have one. The administrators of the
 /// first organization may also manage those whose own administrators cannot log in.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS organizations (slug TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT;
@@ -244,17 +252,20 @@ CREATE TABLE IF NOT EXISTS invitations (
     expires INTEGER NOT NULL, maker TEXT NOT NULL REFERENCES people ON DELETE CASCADE
 ) STRICT;
 CREATE TABLE IF NOT EXISTS founders (mark TEXT PRIMARY KEY) STRICT;
+CREATE VIEW IF NOT EXISTS usable AS
+    SELECT accounts.* FROM accounts
+    JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted;
 CREATE VIEW IF NOT EXISTS administrators AS
-    SELECT people.id, organization, integration FROM people JOIN accounts ON person = people.id
-    JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted
-    WHERE is_admin;
+    SELECT people.id, organization, integration FROM people JOIN usable ON person = people.id WHERE is_admin;
 CREATE VIEW IF NOT EXISTS rights AS
     SELECT people.id AS who, slug AS organization FROM people, organizations WHERE is_admin AND (organization = slug OR
         organization = 'main' AND NOT EXISTS (SELECT 1 FROM administrators AS able WHERE able.organization = slug))
     UNION ALL
     SELECT mark, 'main' FROM founders WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main');
+CREATE TRIGGER IF NOT EXISTS person_ends BEFORE DELETE ON people BEGIN
+    DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE person = old.id);
+END;
 CREATE TRIGGER IF NOT EXISTS account_ends AFTER DELETE ON accounts BEGIN
-    DELETE FROM codehost_oauth_tokens WHERE connection = old.key;
     DELETE FROM people WHERE id = old.person AND NOT EXISTS (SELECT 1 FROM accounts WHERE person = old.person);
 END;
 CREATE TRIGGER IF NOT EXISTS role_ends AFTER UPDATE OF is_admin ON people WHEN NOT new.is_admin BEGIN
