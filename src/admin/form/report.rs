@@ -21,7 +21,7 @@ pub(in crate::admin) fn report(view: &View, report: &CheckReport, has_focus: boo
     };
     html! {
         div #ch-report.ch-report.(class) role="status" tabindex="-1" autofocus[has_focus] {
-            h3 { (view.text(title)) }
+            p.ch-title { (view.text(title)) }
             ul.ch-findings {
                 @for finding in report.findings() {
                     li data-code=(finding.code) {

@@ -24,12 +24,17 @@ fn named_tests(page: &str) -> BTreeSet<String> {
 }
 
 /// The files that a module may be in.
-fn files(modules: &[&str]) -> [PathBuf; 2] {
+fn files(modules: &[&str]) -> [PathBuf; 3] {
     let folder = match modules {
         ["src", rest @ ..] => rest.iter().fold(root().join("src"), |path, part| path.join(part)),
         _ => modules.iter().fold(root().join("tests/it"), |path, part| path.join(part)),
     };
-    [folder.with_extension("rs"), folder.join("mod.rs")]
+    [folder.with_extension("rs"), folder.join("mod.rs"), folder.join("tests.rs")]
+}
+
+/// The text of a module, with its tests if they have a file of their own.
+fn source(modules: &[&str]) -> String {
+    files(modules).into_iter().filter_map(|file| fs::read_to_string(file).ok()).collect()
 }
 
 #[test]
@@ -39,8 +44,7 @@ fn every_named_test_exists() {
         for path in named_tests(&page(name)) {
             let parts: Vec<&str> = path.split("::").collect();
             let (test, modules) = parts.split_last().unwrap();
-            let file = files(modules).into_iter().find(|file| file.exists());
-            let text = file.map(|file| fs::read_to_string(file).unwrap()).unwrap_or_default();
+            let text = source(modules);
             let declared = format!("fn {test}(");
             let at = text.find(&declared).unwrap_or_else(|| panic!("{name}: there is no {path}"));
             // The attributes stand between the end of the item before and the function.
@@ -227,9 +231,8 @@ fn every_number_and_row_has_tests() {
             (Some(unit), _) => {
                 let (file, test) = unit.rsplit_once("::").unwrap();
                 let modules: Vec<&str> = std::iter::once("src").chain(file.split("::")).collect();
-                let file = files(&modules).into_iter().find(|file| file.exists()).unwrap();
-                let text = fs::read_to_string(file).unwrap();
-                let tests = text.split_once("\nmod tests {").unwrap_or_else(|| panic!("{unit} is in no `mod tests`")).1;
+                let text = source(&modules);
+                let tests = text.split_once("\nmod tests").unwrap_or_else(|| panic!("{unit} is in no `mod tests`")).1;
                 assert!(tests.contains(&format!("fn {test}(")), "{unit}");
                 with_tests.insert(of);
             }

@@ -598,8 +598,8 @@ async fn fake_prints_what_an_app_needs_on_every_platform() {
     for platform in Platform::all() {
         let callback_url = format!("http://127.0.0.1:9000/oauth/callback/{}/demo", platform.id());
         let mut command = program("fake");
-        command.args(["--platform", platform.id(), "--callback-url", &callback_url]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["--platform", platform.id(), "--callback-url", &callback_url, "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = async |start: &str| {
             let line = lines.next_line().await.unwrap().unwrap_or_default();
