@@ -13,10 +13,8 @@ use crate::routes::{Fields, Page};
 use crate::store::{DISCONNECT, exists, rows, run};
 
 pub(crate) async fn show(visit: Visit) -> Page {
-    let notice = if visit.person.is_some() { visit.session.get(NOTICE).await? } else { None };
-    if notice.is_some() {
-        visit.session.remove_value(NOTICE).await?;
-    }
+    let has_notice = visit.person.is_some() && visit.session.get_value(NOTICE).await?.is_some();
+    let notice = if has_notice { visit.session.remove(NOTICE).await? } else { None };
     account(visit, notice).await
 }
 
@@ -35,16 +33,12 @@ pub(crate) async fn change(visit: Visit, Form(fields): Form<Fields>) -> Page {
         return Ok(visit.tell(NOT_DISCONNECTED).await?);
     }
     // Nobody logs in with it any more, so nothing else needs its tokens.
-    let ended = visit.app.keeper.disconnect(&connection).await;
-    if let Err(error) = &ended {
-        log(error);
-    }
+    let ended = visit.app.keeper.disconnect(&connection).await.inspect_err(|error| log(error));
     let is_revoked = matches!(ended, Ok(Disconnected { revocation: Some(Ok(Revocation::Revoked)), .. }));
     Ok(visit.tell(if is_revoked { REVOKED } else { NOT_REVOKED }).await?)
 }
 
-const NOT_DISCONNECTED: &str =
-    "Nothing was changed: this account cannot be disconnected. Connect another one first, with which you can log in.";
+const NOT_DISCONNECTED: &str = "This account cannot be disconnected. First connect another one that can log in.";
 const REVOKED: &str = "The account is disconnected, and its tokens were revoked.";
 const NOT_REVOKED: &str = "The account is disconnected, but the code host did not revoke the access of this app. Remove the app in your settings there.";
 
@@ -54,15 +48,13 @@ async fn who(app: &App, connection: &ConnectionId) -> Result<String, AppError> {
         return Ok("The integration is disabled.".to_owned());
     };
     let user = async |token| there.user(&token).await.map_err(CallError::from);
-    Ok(match app.keeper.with_token(connection, user).await {
-        Err(error) => error.advice().public_message.into_owned(),
-        Ok(user) => format!(
-            "The code host says now: {} ({}), two-factor authentication {}.",
-            user.display_name.unwrap_or_default(),
-            user.username.unwrap_or_default(),
-            user.two_factor.map_or("not reported", |is_on| if is_on { "on" } else { "off" }),
-        ),
-    })
+    let user = match app.keeper.with_token(connection, user).await {
+        Err(error) => return Ok(error.advice().public_message.into_owned()),
+        Ok(user) => user,
+    };
+    let [name, username] = [user.display_name, user.username].map(Option::unwrap_or_default);
+    let two_factor = user.two_factor.map_or("not reported", |is_on| if is_on { "on" } else { "off" });
+    Ok(format!("The code host says now: {name} ({username}), two-factor authentication {two_factor}."))
 }
 
 async fn account(visit: Visit, notice: Option<String>) -> Page {

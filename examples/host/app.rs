@@ -135,23 +135,21 @@ impl AdminAccess for App {
         change.ensure_at_most(MAX_INTEGRATIONS)?;
         let StoreTransaction::Sqlite(database) = at else { return Err(NOT_SQLITE.into()) };
         let organization = change.owner.unwrap_or_default();
-        let forget: &[&str] = match change.kind {
-            // The same user ids are other people there.
-            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => {
-                &[store::FORGET_TOKENS, store::FORGET_ACCOUNTS]
-            }
-            ChangeKind::Moved(MoveKind::NewApplication) => &[store::FORGET_TOKENS],
-            _ => &[],
-        };
+        let is_elsewhere = matches!(change.kind, ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted);
+        let ends_tokens = is_elsewhere || change.kind == ChangeKind::Moved(MoveKind::NewApplication);
         // The credentials of another application may be wrong.
-        if (!forget.is_empty() || matches!(change.kind, ChangeKind::Disabled))
+        if (ends_tokens || change.kind == ChangeKind::Disabled)
             && exists(&mut **database, HAS_ADMINISTRATOR, &[organization, ""]).await?
             && !exists(&mut **database, HAS_ADMINISTRATOR, &[organization, change.id.as_str()]).await?
         {
             return Err(Refusal::new(NO_ADMINISTRATOR, CONNECT_ANOTHER).into());
         }
-        for sql in forget {
-            run(&mut **database, sql, &[change.id.as_str()]).await?;
+        if ends_tokens {
+            run(&mut **database, store::FORGET_TOKENS, &[change.id.as_str()]).await?;
+        }
+        // The same user ids are other people there.
+        if is_elsewhere {
+            run(&mut **database, store::FORGET_ACCOUNTS, &[change.id.as_str()]).await?;
         }
         Ok(())
     }

@@ -1,13 +1,8 @@
 //! A small web app that users log in to with their code host: organizations, users, roles, invitations and sessions. Everything
 //! about integrations is the crate's.
 //!
-//! ```text
-//! cargo run -p host -- --demo
-//! ```
-//!
-//! also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users log in with real
-//! code hosts: `--public-url` is the URL at which browsers reach the app, `--database` the file with its data, and
-//! `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and pending logins.
+//! `cargo run -p host -- --demo` also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users
+//! log in with real code hosts, and `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and pending logins.
 
 mod account;
 mod app;
@@ -56,8 +51,7 @@ struct Flags {
     /// The SQLite file; if left out, host.sqlite, or a temporary one with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Make the administrators of an organization members. The app then prints a setup link for the first one; the
-    /// administrators of the first one manage any other
+    /// Make the administrators of an organization members: a setup link, or those of the first organization, replace them
     #[arg(long, value_name = "SLUG", num_args = 0..=1, default_missing_value = store::FIRST)]
     reset_administrators: Option<String>,
     #[command(flatten)]

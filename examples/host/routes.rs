@@ -128,18 +128,15 @@ async fn invitation(Path(token): Path<String>, visit: Visit) -> Page {
     let sql = format!("{INVITATIONS} AND digest = ?");
     let found = rows::<Invitation>(&visit.app.store.0, &sql, &[&store::digest(&token)]).await?.pop();
     let Some(invitation) = found else {
-        let text =
-            "It was used or withdrawn, is older than a week, or is not complete. Ask for a new one where you got it.";
+        let text = "It was used or withdrawn, is older than a week, or is not complete. Ask for a new one.";
         return Ok(visit.say(StatusCode::NOT_FOUND, "The invitation is not valid", text));
     };
     let organization = visit.app.store.organization(&invitation.organization).await?;
     let title = format!("You are invited to {}", organization.unwrap_or_default());
-    let intro = match invitation.is_admin {
-        true => "Log in with one of these accounts. You will be an administrator.",
-        false => "Log in with one of these accounts.",
-    };
+    let role = if invitation.is_admin { "an administrator" } else { "a member" };
+    let intro = format!("Log in with one of these accounts. You will be {role}.");
     let (links, return_to) = (links(&visit, &invitation.organization).await?, format!("{INVITATION}{token}"));
-    let body = pages::login(&title, intro, &links, visit.token(), Some(&return_to));
+    let body = pages::login(&title, &intro, &links, visit.token(), Some(&return_to));
     Ok(visit.form(&title, &body))
 }
 
