@@ -57,12 +57,10 @@ impl Visit {
             Some((key, id)) => rows(&app.store.0, PERSON, &[&key, &id]).await?.pop(),
             None => None,
         };
-        let mut founder = session.get::<String>(FOUNDER).await?.filter(|_| person.is_none());
-        if let Some(mark) = &founder {
-            if !exists(&app.store.0, MAY_MANAGE, &[mark, FIRST]).await? {
-                founder = None;
-            }
-        }
+        let founder = match session.get::<String>(FOUNDER).await? {
+            Some(mark) if person.is_none() && exists(&app.store.0, MAY_MANAGE, &[&mark, FIRST]).await? => Some(mark),
+            _ => None,
+        };
         Ok(Self { app: app.clone(), head: request.clone(), session, person, founder, csrf: None })
     }
 
@@ -137,19 +135,23 @@ impl AdminAccess for App {
         change.ensure_at_most(MAX_INTEGRATIONS)?;
         let StoreTransaction::Sqlite(database) = at else { return Err(NOT_SQLITE.into()) };
         let organization = change.owner.unwrap_or_default();
-        if matches!(change.kind, ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Disabled | ChangeKind::Deleted)
+        let is_elsewhere = matches!(change.kind, ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted);
+        let ends_tokens = is_elsewhere || change.kind == ChangeKind::Moved(MoveKind::NewApplication);
+        // The credentials of another application may be wrong.
+        if (ends_tokens || change.kind == ChangeKind::Disabled)
             && exists(&mut **database, HAS_ADMINISTRATOR, &[organization, ""]).await?
             && !exists(&mut **database, HAS_ADMINISTRATOR, &[organization, change.id.as_str()]).await?
         {
             return Err(Refusal::new(NO_ADMINISTRATOR, CONNECT_ANOTHER).into());
         }
-        let forget = match change.kind {
-            // The same user ids are other people there.
-            ChangeKind::Moved(MoveKind::NewServer) | ChangeKind::Deleted => store::FORGET_ACCOUNTS,
-            ChangeKind::Moved(MoveKind::NewApplication) => store::FORGET_TOKENS,
-            _ => return Ok(()),
-        };
-        run(&mut **database, forget, &[change.id.as_str()]).await.map(drop)
+        if ends_tokens {
+            run(&mut **database, store::FORGET_TOKENS, &[change.id.as_str()]).await?;
+        }
+        // The same user ids are other people there.
+        if is_elsewhere {
+            run(&mut **database, store::FORGET_ACCOUNTS, &[change.id.as_str()]).await?;
+        }
+        Ok(())
     }
 
     async fn changed(&self, _: &AdminChange<'_>, at: &mut StoreTransaction<'_>) -> Result<()> {
@@ -177,7 +179,8 @@ pub(crate) fn log(error: &dyn Display) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
-const PERSON: &str = "SELECT people.* FROM accounts JOIN people ON people.id = person WHERE key = ? AND person = ?";
+/// A disabled integration may vouch for nobody, so the sessions that began there have no user.
+const PERSON: &str = "SELECT people.* FROM usable JOIN people ON people.id = person WHERE key = ? AND person = ?";
 const NOT_SQLITE: &str = "the integrations are not in the database of this app";
 const NO_ADMINISTRATOR: &str = "No administrator of this organization could log in any more. Nothing was changed.";
 const CONNECT_ANOTHER: &str =

@@ -1,13 +1,8 @@
 //! A small web app that users log in to with their code host: organizations, users, roles, invitations and sessions. Everything
 //! about integrations is the crate's.
 //!
-//! ```text
-//! cargo run -p host -- --demo
-//! ```
-//!
-//! also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users log in with real
-//! code hosts: `--public-url` is the URL at which browsers reach the app, `--database` the file with its data, and
-//! `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and pending logins.
+//! `cargo run -p host -- --demo` also starts a fake of each platform, so that nothing else is needed. Without `--demo`, users
+//! log in with real code hosts, and `CODEHOST_KEYS` holds the keys that seal client secrets, tokens and pending logins.
 
 mod account;
 mod app;
@@ -56,9 +51,9 @@ struct Flags {
     /// The SQLite file; if left out, host.sqlite, or a temporary one with --demo
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Make the administrators of the first organization members, so that the app prints a setup link again
-    #[arg(long)]
-    reset_administrators: bool,
+    /// Make the administrators of an organization members: a setup link, or those of the first organization, replace them
+    #[arg(long, value_name = "SLUG", num_args = 0..=1, default_missing_value = store::FIRST)]
+    reset_administrators: Option<String>,
     #[command(flatten)]
     network: NetworkFlags,
     #[command(flatten)]
@@ -109,7 +104,13 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     let config = AppConfig::new(public_url.clone(), flags.proxy.http(network)?.build()?);
     let integrations = Integrations::new(integrations, config, keys()?);
     let keeper = TokenKeeper::builder(tokens, keys()?, integrations.clone()).build();
-    if let Some(token) = store.begin_setup(flags.reset_administrators).await.map_err(not_opened)? {
+    let resets = flags.reset_administrators.as_deref();
+    if let Some(slug) = resets {
+        let known = store.organization(slug).await.map_err(not_opened)?;
+        let hint = "Use the part after /org/ in the URLs of its pages.";
+        known.ok_or_else(|| Failure::new("organization", format!("there is no organization {slug:?}"), hint))?;
+    }
+    if let Some(token) = store.begin_setup(resets).await.map_err(not_opened)? {
         print(&format!("setup: {public_url}/setup/{token} (works once, until an administrator can log in)\n"))?;
     }
     let sessions = SqliteSessions::with_pool(store.0.clone()).await.map_err(not_opened)?;

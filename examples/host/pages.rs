@@ -78,10 +78,8 @@ pub(crate) fn layout(visit: Option<&Visit>, title: &str, head: &Markup, body: &M
                             a href={ "/org/" (organization) "/integrations" } { "Integrations" }
                             a href={ "/org/" (organization) "/people" } { "Users" }
                         }
-                        @match person {
-                            Some(person) => a href="/account" dir="auto" { (person.name) },
-                            None => a href="/login" { "Log in" },
-                        }
+                        @if let Some(person) = person { a href="/account" dir="auto" { (person.name) } }
+                        @else { a href="/login" { "Log in" } }
                     }
                 }
                 main { (body) }

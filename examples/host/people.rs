@@ -74,7 +74,7 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
                     li { bdi { (about) } " " (button("withdraw", &one.digest, "Withdraw", &about)) }
                 }
             }
-            p.muted { "An invitation ends when it is used, and when who made it is no longer an administrator." }
+            p.muted { "An invitation ends when it is used, and when who made it may no longer manage this organization." }
             p.actions {
                 button name="act" value="invite" { "Invite a member" }
                 button.secondary name="act" value="invite admin" { "Invite an administrator" }

@@ -18,7 +18,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-use crate::app::{App, FOUNDER, Visit, log};
+use crate::app::{ACCOUNT, App, FOUNDER, Visit, log};
 use crate::logins::INVITATION;
 use crate::store::{self, FIRST, INVITATIONS, Invitation, exists, rows};
 use crate::{account, pages, people};
@@ -44,7 +44,7 @@ pub(crate) fn routes(app: App, sessions: SqliteSessions, keys: KeyRing) -> Resul
         .route("/setup/{token}", get(setup).post(begin_setup))
         .route("/invite/{token}", get(invitation))
         .route("/account", get(account::show).post(account::change))
-        .fallback(not_found)
+        .fallback(async |visit: Visit| visit.not_found())
         .with_state(app)
         .merge(logins.router())
         .nest("/org/{owner}/integrations", admin.router())
@@ -128,18 +128,15 @@ async fn invitation(Path(token): Path<String>, visit: Visit) -> Page {
     let sql = format!("{INVITATIONS} AND digest = ?");
     let found = rows::<Invitation>(&visit.app.store.0, &sql, &[&store::digest(&token)]).await?.pop();
     let Some(invitation) = found else {
-        let text =
-            "It was used or withdrawn, is older than a week, or is not complete. Ask for a new one where you got it.";
+        let text = "It was used or withdrawn, is older than a week, or is not complete. Ask for a new one.";
         return Ok(visit.say(StatusCode::NOT_FOUND, "The invitation is not valid", text));
     };
     let organization = visit.app.store.organization(&invitation.organization).await?;
     let title = format!("You are invited to {}", organization.unwrap_or_default());
-    let intro = match invitation.is_admin {
-        true => "Log in with one of these accounts. You will be an administrator.",
-        false => "Log in with one of these accounts.",
-    };
+    let role = if invitation.is_admin { "an administrator" } else { "a member" };
+    let intro = format!("Log in with one of these accounts. You will be {role}.");
     let (links, return_to) = (links(&visit, &invitation.organization).await?, format!("{INVITATION}{token}"));
-    let body = pages::login(&title, intro, &links, visit.token(), Some(&return_to));
+    let body = pages::login(&title, &intro, &links, visit.token(), Some(&return_to));
     Ok(visit.form(&title, &body))
 }
 
@@ -167,6 +164,8 @@ async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form
         return Ok(visit.say(StatusCode::FORBIDDEN, NO_SETUP, NO_SETUP_BECAUSE));
     };
     visit.session.cycle_id().await?;
+    // A browser that is logged in sets up the app as well.
+    visit.session.remove_value(ACCOUNT).await?;
     visit.session.insert(FOUNDER, mark).await?;
     Ok(Redirect::to("/org/main/integrations").into_response())
 }
@@ -174,7 +173,3 @@ async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form
 const NO_SETUP: &str = "The setup link is not valid";
 const NO_SETUP_BECAUSE: &str =
     "It is wrong, was used, or an administrator can log in. While none can, the app prints a new link when it starts.";
-
-async fn not_found(visit: Visit) -> Response {
-    visit.not_found()
-}

@@ -54,12 +54,14 @@ impl Store {
     }
 
     /// Begins setup mode, if no administrator can log in: returns the one-time token of its link. An earlier setup ends.
-    /// `resets`: the administrators of the first organization become members.
-    pub(crate) async fn begin_setup(&self, resets: bool) -> Result<Option<String>> {
+    /// `resets`: the organization whose administrators become members.
+    pub(crate) async fn begin_setup(&self, resets: Option<&str>) -> Result<Option<String>> {
         let token = token()?;
         run(&self.0, "DELETE FROM founders", &[]).await?;
-        if resets {
-            run(&self.0, "UPDATE people SET is_admin = 0 WHERE organization = ?", &[FIRST]).await?;
+        // If the program was killed while an account was being disconnected.
+        run(&self.0, FORGET_REST, &[]).await?;
+        if let Some(slug) = resets {
+            run(&self.0, "UPDATE people SET is_admin = 0 WHERE organization = ?", &[slug]).await?;
         }
         let sql = "INSERT INTO founders
              SELECT ? WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
@@ -69,8 +71,7 @@ impl Store {
     /// Uses up the one-time token. Returns the mark of the browser that sets up the app.
     pub(crate) async fn use_setup_token(&self, given: &str) -> Result<Option<String>> {
         let mark = token()?;
-        let is_valid = run(&self.0, "UPDATE founders SET mark = ? WHERE mark = ?", &[&mark, &digest(given)]).await?;
-        Ok(is_valid.then_some(mark))
+        Ok(run(&self.0, "UPDATE founders SET mark = ? WHERE mark = ?", &[&mark, &digest(given)]).await?.then_some(mark))
     }
 
     /// The name of an organization.
@@ -80,32 +81,24 @@ impl Store {
 
     /// Changes an organization, if `by` may, and if an administrator can still log in afterwards. `id`: a user, an
     /// invitation, or a new organization, which has a name. Returns what to tell.
-    pub(crate) async fn change(
-        &self,
-        by: &str,
-        organization: &str,
-        change: &str,
-        [id, name]: [&str; 2],
-    ) -> Result<&'static str> {
-        let (sql, done) = match change {
+    pub(crate) async fn change(&self, by: &str, slug: &str, kind: &str, [id, name]: [&str; 2]) -> Result<&'static str> {
+        let (sql, done) = match kind {
             "promote" => ("UPDATE people SET is_admin = 1 WHERE organization = ?2 AND id = ?3", "The change is saved."),
             "demote" => ("UPDATE people SET is_admin = 0 WHERE organization = ?2 AND id = ?3", "The change is saved."),
             "remove" => ("DELETE FROM people WHERE organization = ?2 AND id = ?3", "The user is removed."),
             "invite" => (INVITE, INVITED),
             "withdraw" => (WITHDRAW, "The invitation is withdrawn."),
-            "add" if organization == FIRST => {
-                ("INSERT OR IGNORE INTO organizations VALUES (?3, ?4)", "The organization is added.")
-            }
+            "add" if slug == FIRST => (ADD, "The organization is added."),
             _ => return Ok(UNCHANGED),
         };
         let mut transaction = self.0.begin_with("BEGIN IMMEDIATE").await?;
-        let had_administrator = exists(&mut *transaction, HAS_ADMINISTRATOR, &[organization, ""]).await?;
-        if !exists(&mut *transaction, MAY_MANAGE, &[by, organization]).await?
-            || !run(&mut *transaction, sql, &[by, organization, id, name]).await?
+        let had_administrator = exists(&mut *transaction, HAS_ADMINISTRATOR, &[slug, ""]).await?;
+        if !exists(&mut *transaction, MAY_MANAGE, &[by, slug]).await?
+            || !run(&mut *transaction, sql, &[by, slug, id, name]).await?
         {
-            return Ok(if change == "add" { SAME_SLUG } else { UNCHANGED });
+            return Ok(if kind == "add" { SAME_SLUG } else { UNCHANGED });
         }
-        if had_administrator && !exists(&mut *transaction, HAS_ADMINISTRATOR, &[organization, ""]).await? {
+        if had_administrator && !exists(&mut *transaction, HAS_ADMINISTRATOR, &[slug, ""]).await? {
             return Ok("Nothing was changed: no administrator of this organization could log in any more.");
         }
         run(&mut *transaction, END_SETUP, &[]).await?;
@@ -133,16 +126,16 @@ impl Store {
             return Err(FailureCause::IntegrationChanged.into());
         }
         let is_founder = to.is_none() && exists(&mut *change, MAY_MANAGE, &[founder, organization]).await?;
-        let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > unixepoch()
+        let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > unixepoch() AND EXISTS
+             (SELECT 1 FROM rights WHERE who = maker AND rights.organization = invitations.organization)
              RETURNING is_admin";
         let invited: Option<(bool,)> = rows(&mut *change, used, &[&digest(invitation), organization]).await?.pop();
         let known = rows(&mut *change, "SELECT person FROM accounts WHERE key = ?", &[&key]).await?.pop();
         let is_member = "SELECT 1 FROM people WHERE id = ? AND organization = ?";
         let person = match (known, to) {
-            (Some((person,)), None) => person,
-            (Some((person,)), Some(to)) if person == to => person,
+            (Some((person,)), to) if to.is_none_or(|to| person == to) => person,
             (None, Some(to)) if exists(&mut *change, is_member, &[to, organization]).await? => to.to_owned(),
-            (_, Some(_)) => return Ok(None),
+            (Some(_), _) | (_, Some(_)) => return Ok(None),
             (None, None) if !is_founder && invited.is_none() => return Ok(None),
             (None, None) => {
                 let id = token()?;
@@ -170,8 +163,12 @@ pub(crate) const MAY_MANAGE: &str = "SELECT 1 FROM rights WHERE who = ? AND orga
 /// Forgets the connections of an integration.
 pub(crate) const FORGET_TOKENS: &str =
     "DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE integration = ?)";
-/// Forgets its accounts, with their connections, and the users who have no other account.
+const FORGET_REST: &str = "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
+/// Forgets its accounts, and the users who have no other account.
 pub(crate) const FORGET_ACCOUNTS: &str = "DELETE FROM accounts WHERE integration = ?";
+/// Disconnects an account from its user, who can still log in with another one. Its tokens stay, to be revoked.
+pub(crate) const DISCONNECT: &str = "DELETE FROM accounts WHERE person = ?1 AND key = ?2
+    AND EXISTS (SELECT 1 FROM usable WHERE usable.person = ?1 AND usable.key <> ?2)";
 /// Ends setup mode for good, also if all administrators are gone later.
 pub(crate) const END_SETUP: &str =
     "DELETE FROM founders WHERE EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
@@ -218,13 +215,15 @@ pub(crate) const INVITED: &str = "The invitation is ready.";
 
 const INVITE: &str =
     "INSERT INTO invitations SELECT ?3, ?2, ?4, unixepoch() + 604800, id FROM people WHERE id = ?1 AND is_admin";
+const ADD: &str = "INSERT OR IGNORE INTO organizations VALUES (?3, ?4)";
 const WITHDRAW: &str = "DELETE FROM invitations WHERE organization = ?2 AND digest = ?3";
 pub(crate) const INVITATIONS: &str = "
     SELECT digest, made.organization, made.is_admin, people.name AS maker, datetime(expires, 'unixepoch') AS expires
-    FROM invitations AS made JOIN people ON people.id = maker WHERE expires > unixepoch()";
+    FROM invitations AS made JOIN people ON people.id = maker WHERE expires > unixepoch()
+    AND EXISTS (SELECT 1 FROM rights WHERE who = maker AND rights.organization = made.organization)";
 
-/// `administrators` are those who can log in: with an account at an integration that is not disabled. The administrators of the
-/// first organization may also manage those whose own administrators cannot log in.
+/// `usable` accounts are at an integration that is not disabled, and `administrators` have one. Those of the first organization may
+/// also manage one that has none.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS organizations (slug TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT OR IGNORE INTO organizations VALUES ('main', 'Main');
@@ -244,17 +243,20 @@ CREATE TABLE IF NOT EXISTS invitations (
     expires INTEGER NOT NULL, maker TEXT NOT NULL REFERENCES people ON DELETE CASCADE
 ) STRICT;
 CREATE TABLE IF NOT EXISTS founders (mark TEXT PRIMARY KEY) STRICT;
+CREATE VIEW IF NOT EXISTS usable AS
+    SELECT accounts.* FROM accounts
+    JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted;
 CREATE VIEW IF NOT EXISTS administrators AS
-    SELECT people.id, organization, integration FROM people JOIN accounts ON person = people.id
-    JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted
-    WHERE is_admin;
+    SELECT people.id, organization, integration FROM people JOIN usable ON person = people.id WHERE is_admin;
 CREATE VIEW IF NOT EXISTS rights AS
     SELECT people.id AS who, slug AS organization FROM people, organizations WHERE is_admin AND (organization = slug OR
         organization = 'main' AND NOT EXISTS (SELECT 1 FROM administrators AS able WHERE able.organization = slug))
     UNION ALL
     SELECT mark, 'main' FROM founders WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main');
+CREATE TRIGGER IF NOT EXISTS person_ends BEFORE DELETE ON people BEGIN
+    DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE person = old.id);
+END;
 CREATE TRIGGER IF NOT EXISTS account_ends AFTER DELETE ON accounts BEGIN
-    DELETE FROM codehost_oauth_tokens WHERE connection = old.key;
     DELETE FROM people WHERE id = old.person AND NOT EXISTS (SELECT 1 FROM accounts WHERE person = old.person);
 END;
 CREATE TRIGGER IF NOT EXISTS role_ends AFTER UPDATE OF is_admin ON people WHEN NOT new.is_admin BEGIN

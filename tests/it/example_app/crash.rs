@@ -13,7 +13,7 @@ const SECRET: &str = "canary-crash-secret";
 
 /// An address that is below the range from which the system assigns ports.
 pub(super) fn address(offset: u16) -> String {
-    let first = 20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 4 + offset * 1_000;
+    let first = 20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 4 + offset * 500;
     let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let port = (first..32_000).step_by(3).find(|port| free(*port)).unwrap();
     format!("127.0.0.1:{port}")

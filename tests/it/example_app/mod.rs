@@ -4,6 +4,7 @@ pub(crate) mod browser;
 mod client;
 mod crash;
 mod holes;
+mod lockout;
 mod pages;
 mod rights;
 
@@ -55,8 +56,13 @@ impl Program {
 
     /// Starts it with other keys, as an operator does if no administrator can log in any more.
     pub(super) async fn start_again(listen: &str, database: &Path, keys: &[(&str, &str)]) -> Self {
+        Self::with_resets(listen, database, keys, &["--reset-administrators"]).await
+    }
+
+    /// Starts it with the flag that makes administrators members.
+    pub(super) async fn with_resets(listen: &str, database: &Path, keys: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut command = Self::command(listen);
-        command.arg("--database").arg(database).arg("--reset-administrators").envs(keys.iter().copied());
+        command.arg("--database").arg(database).args(flags).envs(keys.iter().copied());
         Self::run(command).await
     }
 

@@ -159,7 +159,7 @@ async fn accounts_are_connected_and_disconnected() {
     // An account of another user is refused, and an equal e-mail address connects nothing.
     let taken = admin.authorize("/account", "Connect Bitbucket", Some("jane")).await;
     admin.open(&taken).await.assert_text("the account is connected to another user");
-    admin.open("/account").await.assert_text("This is your only account here.");
+    admin.open("/account").await.assert_text("This is your only account here");
     let free = admin.authorize("/account", "Connect Bitbucket", Some("many")).await;
     admin.open(&free).await.assert_text("The account is connected.");
     let page = admin.open(&format!("{INTEGRATIONS}/{bitbucket}/delete")).await;
