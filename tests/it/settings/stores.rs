@@ -267,18 +267,15 @@ async fn an_odd_value_in_any_column_hides_no_other_row() -> Result {
         ("id = x'ff'", false),
     ];
     for (change, is_listed) in columns {
-        odd_row(&Server::sqlite()?.url, change, is_listed).await?;
+        let sql = format!("UPDATE codehost_oauth_integrations SET {change} WHERE id = 'bad'");
+        odd_row(&Server::sqlite()?.url, &sql, is_listed).await?;
     }
     let postgres = "ALTER TABLE codehost_oauth_integrations ALTER changed_at DROP NOT NULL, ALTER name DROP NOT NULL; \
                     UPDATE codehost_oauth_integrations SET changed_at = NULL, name = NULL";
-    odd_row_by(&Server::postgres_without_tables().await?.url, &format!("{postgres} WHERE id = 'bad'"), true).await
+    odd_row(&Server::postgres_without_tables().await?.url, &format!("{postgres} WHERE id = 'bad'"), true).await
 }
 
-async fn odd_row(url: &str, change: &str, is_listed: bool) -> Result {
-    odd_row_by(url, &format!("UPDATE codehost_oauth_integrations SET {change} WHERE id = 'bad'"), is_listed).await
-}
-
-async fn odd_row_by(url: &str, sql: &str, is_listed: bool) -> Result {
+async fn odd_row(url: &str, sql: &str, is_listed: bool) -> Result {
     let store = open(url).await?;
     let (good, bad) = (stored("good", Some("acme")), stored("bad", Some("acme")));
     for new in [&good, &bad] {
