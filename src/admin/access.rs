@@ -23,7 +23,8 @@ pub trait AdminAccess: Send + Sync + 'static {
     async fn who(&self, request: &mut RequestHead, owner: Option<&str>) -> Result<Caller, AppError>;
 
     /// Whether the administrator still may, asked in the transaction of each write: an app with its tables in the same database
-    /// reads its own rows there. Unless implemented, the answer of [`who`](Self::who) counts.
+    /// reads its own rows there. On PostgreSQL it locks them (`SELECT … FOR SHARE`), so that a right that ends at the same moment
+    /// counts. Unless implemented, the answer of [`who`](Self::who) counts.
     ///
     /// Signature: `async fn may_still_manage(&self, administrator: &Administrator, owner: Option<&str>,
     /// transaction: &mut StoreTransaction<'_>) -> Result<bool, AppError>`
@@ -74,7 +75,10 @@ pub trait AdminAccess: Send + Sync + 'static {
     /// - `Moved` to a [`NewApplication`](MoveKind::NewApplication): the tokens only.
     /// - All others, also `Moved` to the [`SameServer`](MoveKind::SameServer): nothing.
     ///
-    /// Return a [`Refusal`] to forbid the change, for example if no administrator could log in afterwards.
+    /// Return a [`Refusal`] to forbid the change, for example if no administrator could log in afterwards. Writes of one owner's
+    /// integrations wait for each other, also on PostgreSQL. The app's own changes do not: if it demotes or removes users elsewhere, it
+    /// takes there a lock of its own, which this method takes too (`pg_advisory_xact_lock` or `SELECT … FOR UPDATE` of the
+    /// organization's row).
     ///
     /// Unless implemented, a move to a new server is refused, and a new integration if its owner has [`MAX_INTEGRATIONS`]. An
     /// implementation calls [`AdminChange::ensure_at_most`] itself, with this number or another one.

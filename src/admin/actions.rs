@@ -168,7 +168,7 @@ impl Visit {
                 return Ok(outcome);
             }
         };
-        let _attempt = self.admin.0.attempts.begin(self.owner.as_deref()).map_err(Fault::TooMany)?;
+        let _attempt = self.admin.0.attempts.begin(self.owner.as_deref(), &self.administrator.user_id)?;
         outcome.is_move = stored.and_then(|stored| MoveKind::of(&stored.settings, &settings));
         if matches!(act, Act::Check | Act::Save) {
             let report = integration.check().await;
@@ -242,7 +242,8 @@ impl Visit {
 
     /// Writes in the administrator's name.
     pub(super) fn editor<'a>(&'a self, hook: &'a Hook) -> IntegrationEditor<'a> {
-        self.integrations().by(&self.administrator.name).with_hook(hook)
+        let editor = self.integrations().by(&self.administrator.name).with_hook(hook);
+        if self.administrator.is_operator { editor.operator() } else { editor }
     }
 
     /// What runs in the transaction of a write.

@@ -25,7 +25,7 @@ pub struct AdminChange<'a> {
     pub id: &'a IntegrationId,
     /// What happens to it.
     pub kind: ChangeKind,
-    /// What is stored before; `None` if it is new.
+    /// What is stored before; `None` if it is new, or if it is deleted and could not be read.
     pub old: Option<&'a StoredIntegration>,
     /// What is stored afterwards; `None` if it is deleted.
     pub new: Option<&'a StoredIntegration>,

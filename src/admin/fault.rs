@@ -42,7 +42,7 @@ pub(super) enum Fault {
     NoReport,
     /// The settings of the integration cannot be read.
     Unreadable(Box<UnreadableIntegration>),
-    /// Too many checks and changes by this owner.
+    /// Too many checks and changes.
     TooMany(TooMany),
     /// Another administrator was faster. What is stored now.
     Stale(Option<Box<StoredIntegration>>),
@@ -243,6 +243,12 @@ impl Fault {
 impl From<BytesRejection> for Fault {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Self::TooLong } else { Self::Body }
+    }
+}
+
+impl From<TooMany> for Fault {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(too_many)
     }
 }
 

@@ -135,7 +135,9 @@ impl AdminRoutes {
         access: impl AdminAccess,
     ) -> Result<Self, ConfigError> {
         let access: Arc<dyn AdminAccess> = Arc::new(access);
-        let tester = Tester { integrations: integrations.clone(), access: Arc::clone(&access) };
+        let attempts = Attempts::default();
+        let tester =
+            Tester { integrations: integrations.clone(), access: Arc::clone(&access), attempts: attempts.clone() };
         logins.set_test_handler(Arc::new(tester))?;
         Ok(Self(Arc::new(Shared {
             logins: logins.clone(),
@@ -143,7 +145,7 @@ impl AdminRoutes {
             access,
             pages: Arc::new(PlainPages),
             preset_access: Access::SignIn,
-            attempts: Attempts::default(),
+            attempts,
         })))
     }
 

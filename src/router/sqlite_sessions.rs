@@ -11,13 +11,14 @@ use tower_sessions_core::session::{Id, Record};
 use tower_sessions_core::session_store::{Error, Result as SessionResult};
 
 use crate::error::StoreError;
+use crate::observe;
 use crate::sql::{Schema, sqlite};
 
 /// Keeps the sessions of [tower-sessions](https://docs.rs/tower-sessions) 0.15 in a file, for all processes of one machine. Do not
 /// use a network file system: SQLite's locks do not work there.
 ///
 /// A session that was deleted does not come back when another request that has read it before is saved. Ids are stored as digests,
-/// so nobody can use a session who has read the file; its data is stored as it is. The file can be that of
+/// so nobody can use a session who has read the file; its data is stored as it is. A session whose data cannot be read is deleted. The file can be that of
 /// [`keeper::SqliteStore`](crate::keeper::SqliteStore) or of the app. Each new session deletes those that have expired.
 ///
 /// ```
@@ -92,11 +93,15 @@ impl SessionStore for SqliteSessions {
     }
 
     async fn load(&self, id: &Id) -> SessionResult<Option<Record>> {
-        let sql = "SELECT data FROM codehost_oauth_sessions WHERE id = ?1 AND expires > unixepoch()";
+        // As bytes, because what somebody else has written there can be of any type.
+        let sql = "SELECT CAST(data AS BLOB) FROM codehost_oauth_sessions WHERE id = ?1 AND expires > unixepoch()";
         let found = sqlx::query_scalar(sql).bind(digest(id)).fetch_optional(&self.pool);
-        let Some(data): Option<String> = found.await.map_err(failed)? else { return Ok(None) };
-        // serde's own messages quote values.
-        let record: Record = serde_json::from_str(&data).map_err(|_| Error::Decode("no session".to_owned()))?;
+        let Some(data): Option<Vec<u8>> = found.await.map_err(failed)? else { return Ok(None) };
+        let Ok(record) = serde_json::from_slice::<Record>(&data) else {
+            observe::error("a session was deleted, because its data could not be read: its user must log in again");
+            self.delete(id).await?;
+            return Ok(None);
+        };
         Ok(Some(Record { id: *id, ..record }))
     }
 

@@ -43,6 +43,7 @@ use crate::values::integration_id::IntegrationId;
 pub struct IntegrationEditor<'a> {
     integrations: &'a Integrations,
     by: &'a str,
+    is_operator: bool,
     hook: &'a dyn WriteHook,
 }
 
@@ -50,6 +51,12 @@ impl<'a> IntegrationEditor<'a> {
     /// The same with a hook in the transaction of each write.
     pub fn with_hook(self, hook: &'a dyn WriteHook) -> Self {
         Self { hook, ..self }
+    }
+
+    /// The same for somebody who runs the app. It is stored beside what they [propose](Self::propose), as
+    /// [`Proposal::is_by_operator`].
+    pub fn operator(self) -> Self {
+        Self { is_operator: true, ..self }
     }
 
     /// Stores a new integration.
@@ -116,9 +123,10 @@ impl<'a> IntegrationEditor<'a> {
     pub async fn propose(
         &self,
         old: &StoredIntegration,
-        settings: IntegrationSettings,
+        mut settings: IntegrationSettings,
         secrets: &IntegrationSecrets,
     ) -> Result<StoredIntegration, IntegrationsError> {
+        settings.is_proposed_by_operator = self.is_operator;
         ensure_same_platform(old, &settings)?;
         let guide = Draft::of(&settings).read(self.integrations.config(), Some(&old.id)).guide;
         let labels = guide.as_ref().map(Labels::new).unwrap_or_default();
@@ -140,7 +148,8 @@ impl<'a> IntegrationEditor<'a> {
     /// same person.
     ///
     /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
-    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users.
+    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users: both who
+    /// proposed it ([`Proposal::is_by_operator`]) and who confirms it must be such a person.
     ///
     /// # Errors
     ///
@@ -260,7 +269,7 @@ impl fmt::Debug for IntegrationEditor<'_> {
 impl Integrations {
     /// To change integrations in the name of this administrator, which is stored beside them.
     pub fn by<'a>(&'a self, name: &'a str) -> IntegrationEditor<'a> {
-        IntegrationEditor { integrations: self, by: name, hook: &() }
+        IntegrationEditor { integrations: self, by: name, is_operator: false, hook: &() }
     }
 
     /// Builds the proposed integration, for a test login.
@@ -283,6 +292,7 @@ fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<Store
     }
     let mut settings = proposal.settings;
     let old = &stored.settings;
+    settings.is_proposed_by_operator = false;
     settings.former_base_urls.clear();
     if keeps_connections {
         settings.former_base_urls.clone_from(&old.former_base_urls);

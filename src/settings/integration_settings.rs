@@ -76,6 +76,9 @@ pub struct IntegrationSettings {
     /// The base URLs at which the same server was before. Tokens from there stay valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_base_urls: Vec<String>,
+    /// Of proposed settings: see [`Proposal::is_by_operator`](super::Proposal::is_by_operator). Here, so that each store keeps it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_proposed_by_operator: bool,
 }
 
 impl IntegrationSettings {
@@ -94,6 +97,7 @@ impl IntegrationSettings {
             email_trust: EmailTrust::default(),
             policy: LoginPolicy::everyone(),
             former_base_urls: Vec::new(),
+            is_proposed_by_operator: false,
         }
     }
 
@@ -329,7 +333,7 @@ pub enum UnreadableSettings {
         /// The version that was found.
         found: u32,
     },
-    /// They are not the JSON of settings.
+    /// They are not the JSON of settings, or something else that is stored beside them has a wrong type.
     #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
     Malformed,
 }

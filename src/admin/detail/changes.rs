@@ -26,12 +26,14 @@ impl Visit {
     ) -> Result<Option<StoredIntegration>, Fault> {
         let stored = match (self.stored_as(id, version).await, &change) {
             (Err(Fault::Unreadable(one)), Change::Delete) if one.version == version => {
+                self.count_attempt()?;
                 self.ask_again().await?;
                 self.editor(&self.hook(ChangeKind::Deleted)).delete_unreadable(&one).await?;
                 return Ok(None);
             }
             (stored, _) => stored?,
         };
+        self.count_attempt()?;
         self.ask_again().await?;
         let kind = match &change {
             Change::Disable => ChangeKind::Disabled,
@@ -88,6 +90,10 @@ impl Visit {
             self.forget_secrets(&stored.id).await?;
         }
         Ok(outcome)
+    }
+
+    fn count_attempt(&self) -> Result<(), Fault> {
+        Ok(self.admin.0.attempts.count(self.owner.as_deref(), &self.administrator.user_id)?)
     }
 
     /// The stored integration, if it has this version.

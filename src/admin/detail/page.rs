@@ -170,6 +170,17 @@ fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
     }
 }
 
+/// What becomes of the connections if this administrator confirms the proposal.
+fn connections(visit: &Visit, proposal: &Proposal) -> &'static str {
+    match (visit.administrator.is_operator, proposal.is_by_operator()) {
+        (true, true) => "Their connections stay too.",
+        (true, false) => {
+            "Each user connects again with the next login, because no operator of this app has proposed it. To keep the connections, edit the settings and propose the new base URL yourself."
+        }
+        (false, _) => "Each user connects again with the next login.",
+    }
+}
+
 /// Another base URL that is to be proved.
 fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
     let path = visit.path(&format!("/{}", one.stored.id));
@@ -182,7 +193,7 @@ fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
             p { (visit.text("Proposed by")) " " bdi { (proposal.proposed.by) } ", " (time(proposal.proposed.at)) "." }
             @match &built {
                 Ok(_) => {
-                    p { (visit.text("Log in at the new base URL with an account that has logged in here before. If it is the same user, the server is the same, and the accounts of users stay. Their connections stay too if you run the app; otherwise each user connects again with the next login.")) }
+                    p { (visit.text("Log in at the new base URL with an account that has logged in here before. If it is the same user, the server is the same, and the accounts of users stay.")) " " (visit.text(connections(visit, proposal))) }
                     @if let Some(until) = until { p { (visit.text("Valid until")) " " (time(until)) "." } }
                     form method="post" action={ (path) "/test" } {
                         (visit.hidden_fields(one.stored.version))

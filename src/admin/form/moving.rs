@@ -83,7 +83,7 @@ fn new_server(view: &View, may_be_same: bool) -> Markup {
         @if may_be_same {
             section.ch-step aria-labelledby="ch-same" {
                 h2 #ch-same { (view.text("It is the same server under a new name")) }
-                p { (view.text("Users keep their accounts. Their connections stay too if you run the app; otherwise each user connects again with the next login. First you must prove it: log in at the new base URL once, with an account that was connected here before. Until then, users log in as before.")) }
+                p { (view.text("Users keep their accounts. Their connections stay too if operators of this app propose it and confirm it; otherwise each user connects again with the next login. First you must prove it: log in at the new base URL once, with an account that was connected here before. Until then, users log in as before.")) }
                 p.ch-actions {
                     button.ch-button type="submit" name="act" value="propose"
                         data-ch-busy=(view.text("Saving …")) { (view.text("Confirm with a test login")) }

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use super::kept::{KeptReport, Proof};
 use super::tested;
 use crate::admin::access::{AdminAccess, Administrator, Caller};
+use crate::admin::attempts::Attempts;
 use crate::admin::change::ChangeKind;
 use crate::admin::hook::Hook;
 use crate::error::AppError;
@@ -17,13 +18,14 @@ use crate::integration::Integration;
 use crate::login::{LoginReport, ReportedError, TestLogin};
 use crate::observe;
 use crate::router::{Failure, FailureCause, LoginRoutes, RequestHead, TestHandler};
-use crate::settings::{Integrations, IntegrationsError, MoveKind, StoredIntegration};
+use crate::settings::{Integrations, IntegrationsError, MoveKind, Proposal, StoredIntegration};
 use crate::values::integration_id::IntegrationId;
 
 /// What a test login needs of the routes of the page.
 pub(in crate::admin) struct Tester {
     pub(in crate::admin) integrations: Integrations,
     pub(in crate::admin) access: Arc<dyn AdminAccess>,
+    pub(in crate::admin) attempts: Attempts,
 }
 
 #[async_trait]
@@ -122,9 +124,14 @@ impl Tester {
         }
         let kind = ChangeKind::Moved(MoveKind::SameServer);
         let hook = Hook::new(&self.access, &administrator, stored.owner.as_deref(), kind);
+        if let Err(too_many) = self.attempts.count(stored.owner.as_deref(), user_id) {
+            let (message, hint) = too_many.texts();
+            return Ok(Some(Proof::refused("too_many", message, hint)));
+        }
         // The proof is the new server's word. It is enough for the accounts of an organization whose administrator gives it, but not
-        // to send the tokens of all users there.
-        let keeps = administrator.is_operator;
+        // to send the tokens of all users there: an operator must have chosen the server, and another one or the same confirm it.
+        let is_by_operator = stored.proposed.as_ref().is_some_and(Proposal::is_by_operator);
+        let keeps = is_by_operator && administrator.is_operator;
         let accepted = self.integrations.by(&administrator.name).with_hook(&hook).accept_proposal(&stored, keeps).await;
         Ok(Some(accepted.map_or_else(Proof::from, |_| Proof::accepted(keeps))))
     }

@@ -37,6 +37,8 @@ use crate::values::integration_id::IntegrationId;
 /// - Every method is one atomic operation, and all nodes see the operations in the same order.
 /// - A [`write`](Self::write) is one transaction: the write and what the [`WriteHook`] does in it happen together or not at all,
 ///   also after a crash.
+/// - Writes of integrations of one owner are done one after the other, with their hooks: a hook that reads the owner's other
+///   integrations in the transaction sees what the writes before have done.
 /// - A deleted integration leaves its id behind, which is never stored again.
 /// - After [`StoreError::TimedOut`] or [`StoreError::Unreachable`] the write may have been done; after any other error it has not
 ///   been done.
@@ -61,8 +63,7 @@ pub trait IntegrationStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     async fn version(&self, id: &IntegrationId) -> Result<Option<i64>, StoreError>;
 
-    /// The integrations of one owner, or those without an owner, by name and id. One whose settings cannot be read does not hide
-    /// the others.
+    /// The integrations of one owner, or those without an owner, by name and id. One that cannot be read does not hide the others.
     ///
     /// Signature: `async fn list(&self, owner: Option<&str>)
     /// -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError>`

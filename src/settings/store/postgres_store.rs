@@ -19,8 +19,9 @@ use crate::values::integration_id::IntegrationId;
 /// Keeps integrations in PostgreSQL, for any number of nodes. The server must be the primary: a replica returns old data.
 ///
 /// The database can be that of [`keeper::PostgresStore`](crate::keeper::PostgresStore), and the app can have tables in it: a
-/// [`WriteHook`] gets [`StoreTransaction::Postgres`]. A wait for a lock in its transaction ends after four seconds. The tables
-/// are those of `docs/stores.md`.
+/// [`WriteHook`] gets [`StoreTransaction::Postgres`]. A wait for a lock in its transaction ends after four seconds. Writes of one
+/// owner's integrations wait for each other; where else the app changes what its hook reads, it takes a lock of its own. This
+/// and the tables are in `docs/stores.md`.
 ///
 /// ```no_run
 /// use codehost_oauth::settings::{IntegrationStore, PostgresIntegrations};
@@ -95,21 +96,22 @@ impl IntegrationStore for PostgresIntegrations {
         owner: Option<&str>,
     ) -> Result<Vec<Result<StoredIntegration, UnreadableIntegration>>, StoreError> {
         let owner = owner.map(str::to_owned);
-        self.rows(COLUMNS, of(&owner), owner).await?.iter().map(sql::stored).collect()
+        Ok(sql::list(&self.rows(COLUMNS, of(&owner), owner).await?))
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {
         let id = write.id().as_str();
         let select = format!("SELECT {COLUMNS}, is_deleted FROM codehost_oauth_integrations WHERE id = $1 FOR UPDATE");
         let select = || sqlx::query(&select).bind(id);
+        let new_owner = write.integration().map(|new| new.owner.clone().unwrap_or_default());
+        let lock_owners = || sqlx::query(LOCK_OWNERS).bind(id).bind(new_owner.as_slice());
         // Dropped before the commit, it is rolled back.
         let (mut transaction, row) = match write {
             // There is no row to lock.
-            IntegrationWrite::Create(new) => {
-                let lock = || sqlx::query(LOCK_NEW).bind(id).bind(new.owner.as_deref().unwrap_or_default());
-                self.sessions.begin(|| [lock(), select()]).await?
+            IntegrationWrite::Create(_) => {
+                self.sessions.begin(|| [sqlx::query(LOCK_NEW).bind(id), lock_owners(), select()]).await?
             }
-            _ => self.sessions.begin(|| [select()]).await?,
+            _ => self.sessions.begin(|| [lock_owners(), select()]).await?,
         };
         let mut before = match write.check(sql::found(row.as_ref())?)? {
             Ok(before) => before,
@@ -162,10 +164,15 @@ fn of(owner: &Option<String>) -> &'static str {
     if owner.is_some() { "owner = $1" } else { "owner IS NULL AND $1::text IS NULL" }
 }
 
-/// Lets one transaction at a time create an integration with this id, and one for this owner, whose integrations are counted. The
-/// numbers are those of this crate's locks.
-const LOCK_NEW: &str =
-    "SELECT pg_advisory_xact_lock(722337203, hashtext($1)), pg_advisory_xact_lock(722337204, hashtext($2))";
+/// Lets one transaction at a time create an integration with this id. 722337203 and 722337204 are the numbers of this crate's locks.
+const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(722337203, hashtext($1))";
+
+/// Lets one transaction at a time write integrations of an owner: the one that is stored, and the new one if it is another. A hook
+/// may look at all of them. Always after [`LOCK_NEW`], before the lock of the row, and in one order, so that no two transactions
+/// wait for each other. If the row gets another owner meanwhile, it has another version afterwards, and nothing is written.
+const LOCK_OWNERS: &str = "SELECT pg_advisory_xact_lock(722337204, number) FROM (SELECT DISTINCT hashtext(owner) AS number FROM \
+     (SELECT coalesce(owner, '') AS owner FROM codehost_oauth_integrations WHERE id = $1 \
+     UNION ALL SELECT unnest($2::text[])) AS owners ORDER BY number) AS numbers";
 
 const SCHEMA: Schema = Schema { version_table: "codehost_oauth_integrations_schema", migrations: &[VERSION_1] };
 

@@ -8,6 +8,7 @@ use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
 
 use super::{Found, IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::error::StoreError;
+use crate::observe;
 use crate::settings::health::{Health, HealthNote, LoginFailure};
 use crate::settings::integration_settings::{IntegrationSettings, UnreadableSettings};
 use crate::sql::failed;
@@ -34,13 +35,35 @@ where
     &'static str: ColumnIndex<R>,
 {
     let Some(row) = row else { return Ok(Found::Nothing) };
-    match row.try_get("is_deleted").map_err(failed)? {
+    // Another type counts as false, as in the conditions of the queries.
+    match row.try_get("is_deleted").unwrap_or(false) {
         true => Ok(Found::Deleted),
         false => Ok(stored(row)?.into()),
     }
 }
 
-/// Reads a row with [`COLUMNS`], whose settings may be those of a newer version.
+/// Reads rows with [`COLUMNS`]. One whose id, owner or version is wrong can be neither shown nor deleted: it is in the log, and
+/// does not hide the others.
+pub(super) fn list<R: Row>(rows: &[R]) -> Vec<Result<StoredIntegration, UnreadableIntegration>>
+where
+    bool: Column<R::Database>,
+    i64: Column<R::Database>,
+    Option<i64>: Column<R::Database>,
+    String: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    Vec<u8>: Column<R::Database>,
+    Option<Vec<u8>>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let read = |row| {
+        let logged = |error| observe::error(&format!("an integration is not in the list: {error}"));
+        stored(row).map_err(logged).ok()
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// Reads a row with [`COLUMNS`]. Its settings may be those of a newer version, and somebody else may have written something of
+/// another type.
 pub(super) fn stored<R: Row>(row: &R) -> Result<Result<StoredIntegration, UnreadableIntegration>, StoreError>
 where
     bool: Column<R::Database>,
@@ -52,30 +75,53 @@ where
     Option<Vec<u8>>: Column<R::Database>,
     &'static str: ColumnIndex<R>,
 {
-    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
-    let number = |column: &'static str| row.try_get::<i64, _>(column).map_err(failed);
-    let id = text("id")?;
+    let id = row.try_get::<String, _>("id").map_err(failed)?;
     let id: IntegrationId = id.parse().map_err(|_| StoreError::Malformed { id })?;
-    let (owner, version) = (row.try_get::<Option<String>, _>("owner").map_err(failed)?, number("version")?);
-    let changed = Stamp::new(&text("changed_by")?, time(number("changed_at")?));
-    let (settings, proposed) = match (settings(row), proposal(row)) {
-        (Ok(settings), Ok(proposed)) => (settings, proposed),
-        (Err(why), _) | (_, Err(why)) => {
-            let name = text("name")?;
-            return Ok(Err(UnreadableIntegration { id, owner, version, name, why, changed }));
-        }
-    };
-    Ok(Ok(StoredIntegration {
-        id,
-        owner,
-        version,
-        is_disabled: row.try_get("is_disabled").map_err(failed)?,
-        settings,
-        sealed_secrets: row.try_get("sealed_secrets").map_err(failed)?,
-        proposed,
-        created: Stamp::new(&text("created_by")?, time(number("created_at")?)),
-        changed,
+    let owner = row.try_get::<Option<String>, _>("owner").map_err(failed)?;
+    let version = row.try_get::<i64, _>("version").map_err(failed)?;
+    Ok(contents(row, &id, &owner, version).map_err(|why| {
+        let by = row.try_get::<String, _>("changed_by").unwrap_or_default();
+        let changed = Stamp::new(&by, time(row.try_get("changed_at").unwrap_or(0)));
+        let name = row.try_get("name").unwrap_or_default();
+        UnreadableIntegration { id, owner, version, name, why, changed }
     }))
+}
+
+fn contents<R: Row>(
+    row: &R,
+    id: &IntegrationId,
+    owner: &Option<String>,
+    version: i64,
+) -> Result<StoredIntegration, UnreadableSettings>
+where
+    bool: Column<R::Database>,
+    i64: Column<R::Database>,
+    Option<i64>: Column<R::Database>,
+    String: Column<R::Database>,
+    Option<String>: Column<R::Database>,
+    Vec<u8>: Column<R::Database>,
+    Option<Vec<u8>>: Column<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let malformed = |_| UnreadableSettings::Malformed;
+    let stamp = |by: &'static str, at: &'static str| {
+        let by = row.try_get::<String, _>(by).map_err(malformed)?;
+        Ok(Stamp::new(&by, time(row.try_get::<i64, _>(at).map_err(malformed)?)))
+    };
+    let stored = StoredIntegration {
+        settings: settings(row)?,
+        proposed: proposal(row)?,
+        id: id.clone(),
+        owner: owner.clone(),
+        version,
+        is_disabled: row.try_get("is_disabled").map_err(malformed)?,
+        sealed_secrets: row.try_get("sealed_secrets").map_err(malformed)?,
+        created: stamp("created_by", "created_at")?,
+        changed: stamp("changed_by", "changed_at")?,
+    };
+    // It is also in the settings.
+    row.try_get::<String, _>("name").map_err(malformed)?;
+    Ok(stored)
 }
 
 fn settings<R: Row>(row: &R) -> Result<IntegrationSettings, UnreadableSettings>
@@ -105,7 +151,7 @@ where
     Ok(Some(Proposal::new(IntegrationSettings::from_json(&json)?, sealed, Stamp::new(&by, time(at)))))
 }
 
-/// The health of these integrations from rows with [`HEALTH`].
+/// The health of these integrations from rows with [`HEALTH`]. What cannot be read is left out.
 pub(super) fn health<R: Row>(ids: &[IntegrationId], rows: &[R]) -> Result<Vec<Health>, StoreError>
 where
     Option<i64>: Column<R::Database>,
@@ -115,10 +161,10 @@ where
 {
     let mut known = HashMap::new();
     for row in rows {
-        let at = |column: &'static str| row.try_get::<Option<i64>, _>(column).map_err(failed);
-        let code = row.try_get::<Option<String>, _>("last_failure_code").map_err(failed)?;
-        let last_failure = code.zip(at("last_failure_at")?).map(|(code, at)| LoginFailure { code, at: time(at) });
-        let health = Health { last_login: at("last_login_at")?.map(time), last_failure };
+        let at = |column: &'static str| row.try_get::<Option<i64>, _>(column).unwrap_or_default().map(time);
+        let code = row.try_get::<Option<String>, _>("last_failure_code").unwrap_or_default();
+        let last_failure = code.zip(at("last_failure_at")).map(|(code, at)| LoginFailure { code, at });
+        let health = Health { last_login: at("last_login_at"), last_failure };
         known.insert(row.try_get::<String, _>("id").map_err(failed)?, health);
     }
     Ok(ids.iter().map(|id| known.get(id.as_str()).cloned().unwrap_or_default()).collect())

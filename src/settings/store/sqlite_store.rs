@@ -88,7 +88,7 @@ impl IntegrationStore for SqliteIntegrations {
             "SELECT {COLUMNS} FROM codehost_oauth_integrations WHERE owner IS $1 AND NOT is_deleted ORDER BY name, id"
         );
         let rows = sqlx::query(&sql).bind(owner).fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(sql::stored).collect()
+        Ok(sql::list(&rows))
     }
 
     async fn write(&self, write: &IntegrationWrite, hook: &dyn WriteHook) -> Result<Written, WriteError> {

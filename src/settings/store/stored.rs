@@ -111,6 +111,20 @@ impl Proposal {
     pub fn new(settings: IntegrationSettings, sealed_secrets: Vec<u8>, proposed: Stamp) -> Self {
         Self { settings, sealed_secrets, proposed }
     }
+
+    /// Whether an [operator](crate::settings::IntegrationEditor::operator) has proposed it. It is in the JSON of the settings.
+    ///
+    /// ```
+    /// use codehost_oauth::Access;
+    /// use codehost_oauth::settings::{IntegrationSettings, Proposal, Stamp};
+    ///
+    /// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
+    /// let proposal = Proposal::new(settings, b"sealed".to_vec(), Stamp::now("jane"));
+    /// assert!(!proposal.is_by_operator());
+    /// ```
+    pub fn is_by_operator(&self) -> bool {
+        self.settings.is_proposed_by_operator
+    }
 }
 
 /// Who did something, and when.

@@ -149,6 +149,10 @@ impl AdminAccess for World {
         let Some(user) = user(request).await? else { return Ok(Caller::LoggedOut) };
         Ok(match (user.as_str(), owner) {
             (OLGA, _) => Caller::Administrator(Administrator::new(OLGA, "Olga Operator").operator()),
+            // Her colleagues.
+            (user, Some("acme")) if user.starts_with("anna-") => {
+                Caller::Administrator(Administrator::new(user, "A Colleague"))
+            }
             (ANNA, Some("acme")) => Caller::Administrator(Administrator::new(ANNA, "Anna Admin")),
             (GUS, Some("globex")) => Caller::Administrator(Administrator::new(GUS, "Gus Globex")),
             _ => Caller::Other,

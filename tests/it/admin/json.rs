@@ -14,13 +14,13 @@ use crate::admin::list::create;
 const SECRET: &str = "canary-json-secret";
 
 /// A front end.
-struct Client {
+pub(super) struct Client {
     browser: Browser,
     token: String,
 }
 
 impl Client {
-    async fn start(app: &App, user: &str) -> Self {
+    pub(super) async fn start(app: &App, user: &str) -> Self {
         let mut browser = app.browser(user).await;
         let start = json_of(&browser.get(&format!("{ACME}/api/v1")).await);
         let token = start["csrf_token"].as_str().unwrap().to_owned();
@@ -32,7 +32,7 @@ impl Client {
         (shown.status, json_of(&shown))
     }
 
-    async fn send(&mut self, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub(super) async fn send(&mut self, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = self.request(method, path).header("content-type", "application/json; charset=utf-8");
         let shown = self.browser.send(request, body.to_string()).await;
         (shown.status, json_of(&shown))
@@ -385,7 +385,7 @@ async fn a_right_that_ends_before_the_write_ends_it() {
 
 /// Each draft has an id of its own, and can name another server.
 #[tokio::test]
-async fn the_checks_of_one_owner_share_their_limits() {
+async fn checks_and_changes_are_limited_for_each_administrator() {
     let app = App::start();
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let mut clients = Vec::new();
@@ -406,10 +406,10 @@ async fn the_checks_of_one_owner_share_their_limits() {
     assert_eq!((done.len(), refused.len()), (4, 2), "{refused:?}");
     for (status, error) in refused {
         assert_eq!((status, &error["error"]), (StatusCode::TOO_MANY_REQUESTS, &json!("too_many")));
-        assert_eq!(error["message"], "Four checks are running already.");
+        assert_eq!(error["message"], "Four of your checks are running already.");
     }
 
-    // One after the other, until a minute's are used up. Another organization has its own.
+    // One after the other, until a minute's are used up.
     gitlab.set_latency(Duration::ZERO);
     let (client, body) = &mut clients[0];
     for number in 5..=60 {
@@ -418,19 +418,30 @@ async fn the_checks_of_one_owner_share_their_limits() {
     let requests = gitlab.requests().len();
     let (status, error) = client.send("POST", "/integrations", body).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(error["message"], "There were 60 checks and changes within a minute.");
+    assert_eq!(error["message"], "You have made 60 checks and changes within a minute.");
     assert_eq!(gitlab.requests().len(), requests, "nothing is sent");
     let stored = create(&app.integrations, gitlab.base_url(), "Our GitLab").await;
-    let path = format!("/integrations/{}/rename", stored.id);
-    let renamed = client.send("POST", &path, &json!({ "name": "Free", "version": 1 })).await;
-    assert_eq!(renamed.0, StatusCode::OK, "what sends nothing is not limited: {}", renamed.1);
+    for (part, body) in [("rename", json!({ "name": "Too many", "version": 1 })), ("disable", json!({ "version": 1 }))]
+    {
+        let path = format!("/integrations/{}/{part}", stored.id);
+        assert_eq!(client.send("POST", &path, &body).await.0, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(app.of_acme().await, std::slice::from_ref(&stored));
+    // A colleague can still check and change, here and in another organization.
+    let mut olga = Client::start(&app, OLGA).await;
+    let renamed = olga
+        .send("POST", &format!("/integrations/{}/rename", stored.id), &json!({ "name": "Free", "version": 1 }))
+        .await;
+    assert_eq!(renamed.0, StatusCode::OK, "{}", renamed.1);
     let mut olga = app.browser(OLGA).await;
-    let mut form = olga.open("/org/globex/integrations/new").await;
-    form.set("platform", "gitlab");
-    form.set("base_url", gitlab.base_url());
-    form.set("client_id", "app-id");
-    form.set("client_secret", SECRET);
-    assert_eq!(olga.press(&form, "Check").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for page in [ACME, "/org/globex/integrations"] {
+        let mut form = olga.open(&format!("{page}/new")).await;
+        form.set("platform", "gitlab");
+        form.set("base_url", gitlab.base_url());
+        form.set("client_id", "app-id");
+        form.set("client_secret", SECRET);
+        assert_eq!(olga.press(&form, "Check").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
 
     // In the form, what was typed is still there.
     let mut anna = app.browser(ANNA).await;

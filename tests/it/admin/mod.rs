@@ -4,6 +4,7 @@ pub(crate) mod app;
 mod detail;
 mod form;
 mod json;
+mod limits;
 mod list;
 mod requests;
 mod rights;

@@ -149,8 +149,8 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     browser.open(&path).await.assert_hides("Alice");
 }
 
-/// Another name of the same server, and an integration with that proposal.
-async fn proposal(app: &App, gitlab: &FakeGitLab) -> StoredIntegration {
+/// Another name of the same server, and an integration with that proposal of this user.
+async fn proposal_by(user: &str, app: &App, gitlab: &FakeGitLab) -> StoredIntegration {
     let old = FakeGitLab::builder().start().await.unwrap();
     let stored = at_gitlab(app, &old, LoginPolicy::everyone()).await;
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", stored.id);
@@ -158,7 +158,9 @@ async fn proposal(app: &App, gitlab: &FakeGitLab) -> StoredIntegration {
     let mut settings = stored.settings.clone();
     gitlab.base_url().clone_into(&mut settings.base_url);
     let secrets = IntegrationSecrets::new("canary-proposed");
-    app.integrations.by("Anna Admin").propose(&stored, settings, &secrets).await.unwrap()
+    let editor = app.integrations.by(user);
+    let editor = if user == OLGA { editor.operator() } else { editor };
+    editor.propose(&stored, settings, &secrets).await.unwrap()
 }
 
 /// The app knows Alice's account, under this name.
@@ -171,9 +173,10 @@ fn know(app: &App, stored: &StoredIntegration, username: &str) {
 async fn a_known_account_proves_that_the_server_is_the_same() {
     let app = App::start();
     let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let stored = proposal(&app, &gitlab).await;
+    let stored = proposal_by(OLGA, &app, &gitlab).await;
     know(&app, &stored, "alice");
     let mut browser = app.browser(OLGA).await;
+    browser.open(&page(&stored)).await.assert_shows("the accounts of users stay. Their connections stay too.");
     let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
     screen.assert_shows("It is the same server: the new base URL is in use. Accounts and connections stay.");
     let now = app.of_acme().await.remove(0);
@@ -191,17 +194,22 @@ async fn a_known_account_proves_that_the_server_is_the_same() {
 /// The proof is the new server's word. An administrator of one organization could run that server, so the tokens of its users are
 /// not sent there.
 #[tokio::test]
-async fn only_an_operators_proof_keeps_the_connections() {
-    let app = App::start();
-    let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let stored = proposal(&app, &gitlab).await;
-    know(&app, &stored, "alice");
-    let mut browser = app.browser(ANNA).await;
-    let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
-    screen.assert_shows("Accounts stay. Each user connects again with the next login.");
-    let now = app.of_acme().await.remove(0);
-    assert_eq!(now.settings.base_url, gitlab.base_url());
-    assert!(now.settings.former_base_urls.is_empty());
+async fn only_operators_who_propose_and_confirm_keep_the_connections() {
+    for (proposer, tester) in [(ANNA, ANNA), (ANNA, OLGA), (OLGA, ANNA)] {
+        let app = App::start();
+        let gitlab = FakeGitLab::builder().start().await.unwrap();
+        let stored = proposal_by(proposer, &app, &gitlab).await;
+        know(&app, &stored, "alice");
+        let mut browser = app.browser(tester).await;
+        let screen = browser.open(&page(&stored)).await;
+        screen.assert_shows("the accounts of users stay. Each user connects again with the next login");
+        screen.assert_hides("connections stay too");
+        let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
+        screen.assert_shows("Accounts stay. Each user connects again with the next login.");
+        let now = app.of_acme().await.remove(0);
+        assert_eq!(now.settings.base_url, gitlab.base_url());
+        assert!(now.settings.former_base_urls.is_empty(), "{proposer} {tester}");
+    }
 }
 
 async fn now_at(app: &App) -> StoredIntegration {
@@ -212,7 +220,7 @@ async fn now_at(app: &App) -> StoredIntegration {
 async fn nothing_else_proves_it() {
     let app = App::start();
     let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let stored = proposal(&app, &gitlab).await;
+    let stored = proposal_by(ANNA, &app, &gitlab).await;
     let mut browser = app.browser(ANNA).await;
     let not_known = "no user of this app has connected this account before, or it belongs to somebody else now";
     // An account that the app does not know; then the same id that belongs to somebody else.

@@ -7,6 +7,7 @@ use codehost_oauth::router::SqliteSessions;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::{Session, SessionStore as _};
 
+use crate::login::observe::capture_log;
 use crate::support::schema;
 
 type Failed = Box<dyn std::error::Error>;
@@ -99,15 +100,26 @@ async fn the_file_has_no_id_of_a_session() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What somebody else has written there, and what is no database.
+/// What somebody else has written there: the user logs in again. And what is no database.
 #[tokio::test]
-async fn unreadable_data_is_an_error_that_quotes_nothing() -> Result<(), Failed> {
+async fn a_session_that_cannot_be_read_is_deleted() -> Result<(), Failed> {
     let file = File::new("unreadable");
     let store = SqliteSessions::open(&file.0).await?;
-    let session = stored(&store, "jane").await;
-    sqlx::query("UPDATE codehost_oauth_sessions SET data = ?").bind("marker").execute(&file.pool().await).await?;
-    let error = store.load(&session.id().unwrap()).await.unwrap_err().to_string();
-    assert!(!error.contains("marker"), "{error}");
+    for data in ["'marker'", "x'ff'", "7", "''"] {
+        let (session, other) = (stored(&store, "jane").await, stored(&store, "john").await);
+        let id = session.id().unwrap();
+        let before: String = sqlx::query_scalar("SELECT data FROM codehost_oauth_sessions WHERE data LIKE '%jane%'")
+            .fetch_one(&file.pool().await)
+            .await?;
+        let sql = format!("UPDATE codehost_oauth_sessions SET data = {data} WHERE data = ?");
+        sqlx::query(&sql).bind(before).execute(&file.pool().await).await?;
+        let (log, _guard) = capture_log();
+        assert!(store.load(&id).await?.is_none(), "{data}");
+        let text = log.text();
+        assert!(text.contains("a session was deleted") && !text.contains("marker"), "{text}");
+        assert_eq!(rows(&file).await, 1, "{data}");
+        other.flush().await?;
+    }
     sqlx::query("UPDATE codehost_oauth_sessions_schema SET version = 7").execute(&file.pool().await).await?;
     assert_eq!(SqliteSessions::open(&file.0).await.unwrap_err(), StoreError::Schema { found: 7 });
     assert!(SqliteSessions::open("/nowhere/sessions.db").await.is_err());

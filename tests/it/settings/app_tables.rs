@@ -155,6 +155,116 @@ async fn a_write_that_is_dropped_is_undone() -> Result {
     Ok(())
 }
 
+/// The app's rule is "not the last enabled one". The second write begins while the first one is in its hook.
+#[tokio::test]
+async fn writes_of_one_owner_see_each_other_on_postgres() -> Result {
+    let server = Server::postgres_without_tables().await?;
+    let (here, there) = (open(&server.url).await?, open_in_pool(&server.url).await?);
+    let app = sqlx::PgPool::connect(&server.url).await?;
+    for (n, is_deleted) in [false, true].into_iter().enumerate() {
+        let owner = format!("owner-{n}");
+        let [one, two] = ["one", "two"].map(|id| stored(&format!("{id}-{n}"), Some(&owner)));
+        for new in [&one, &two] {
+            here.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
+        }
+        let mut disabled = one.clone();
+        (disabled.version, disabled.is_disabled) = (2, true);
+        let first = IntegrationWrite::Replace(Box::new(disabled));
+        let mut disabled = two.clone();
+        (disabled.version, disabled.is_disabled) = (2, true);
+        let second = match is_deleted {
+            true => IntegrationWrite::Delete { id: two.id.clone(), version: 1 },
+            false => IntegrationWrite::Replace(Box::new(disabled)),
+        };
+        let (slow, quick) = (NotTheLast::new(&owner), NotTheLast::new(&owner));
+        quick.may_end.notify_one();
+        let second = async {
+            slow.has_counted.notified().await;
+            tokio::join!(there.write(&second, &quick), async {
+                // Until the second write waits, or has not waited and counted.
+                let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted";
+                while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&app).await.unwrap() && !quick.is_done() {
+                    tokio::task::yield_now().await;
+                }
+                slow.may_end.notify_one();
+            })
+            .0
+        };
+        let (first, second) = tokio::join!(here.write(&first, &slow), second);
+        assert_eq!(first?, Written::Done);
+        assert!(matches!(second, Err(WriteError::Refused(_))), "{second:?}");
+        assert_eq!(there.load(&two.id).await?, Some(two));
+        // Another owner's do not wait.
+        let other = stored(&format!("other-{n}"), None);
+        assert_eq!(there.write(&IntegrationWrite::Create(Box::new(other)), &()).await?, Written::Done);
+    }
+    Ok(())
+}
+
+/// Writes that give integrations to each other's owner, many times at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_of_several_owners_do_not_wait_for_each_other_forever() -> Result {
+    let server = Server::postgres_without_tables().await?;
+    let store = open(&server.url).await?;
+    for id in ["a", "b"] {
+        store.write(&IntegrationWrite::Create(Box::new(stored(id, Some(id)))), &()).await?;
+    }
+    let writers = ["a", "b"].map(|id| {
+        let (store, mut next) = (store.clone(), stored(id, Some(id)));
+        tokio::spawn(async move {
+            for n in 0..50 {
+                next.version += 1;
+                next.owner = Some(if n % 2 == 0 { "a" } else { "b" }.to_owned());
+                let written = store.write(&IntegrationWrite::Replace(Box::new(next.clone())), &()).await.unwrap();
+                assert_eq!(written, Written::Done);
+            }
+        })
+    });
+    for writer in writers {
+        writer.await?;
+    }
+    Ok(())
+}
+
+/// Refuses to disable or delete the last integration of an owner that is enabled. Then it waits until it may end.
+struct NotTheLast {
+    owner: String,
+    has_counted: tokio::sync::Notify,
+    is_done: std::sync::atomic::AtomicBool,
+    may_end: tokio::sync::Notify,
+}
+
+impl NotTheLast {
+    fn new(owner: &str) -> Self {
+        let (has_counted, may_end) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        Self { owner: owner.to_owned(), has_counted, is_done: false.into(), may_end }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl WriteHook for NotTheLast {
+    async fn before(
+        &self,
+        write: &IntegrationWrite,
+        _: &StoredBefore,
+        transaction: &mut StoreTransaction<'_>,
+    ) -> std::result::Result<(), AppError> {
+        let StoreTransaction::Postgres(connection) = transaction else { panic!("{transaction:?}") };
+        let sql = "SELECT count(*) FROM codehost_oauth_integrations \
+                   WHERE owner = $1 AND id <> $2 AND NOT is_disabled AND NOT is_deleted";
+        let query = sqlx::query_scalar::<_, i64>(sql).bind(&self.owner).bind(write.id().as_str());
+        let others = query.fetch_one(&mut **connection).await?;
+        self.is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.has_counted.notify_one();
+        self.may_end.notified().await;
+        if others == 0 { Err("the last one".into()) } else { Ok(()) }
+    }
+}
+
 /// Each kind of call is the first one after the swap, each on its own store, whose sessions are with the old primary.
 #[tokio::test]
 async fn after_a_fail_over_every_call_uses_the_new_primary() -> Result {

@@ -6,14 +6,15 @@ use codehost_oauth::FindIntegration as _;
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::TokenStore as _;
 use codehost_oauth::settings::{
-    HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, PostgresIntegrations, SqliteIntegrations,
-    UnreadableIntegration, UnreadableSettings, WriteError, Written,
+    Health, HealthNote, IntegrationStore, IntegrationWrite, MemoryIntegrations, PostgresIntegrations,
+    SqliteIntegrations, UnreadableIntegration, UnreadableSettings, WriteError, Written,
 };
 use codehost_oauth::testing::{Fault, FaultyIntegrationStore, Nonconformity, integration_store_conformance};
 
 use super::node;
 use super::support::{Result, open, open_in_pool, stored};
 use crate::keeper::servers::{self, Server};
+use crate::login::observe::capture_log;
 use crate::support::schema;
 
 #[tokio::test]
@@ -245,6 +246,74 @@ async fn a_row_that_cannot_be_read_is_listed_with_the_reason_and_can_be_deleted(
             assert!(node.find(&bad.id).await?.is_none());
         }
     }
+    Ok(())
+}
+
+/// In any column but the settings: somebody has changed the table.
+#[tokio::test]
+async fn an_odd_value_in_any_column_hides_no_other_row() -> Result {
+    let columns = [
+        ("name = x'ff'", true),
+        ("is_disabled = 'odd'", true),
+        ("sealed_secrets = 7", true),
+        ("created_by = x'ff'", true),
+        ("created_at = 'odd'", true),
+        ("changed_by = x'ff'", true),
+        ("changed_at = 'odd'", true),
+        ("proposed_settings = settings, proposed_secrets = 7", true),
+        // Nothing can name these.
+        ("version = 'odd'", false),
+        ("id = 'Not an ID'", false),
+        ("id = x'ff'", false),
+    ];
+    for (change, is_listed) in columns {
+        let sql = format!("UPDATE codehost_oauth_integrations SET {change} WHERE id = 'bad'");
+        odd_row(&Server::sqlite()?.url, &sql, is_listed).await?;
+    }
+    let postgres = "ALTER TABLE codehost_oauth_integrations ALTER changed_at DROP NOT NULL, ALTER name DROP NOT NULL; \
+                    UPDATE codehost_oauth_integrations SET changed_at = NULL, name = NULL";
+    odd_row(&Server::postgres_without_tables().await?.url, &format!("{postgres} WHERE id = 'bad'"), true).await
+}
+
+async fn odd_row(url: &str, sql: &str, is_listed: bool) -> Result {
+    let store = open(url).await?;
+    let (good, bad) = (stored("good", Some("acme")), stored("bad", Some("acme")));
+    for new in [&good, &bad] {
+        store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
+    }
+    let failure = HealthNote::now(&bad.id, Some("odd"));
+    store.note(&[failure, HealthNote::now(&good.id, None)]).await?;
+    execute(url, sql).await?;
+    let (log, _guard) = capture_log();
+    let (found, unreadable): (Vec<_>, Vec<_>) =
+        store.list(Some("acme")).await?.into_iter().partition(|one| one.is_ok());
+    assert_eq!(found, [Ok(good.clone())], "{sql}");
+    assert_eq!((unreadable.len() == 1, log.text().contains("is not in the list")), (is_listed, !is_listed), "{sql}");
+    for one in unreadable {
+        let one = one.unwrap_err();
+        assert_eq!((&one.id, one.version, one.why), (&bad.id, 1, UnreadableSettings::Malformed), "{sql}");
+        assert_eq!(store.load(&bad.id).await, Err(StoreError::Malformed { id: "bad".to_owned() }), "{sql}");
+        node(Arc::clone(&store)).by("jane").delete_unreadable(&one).await?;
+        assert_eq!(store.load(&bad.id).await?, None);
+    }
+    assert_eq!(store.list(Some("acme")).await?, [Ok(good)], "{sql}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_odd_health_hides_no_other() -> Result {
+    let server = Server::sqlite()?;
+    let store = open(&server.url).await?;
+    let (good, bad) = (stored("good", None), stored("bad", None));
+    for new in [&good, &bad] {
+        store.write(&IntegrationWrite::Create(Box::new(new.clone())), &()).await?;
+        store.note(&[HealthNote::now(&new.id, None), HealthNote::now(&new.id, Some("denied"))]).await?;
+    }
+    let odd = "last_login_at = 'odd', last_failure_code = x'ff'";
+    execute(&server.url, &format!("UPDATE codehost_oauth_integrations SET {odd} WHERE id = 'bad'")).await?;
+    let health = store.health(&[bad.id, good.id]).await?;
+    assert_eq!(health[0], Health::default());
+    assert!(health[1].last_login.is_some() && health[1].last_failure.is_some());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use codehost_oauth::settings::{IntegrationSecrets, IntegrationsError};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use http::StatusCode;
 
-use crate::admin::app::{ACME, PUBLIC_URL};
+use crate::admin::app::{ACME, ANNA, OLGA, PUBLIC_URL};
 use crate::admin::form::{Filled, SECRET, edit_path, stored};
 
 #[tokio::test]
@@ -71,6 +71,25 @@ async fn a_tenants_move_ends_what_the_operator_has_set() {
         assert_eq!(settings.email_trust, EmailTrust::Platform);
         // What is in use changes with the move only.
         assert_eq!(now.settings.api_url.is_some(), button != "Move to another server");
+    }
+}
+
+/// Not who confirms it: a tenant could ask an operator to press the button.
+#[tokio::test]
+async fn a_proposal_says_whether_an_operator_has_made_it() {
+    for (user, is_operator) in [(ANNA, false), (OLGA, true)] {
+        let Filled { app, gitlab, .. } = stored().await;
+        let mut browser = app.browser(user).await;
+        let mut screen = browser.open(&edit_path(&app).await).await;
+        screen.set("base_url", &gitlab.base_url().replace("127.0.0.1", "localhost"));
+        screen.set("client_secret", SECRET);
+        let decision = browser.press(&screen, "Save changes").await.screen();
+        let done = browser.press(&decision, "Confirm with a test login").await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+        let now = app.of_acme().await.remove(0);
+        // The next write keeps it.
+        let now = app.integrations.by("Anna Admin").disable(&now).await.unwrap();
+        assert_eq!(now.proposed.unwrap().is_by_operator(), is_operator);
     }
 }
 
