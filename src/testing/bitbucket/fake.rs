@@ -255,16 +255,7 @@ fn site_call(state: &mut State, request: &FakeRequest, path: &str) -> FakeRespon
 const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
     platform: "Bitbucket",
     paths: &["/workspace/settings/oauth-clients", "/workspace/settings/oauth-consumers/new"],
-    scopes: &[
-        "account",
-        "email",
-        "team",
-        "repository",
-        "repository:write",
-        "webhook",
-        "pullrequest",
-        "pullrequest:write",
-    ],
+    scopes: &["account", "email", "team", "repository", "webhook", "pullrequest", "pullrequest:write"],
     labels: ["Client ID", "Secret"],
 };
 
