@@ -100,7 +100,7 @@ async fn the_file_has_no_id_of_a_session() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What somebody else has written there: the user logs in again. And what is no database.
+/// Data that another program has written: the user logs in again.
 #[tokio::test]
 async fn a_session_that_cannot_be_read_is_deleted() -> Result<(), Failed> {
     let file = File::new("unreadable");
