@@ -71,6 +71,15 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// A member that must be there and must not be misread.
+    ///
+    /// # Errors
+    ///
+    /// Its name, if it is missing, null, of another type or there twice.
+    pub(crate) fn required<T: Deserialize<'a>>(&self, name: &'static str) -> Result<T, &'static str> {
+        self.strict(name)?.ok_or(name)
+    }
+
     /// Whether the member is there, and is neither null, false nor an empty text.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         !matches!(self.once(name), Ok(None | Some(NULL | "false" | "\"\"")))

@@ -114,6 +114,17 @@ pub enum EmailEvidence {
     Unknown,
 }
 
+impl EmailEvidence {
+    /// By what the code host says; `None` if it does not say.
+    pub(crate) fn by_code_host(is_confirmed: Option<bool>) -> Self {
+        match is_confirmed {
+            Some(true) => Self::Confirmed,
+            Some(false) => Self::Unconfirmed,
+            None => Self::Unknown,
+        }
+    }
+}
+
 /// Who vouches for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

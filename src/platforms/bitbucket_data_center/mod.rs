@@ -10,8 +10,6 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use http::{StatusCode, Uri};
 use url::Url;
@@ -19,6 +17,7 @@ use url::Url;
 use self::identity::Identity;
 use self::list::{List, MAX_PAGES, Next};
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -37,11 +36,7 @@ use crate::values::user::User;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("bitbucket-data-center", "Bitbucket Data Center", |base_url, api_url| {
-    let provider = BitbucketDataCenter::new(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(BitbucketDataCenter::new(base_url)?, api_url, BitbucketDataCenter::with_api_url))
 });
 
 /// One Bitbucket Data Center: version 7.20 or later, at any URL, with a port and a context path if it has them.

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{Forgejo, PLATFORM};
 use crate::error::{ApiError, Audience, Error, ResponseError, ResponseSummary, TokenError};
-use crate::platforms::recognize::{Found, VersionRequest};
+use crate::platforms::recognize::{Found, VersionRequest, paths_above};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
@@ -45,7 +45,7 @@ pub(super) async fn check(
                         ),
                     );
                 }
-                credentials(response).into_iter().for_each(|finding| report.push(finding));
+                report.extend(credentials(response));
             }
         }
         Err(finding) => {
@@ -92,10 +92,7 @@ fn is_sign_in_required(response: &ApiResponse, members: &Members<'_>) -> bool {
 
 /// Other base URLs at which the server may be: the parent of the sub-path, and the root.
 fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
-    let path = api_url.path();
-    let parent = path.rfind('/').and_then(|at| path.get(..at)).filter(|parent| !parent.is_empty());
-    let root = (!path.is_empty()).then_some("");
-    [parent, root].into_iter().flatten().map(|path| api_url.with_path(path))
+    paths_above(api_url.path()).into_iter().flatten().map(|path| api_url.with_path(path))
 }
 
 fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<&Version>) {

@@ -169,6 +169,12 @@ impl fmt::Debug for CheckReport {
     }
 }
 
+impl Extend<Finding> for CheckReport {
+    fn extend<T: IntoIterator<Item = Finding>>(&mut self, findings: T) {
+        self.findings.extend(findings);
+    }
+}
+
 /// The code only.
 impl fmt::Debug for NotChecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
