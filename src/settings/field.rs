@@ -5,6 +5,7 @@ use crate::error::TextFault;
 use crate::error::{Advice, ConfigError, Error};
 #[cfg(feature = "admin")]
 use crate::provider::setup::SetupGuide;
+use crate::util::text::sentence;
 
 /// A field of an integration's form, by its stable name: the name of the form's field and of the JSON member.
 ///
@@ -229,6 +230,12 @@ impl FieldErrors {
     }
 }
 
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+}
+
 impl<'a> IntoIterator for &'a FieldErrors {
     type Item = &'a FieldError;
     type IntoIter = std::slice::Iter<'a, FieldError>;
@@ -249,12 +256,3 @@ impl fmt::Display for FieldErrors {
 }
 
 impl std::error::Error for FieldErrors {}
-
-/// With a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut text = format!("{text}.");
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text
-}
