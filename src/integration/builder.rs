@@ -6,7 +6,7 @@ use super::{Integration, LoginPolicy};
 use crate::error::ConfigError;
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::setup::parse_name;
-use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
+use crate::transport::{Bulkhead, MAX_IN_FLIGHT_OF_INTEGRATION, Transport};
 use crate::values::access::Access;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::email::EmailTrust;
@@ -83,7 +83,7 @@ impl IntegrationBuilder {
             config,
             callback_path: None,
             login_path: None,
-            max_in_flight: MAX_IN_FLIGHT,
+            max_in_flight: MAX_IN_FLIGHT_OF_INTEGRATION,
             login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
             policy: LoginPolicy::everyone(),

@@ -309,9 +309,8 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
     tokens.id_token = members.text("id_token").map(String::into_boxed_str);
     let are_scopes_complete;
     (tokens.scopes, are_scopes_complete) = scopes(members);
-    let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
     for (applies, note) in [
-        (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
+        (!members.text("token_type").is_none_or(|kind| is_bearer(&kind)), TokenNote::NotBearer),
         (members.is_set("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
         (!are_scopes_complete, TokenNote::Scopes),
         (members.is_set("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
@@ -321,6 +320,11 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
         }
     }
     Ok(tokens)
+}
+
+/// Whether a token type is `Bearer`. Some servers leave it empty.
+pub(crate) fn is_bearer(kind: &str) -> bool {
+    kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer")
 }
 
 /// The granted scopes, and whether all of them could be read. GitLab sends `scope`, Bitbucket `scopes` or `scope`. Some servers

@@ -119,7 +119,7 @@ impl LoginRoutes {
         };
         let (logins, session) = (self.clone(), self.0.backend.session(request));
         let work = async move {
-            logins.0.backend.spend(session, state).await?;
+            logins.0.backend.mark_used(session, state).await?;
             let (integration, user_id) = resolved?;
             let login = |login| Finished::Login(Box::new(login));
             let finished = match (operation, user_id) {

@@ -206,7 +206,7 @@ impl LeaseOwner {
     pub fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 16];
         crate::util::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
+        Ok(Self(crate::util::text::hex(&bytes).into()))
     }
 
     /// 32 characters of `0-9` and `a-f`.

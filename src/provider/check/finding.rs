@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Audience, Error, ProxyError, ResponseSummary, TransportError};
+use crate::util::text::sentence;
 use crate::values::base_url::BaseUrl;
 
 /// One result of a check.
@@ -95,7 +96,7 @@ impl Finding {
     /// assert_eq!(Finding::from_error(&TransportError::TimedOut.into()).level, Level::Unknown);
     /// ```
     pub fn from_error(error: &Error) -> Self {
-        let mut message = sentence(&error.to_string(), error.summary());
+        let mut message = sentence(&format!("{error}{}", status(error.summary())));
         if let Some(note) = error.operator_note() {
             // This finding is about the network, and only the full report shows its message.
             message = format!("{message} {note}.");
@@ -106,7 +107,7 @@ impl Finding {
             Self::problem(error.code(), message)
         };
         let finding = finding.fix(error.advice().audience, error.advice().hint);
-        if matches!(error, Error::Transport(_) | Error::Response { .. }) { finding.network() } else { finding }
+        if error.is_about_network() { finding.network() } else { finding }
     }
 
     /// Replaces the message.
@@ -195,10 +196,7 @@ fn may_succeed_later(error: &Error) -> bool {
     error.advice().is_transient && !is_likely_typo
 }
 
-/// An error's text as a sentence, with the status of the response if there is one.
-fn sentence(text: &str, response: Option<&ResponseSummary>) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_ascii_uppercase());
-    let status = response.map(|response| format!(" (HTTP {})", response.status().as_u16())).unwrap_or_default();
-    format!("{}{}{status}.", first.map(String::from).unwrap_or_default(), chars.as_str())
+/// The status of the response, if there is one.
+fn status(response: Option<&ResponseSummary>) -> String {
+    response.map(|response| format!(" (HTTP {})", response.status().as_u16())).unwrap_or_default()
 }
