@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::AccountError;
-use crate::util::json::display_text;
+use crate::util::text::display_text;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailAuthority, EmailEvidence, EmailTrust};
 use crate::values::web_url::WebUrl;

@@ -7,6 +7,7 @@ use crate::platforms::recognize::{Found, VersionRequest, paths_above};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
+use crate::util::text::is_same_issuer;
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
 
@@ -145,7 +146,7 @@ fn is_oauth_off(response: &Result<(), Error>, version: Option<&Version>, discove
 
 fn own_url(forgejo: &Forgejo, discovery: &Discovery) -> Finding {
     match discovery {
-        Discovery::Issuer(own) if own.trim_end_matches('/') == forgejo.base_url.as_str() => {
+        Discovery::Issuer(own) if is_same_issuer(own, forgejo.base_url.as_str()) => {
             Finding::ok("issuer", "The server has the base URL as its own.")
         }
         Discovery::Issuer(_) => Finding::warning(

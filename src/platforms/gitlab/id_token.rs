@@ -1,7 +1,5 @@
 //! The ID token of OpenID Connect, in place of a request for the user.
 
-use std::time::SystemTime;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
@@ -11,7 +9,8 @@ use crate::error::{Error, VerifyError};
 use crate::platforms::database_id;
 use crate::provider::oauth_provider::OAuthProvider as _;
 use crate::util::json::Members;
-use crate::util::time::unix_seconds;
+use crate::util::text::is_same_issuer;
+use crate::util::time::unix_now;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailEvidence};
 use crate::values::token::{ClientCredentials, TokenSet};
@@ -35,7 +34,7 @@ pub(super) fn user(
     let claims = Members::parse(&claims).ok_or_else(|| malformed("id_token"))?;
     let text = |name| claims.required::<String>(name).map_err(malformed);
     let issuer = text("iss")?;
-    if !gitlab.issuers().iter().any(|own| own.trim_end_matches('/') == issuer.trim_end_matches('/')) {
+    if !gitlab.issuers().iter().any(|own| is_same_issuer(own, &issuer)) {
         return Err(malformed("iss"));
     }
     if !is_audience(&claims, client.client_id()) {
@@ -44,7 +43,7 @@ pub(super) fn user(
     if text("nonce")? != nonce {
         return Err(malformed("nonce"));
     }
-    let now = unix_seconds(SystemTime::now());
+    let now = unix_now();
     let time = |name| claims.required::<u64>(name).map_err(malformed);
     if time("exp")?.saturating_add(CLOCK_TOLERANCE) < now {
         return Err(malformed("exp"));
