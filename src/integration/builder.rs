@@ -186,8 +186,9 @@ impl IntegrationBuilder {
     /// [`ConfigError::UnlimitedScopes`] if the platform would take them for everything that the user may do; [`ConfigError::SecretPlaceholder`] for a
     /// secret that the platform shows in place of the real one; for a policy, [`ConfigError::GroupCount`],
     /// [`ConfigError::GroupScope`] if the access level lacks the scope that a group needs, and [`ConfigError::Group`],
-    /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too
-    /// long; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] if they are not paths.
+    /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a
+    /// group; [`ConfigError::Name`] if the name is empty or too long; [`ConfigError::CallbackPath`] and
+    /// [`ConfigError::LoginPath`] if they are not paths.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
         let (base_url, api_url) = (self.provider.base_url(), self.provider.api_url());

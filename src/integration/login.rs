@@ -99,8 +99,8 @@ impl Integration {
         Ok(user)
     }
 
-    /// Looks up the memberships in these groups at once, and returns them in their order. The futures are joined in pairs, since `join_all` would need more of
-    /// futures-util than this crate takes.
+    /// Looks up the memberships in these groups at once, and returns them in their order. The futures are joined in pairs,
+    /// since `join_all` would need more of futures-util than this crate takes.
     pub(super) fn memberships<'a>(
         &'a self,
         token: &'a AccessToken,

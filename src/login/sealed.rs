@@ -45,8 +45,8 @@ impl PendingLogins {
         self.seal_within(MAX_SEALED, ring, now)
     }
 
-    /// The same in at most `max` characters, and never more than [`seal`](Self::seal) uses, for a response that has other cookies to set too: the oldest logins are dropped
-    /// first, then the path to return to.
+    /// The same in at most `max` characters, and never more than [`seal`](Self::seal) uses, for a response that has other
+    /// cookies to set too: the oldest logins are dropped first, then the path to return to.
     ///
     /// # Errors
     ///

@@ -250,7 +250,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// [`Error::Api`] if the token is not accepted; [`Error::Account`] if the platform refuses the user, or if the token lacks
     /// the scope; [`Error::Config`] for a group or role that the platform cannot have, [`ConfigError::UserNeeded`] without a
-    /// user that it needs, and [`ConfigError::NoGroups`] unless the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
+    /// user that it needs, and [`ConfigError::NoGroups`] unless the provider implements this method; [`Error::Transport`] and
+    /// [`Error::Response`] if the code host does not respond.
     async fn membership(
         &self,
         http: &dyn Transport,

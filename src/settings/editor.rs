@@ -310,7 +310,7 @@ fn ensure_same_platform(old: &StoredIntegration, new: &IntegrationSettings) -> R
     }
     let message = "The platform cannot be changed: it is part of the callback URL.";
     let hint = "Create another integration for the other platform.";
-    Err(FieldError::say(Field::Platform, None, "platform_fixed", message, hint).into())
+    Err(FieldErrors::one(FieldError::say(Field::Platform, None, "platform_fixed", message, hint)))
 }
 
 /// Whether only the name of the server can have changed. `id_label`: the platform's own label of the client id.

@@ -213,6 +213,10 @@ impl FieldErrors {
         });
     }
 
+    pub(super) fn one(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -227,12 +231,6 @@ impl FieldErrors {
 
     pub(crate) fn extend(&mut self, others: Self) {
         others.0.into_iter().for_each(|error| self.push(error));
-    }
-}
-
-impl From<FieldError> for FieldErrors {
-    fn from(error: FieldError) -> Self {
-        Self(vec![error])
     }
 }
 

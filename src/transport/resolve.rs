@@ -18,7 +18,8 @@ use crate::values::network::without_dot;
 /// [`HttpClient`](super::HttpClient) uses the operating system's unless
 /// [`HttpClientBuilder::resolver`](super::HttpClientBuilder::resolver) is called. With every resolver, each address is
 /// checked against the network policy, only the checked addresses are connected to, and the time and the number of look-ups
-/// are limited. The name of a [`Proxy`](super::Proxy) is looked up too; its addresses are not checked, since the operator chose it. An address in a URL is not looked up.
+/// are limited. The name of a [`Proxy`](super::Proxy) is looked up too; its addresses are not checked, since the operator chose
+/// it. An address in a URL is not looked up.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network, Resolve};

@@ -132,39 +132,6 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Whose token a request for the list of users had.
-fn identity(response: &ApiResponse) -> Result<Identity, Error> {
-    if response.status().is_success() {
-        // A success must be a list.
-        List::parse(response, 0)?;
-    } else {
-        match refusal::api(response) {
-            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
-            error => return Err(error),
-        }
-    }
-    match Identity::of(response) {
-        Some(identity) => Ok(identity),
-        // A proxy, for example.
-        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
-        None => Err(refusal::anonymous(response)),
-    }
-}
-
-/// What the list of users has about the user with an id.
-enum Profile {
-    Found(Box<User>),
-    /// The whole list does not have the user.
-    NotListed(u64),
-    /// The list is closed, or longer than what was read of it.
-    Unknown(u64),
-}
-
-/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
-fn is_list_closed(response: &ApiResponse) -> bool {
-    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
 #[async_trait]
 impl OAuthProvider for BitbucketDataCenter {
     fn platform(&self) -> Platform {
@@ -283,6 +250,39 @@ impl OAuthProvider for BitbucketDataCenter {
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }
+}
+
+/// Whose token a request for the list of users had.
+fn identity(response: &ApiResponse) -> Result<Identity, Error> {
+    if response.status().is_success() {
+        // A success must be a list.
+        List::parse(response, 0)?;
+    } else {
+        match refusal::api(response) {
+            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
+            error => return Err(error),
+        }
+    }
+    match Identity::of(response) {
+        Some(identity) => Ok(identity),
+        // A proxy, for example.
+        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
+        None => Err(refusal::anonymous(response)),
+    }
+}
+
+/// What the list of users has about the user with an id.
+enum Profile {
+    Found(Box<User>),
+    /// The whole list does not have the user.
+    NotListed(u64),
+    /// The list is closed, or longer than what was read of it.
+    Unknown(u64),
+}
+
+/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
+fn is_list_closed(response: &ApiResponse) -> bool {
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 fn token(base: &BaseUrl) -> Uri {

@@ -55,21 +55,6 @@ impl Finding {
         Self::new(Level::Note, code, message)
     }
 
-    /// Whether the connection to a server that has responded is encrypted. `name` is the platform's.
-    pub(crate) fn encryption(url: &BaseUrl, name: &str) -> Self {
-        if url.as_str().starts_with("https:") {
-            Self::ok("tls", "The certificate is trusted.")
-        } else if url.is_loopback() {
-            Self::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-        } else {
-            Self::warning(
-                "no_encryption",
-                "The connection is not encrypted: everyone on the network path can read the secret and the tokens.",
-            )
-            .fix(Audience::CodeHost, format!("Configure {name} to use https://."))
-        }
-    }
-
     /// A finding of [`Level::Warning`].
     pub fn warning(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Level::Warning, code, message)
@@ -146,6 +131,21 @@ impl Finding {
     #[must_use]
     pub fn with_public_text(self, message: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
         Self { public_text: Some(Box::new([message.into(), fix.into()])), ..self }
+    }
+
+    /// Whether the connection to a server that has responded is encrypted. `name` is the platform's.
+    pub(crate) fn encryption(url: &BaseUrl, name: &str) -> Self {
+        if url.as_str().starts_with("https:") {
+            Self::ok("tls", "The certificate is trusted.")
+        } else if url.is_loopback() {
+            Self::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
+        } else {
+            Self::warning(
+                "no_encryption",
+                "The connection is not encrypted: everyone on the network path can read the secret and the tokens.",
+            )
+            .fix(Audience::CodeHost, format!("Configure {name} to use https://."))
+        }
     }
 
     /// The finding for readers other than the operator.

@@ -100,6 +100,10 @@ impl CheckReport {
         self.connection.as_ref()
     }
 
+    pub(crate) fn extend(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+    }
+
     pub(crate) fn with_connection(self, connection: Option<ConnectionReport>) -> Self {
         Self { connection, ..self }
     }
@@ -166,12 +170,6 @@ impl fmt::Debug for CheckReport {
             .field("findings", &self.findings)
             .field("not_checked", &self.not_checked)
             .finish()
-    }
-}
-
-impl Extend<Finding> for CheckReport {
-    fn extend<T: IntoIterator<Item = Finding>>(&mut self, findings: T) {
-        self.findings.extend(findings);
     }
 }
 
