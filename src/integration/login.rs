@@ -62,7 +62,7 @@ impl Integration {
         let (provider, http) = (self.direct_provider(), &self.http);
         let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
         let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
-        let known = tokens.user.take().map(|user| *user);
+        let known = tokens.user.take();
         let user = self.admit(&tokens.access_token, known, deadline).await?;
         let missing_scopes = self.missing_scopes_of(&tokens);
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
@@ -73,7 +73,7 @@ impl Integration {
     pub(super) async fn admit(
         &self,
         token: &AccessToken,
-        known: Option<User>,
+        known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> Result<User, Error> {
         let groups = self.policy.groups();
@@ -123,11 +123,11 @@ impl Integration {
     pub(super) async fn user_of(
         &self,
         token: &AccessToken,
-        known: Option<User>,
+        known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> Result<User, Error> {
         match known {
-            Some(user) => self.checked(user),
+            Some(user) => self.checked(*user),
             None => retry_unauthorized(deadline, || self.look_up(token)).await,
         }
     }

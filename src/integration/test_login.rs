@@ -60,7 +60,7 @@ impl Integration {
         let exchange = self.direct_provider().exchange_code(&self.http, &self.client, grant);
         let exchanged = tokio::time::timeout(self.login_deadline, exchange).await;
         let mut tokens = exchanged.unwrap_or(Err(TransportError::TimedOut.into()))?;
-        let known = tokens.user.take().map(|user| *user);
+        let known = tokens.user.take();
         let left = deadline.map_or(self.login_deadline, |deadline| deadline.saturating_duration_since(Instant::now()));
         let look_ups = self.look_up_all(&tokens.access_token, known, deadline);
         let looked_up = tokio::time::timeout(left, look_ups).await;
@@ -75,7 +75,7 @@ impl Integration {
     async fn look_up_all(
         &self,
         token: &AccessToken,
-        known: Option<User>,
+        known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> (Result<User, Error>, Vec<Result<Membership, Error>>) {
         let groups = self.policy.groups();
