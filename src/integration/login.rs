@@ -64,6 +64,7 @@ impl Integration {
         let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
         let known = tokens.user.take();
         let user = self.admit(&tokens.access_token, known, deadline).await?;
+        tokens.account = Some(user.key.clone());
         let missing_scopes = self.missing_scopes_of(&tokens);
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
     }

@@ -179,8 +179,9 @@ impl Draft {
             }
         };
         let access = access.unwrap_or(Access::SignIn);
-        let (base_url, name, client_id) = (self.base_url.trim(), self.name.trim(), self.client_id.trim());
-        let mut settings = IntegrationSettings::new(&self.platform, base_url, name, client_id, access);
+        let mut settings = IntegrationSettings::new(&self.platform, self.base_url.trim(), access)
+            .with_client_id(self.client_id.trim());
+        self.name.trim().clone_into(&mut settings.name);
         settings.api_url = filled(&self.api_url);
         settings.root_certificates = filled(&self.root_certificates);
         settings.timeout_seconds = timeout;

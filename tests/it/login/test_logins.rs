@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::test_login::{LoginReport, TestLogin};
 use codehost_oauth::testing::gitlab;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, EmailTrust, Integration, LoginPolicy, LoginReport, PendingLogins, TestLogin};
+use codehost_oauth::{Access, EmailTrust, Integration, LoginPolicy, PendingLogins};
 
 use super::members::{at, gitlab_with, group, user};
 use crate::secrets::leak_check::LeakChecked as _;
