@@ -79,6 +79,7 @@ pub(crate) fn push(out: &mut String, text: fmt::Arguments<'_>) {
 }
 
 /// Two digits of `0-9` and `a-f` for each byte.
+#[cfg(feature = "seal")]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -115,6 +116,11 @@ mod tests {
         for (text, expected) in [("it is wrong", "It is wrong."), ("It is wrong.", "It is wrong."), ("", ".")] {
             assert_eq!(sentence(text), expected);
         }
+    }
+
+    #[cfg(feature = "seal")]
+    #[test]
+    fn each_byte_has_two_digits() {
         assert_eq!(hex(&[0, 0xa5, 0xff]), "00a5ff");
     }
 }
