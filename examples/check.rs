@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use codehost_oauth::check::{CheckReport, Finding, Level, Verdict};
 use support::integration::IntegrationFlags;
-use support::{Failure, exit, print};
+use support::{Failure, exit, json, print};
 
 /// Checks an integration before it is saved: base URL, TLS, platform, credentials and scopes
 #[derive(Parser)]
@@ -46,7 +46,7 @@ async fn check(flags: Flags) -> Result<(), Failure> {
     let report = flags.integration.integration()?.check().await;
     print(&match flags.format {
         Format::Text => report.to_string(),
-        Format::Json => json(&report)?,
+        Format::Json => json(serde_json::to_string_pretty(&report))?,
     })?;
     match report.verdict() {
         Verdict::AllRight => Ok(()),
@@ -64,10 +64,4 @@ fn failure(report: &CheckReport, level: Level) -> Failure {
         message: text(|finding| finding.message.to_string()),
         hint: text(|finding| finding.fix.as_deref().unwrap_or_default().to_owned()),
     }
-}
-
-fn json(report: &CheckReport) -> Result<String, Failure> {
-    let failure =
-        |error: serde_json::Error| Failure { code: "json".to_owned(), message: error.to_string(), hint: String::new() };
-    serde_json::to_string_pretty(report).map(|text| text + "\n").map_err(failure)
 }

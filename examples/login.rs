@@ -67,10 +67,9 @@ async fn main() -> ExitCode {
 async fn log_in(flags: Flags) -> Result<(), Failure> {
     let integration = Arc::new(flags.integration.integration()?);
     let listen = flags.listen.or_else(|| address_of(flags.integration.public_url())).unwrap_or(DEFAULT_ADDRESS);
-    let listener = TcpListener::bind(listen).await.map_err(|error| Failure {
-        code: "listen".to_owned(),
-        message: format!("cannot listen on {listen}: {error}"),
-        hint: "Stop the program that uses the address, or choose another in --listen and --public-url.".to_owned(),
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        let hint = "Stop the program that uses the address, or choose another in --listen and --public-url.";
+        Failure::new("listen", format!("cannot listen on {listen}: {error}"), hint)
     })?;
 
     let start = integration.begin_login(None)?;
@@ -80,12 +79,10 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
 
     let wait = Duration::from_secs(flags.timeout);
     let callback = tokio::time::timeout(wait, wait_for_callback(listener, Arc::clone(&integration))).await;
-    let callback = callback.map_err(|_| Failure {
-        code: "no_callback".to_owned(),
-        message: format!("no callback arrived within {} seconds", flags.timeout),
-        hint: "If the code host shows an error page, compare the OAuth application's callback URL and scopes with the \
-               setup guide. If the browser cannot open the callback, use the same port in --listen and --public-url."
-            .to_owned(),
+    let callback = callback.map_err(|_| {
+        let hint = "If the code host shows an error page, compare the OAuth application's callback URL and scopes with the \
+                    setup guide. If the browser cannot open the callback, use the same port in --listen and --public-url.";
+        Failure::new("no_callback", format!("no callback arrived within {} seconds", flags.timeout), hint)
     })??;
     let login = finish(&integration, &mut session, callback).await?;
     print(&format!("{}\n", describe(&integration, &login)))
@@ -112,10 +109,8 @@ async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>)
     let (found, mut callbacks) = mpsc::channel(1);
     loop {
         let (stream, _) = tokio::select! {
-            accepted = listener.accept() => accepted.map_err(|error| Failure {
-                code: "listen".to_owned(),
-                message: format!("cannot accept a connection: {error}"),
-                hint: String::new(),
+            accepted = listener.accept() => accepted.map_err(|error| {
+                Failure::new("listen", format!("cannot accept a connection: {error}"), "")
             })?,
             Some(callback) = callbacks.recv() => {
                 // Give the browser time to read the page.
@@ -185,10 +180,8 @@ async fn demo() -> Result<(), Failure> {
         let callback = codehost_oauth::CallbackUrl::new(&public_url, platform.id(), &"demo".parse()?);
         Ok(FakeApplication::new("demo-client", "demo-secret", callback.as_str(), scopes))
     };
-    let failed = |error: std::io::Error| Failure {
-        code: "listen".to_owned(),
-        message: format!("the fake code host cannot listen on a loopback address: {error}"),
-        hint: String::new(),
+    let failed = |error: std::io::Error| {
+        Failure::new("listen", format!("the fake code host cannot listen on a loopback address: {error}"), "")
     };
 
     let platform = Platform::find("gitlab")?;
@@ -274,11 +267,8 @@ async fn log_in_to_fake(
     step("", &parameters.join(", "))?;
 
     let callback = browser(redirect_to.as_str())?;
-    let uri: http::Uri = callback.parse().map_err(|error| Failure {
-        code: "callback".to_owned(),
-        message: format!("the callback is not a URI: {error}"),
-        hint: String::new(),
-    })?;
+    let uri = callback.parse::<http::Uri>();
+    let uri = uri.map_err(|error| Failure::new("callback", format!("the callback is not a URI: {error}"), ""))?;
     step("4 callback", &format!("the user allows the login, and the browser is redirected to {}", uri.path()))?;
 
     let login = finish(&integration, &mut session, Callback::from_uri(&uri)?).await?;
@@ -303,5 +293,5 @@ fn step(name: &str, text: &str) -> Result<(), Failure> {
 }
 
 fn page_error(error: codehost_oauth::testing::FakeError) -> Failure {
-    Failure { code: "authorization_page".to_owned(), message: error.to_string(), hint: String::new() }
+    Failure::new("authorization_page", error, "")
 }

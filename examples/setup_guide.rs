@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use codehost_oauth::setup::{AppOwner, SetupGuide, SetupRequest};
+use codehost_oauth::setup::{AppOwner, SetupRequest};
 use codehost_oauth::{IntegrationId, Platform};
 use support::integration::{AccessFlag, base_url, platform};
 use support::{Failure, NetworkFlags};
@@ -111,14 +111,8 @@ fn run(flags: Flags) -> Result<(), Failure> {
         Format::Text => guide.to_string(),
         Format::Markdown => guide.to_markdown(),
         Format::Html => guide.to_html(),
-        Format::Json => json(&guide)?,
+        Format::Json => support::json(serde_json::to_string_pretty(&guide))?,
     })
-}
-
-fn json(guide: &SetupGuide) -> Result<String, Failure> {
-    let failure =
-        |error: serde_json::Error| Failure { code: "json".to_owned(), message: error.to_string(), hint: String::new() };
-    serde_json::to_string_pretty(guide).map(|text| text + "\n").map_err(failure)
 }
 
 /// Prints the message with the usage, and ends with exit status 2.

@@ -39,33 +39,6 @@ pub struct KeyRing {
     keys: Box<[Key]>,
 }
 
-struct Key {
-    id: u32,
-    bytes: Zeroizing<[u8; 32]>,
-}
-
-/// The place that a sealed value belongs to. It is authenticated, but not stored.
-///
-/// ```
-/// use codehost_oauth::seal::SealContext;
-///
-/// let here = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
-/// assert_eq!(SealContext { purpose: "webhook-secret", ..here }.connection, "gitlab:demo:42");
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "an app seals its own values with it; with another member, no old value could be opened"
-)]
-pub struct SealContext<'a> {
-    /// The kind of value: the column or field.
-    pub purpose: &'a str,
-    /// The integration's id, or empty.
-    pub integration: &'a str,
-    /// The connection, row or user, or empty.
-    pub connection: &'a str,
-}
-
 impl KeyRing {
     /// Keys with their ids; the first one seals. A key is 32 random bytes. Do not use a password.
     ///
@@ -125,31 +98,6 @@ impl KeyRing {
     }
 }
 
-/// The result of [`KeyRing::open`]. Its memory is wiped when it is dropped.
-pub struct Plaintext(Zeroizing<Vec<u8>>);
-
-impl Plaintext {
-    /// The decrypted bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Deref for Plaintext {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.as_slice()
-    }
-}
-
-/// Shows the length only.
-impl fmt::Debug for Plaintext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plaintext({} bytes)", self.0.len())
-    }
-}
-
 /// `2:KEY,1:KEY` with keys in base64 or base64url, for an environment variable. The first key seals.
 ///
 /// ```
@@ -184,13 +132,26 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-const VERSION: u8 = 1;
-const NONCE: usize = 24;
-
-impl Key {
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.bytes).into())
-    }
+/// The place that a sealed value belongs to. It is authenticated, but not stored.
+///
+/// ```
+/// use codehost_oauth::seal::SealContext;
+///
+/// let here = SealContext { purpose: "tokens", integration: "demo", connection: "gitlab:demo:42" };
+/// assert_eq!(SealContext { purpose: "webhook-secret", ..here }.connection, "gitlab:demo:42");
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "an app seals its own values with it; with another member, no old value could be opened"
+)]
+pub struct SealContext<'a> {
+    /// The kind of value: the column or field.
+    pub purpose: &'a str,
+    /// The integration's id, or empty.
+    pub integration: &'a str,
+    /// The connection, row or user, or empty.
+    pub connection: &'a str,
 }
 
 impl SealContext<'_> {
@@ -205,6 +166,45 @@ impl SealContext<'_> {
         data
     }
 }
+
+/// The result of [`KeyRing::open`]. Its memory is wiped when it is dropped.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+impl Plaintext {
+    /// The decrypted bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Deref for Plaintext {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// Shows the length only.
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plaintext({} bytes)", self.0.len())
+    }
+}
+
+struct Key {
+    id: u32,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl Key {
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.bytes).into())
+    }
+}
+
+const VERSION: u8 = 1;
+const NONCE: usize = 24;
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "test data")]

@@ -38,10 +38,8 @@ async fn main() -> ExitCode {
 }
 
 async fn log_in() -> Result<(), Failure> {
-    let server = fake_sourcehut().await.map_err(|error| Failure {
-        code: "listen".to_owned(),
-        message: format!("the fake code host cannot listen on a loopback address: {error}"),
-        hint: String::new(),
+    let server = fake_sourcehut().await.map_err(|error| {
+        Failure::new("listen", format!("the fake code host cannot listen on a loopback address: {error}"), "")
     })?;
     let network = Network::public_only().allow_loopback_http();
     let provider = SOURCEHUT.provider(BaseUrl::parse(&server, &network)?)?;
@@ -54,8 +52,7 @@ async fn log_in() -> Result<(), Failure> {
         .into_iter()
         .fold(Conformance::new(&provider, "/oauth2/access-token", TOKENS).api("/query", USER), Conformance::scenario);
     if let Some(violation) = suite.run().await.first() {
-        let (code, hint) = ("conformance".to_owned(), "Fix the provider, then run the example again.".to_owned());
-        return Err(Failure { code, message: violation.to_string(), hint });
+        return Err(Failure::new("conformance", violation, "Fix the provider, then run the example again."));
     }
     print(&format!("{} checks passed\n", Conformance::checks().count()))?;
 

@@ -37,10 +37,9 @@ impl CodeHostFlags {
         };
         let http = HttpClient::builder(self.network.network()?).build()?; // one for all integrations: clones share it
         let base_url = base_url(self.base_url.as_deref(), platform, http.network())?;
-        let secret = std::env::var("CODEHOST_CLIENT_SECRET").map_err(|_| Failure {
-            code: "client_secret_missing".to_owned(),
-            message: "the environment variable CODEHOST_CLIENT_SECRET is not set".to_owned(),
-            hint: "Set it to the secret of the OAuth application.".to_owned(),
+        let secret = std::env::var("CODEHOST_CLIENT_SECRET").map_err(|_| {
+            let message = "the environment variable CODEHOST_CLIENT_SECRET is not set";
+            Failure::new("client_secret_missing", message, "Set it to the secret of the OAuth application.")
         })?;
         let client = (self.client_id.unwrap_or_default(), secret);
         let integration = integration(platform, base_url, client, http, public_url)?;
@@ -91,5 +90,5 @@ async fn fakes(public_url: &PublicUrl) -> Result<CodeHosts, Failure> {
 }
 
 pub(crate) fn failure(code: &str, error: &dyn std::error::Error) -> Failure {
-    Failure { code: code.to_owned(), message: error.to_string(), hint: String::new() }
+    Failure::new(code, error, "")
 }

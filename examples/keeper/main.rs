@@ -141,10 +141,9 @@ fn read_tokens(integration: &Integration) -> Result<TokenSet, Failure> {
         /// In seconds since 1970; GitLab only.
         created_at: Option<u64>,
     }
-    let invalid = || Failure {
-        code: "tokens_invalid".to_owned(),
-        message: "stdin is not the JSON response of a token endpoint".to_owned(),
-        hint: "Pass an object with access_token, refresh_token and expires_in.".to_owned(),
+    let invalid = || {
+        let hint = "Pass an object with access_token, refresh_token and expires_in.";
+        Failure::new("tokens_invalid", "stdin is not the JSON response of a token endpoint", hint)
     };
     let mut text = Zeroizing::new(String::new());
     std::io::stdin().take(1 << 18).read_to_string(&mut text).map_err(|_| invalid())?;
@@ -169,9 +168,5 @@ fn failure(error: KeeperError) -> Failure {
         KeeperError::Retry { cause: Some(cause), .. } => format!(": {cause}"),
         _ => String::new(),
     };
-    Failure {
-        code: error.code().to_owned(),
-        message: format!("{error}{detail}"),
-        hint: error.advice().hint.into_owned(),
-    }
+    Failure::new(error.code(), format!("{error}{detail}"), &error.advice().hint)
 }

@@ -126,10 +126,10 @@ impl IntegrationFlags {
         if let Some(path) = &self.headers {
             http = http.with_headers(fixed_headers(path, &base_url)?);
         }
-        let secret = std::env::var(SECRET).map_err(|_| Failure {
-            code: "client_secret_missing".to_owned(),
-            message: format!("the environment variable {SECRET} is not set"),
-            hint: format!("Set {SECRET} to the secret of the OAuth application."),
+        let secret = std::env::var(SECRET).map_err(|_| {
+            let message = format!("the environment variable {SECRET} is not set");
+            let hint = format!("Set {SECRET} to the secret of the OAuth application.");
+            Failure::new("client_secret_missing", message, &hint)
         })?;
         let mut builder = Integration::builder(
             provider,

@@ -52,15 +52,18 @@ pub(crate) fn exit(outcome: Result<(), Failure>) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// JSON to print.
+pub(crate) fn json<E: Display>(text: Result<String, E>) -> Result<String, Failure> {
+    text.map(|text| text + "\n").map_err(|error| Failure::new("json", error, ""))
+}
+
 /// Writes to stdout. A reader that stops early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure {
-            code: "stdout".to_owned(),
-            message: format!("the output cannot be written: {error}"),
-            hint: String::new(),
-        }),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new("stdout", format!("the output cannot be written: {error}"), ""))
+        }
         _ => Ok(()),
     }
 }

@@ -83,10 +83,10 @@ pub(crate) fn fixed_headers(path: &Path, base_url: &BaseUrl) -> Result<FixedHead
 
 /// Reads the file of a flag.
 pub(crate) fn read(flag: &str, path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure {
-        code: flag.trim_start_matches('-').replace('-', "_"),
-        message: format!("the file in {flag} cannot be read: {error}"),
-        hint: "Check its path and permissions.".to_owned(),
+    std::fs::read_to_string(path).map_err(|error| {
+        let code = flag.trim_start_matches('-').replace('-', "_");
+        let message = format!("the file in {flag} cannot be read: {error}");
+        Failure::new(&code, message, "Check its path and permissions.")
     })
 }
 
@@ -95,11 +95,9 @@ fn with_password(url: &str) -> Result<Proxy, Failure> {
     let before_host = url.rsplit_once('@').map_or("", |(before, _)| before);
     let user_info = before_host.split_once("://").map_or(before_host, |(_, after)| after);
     if user_info.contains(':') {
-        return Err(Failure {
-            code: "proxy_password".to_owned(),
-            message: "the URL in --proxy has a password, which the list of processes would show".to_owned(),
-            hint: format!("Remove it from the URL, and set {PROXY_PASSWORD} to it."),
-        });
+        let message = "the URL in --proxy has a password, which the list of processes would show";
+        let hint = format!("Remove it from the URL, and set {PROXY_PASSWORD} to it.");
+        return Err(Failure::new("proxy_password", message, &hint));
     }
     let proxy = Proxy::parse(url)?;
     Ok(match std::env::var(PROXY_PASSWORD) {

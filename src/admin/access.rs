@@ -38,7 +38,7 @@ pub trait AdminAccess: Send + Sync + 'static {
         owner: Option<&str>,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<bool, AppError> {
-        let (_, _, _) = (administrator, owner, transaction);
+        let _ = (administrator, owner, transaction);
         Ok(true)
     }
 
@@ -111,7 +111,7 @@ pub trait AdminAccess: Send + Sync + 'static {
     ///
     /// The app's failure, or a [`Refusal`]: nothing is written.
     async fn changed(&self, change: &AdminChange<'_>, transaction: &mut StoreTransaction<'_>) -> Result<(), AppError> {
-        let (_, _) = (change, transaction);
+        let _ = (change, transaction);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::{Integration, LoginPolicy};
 use crate::error::ConfigError;
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::setup::parse_name;
-use crate::transport::{Bulkhead, MAX_IN_FLIGHT, Transport};
+use crate::transport::{Bulkhead, MAX_IN_FLIGHT_OF_INTEGRATION, Transport};
 use crate::values::access::Access;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::email::EmailTrust;
@@ -82,7 +82,7 @@ impl IntegrationBuilder {
             config,
             callback_path: None,
             login_path: None,
-            max_in_flight: MAX_IN_FLIGHT,
+            max_in_flight: MAX_IN_FLIGHT_OF_INTEGRATION,
             login_deadline: LOGIN_DEADLINE,
             email_trust: EmailTrust::default(),
             policy: LoginPolicy::everyone(),
@@ -185,8 +185,9 @@ impl IntegrationBuilder {
     /// [`ConfigError::UnlimitedScopes`] if the platform would take them for everything that the user may do; [`ConfigError::SecretPlaceholder`] for a
     /// secret that the platform shows in place of the real one; for a policy, [`ConfigError::GroupCount`],
     /// [`ConfigError::GroupScope`] if the access level lacks the scope that a group needs, and [`ConfigError::Group`],
-    /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a group; [`ConfigError::Name`] if the name is empty or too
-    /// long; [`ConfigError::CallbackPath`] and [`ConfigError::LoginPath`] if they are not paths.
+    /// [`ConfigError::Role`], [`ConfigError::NoSubgroups`] or [`ConfigError::NoGroups`] if the platform cannot have such a
+    /// group; [`ConfigError::Name`] if the name is empty or too long; [`ConfigError::CallbackPath`] and
+    /// [`ConfigError::LoginPath`] if they are not paths.
     pub fn build(self) -> Result<Integration, ConfigError> {
         let IntegrationConfig { id, name, public_url, client_id, client_secret, access } = self.config;
         let (base_url, api_url) = (self.provider.base_url(), self.provider.api_url());

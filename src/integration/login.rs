@@ -14,7 +14,8 @@ use crate::provider::grant::AuthorizationRequest;
 use crate::provider::membership::{Group, Membership};
 use crate::provider::missing_scopes;
 use crate::provider::token_endpoint;
-use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES};
+use crate::values::scope::ScopeDescription;
+use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 use crate::values::user::User;
 
 impl Integration {
@@ -36,7 +37,7 @@ impl Integration {
 
     /// What a callback must match.
     pub(crate) fn expected(&self, purpose: Purpose) -> Expected<'_> {
-        Expected { binding: &self.binding, callback_url: &self.callback_url, provider: &*self.provider, purpose }
+        Expected { binding: &self.binding, callback_url: &self.callback_url, provider: self.direct_provider(), purpose }
     }
 
     pub(super) async fn finish(
@@ -58,15 +59,13 @@ impl Integration {
         callback: Callback,
     ) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
-        let (provider, http) = (&*self.provider, &self.http);
+        let (provider, http) = (self.direct_provider(), &self.http);
         let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
         let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
-        let known = tokens.user.take().map(|user| *user);
+        let known = tokens.user.take();
         let user = self.admit(&tokens.access_token, known, deadline).await?;
         tokens.account = Some(user.key.clone());
-        let granted = tokens.scopes.as_ref();
-        let missing_scopes =
-            granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
+        let missing_scopes = self.missing_scopes_of(&tokens);
         Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
     }
 
@@ -75,23 +74,20 @@ impl Integration {
     pub(super) async fn admit(
         &self,
         token: &AccessToken,
-        known: Option<User>,
+        known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> Result<User, Error> {
         let groups = self.policy.groups();
         // An error about the account comes before one about the group.
         let admitted_user = async {
-            let user = match known {
-                Some(user) => self.checked(user),
-                None => retry_unauthorized(deadline, || self.look_up(token)).await,
-            }?;
+            let user = self.user_of(token, known, deadline).await?;
             self.policy.ensure_user(&user, self.email_trust)?;
             Ok::<_, Error>(user)
         };
         if groups.is_empty() {
             return admitted_user.await;
         }
-        let (user, memberships) = if groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
+        let (user, memberships) = if self.needs_user_first(groups) {
             let user = admitted_user.await?;
             let memberships = self.memberships(token, deadline, Some(&user), groups).await;
             (user, memberships)
@@ -104,8 +100,8 @@ impl Integration {
         Ok(user)
     }
 
-    /// Looks up the memberships in these groups at once, and returns them in their order. The futures are joined in pairs, since `join_all` would need more of
-    /// futures-util than this crate takes.
+    /// Looks up the memberships in these groups at once, and returns them in their order. The futures are joined in pairs,
+    /// since `join_all` would need more of futures-util than this crate takes.
     pub(super) fn memberships<'a>(
         &'a self,
         token: &'a AccessToken,
@@ -116,7 +112,7 @@ impl Integration {
         Box::pin(async move {
             let Some((group, others)) = groups.split_first() else { return Vec::new() };
             let user_of_group = user.filter(|_| self.provider.needs_user_for_membership(group));
-            let look_up = || self.provider.membership(&self.http, token, group, user_of_group);
+            let look_up = || self.direct_provider().membership(&self.http, token, group, user_of_group);
             let others = self.memberships(token, deadline, user, others);
             let (membership, mut memberships) = future::join(retry_unauthorized(deadline, look_up), others).await;
             memberships.insert(0, membership);
@@ -124,9 +120,33 @@ impl Integration {
         })
     }
 
+    /// The user of the token, `known` or looked up.
+    pub(super) async fn user_of(
+        &self,
+        token: &AccessToken,
+        known: Option<Box<User>>,
+        deadline: Option<Instant>,
+    ) -> Result<User, Error> {
+        match known {
+            Some(user) => self.checked(*user),
+            None => retry_unauthorized(deadline, || self.look_up(token)).await,
+        }
+    }
+
+    /// Whether the user must be known before the memberships can be looked up.
+    pub(super) fn needs_user_first(&self, groups: &[Group]) -> bool {
+        groups.iter().any(|group| self.provider.needs_user_for_membership(group))
+    }
+
+    /// The scopes that logins ask for and these tokens do not have.
+    pub(super) fn missing_scopes_of(&self, tokens: &TokenSet) -> Vec<ScopeDescription> {
+        let granted = tokens.scopes.as_ref();
+        granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default()
+    }
+
     /// Looks up the user of the token, and checks the result.
     pub(super) async fn look_up(&self, token: &AccessToken) -> Result<User, Error> {
-        self.checked((*self.provider).user(&self.http, token).await?)
+        self.checked(self.direct_provider().user(&self.http, token).await?)
     }
 
     /// Checks what a provider says about a user: one of another crate can make mistakes.

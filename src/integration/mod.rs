@@ -260,7 +260,7 @@ impl Integration {
         let http = self.http.past_breaker();
         let api = self.provider.api_url().endpoint(&[]);
         let inspected = tokio::time::timeout(request.deadline, self.http.inspect(&api));
-        let checked = (*self.provider).check(&http, &self.client, &request);
+        let checked = self.direct_provider().check(&http, &self.client, &request);
         let (report, connection) = future::join(checked, inspected).await;
         report.with_connection(connection.ok().flatten())
     }
@@ -294,6 +294,11 @@ impl Integration {
     /// The provider.
     pub fn provider(&self) -> &Arc<dyn OAuthProvider> {
         &self.provider
+    }
+
+    /// The same, for calls: by way of the `Arc`, which is a provider too, each future would be boxed twice.
+    fn direct_provider(&self) -> &dyn OAuthProvider {
+        &*self.provider
     }
 
     /// The access level.
@@ -344,7 +349,7 @@ impl Integration {
     /// Whether it is proved that the code host accepts the client; see [`OAuthProvider::accepts_client`].
     #[cfg(feature = "seal")]
     pub(crate) async fn accepts_client(&self) -> Result<bool, Error> {
-        let call = (*self.provider).accepts_client(&self.http, &self.client, &self.callback_url);
+        let call = self.direct_provider().accepts_client(&self.http, &self.client, &self.callback_url);
         self.observe("accepts_client", call).await
     }
 

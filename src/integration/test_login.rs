@@ -5,14 +5,13 @@ use std::time::{Duration, SystemTime};
 use futures_util::future;
 use tokio::time::Instant;
 
-use super::login::{any_member, retry_unauthorized};
+use super::login::any_member;
 use super::{Integration, LoginOptions, LoginStart};
 use crate::error::{ConfigError, Error, TransportError};
 use crate::login::{
     Callback, LoginReport, PendingLogin, Purpose, ReportedError, ReportedGroup, ReportedUser, ReturnTo, TestLogin,
 };
 use crate::provider::membership::{Group, Membership};
-use crate::provider::missing_scopes;
 use crate::provider::revocation::Revocation;
 use crate::values::token::{AccessToken, TokenSet};
 use crate::values::user::User;
@@ -58,10 +57,10 @@ impl Integration {
         let deadline = Instant::now().checked_add(self.login_deadline);
         let return_to = pending.return_to().cloned();
         let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
-        let exchange = (*self.provider).exchange_code(&self.http, &self.client, grant);
+        let exchange = self.direct_provider().exchange_code(&self.http, &self.client, grant);
         let exchanged = tokio::time::timeout(self.login_deadline, exchange).await;
         let mut tokens = exchanged.unwrap_or(Err(TransportError::TimedOut.into()))?;
-        let known = tokens.user.take().map(|user| *user);
+        let known = tokens.user.take();
         let left = deadline.map_or(self.login_deadline, |deadline| deadline.saturating_duration_since(Instant::now()));
         let look_ups = self.look_up_all(&tokens.access_token, known, deadline);
         let looked_up = tokio::time::timeout(left, look_ups).await;
@@ -76,17 +75,12 @@ impl Integration {
     async fn look_up_all(
         &self,
         token: &AccessToken,
-        known: Option<User>,
+        known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> (Result<User, Error>, Vec<Result<Membership, Error>>) {
         let groups = self.policy.groups();
-        let user = async {
-            match known {
-                Some(user) => self.checked(user),
-                None => retry_unauthorized(deadline, || self.look_up(token)).await,
-            }
-        };
-        if !groups.iter().any(|group| self.provider.needs_user_for_membership(group)) {
+        let user = self.user_of(token, known, deadline);
+        if !self.needs_user_first(groups) {
             return future::join(user, self.memberships(token, deadline, None, groups)).await;
         }
         let user = user.await;
@@ -103,8 +97,6 @@ impl Integration {
         user: &Result<User, Error>,
         memberships: Vec<Result<Membership, Error>>,
     ) -> LoginReport {
-        let granted = tokens.scopes.as_ref();
-        let missing = granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();
         let groups = self.policy.groups();
         let found = memberships.iter().map(Some).chain(std::iter::repeat(None));
         let reported_groups = groups.iter().zip(found).map(|(group, found)| reported_group(group, found)).collect();
@@ -120,7 +112,7 @@ impl Integration {
             refusal,
             user: user.as_ref().ok().map(|user| ReportedUser::new(user, self.email_trust)),
             groups: reported_groups,
-            ..LoginReport::of_tokens(tokens, &self.scopes, missing)
+            ..LoginReport::of_tokens(tokens, &self.scopes, self.missing_scopes_of(tokens))
         }
     }
 

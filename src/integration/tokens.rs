@@ -19,7 +19,8 @@ impl Integration {
     /// integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
-        self.observe("refresh", (*self.provider).refresh(&self.http, &self.client, token, &self.callback_url)).await
+        self.observe("refresh", self.direct_provider().refresh(&self.http, &self.client, token, &self.callback_url))
+            .await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`](crate::OAuthProvider::user). Unlike a login it does not refuse
@@ -56,7 +57,7 @@ impl Integration {
     /// another integration, before anything is sent.
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
-        let provider = &*self.provider;
+        let provider = self.direct_provider();
         match provider.ensure_group(group, &self.scopes) {
             // The token may have more scopes than this integration asks for.
             Ok(()) | Err(ConfigError::GroupScope { .. }) => {}
@@ -128,11 +129,11 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.binding(), "refresh token")?;
         }
-        self.observe("revoke", (*self.provider).revoke(&self.http, &self.client, tokens)).await
+        self.observe("revoke", self.direct_provider().revoke(&self.http, &self.client, tokens)).await
     }
 
     /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`](crate::OAuthProvider::revoke_pair).
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
-        self.observe("revoke_pair", (*self.provider).revoke_pair(&self.http, &self.client, tokens)).await
+        self.observe("revoke_pair", self.direct_provider().revoke_pair(&self.http, &self.client, tokens)).await
     }
 }

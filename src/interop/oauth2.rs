@@ -18,6 +18,7 @@ use url::Url;
 use crate::error::{ConfigError, TransportError};
 use crate::integration::Integration;
 use crate::provider::grant::AuthorizationRequest;
+use crate::provider::token_endpoint::is_bearer;
 #[cfg(feature = "http-client")]
 use crate::transport::HttpClient;
 use crate::transport::Transport;
@@ -151,7 +152,7 @@ impl TokenSet {
             scopes
         });
         for (applies, note) in [
-            (!is_bearer(response.token_type()), TokenNote::NotBearer),
+            (!is_bearer_type(response.token_type()), TokenNote::NotBearer),
             (refresh_token.is_some() && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
             (!are_scopes_valid, TokenNote::Scopes),
             (response.expires_in().is_some() && tokens.expires_in.is_none(), TokenNote::Lifetime),
@@ -244,9 +245,8 @@ fn to_oauth2_scopes(scopes: &Scopes) -> Vec<oauth2::Scope> {
 }
 
 /// Each crate has a token type of its own. All of them can be serialized.
-fn is_bearer(kind: &impl serde::Serialize) -> bool {
-    let text = serde_json::to_value(kind).unwrap_or_default();
-    text.as_str().is_some_and(|text| text.trim().is_empty() || text.trim().eq_ignore_ascii_case("bearer"))
+fn is_bearer_type(kind: &impl serde::Serialize) -> bool {
+    serde_json::to_value(kind).unwrap_or_default().as_str().is_some_and(is_bearer)
 }
 
 #[cfg(feature = "http-client")]

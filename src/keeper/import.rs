@@ -30,15 +30,14 @@ impl Inner {
                 // In both cases, this one must not be stored now.
                 Ok(Import::Replaced) => {
                     if progress.other_record.is_some_and(|newer| record.shares_no_token_with(&newer)) {
-                        tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
+                        revoke_in_background(integration, record);
                     }
                     return Ok(());
                 }
                 Ok(Import::Done) => {
                     self.refreshes.resume(connection);
                     if let Some(older) = progress.other_record.filter(|older| older.shares_no_token_with(&record)) {
-                        // In the background: the import does not depend on the response.
-                        tokio::spawn(async move { integration.revoke_pair(&older.tokens).await });
+                        revoke_in_background(integration, older);
                     }
                     return Ok(());
                 }
@@ -86,6 +85,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// Revokes the tokens that the import makes useless. The import does not depend on the response.
+fn revoke_in_background(integration: Arc<Integration>, record: Record) {
+    tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
 }
 
 /// What the attempts so far have found and done.

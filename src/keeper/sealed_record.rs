@@ -13,6 +13,7 @@ use super::settings_digest::client_id_digest;
 use super::store::{Revision, StoredTokens};
 use crate::error::{ConfigError, SealError};
 use crate::seal::{KeyRing, SealContext};
+use crate::values::secret::to_zeroizing_json;
 use crate::values::token::{AccessToken, RefreshToken, TokenBinding, TokenSet};
 
 impl Record {
@@ -45,7 +46,7 @@ impl Record {
             requested_scopes: self.requested_scopes.as_ref().map(ToString::to_string),
             scopes_truncated: self.scopes_truncated,
         };
-        let json = crate::values::secret::to_zeroizing_json(&json).map_err(|_| SealError::Malformed)?;
+        let json = to_zeroizing_json(&json).map_err(|_| SealError::Malformed)?;
         Ok(StoredTokens { revision: self.revision, sealed: ring.seal(&context(connection), &json)? })
     }
 

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{CallbackError, UntrustedText};
-use crate::util::json;
+use crate::util::text::has_control;
 use crate::values::secret::Secret;
 
 /// The request with which the browser comes back: an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1).
@@ -174,7 +174,7 @@ fn decode(text: &str) -> Result<Cow<'_, str>, CallbackError> {
 }
 
 fn printable(text: Cow<'_, str>) -> Result<Cow<'_, str>, CallbackError> {
-    if json::has_control(&text) { Err(CallbackError::Encoding) } else { Ok(text) }
+    if has_control(&text) { Err(CallbackError::Encoding) } else { Ok(text) }
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -61,6 +61,15 @@ impl Login {
         self.user.trusted_email(self.email_trust)
     }
 
+    /// [`trusted_email`](Self::trusted_email), or an error that says why there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`User::require_trusted_email`].
+    pub fn require_trusted_email(&self) -> Result<&str, Error> {
+        self.user.require_trusted_email(self.email_trust).map_err(Error::from)
+    }
+
     /// A second copy, for a browser that repeats a callback whose response it has not seen.
     #[cfg(feature = "axum")]
     pub(crate) fn duplicate(&self) -> Self {
@@ -71,15 +80,6 @@ impl Login {
             return_to: self.return_to.clone(),
             email_trust: self.email_trust,
         }
-    }
-
-    /// [`trusted_email`](Self::trusted_email), or an error that says why there is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`User::require_trusted_email`].
-    pub fn require_trusted_email(&self) -> Result<&str, Error> {
-        self.user.require_trusted_email(self.email_trust).map_err(Error::from)
     }
 }
 

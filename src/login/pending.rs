@@ -14,6 +14,7 @@ use super::return_to::ReturnTo;
 use crate::error::{ConfigError, VerifyError};
 use crate::provider::grant::VerifiedGrant;
 use crate::provider::oauth_provider::OAuthProvider;
+use crate::util::text::is_same_issuer;
 use crate::util::time::unix_seconds;
 use crate::values::callback_url::CallbackUrl;
 use crate::values::integration_id::IntegrationId;
@@ -100,28 +101,12 @@ impl PendingLogin {
         }
         if let Some(given) = &callback.issuer {
             let issuers = expected.provider.issuers();
-            if !issuers.iter().any(|issuer| issuer.trim_end_matches('/') == given.trim_end_matches('/')) {
+            if !issuers.iter().any(|issuer| is_same_issuer(issuer, given)) {
                 return Err(VerifyError::OtherIssuer { expected: issuers.join(" or ") });
             }
         }
-        let code = match callback.outcome {
-            Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code)?,
-            Outcome::Nothing => return Err(VerifyError::CodeMissing),
-            Outcome::Error { error, description } => {
-                let text = description.as_ref().map(|text| text.sanitized()).unwrap_or_default();
-                if let Some(error) = expected.provider.callback_error(error.sanitized(), text) {
-                    return Err(error);
-                }
-                return Err(match error.sanitized() {
-                    "access_denied" => VerifyError::Denied,
-                    "invalid_scope" => VerifyError::ScopeNotEnabled,
-                    "server_error" | "temporarily_unavailable" => VerifyError::Unavailable,
-                    _ => VerifyError::Refused { error, description },
-                });
-            }
-        };
         Ok(VerifiedGrant {
-            code,
+            code: code(callback.outcome, expected.provider)?,
             verifier: self.verifier,
             callback_url: expected.callback_url.clone(),
             binding: binding.clone(),
@@ -171,6 +156,23 @@ impl PendingLogin {
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingLogin").field("integration", self.integration()).finish_non_exhaustive()
+    }
+}
+
+/// The code, or what the code host says in its place.
+fn code(outcome: Outcome, provider: &dyn OAuthProvider) -> Result<Secret, VerifyError> {
+    match outcome {
+        Outcome::Code(code) => code.checked(MAX_CODE).ok_or(VerifyError::Code),
+        Outcome::Nothing => Err(VerifyError::CodeMissing),
+        Outcome::Error { error, description } => {
+            let text = description.as_ref().map(|text| text.sanitized()).unwrap_or_default();
+            Err(provider.callback_error(error.sanitized(), text).unwrap_or_else(|| match error.sanitized() {
+                "access_denied" => VerifyError::Denied,
+                "invalid_scope" => VerifyError::ScopeNotEnabled,
+                "server_error" | "temporarily_unavailable" => VerifyError::Unavailable,
+                _ => VerifyError::Refused { error, description },
+            }))
+        }
     }
 }
 
@@ -230,10 +232,10 @@ impl PendingLogins {
         self.0.retain(|pending| pending.purpose != Purpose::LogIn);
     }
 
-    /// Removes the logins for which `is_spent` is true.
+    /// Removes the logins that are used.
     #[cfg(feature = "axum")]
-    pub(crate) fn remove_if(&mut self, is_spent: impl Fn(&PendingLogin) -> bool) {
-        self.0.retain(|pending| !is_spent(pending));
+    pub(crate) fn remove_if(&mut self, is_used: impl Fn(&PendingLogin) -> bool) {
+        self.0.retain(|pending| !is_used(pending));
     }
 
     /// Removes and returns the newest login.

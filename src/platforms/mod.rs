@@ -6,11 +6,15 @@ pub mod bitbucket_data_center;
 pub mod forgejo;
 pub mod github;
 pub mod gitlab;
-mod id;
 mod recognize;
+mod refusal;
+
+use std::sync::Arc;
 
 use crate::error::ConfigError;
+use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::Platform;
+use crate::values::base_url::BaseUrl;
 
 /// The only list of the built-in platforms.
 const BUILT_IN: [Platform; 5] =
@@ -54,4 +58,21 @@ pub(crate) fn find_in(platforms: &[Platform], id: &str) -> Result<Platform, Conf
     let known = || platforms.iter().map(Platform::id).collect::<Vec<_>>().join(", ");
     let found = platforms.iter().find(|platform| platform.id() == id).copied();
     found.ok_or_else(|| ConfigError::Platform { known: known() })
+}
+
+/// The provider of a platform, which gets the API URL if the app has set one.
+fn at_api_url<P: OAuthProvider + 'static>(
+    provider: P,
+    api_url: Option<BaseUrl>,
+    with_api_url: fn(P, BaseUrl) -> P,
+) -> Arc<dyn OAuthProvider> {
+    Arc::new(match api_url {
+        Some(api_url) => with_api_url(provider, api_url),
+        None => provider,
+    })
+}
+
+/// The id of a user or a group, if a platform can have it: a positive number that fits into the `i64` of its database.
+fn database_id(id: u64) -> Option<u64> {
+    i64::try_from(id).is_ok_and(|id| id > 0).then_some(id)
 }

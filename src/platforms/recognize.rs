@@ -63,6 +63,13 @@ impl<V> VersionRequest<V> {
     }
 }
 
+/// Other paths at which the server may be: the parent of the path, and the root.
+pub(super) fn paths_above(path: &str) -> [Option<&str>; 2] {
+    let parent = path.rfind('/').and_then(|at| path.get(..at)).filter(|parent| !parent.is_empty());
+    let root = (!path.is_empty()).then_some("");
+    [parent, root]
+}
+
 /// Adds the fix to a finding: to enter another URL. If the app reaches the API at a URL of its own, that is the one to correct,
 /// and its operator has set it.
 pub(super) fn enter(finding: Finding, url: &str, base_url: &BaseUrl, api_url: &BaseUrl) -> Finding {

@@ -20,4 +20,4 @@ pub use self::token_endpoint::{Grant, TokenEndpoint, TokenRefusal};
 pub use self::wrapper::ProviderWrapper;
 pub use crate::transport::request::ApiRequest;
 pub use crate::transport::response::ApiResponse;
-pub use crate::util::json::display_text;
+pub use crate::util::text::display_text;

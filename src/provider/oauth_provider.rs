@@ -161,8 +161,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         client: &ClientCredentials,
         tokens: &TokenSet,
     ) -> Result<Revocation, Error> {
-        let (_, _, _) = (http, client, tokens);
-        Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+        let _ = (http, client, tokens);
+        Ok(Revocation::not_supported())
     }
 
     /// Revokes these tokens only, and sends nothing if the platform cannot do that. A `TokenKeeper` calls it for tokens that a new
@@ -180,8 +180,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         client: &ClientCredentials,
         tokens: &TokenSet,
     ) -> Result<Revocation, Error> {
-        let (_, _, _) = (http, client, tokens);
-        Ok(Revocation::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." })
+        let _ = (http, client, tokens);
+        Ok(Revocation::not_supported())
     }
 
     /// Whether this refusal of a [`refresh`](Self::refresh), which says
@@ -209,7 +209,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         client: &ClientCredentials,
         callback_url: &CallbackUrl,
     ) -> Result<bool, Error> {
-        let (_, _, _) = (http, client, callback_url);
+        let _ = (http, client, callback_url);
         Ok(false)
     }
 
@@ -231,7 +231,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// [`ConfigError::GroupScope`] for a missing scope; [`ConfigError::NoGroups`] unless the provider implements this method
     /// and [`membership`](Self::membership).
     fn ensure_group(&self, group: &Group, scopes: &Scopes) -> Result<(), ConfigError> {
-        let (_, _) = (group, scopes);
+        let _ = (group, scopes);
         Err(ConfigError::NoGroups)
     }
 
@@ -252,7 +252,8 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     ///
     /// [`Error::Api`] if the token is not accepted; [`Error::Account`] if the platform refuses the user, or if the token lacks
     /// the scope; [`Error::Config`] for a group or role that the platform cannot have, [`ConfigError::UserNeeded`] without a
-    /// user that it needs, and [`ConfigError::NoGroups`] unless the provider implements this method; [`Error::Transport`] and [`Error::Response`] if the code host does not respond.
+    /// user that it needs, and [`ConfigError::NoGroups`] unless the provider implements this method; [`Error::Transport`] and
+    /// [`Error::Response`] if the code host does not respond.
     async fn membership(
         &self,
         http: &dyn Transport,
@@ -260,7 +261,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
         group: &Group,
         user: Option<&User>,
     ) -> Result<Membership, Error> {
-        let (_, _, _, _) = (http, token, group, user);
+        let _ = (http, token, group, user);
         Err(ConfigError::NoGroups.into())
     }
 
@@ -286,7 +287,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// Signature: `async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest)
     /// -> CheckReport`
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
-        let (_, _, _) = (http, client, request);
+        let _ = (http, client, request);
         let platform = self.platform();
         let mut report = CheckReport::new(platform.id(), platform.name(), self.base_url());
         report.push_not_checked(

@@ -54,7 +54,8 @@ impl Service {
 }
 
 impl Platform {
-    /// A platform. `provider` makes its provider from the base URL and, if the API is at another URL than usual, that URL. `id` is a part of callback URLs and account keys, so it must never change.
+    /// A platform. `provider` makes its provider from the base URL and, if the API is at another URL than usual, that URL. `id`
+    /// is a part of callback URLs and account keys, so it must never change.
     ///
     /// # Panics
     ///

@@ -37,6 +37,13 @@ pub enum Revocation {
     },
 }
 
+impl Revocation {
+    /// For a platform of which nothing is known.
+    pub(crate) fn not_supported() -> Self {
+        Self::NotSupported { where_to: None, how: "Revoke the access in your settings at the code host." }
+    }
+}
+
 /// Revokes the refresh token, or the access token if there is no refresh token: one request, with the client secret in the
 /// form. The server revokes the other token too (RFC 7009 section 2.1). `None` if they are revoked, else the refusal.
 ///

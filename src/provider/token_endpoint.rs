@@ -55,54 +55,6 @@ pub struct TokenEndpoint<'a> {
     refresh_callback: Option<&'a CallbackUrl>,
 }
 
-type Refused = fn(&BaseUrl, &TokenRefusal<'_>) -> Error;
-
-/// The grant that was refused: the same error code can have another meaning for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Grant {
-    /// The exchange of an authorization code.
-    AuthorizationCode,
-    /// The renewal of tokens.
-    RefreshToken,
-}
-
-/// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
-#[non_exhaustive]
-pub struct TokenRefusal<'a> {
-    /// The grant that was refused.
-    pub grant: Grant,
-    /// `error`, empty if there was none.
-    pub error: &'a str,
-    /// `error_description`, empty if there was none. Texts change from version to version.
-    pub description: &'a str,
-    /// The callback URL that was sent, if a code was exchanged.
-    pub callback_url: Option<&'a str>,
-    /// The whole response.
-    pub response: &'a ApiResponse,
-}
-
-impl TokenRefusal<'_> {
-    /// The response with `error` and `error_description`, to put into an error.
-    pub fn summary(&self) -> Box<ResponseSummary> {
-        Box::new(self.response.summary().with_error(non_empty(self.error), non_empty(self.description)))
-    }
-}
-
-fn non_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-/// Only the grant and the status: the rest is text from the code host.
-impl fmt::Debug for TokenRefusal<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenRefusal")
-            .field("grant", &self.grant)
-            .field("response", &self.response)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<'a> TokenEndpoint<'a> {
     /// The endpoint at `uri`, for the secrets of `base_url`. Client id and secret go into the form (RFC 6749 section 2.3.1).
     ///
@@ -228,6 +180,59 @@ impl<'a> TokenEndpoint<'a> {
     }
 }
 
+impl fmt::Debug for TokenEndpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("uri", &self.uri)
+            .field("is_basic", &self.is_basic)
+            .finish_non_exhaustive()
+    }
+}
+
+type Refused = fn(&BaseUrl, &TokenRefusal<'_>) -> Error;
+
+/// The grant that was refused: the same error code can have another meaning for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grant {
+    /// The exchange of an authorization code.
+    AuthorizationCode,
+    /// The renewal of tokens.
+    RefreshToken,
+}
+
+/// A refusal of the token endpoint (RFC 6749 section 5.2), for a provider to read.
+#[non_exhaustive]
+pub struct TokenRefusal<'a> {
+    /// The grant that was refused.
+    pub grant: Grant,
+    /// `error`, empty if there was none.
+    pub error: &'a str,
+    /// `error_description`, empty if there was none. Texts change from version to version.
+    pub description: &'a str,
+    /// The callback URL that was sent, if a code was exchanged.
+    pub callback_url: Option<&'a str>,
+    /// The whole response.
+    pub response: &'a ApiResponse,
+}
+
+impl TokenRefusal<'_> {
+    /// The response with `error` and `error_description`, to put into an error.
+    pub fn summary(&self) -> Box<ResponseSummary> {
+        Box::new(self.response.summary().with_error(non_empty(self.error), non_empty(self.description)))
+    }
+}
+
+/// Only the grant and the status: the rest is text from the code host.
+impl fmt::Debug for TokenRefusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRefusal")
+            .field("grant", &self.grant)
+            .field("response", &self.response)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Reads a response of the token endpoint.
 struct ResponseReader<'a> {
     base_url: &'a BaseUrl,
@@ -263,15 +268,6 @@ impl ResponseReader<'_> {
     }
 }
 
-impl fmt::Debug for TokenEndpoint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenEndpoint")
-            .field("uri", &self.uri)
-            .field("is_basic", &self.is_basic)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Appends what is new at each login: the state, the PKCE challenge with S256 (RFC 7636 section 4.3), and a nonce if the provider
 /// reads an ID token.
 pub(crate) fn authorization_url(mut url: Url, state: &Secret, verifier: &Secret, with_nonce: bool) -> AuthorizationUrl {
@@ -295,9 +291,6 @@ pub(crate) fn challenge(verifier: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
-/// Ten years. No platform needs more, and the sum with the current time cannot overflow.
-const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
 /// The tokens of a response (RFC 6749 section 5.1), or the member that is wrong. Only the access token must be
 /// valid: other members that cannot be read are left out.
 fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'static str> {
@@ -309,9 +302,8 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
     tokens.id_token = members.text("id_token").map(String::into_boxed_str);
     let are_scopes_complete;
     (tokens.scopes, are_scopes_complete) = scopes(members);
-    let is_bearer = |kind: String| kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer");
     for (applies, note) in [
-        (!members.text("token_type").is_none_or(is_bearer), TokenNote::NotBearer),
+        (!members.text("token_type").is_none_or(|kind| is_bearer(&kind)), TokenNote::NotBearer),
         (members.is_set("refresh_token") && tokens.refresh_token.is_none(), TokenNote::RefreshToken),
         (!are_scopes_complete, TokenNote::Scopes),
         (members.is_set("expires_in") && tokens.expires_in.is_none(), TokenNote::Lifetime),
@@ -321,6 +313,11 @@ fn tokens(members: &Members<'_>, binding: &TokenBinding) -> Result<TokenSet, &'s
         }
     }
     Ok(tokens)
+}
+
+/// Whether a token type is `Bearer`. Some servers leave it empty.
+pub(crate) fn is_bearer(kind: &str) -> bool {
+    kind.trim().is_empty() || kind.trim().eq_ignore_ascii_case("bearer")
 }
 
 /// The granted scopes, and whether all of them could be read. GitLab sends `scope`, Bitbucket `scopes` or `scope`. Some servers
@@ -352,6 +349,13 @@ fn lifetime(members: &Members<'_>, name: &'static str) -> Option<Duration> {
     // A cast from a float saturates.
     (seconds.is_finite() && seconds >= 1.0).then(|| Duration::from_secs(seconds as u64).min(MAX_LIFETIME))
 }
+
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Ten years. No platform needs more, and the sum with the current time cannot overflow.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -167,7 +167,7 @@ impl CallbackRuns {
             is_cancelled: AtomicBool::new(seen.cancelled.get(state.0).is_some()),
             is_reported: AtomicBool::new(false),
         });
-        seen.callback_runs.insert(state.0, Arc::clone(&run), SPENT_STATE_LIFE).then_some(run)
+        seen.callback_runs.insert(state.0, Arc::clone(&run), USED_STATE_TTL).then_some(run)
     }
 
     /// The run of a callback that the same browser repeats. `holds` says whether the request has what binds the login to
@@ -197,14 +197,14 @@ impl CallbackRuns {
         let mut seen = self.seen();
         match seen.callback_runs.get(state.0) {
             Some(run) => run.is_cancelled.store(true, Ordering::Release),
-            None => _ = seen.cancelled.insert(state.0, (), SPENT_STATE_LIFE),
+            None => _ = seen.cancelled.insert(state.0, (), USED_STATE_TTL),
         }
     }
 
     /// A session gets another id. Pass the returned number to [`unmark_session_renewed`](Self::unmark_session_renewed).
     pub(super) fn mark_session_renewed(&self, session: &str) -> u64 {
         let id = first(&Sha256::digest(session));
-        self.seen().renewed.insert(id, (), RENEWED_SESSION_LIFE);
+        self.seen().renewed.insert(id, (), RENEWED_SESSION_TTL);
         id
     }
 
@@ -232,9 +232,9 @@ impl CallbackRuns {
 /// For how long a callback can be repeated after it has ended in a login.
 pub(super) const REPEAT_WINDOW: Duration = Duration::from_secs(30);
 /// The lifetime of a pending login, and 100 seconds for clocks that differ.
-const SPENT_STATE_LIFE: Duration = Duration::from_secs(3700);
+const USED_STATE_TTL: Duration = Duration::from_secs(3700);
 /// Longer than a login takes.
-const RENEWED_SESSION_LIFE: Duration = Duration::from_secs(300);
+const RENEWED_SESSION_TTL: Duration = Duration::from_secs(300);
 const MAX_SEEN: usize = 1 << 16;
 
 /// Values of the last time, limited in number. Old ones are removed, the oldest first, when another one is added.
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_spent_once() {
+    fn a_state_is_used_once() {
         let callback_runs = CallbackRuns::default();
         for state in Secret::random::<2>().unwrap() {
             let state = StateId::of(&state);

@@ -70,7 +70,8 @@ impl LoginRoutes {
         match self.0.backend.find(request, &callback).await? {
             StoredLogin::Pending { login, binding } => {
                 let id = id.unwrap_or_else(|| login.integration().as_str()).to_owned();
-                let run = self.begin_run(id, request, callback, *login, binding, content).await;
+                let found = FoundLogin { id, callback, pending: *login, binding, content };
+                let run = self.begin_run(request, found).await;
                 Ok(Joined::CallbackRun(run.ok_or_else(|| Error::from(VerifyError::StateUnknown))?))
             }
             StoredLogin::Finished { return_to } => {
@@ -89,15 +90,8 @@ impl LoginRoutes {
     }
 
     /// Begins the run on a task of its own: the code works once, so the run must go on if the request is dropped.
-    async fn begin_run(
-        &self,
-        id: String,
-        request: &mut RequestHead,
-        callback: Callback,
-        pending: PendingLogin,
-        binding: Secret,
-        content: &str,
-    ) -> Option<Arc<CallbackRun>> {
+    async fn begin_run(&self, request: &mut RequestHead, found: FoundLogin<'_>) -> Option<Arc<CallbackRun>> {
+        let FoundLogin { id, callback, pending, binding, content } = found;
         let state = StateId::of(pending.state());
         let session = self.0.backend.stored_session(request).await.unwrap_or_default();
         // If this fails, the pending login is used up in any case.
@@ -119,7 +113,7 @@ impl LoginRoutes {
         };
         let (logins, session) = (self.clone(), self.0.backend.session(request));
         let work = async move {
-            logins.0.backend.spend(session, state).await?;
+            logins.0.backend.mark_used(session, state).await?;
             let (integration, user_id) = resolved?;
             let login = |login| Finished::Login(Box::new(login));
             let finished = match (operation, user_id) {
@@ -247,6 +241,17 @@ impl LoginRoutes {
             self.report(&run.login.integration_id, failure);
         }
     }
+}
+
+/// A callback, and the pending login that it belongs to.
+struct FoundLogin<'a> {
+    /// The integration's id.
+    id: String,
+    callback: Callback,
+    pending: PendingLogin,
+    /// What binds the login to this browser.
+    binding: Secret,
+    content: &'a str,
 }
 
 enum Joined {

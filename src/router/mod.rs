@@ -193,8 +193,9 @@ impl LoginRoutes {
     }
 
     /// Keeps pending logins and the CSRF token in cookies: each pending login is sealed in its own
-    /// `__Host-codehost-login-…`, for one hour. If `public_url` is plain HTTP, for development on a loopback address, the cookies are neither `Secure` nor `__Host-`. Their names
-    /// contain a digest of it, so that two apps on one host name have different cookies.
+    /// `__Host-codehost-login-…`, for one hour. If `public_url` is plain HTTP, for development on a loopback address, the
+    /// cookies are neither `Secure` nor `__Host-`. Their names contain a digest of it, so that two apps on one host name have
+    /// different cookies.
     ///
     /// The routes do not renew the app's session: renew its id in [`LoginHandler::logged_in`], and end it in
     /// [`LoginHandler::logged_out`] if it is not one of tower-sessions.

@@ -9,6 +9,7 @@ use crate::provider::platform::Platform;
 use crate::provider::setup::SetupRequest;
 use crate::transport::HttpClient;
 use crate::values::base_url::BaseUrl;
+use crate::values::callback_url::CallbackUrl;
 use crate::values::integration_id::IntegrationId;
 use crate::values::public_url::PublicUrl;
 
@@ -90,7 +91,7 @@ impl AppConfig {
     /// [`ConfigError::CallbackPath`] if it is no path.
     pub fn callback_path(self, path: &str) -> Result<Self, ConfigError> {
         let example = path.replace("{id}", "id").replace("{platform}", "platform");
-        crate::values::callback_url::CallbackUrl::at(&self.0.public_url, &example)?;
+        CallbackUrl::at(&self.0.public_url, &example)?;
         Ok(self.with(|inner| inner.callback_path = Some(path.to_owned())))
     }
 
@@ -177,14 +178,12 @@ impl AppConfig {
     }
 
     /// Sets the callback URL of a guide.
-    pub(super) fn set_callback(
-        &self,
-        request: SetupRequest,
-        platform: Platform,
-        id: &IntegrationId,
-    ) -> Result<SetupRequest, ConfigError> {
+    pub(super) fn set_callback(&self, request: SetupRequest, platform: Platform) -> Result<SetupRequest, ConfigError> {
         match &self.0.callback_path {
-            Some(path) => request.callback_path(&fill(path, platform, id)),
+            Some(path) => {
+                let path = fill(path, platform, &request.id);
+                request.callback_path(&path)
+            }
             None => Ok(request),
         }
     }

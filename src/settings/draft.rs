@@ -2,12 +2,13 @@ use serde::{Deserialize, Serialize};
 
 use super::app_config::AppConfig;
 use super::field::{Field, FieldError, FieldErrors};
-use super::integration_settings::{IntegrationSettings, guide, timeout_error};
-use crate::error::ConfigError;
+use super::integration_settings::{IntegrationSettings, Labels, guide, timeout_error};
+use crate::error::{ConfigError, TextFault};
 use crate::integration::LoginPolicy;
 use crate::provider::membership::Group;
+use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::Platform;
-use crate::provider::setup::{AppOwner, LinkAddress, SetupGuide, SetupLink, SetupScope};
+use crate::provider::setup::{AppOwner, LinkAddress, SetupGuide, SetupLink, SetupRequest, SetupScope};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
 use crate::values::email::EmailTrust;
@@ -124,6 +125,41 @@ impl Draft {
     /// Reads what was typed, as far as it goes. `id` is the integration's id; without one there is no callback URL yet, and so no
     /// guide. Sends nothing.
     pub fn read(&self, app: &AppConfig, id: Option<&IntegrationId>) -> DraftReading {
+        let (mut settings, mut errors) = self.settings();
+        let provider = match settings.provider(app) {
+            Ok((_, provider)) => provider,
+            Err(found) => {
+                errors.extend(found);
+                let (name, settings) = (settings.name, Err(errors));
+                return DraftReading { guide: None, links: Vec::new(), scopes: Vec::new(), name, settings };
+            }
+        };
+        provider.base_url().as_str().clone_into(&mut settings.base_url);
+        if settings.name.is_empty() {
+            settings.name = proposed_name(provider.platform(), provider.base_url());
+        }
+        let guide = self.guide(&*provider, &settings, app, id);
+        let guide = guide.map_err(|error| errors.push(FieldError::new(Field::of(&error), None, &error.into()))).ok();
+        if settings.client_id.is_empty() {
+            let labels = guide.as_ref().map(Labels::new).unwrap_or_default();
+            let empty = ConfigError::ClientId(TextFault::Empty);
+            errors.push(FieldError::new(Field::ClientId, labels.of(Field::ClientId), &empty.into()));
+        }
+        let mut links = guide.as_ref().map(|guide| guide.links.clone()).unwrap_or_default();
+        if id.is_none() {
+            links.iter_mut().for_each(remove_query);
+        }
+        DraftReading {
+            name: settings.name.clone(),
+            links,
+            scopes: guide.as_ref().map(|guide| guide.scopes.clone()).unwrap_or_default(),
+            guide: guide.filter(|_| id.is_some()),
+            settings: if errors.is_empty() { Ok(settings) } else { Err(errors) },
+        }
+    }
+
+    /// The settings, without a proposed name, and what is wrong with single fields. The platform and the URLs are not checked here.
+    fn settings(&self) -> (IntegrationSettings, FieldErrors) {
         let mut errors = FieldErrors::default();
         let mut wrong = |field, error: ConfigError| errors.push(FieldError::new(field, None, &error.into()));
         let access = self.access.trim().parse::<Access>().map_err(|error| wrong(Field::Access, error)).ok();
@@ -142,55 +178,33 @@ impl Draft {
                 seconds
             }
         };
-        let asked = access.clone().unwrap_or(Access::SignIn);
-        let mut settings =
-            IntegrationSettings::new(&self.platform, self.base_url.trim(), asked).with_client_id(self.client_id.trim());
+        let access = access.unwrap_or(Access::SignIn);
+        let mut settings = IntegrationSettings::new(&self.platform, self.base_url.trim(), access)
+            .with_client_id(self.client_id.trim());
+        self.name.trim().clone_into(&mut settings.name);
         settings.api_url = filled(&self.api_url);
         settings.root_certificates = filled(&self.root_certificates);
         settings.timeout_seconds = timeout;
         settings.email_trust = email_trust.unwrap_or_default();
         settings.policy = policy.unwrap_or_default();
-        settings.name = self.name.trim().to_owned();
-        let provider = match settings.provider(app) {
-            Ok((_, provider)) => provider,
-            Err(found) => {
-                errors.extend(found);
-                let (links, scopes) = Default::default();
-                return DraftReading { guide: None, links, scopes, name: settings.name, settings: Err(errors) };
-            }
-        };
-        provider.base_url().as_str().clone_into(&mut settings.base_url);
-        if settings.name.is_empty() {
-            settings.name = proposed_name(provider.platform(), provider.base_url());
-        }
+        (settings, errors)
+    }
+
+    /// The guide. Without an id, it is of use only for what does not depend on the id: links and scopes.
+    fn guide(
+        &self,
+        provider: &dyn OAuthProvider,
+        settings: &IntegrationSettings,
+        app: &AppConfig,
+        id: Option<&IntegrationId>,
+    ) -> Result<SetupGuide, ConfigError> {
         let owner = match self.owner.trim() {
             "" => AppOwner::User,
             owner => AppOwner::Group(owner.to_owned()),
         };
-        // Without an id, links and scopes are known all the same.
-        let any_id: IntegrationId = match id {
-            Some(id) => id.clone(),
-            None => ANY_ID.parse().unwrap_or_else(|_| unreachable!("it is an id")),
-        };
-        let access = settings.access.clone();
-        let made = guide(&*provider, &any_id, &settings.name, access, owner, app);
-        let made = made.map_err(|error| errors.push(FieldError::new(Field::of(&error), None, &error.into()))).ok();
-        if settings.client_id.is_empty() {
-            let labels = made.as_ref().map(super::integration_settings::Labels::new).unwrap_or_default();
-            let empty = ConfigError::ClientId(crate::error::TextFault::Empty);
-            errors.push(FieldError::new(Field::ClientId, labels.of(Field::ClientId), &empty.into()));
-        }
-        let mut links = made.as_ref().map(|guide| guide.links.clone()).unwrap_or_default();
-        if id.is_none() {
-            links.iter_mut().for_each(forget_callback);
-        }
-        DraftReading {
-            name: settings.name.clone(),
-            links,
-            scopes: made.as_ref().map(|guide| guide.scopes.clone()).unwrap_or_default(),
-            guide: made.filter(|_| id.is_some()),
-            settings: if errors.is_empty() { Ok(settings) } else { Err(errors) },
-        }
+        let id = id.cloned().unwrap_or_else(IntegrationId::any);
+        let request = SetupRequest::new(app.public_url().clone(), id, &settings.name, settings.access.clone())?;
+        guide(provider, request.owner(owner), app)
     }
 
     /// Keeps the role of each group that is stored, unless the role was changed: the form has one for all groups. `settings` are what
@@ -241,17 +255,12 @@ fn proposed_name(platform: Platform, base_url: &BaseUrl) -> String {
     }
 }
 
-/// A link that fills in the callback URL cannot be used before that is known.
-fn forget_callback(link: &mut SetupLink) {
+/// The query fills in the callback URL, which is not known yet.
+fn remove_query(link: &mut SetupLink) {
     if let LinkAddress::Url(url) = &mut link.address {
-        if url.as_str().contains(ANY_ID) {
-            url.set_query(None);
-        }
+        url.set_query(None);
     }
 }
-
-/// Stands for an id that is not known yet.
-const ANY_ID: &str = "idthatisnotknownyetidthatisnotknownyet";
 
 /// A number, or a UUID in braces: no group's path looks like that.
 fn is_id(text: &str) -> bool {

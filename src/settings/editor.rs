@@ -305,13 +305,12 @@ fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<Store
 }
 
 fn ensure_same_platform(old: &StoredIntegration, new: &IntegrationSettings) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    if old.settings.platform != new.platform {
-        let message = "The platform cannot be changed: it is part of the callback URL.";
-        let hint = "Create another integration for the other platform.";
-        errors.push(FieldError::say(Field::Platform, None, "platform_fixed", message, hint));
+    if old.settings.platform == new.platform {
+        return Ok(());
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    let message = "The platform cannot be changed: it is part of the callback URL.";
+    let hint = "Create another integration for the other platform.";
+    Err(FieldErrors::one(FieldError::say(Field::Platform, None, "platform_fixed", message, hint)))
 }
 
 /// Whether only the name of the server can have changed. `id_label`: the platform's own label of the client id.

@@ -5,6 +5,7 @@ use crate::error::TextFault;
 use crate::error::{Advice, ConfigError, Error};
 #[cfg(feature = "admin")]
 use crate::provider::setup::SetupGuide;
+use crate::util::text::sentence;
 
 /// A field of an integration's form, by its stable name: the name of the form's field and of the JSON member.
 ///
@@ -212,6 +213,10 @@ impl FieldErrors {
         });
     }
 
+    pub(super) fn one(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -249,12 +254,3 @@ impl fmt::Display for FieldErrors {
 }
 
 impl std::error::Error for FieldErrors {}
-
-/// With a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut text = format!("{text}.");
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text
-}

@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::integration::{Integration, IntegrationConfig, LoginPolicy};
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::Platform;
-use crate::provider::setup::{AppOwner, SetupCredentials, SetupGuide, SetupRequest};
+use crate::provider::setup::{SetupCredentials, SetupGuide, SetupRequest};
 use crate::transport::{ClientCertificate, FixedHeaders, HttpClient};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -157,14 +157,8 @@ impl IntegrationSettings {
         secrets: &IntegrationSecrets,
         app: &AppConfig,
     ) -> Result<Integration, FieldErrors> {
+        let (platform, provider) = self.provider(app)?;
         let mut errors = FieldErrors::default();
-        let (platform, provider) = match self.provider(app) {
-            Ok(found) => found,
-            Err(found) => {
-                errors.extend(found);
-                return Err(errors);
-            }
-        };
         let labels = labels(&*provider, id, app);
         let http = self.http(provider.base_url(), secrets, app, &mut errors);
         let config = IntegrationConfig {
@@ -313,21 +307,18 @@ impl Labels {
 }
 
 fn labels(provider: &dyn OAuthProvider, id: &IntegrationId, app: &AppConfig) -> Labels {
-    guide(provider, id, "integration", Access::SignIn, AppOwner::User, app)
-        .map_or(Labels::default(), |guide| Labels::new(&guide))
+    let request = SetupRequest::new(app.public_url().clone(), id.clone(), "integration", Access::SignIn);
+    let guide = request.and_then(|request| guide(provider, request, app));
+    guide.map_or(Labels::default(), |guide| Labels::new(&guide))
 }
 
 /// The setup guide of an integration.
 pub(super) fn guide(
     provider: &dyn OAuthProvider,
-    id: &IntegrationId,
-    name: &str,
-    access: Access,
-    owner: AppOwner,
+    request: SetupRequest,
     app: &AppConfig,
 ) -> Result<SetupGuide, ConfigError> {
-    let request = SetupRequest::new(app.public_url().clone(), id.clone(), name, access)?.owner(owner);
-    Ok(provider.setup_guide(&app.set_callback(request, provider.platform(), id)?))
+    Ok(provider.setup_guide(&app.set_callback(request, provider.platform())?))
 }
 
 pub(super) fn timeout_error() -> FieldError {

@@ -170,7 +170,7 @@ pub(super) fn is_repeatable(method: &http::Method) -> bool {
 }
 
 /// How many requests of one integration may be under way at the same time, unless set.
-pub(crate) const MAX_IN_FLIGHT: usize = 32;
+pub(crate) const MAX_IN_FLIGHT_OF_INTEGRATION: usize = 32;
 /// How long a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -290,7 +290,11 @@ impl Transport for HttpClient {
 impl Connections {
     fn new(shared: &Shared, settings: ConnectionSettings) -> Result<Self, ConfigError> {
         let client_certificate = settings.client_certificate.as_ref();
-        let proxy = settings.proxy.clone().map(|proxy| Proxied::new(proxy, &shared.reloads)).transpose()?;
+        let proxy = settings
+            .proxy
+            .clone()
+            .map(|proxy| Proxied::new(proxy, shared.lookups.clone(), &shared.reloads))
+            .transpose()?;
         let connector = Connector {
             network: shared.network.clone(),
             lookups: shared.lookups.clone(),

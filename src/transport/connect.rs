@@ -13,7 +13,7 @@ use super::resolve::Lookups;
 use super::socket::Socket;
 use super::{tcp, tls};
 use crate::error::{ProxyError, TransportError};
-use crate::values::network::Network;
+use crate::values::network::{Network, is_localhost, without_dot};
 
 /// Opens connections that the network policy allows, within a time limit.
 pub(super) struct Connector {
@@ -95,7 +95,7 @@ impl Connector {
                 Ok(Box::new(Metered::new(tcp, wire.clone())))
             }
             Some(proxy) => {
-                let tunnel = proxy.tunnel(origin, &addresses, &self.lookups, until, wire);
+                let tunnel = proxy.tunnel(origin, &addresses, until, wire);
                 timeout_at(until, tunnel).await.unwrap_or(Err(ProxyError::TimedOut.into()))
             }
         }
@@ -131,11 +131,6 @@ impl Connector {
     }
 }
 
-/// With a trailing dot it is the same name.
-fn without_dot(name: &str) -> &str {
-    name.strip_suffix('.').unwrap_or(name)
-}
-
 fn reported(network: &Network, address: IpAddr) -> ReportedAddress {
     ReportedAddress { address, class: network.refused(address).class(), is_allowed: network.permits(address) }
 }
@@ -143,7 +138,7 @@ fn reported(network: &Network, address: IpAddr) -> ReportedAddress {
 /// The first refused address. One is enough to refuse the name: a mix of allowed and refused addresses is probably an attack.
 /// `localhost` must be this machine (RFC 6761 section 6.3), whatever a name server says, because plain HTTP to it is allowed.
 fn first_refused(network: &Network, name: &str, addresses: &[IpAddr]) -> Option<IpAddr> {
-    let local = crate::values::network::is_localhost(name);
+    let local = is_localhost(name);
     addresses.iter().copied().find(|ip| !network.permits(*ip) || (local && !ip.is_loopback()))
 }
 

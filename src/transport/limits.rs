@@ -38,9 +38,9 @@ impl RequestLimits {
             entry.resize(max_in_flight);
             return Arc::clone(&entry.limits);
         }
-        if entries.by_id.len() >= entries.cleanup_length {
+        if entries.by_id.len() >= entries.clean_up_length {
             entries.by_id.retain(|_, entry| entry.is_needed());
-            entries.cleanup_length = entries.by_id.len().saturating_mul(2).max(MIN_CLEANUP_LENGTH);
+            entries.clean_up_length = entries.by_id.len().saturating_mul(2).max(MIN_CLEAN_UP_LENGTH);
         }
         let limits = Arc::new(Limits { slots: Semaphore::new(max_in_flight), breaker: Mutex::default() });
         entries.by_id.insert(id.clone(), Entry { limits: Arc::clone(&limits), max_in_flight });
@@ -52,12 +52,12 @@ impl RequestLimits {
 struct Entries {
     by_id: HashMap<IntegrationId, Entry>,
     /// The number of entries at which unused ones are removed.
-    cleanup_length: usize,
+    clean_up_length: usize,
 }
 
 impl Default for Entries {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), cleanup_length: MIN_CLEANUP_LENGTH }
+        Self { by_id: HashMap::new(), clean_up_length: MIN_CLEAN_UP_LENGTH }
     }
 }
 
@@ -211,7 +211,7 @@ const MAX_FAILURES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long the failures of an unused integration are kept.
 const FAILURE_TTL: Duration = Duration::from_secs(10 * 60);
-const MIN_CLEANUP_LENGTH: usize = 256;
+const MIN_CLEAN_UP_LENGTH: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -234,7 +234,7 @@ mod tests {
         for count in 2..10_000 {
             drop(limits.of(&id(count), 1));
         }
-        assert!(length() <= MIN_CLEANUP_LENGTH, "{}", length());
+        assert!(length() <= MIN_CLEAN_UP_LENGTH, "{}", length());
         assert!(Arc::ptr_eq(&held, &limits.of(&id(0), 1)));
         assert_eq!(limits.of(&id(1), 1).breaker().failures, 1);
 

@@ -38,7 +38,7 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use crate::error::TransportError;
 
-pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT};
+pub(crate) use self::bulkhead::{Bulkhead, MAX_IN_FLIGHT_OF_INTEGRATION};
 #[cfg(feature = "http-client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http-client")))]
 pub use self::client::{HttpClient, HttpClientBuilder};

@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri};
 
 use super::tls::HAS_TLS;
 use crate::error::TransportError;
-use crate::values::network::{Network, is_loopback_host};
+use crate::values::network::{Network, is_this_machine};
 
 /// Scheme and authority of a request's URI.
 #[derive(Clone, Debug, Eq)]
@@ -76,12 +76,7 @@ impl Origin {
 
     /// Whether it is this machine: `localhost` or a loopback address.
     pub(super) fn is_loopback(&self) -> bool {
-        let host = url::Host::parse(self.authority.host());
-        host.is_ok_and(|host| match host {
-            url::Host::Domain(name) => is_loopback_host(&url::Host::Domain(name.trim_end_matches('.'))),
-            url::Host::Ipv4(v4) => v4.is_loopback(),
-            url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
-        })
+        url::Host::parse(self.authority.host()).is_ok_and(|host| is_this_machine(&host))
     }
 
     /// The origin as a URI, for the layers that connect.

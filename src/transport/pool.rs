@@ -128,7 +128,7 @@ impl Pool {
             }
         }
         connections.idle.push(connection);
-        !std::mem::replace(&mut state.has_cleanup_task, true)
+        !std::mem::replace(&mut state.has_clean_up_task, true)
     }
 
     /// Notes that the server closes connections soon after a response. For some time, each `POST` gets a new one.
@@ -220,7 +220,7 @@ enum Taken {
 #[derive(Default)]
 struct State {
     by_origin: HashMap<Origin, Connections>,
-    has_cleanup_task: bool,
+    has_clean_up_task: bool,
 }
 
 /// The connections to one origin.
@@ -247,8 +247,8 @@ impl State {
             origin.waiters.retain(|waiter| !waiter.is_closed());
             !origin.idle.is_empty() || !origin.waiters.is_empty() || origin.opening > 0 || origin.closes_early()
         });
-        self.has_cleanup_task = self.by_origin.values().any(|origin| !origin.idle.is_empty());
-        self.has_cleanup_task
+        self.has_clean_up_task = self.by_origin.values().any(|origin| !origin.idle.is_empty());
+        self.has_clean_up_task
     }
 }
 
@@ -292,7 +292,7 @@ impl CleanupTask {
 impl Drop for CleanupTask {
     fn drop(&mut self) {
         if let Some(pool) = self.0.upgrade() {
-            pool.lock().has_cleanup_task = false;
+            pool.lock().has_clean_up_task = false;
         }
     }
 }

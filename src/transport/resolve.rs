@@ -11,13 +11,15 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::TransportError;
+use crate::values::network::without_dot;
 
 /// Looks up the addresses of a name, for an app that has its own resolver and for tests.
 ///
 /// [`HttpClient`](super::HttpClient) uses the operating system's unless
 /// [`HttpClientBuilder::resolver`](super::HttpClientBuilder::resolver) is called. With every resolver, each address is
 /// checked against the network policy, only the checked addresses are connected to, and the time and the number of look-ups
-/// are limited. The name of a [`Proxy`](super::Proxy) is looked up too; its addresses are not checked, since the operator chose it. An address in a URL is not looked up.
+/// are limited. The name of a [`Proxy`](super::Proxy) is looked up too; its addresses are not checked, since the operator chose
+/// it. An address in a URL is not looked up.
 ///
 /// ```
 /// use codehost_oauth::transport::{HttpClient, Network, Resolve};
@@ -152,7 +154,7 @@ impl<T> Default for WeakMap<T> {
 /// chooses the name servers of all names below it, so these names share a limit. If names of several owners are taken for
 /// one domain, they share a limit without need, which is safe.
 fn domain(name: &str) -> &str {
-    let name = name.trim_end_matches('.');
+    let name = without_dot(name);
     let mut labels = name.rsplit('.');
     let (country, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
     let shared = country.len() == 2 && SECOND_LEVEL.iter().any(|label| label.eq_ignore_ascii_case(second));

@@ -1,3 +1,10 @@
+use crate::util::text::one_line;
+
+/// Escapes a text of others, on one line.
+pub(crate) fn escape_line(text: &str) -> String {
+    escape(&one_line(text))
+}
+
 /// Escapes text for HTML content and quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::value::RawValue;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::util::text::is_invisible;
+use crate::util::text::display_text;
 
 /// The members of a JSON object, parsed one by one. `text` and `read` return `None` for a member that is missing, duplicated or
 /// of another type; [`strict`](Self::strict) returns an error for the last two.
@@ -71,6 +71,15 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// A member that must be there and must not be misread.
+    ///
+    /// # Errors
+    ///
+    /// Its name, if it is missing, null, of another type or there twice.
+    pub(crate) fn required<T: Deserialize<'a>>(&self, name: &'static str) -> Result<T, &'static str> {
+        self.strict(name)?.ok_or(name)
+    }
+
     /// Whether the member is there, and is neither null, false nor an empty text.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         !matches!(self.once(name), Ok(None | Some(NULL | "false" | "\"\"")))
@@ -120,36 +129,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
         deserializer.deserialize_map(Reader(PhantomData))
     }
-}
-
-/// A text of a code host to show, such as a user name; `None` if nothing is left of it. Control characters become U+FFFD.
-/// Invisible characters, which hide a text or change its direction, are removed, except the joiners that some scripts need. At
-/// most 512 characters are kept.
-///
-/// ```
-/// use codehost_oauth::provider::display_text;
-///
-/// assert_eq!(display_text("Jane\u{7}".to_owned()).as_deref(), Some("Jane\u{FFFD}"));
-/// assert_eq!(display_text("  ".to_owned()), None);
-/// ```
-pub fn display_text(text: String) -> Option<String> {
-    let text: String = if text.len() <= MAX_DISPLAY_TEXT && is_plain(&text) {
-        text
-    } else {
-        let kept = text.chars().filter(|c| !is_invisible(*c) || matches!(c, '\u{200C}' | '\u{200D}'));
-        let replaced = kept.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-        replaced.take(MAX_DISPLAY_TEXT).collect()
-    };
-    (!text.trim().is_empty()).then_some(text)
-}
-
-pub(crate) fn has_control(text: &str) -> bool {
-    !is_plain(text) && text.chars().any(char::is_control)
-}
-
-/// Visible ASCII and spaces, as most texts are.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// The text of a good response's body, and whether all of it was text. A byte order mark is cut, bytes that are not UTF-8
@@ -207,7 +186,6 @@ pub(crate) fn is_json(text: &str) -> bool {
 }
 
 const NULL: &str = "null";
-const MAX_DISPLAY_TEXT: usize = 512;
 /// Enough for most objects.
 const USUAL_MEMBERS: usize = 24;
 /// More members than any platform's response has, and entries of a list. Each takes memory beside its text.
@@ -332,27 +310,6 @@ mod tests {
         }
         let many = |count: usize| format!("{{{}}}", vec![r#""a":1"#; count].join(","));
         assert!(Members::parse(&many(4096)).is_some() && Members::parse(&many(4097)).is_none());
-    }
-
-    #[test]
-    fn display_texts_are_visible() {
-        for (text, expected) in [
-            ("Jane Doe", Some("Jane Doe")),
-            ("", None),
-            (" \t", Some(" \u{FFFD}")),
-            ("   ", None),
-            ("Pat O\u{92}Brien", Some("Pat O\u{FFFD}Brien")),
-            ("a\u{0}b\u{7f}", Some("a\u{FFFD}b\u{FFFD}")),
-            ("evil\u{202E}txt.exe\u{200B}", Some("eviltxt.exe")),
-            ("\u{200B}\u{FEFF}", None),
-            // Persian and family emoji need their joiners.
-            ("\u{645}\u{6CC}\u{200C}\u{62E}", Some("\u{645}\u{6CC}\u{200C}\u{62E}")),
-            ("\u{1F468}\u{200D}\u{1F469}", Some("\u{1F468}\u{200D}\u{1F469}")),
-        ] {
-            assert_eq!(display_text(text.to_owned()).as_deref(), expected, "{text:?}");
-        }
-        assert_eq!(display_text("\u{e9}".repeat(100_000)).unwrap().chars().count(), 512);
-        assert_eq!(display_text("e".repeat(100_000)).unwrap().chars().count(), 512);
     }
 
     #[test]

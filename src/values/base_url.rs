@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::error::BaseUrlError;
-use crate::values::network::{Network, is_host_name};
+use crate::values::network::{Network, is_host_name, is_loopback_host};
 
 /// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
@@ -148,7 +148,7 @@ impl BaseUrl {
     }
 
     pub(crate) fn is_loopback(&self) -> bool {
-        self.url.host().is_some_and(|host| crate::values::network::is_loopback_host(&host))
+        self.url.host().is_some_and(|host| is_loopback_host(&host))
     }
 
     /// A base URL that stands in the source.

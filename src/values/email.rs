@@ -60,36 +60,6 @@ impl Email {
     }
 }
 
-const MAX_ADDRESS: usize = 254;
-
-/// A dot-string: words of letters, digits and marks with single dots between them.
-fn is_local_part(local: &str) -> bool {
-    let mark = |c: char| "#$&'*+-/=?^_`{|}~".contains(c);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || mark(c) || is_plain_letter(c);
-    let is_word = |word: &str| !word.is_empty() && word.chars().all(allowed);
-    // An encoded word (RFC 2047) is another address for a program that decodes it.
-    let is_encoded = local.contains("=?") || local.contains("?=");
-    (1..=64).contains(&local.len()) && local.split('.').all(is_word) && !is_encoded
-}
-
-/// The domain in ASCII; `None` unless it is a host name. The URL parser recognizes IP addresses in every notation.
-fn email_domain(domain: &str) -> Option<Cow<'_, str>> {
-    // A parser also repairs text, so characters that it would remove or replace are refused first.
-    if !domain.chars().all(|c| c.is_ascii() || is_plain_letter(c)) || domain.contains(['_', '%']) {
-        return None;
-    }
-    let Ok(url::Host::Domain(name)) = url::Host::parse(domain) else { return None };
-    let domain = if domain.is_ascii() { Cow::Borrowed(domain) } else { Cow::Owned(name) };
-    is_host_name(&domain).then_some(domain)
-}
-
-/// A visible character outside ASCII that is not another form of an ASCII one (U+FF20 looks like `@`).
-fn is_plain_letter(c: char) -> bool {
-    let other_form = matches!(c, '\u{3002}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE50}'..='\u{FE6F}' | '\u{FF00}'..='\u{FFEF}'
-        | '\u{E0100}'..='\u{E01EF}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFFD}');
-    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_invisible(c) && !other_form
-}
-
 /// Shows what is known about the address, and not the address.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,6 +82,17 @@ pub enum EmailEvidence {
     Unconfirmed,
     /// The code host does not say.
     Unknown,
+}
+
+impl EmailEvidence {
+    /// By what the code host says; `None` if it does not say.
+    pub(crate) fn by_code_host(is_confirmed: Option<bool>) -> Self {
+        match is_confirmed {
+            Some(true) => Self::Confirmed,
+            Some(false) => Self::Unconfirmed,
+            None => Self::Unknown,
+        }
+    }
 }
 
 /// Who vouches for an address.
@@ -173,4 +154,34 @@ impl fmt::Display for EmailTrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+const MAX_ADDRESS: usize = 254;
+
+/// A dot-string: words of letters, digits and marks with single dots between them.
+fn is_local_part(local: &str) -> bool {
+    let mark = |c: char| "#$&'*+-/=?^_`{|}~".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || mark(c) || is_plain_letter(c);
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(allowed);
+    // An encoded word (RFC 2047) is another address for a program that decodes it.
+    let is_encoded = local.contains("=?") || local.contains("?=");
+    (1..=64).contains(&local.len()) && local.split('.').all(is_word) && !is_encoded
+}
+
+/// The domain in ASCII; `None` unless it is a host name. The URL parser recognizes IP addresses in every notation.
+fn email_domain(domain: &str) -> Option<Cow<'_, str>> {
+    // A parser also repairs text, so characters that it would remove or replace are refused first.
+    if !domain.chars().all(|c| c.is_ascii() || is_plain_letter(c)) || domain.contains(['_', '%']) {
+        return None;
+    }
+    let Ok(url::Host::Domain(name)) = url::Host::parse(domain) else { return None };
+    let domain = if domain.is_ascii() { Cow::Borrowed(domain) } else { Cow::Owned(name) };
+    is_host_name(&domain).then_some(domain)
+}
+
+/// A visible character outside ASCII that is not another form of an ASCII one (U+FF20 looks like `@`).
+fn is_plain_letter(c: char) -> bool {
+    let other_form = matches!(c, '\u{3002}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE50}'..='\u{FE6F}' | '\u{FF00}'..='\u{FFEF}'
+        | '\u{E0100}'..='\u{E01EF}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFFD}');
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_invisible(c) && !other_form
 }

@@ -45,6 +45,12 @@ impl IntegrationId {
         Ok(Self(bytes.iter().map(letter).collect::<String>().into()))
     }
 
+    /// Stands for an id that is not known yet.
+    #[cfg(all(feature = "seal", feature = "http-client"))]
+    pub(crate) fn any() -> Self {
+        Self("any".into())
+    }
+
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -45,9 +45,6 @@ impl FromStr for Scope {
     }
 }
 
-/// The longest scope, in bytes.
-const MAX_LENGTH: usize = 256;
-
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -199,3 +196,6 @@ impl fmt::Debug for ScopeDescription {
         f.debug_struct("ScopeDescription").field("implies", &self.implies.len()).finish_non_exhaustive()
     }
 }
+
+/// The longest scope, in bytes.
+const MAX_LENGTH: usize = 256;

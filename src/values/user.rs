@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::AccountError;
-use crate::util::json::display_text;
+use crate::util::text::display_text;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailAuthority, EmailEvidence, EmailTrust};
 use crate::values::web_url::WebUrl;
@@ -173,19 +173,6 @@ impl User {
     }
 }
 
-/// Checks the evidence and the authority of an address.
-fn ensure_trusted(email: &Email, trust: EmailTrust) -> Result<(), AccountError> {
-    match (trust, email.evidence, email.authority) {
-        (EmailTrust::WithoutVerification, ..) | (_, EmailEvidence::Confirmed, EmailAuthority::Platform) => Ok(()),
-        (EmailTrust::ThisInstance, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => Ok(()),
-        (EmailTrust::Platform, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => {
-            Err(AccountError::EmailNotTrusted)
-        }
-        (_, EmailEvidence::Unconfirmed, _) => Err(AccountError::NoTrustedEmail),
-        (_, EmailEvidence::Unknown, _) => Err(AccountError::EmailEvidenceUnknown),
-    }
-}
-
 /// The account key and what this crate found out: no names, links or e-mail addresses, and not [`raw`](User::raw).
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,4 +219,17 @@ pub enum EmailList {
     Incomplete,
     /// The OAuth application lacks the scope.
     NotPermitted,
+}
+
+/// Checks the evidence and the authority of an address.
+fn ensure_trusted(email: &Email, trust: EmailTrust) -> Result<(), AccountError> {
+    match (trust, email.evidence, email.authority) {
+        (EmailTrust::WithoutVerification, ..) | (_, EmailEvidence::Confirmed, EmailAuthority::Platform) => Ok(()),
+        (EmailTrust::ThisInstance, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => Ok(()),
+        (EmailTrust::Platform, EmailEvidence::Confirmed, EmailAuthority::SelfManaged) => {
+            Err(AccountError::EmailNotTrusted)
+        }
+        (_, EmailEvidence::Unconfirmed, _) => Err(AccountError::NoTrustedEmail),
+        (_, EmailEvidence::Unknown, _) => Err(AccountError::EmailEvidenceUnknown),
+    }
 }

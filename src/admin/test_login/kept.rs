@@ -1,7 +1,5 @@
 //! The report, kept in the browser of the administrator until they have read it.
 
-use std::time::SystemTime;
-
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +7,7 @@ use crate::admin::access::Administrator;
 use crate::login::LoginReport;
 use crate::router::{Failure, FailureCause, LoginRoutes, RequestHead};
 use crate::settings::{Integrations, IntegrationsError};
-use crate::util::time::unix_seconds;
+use crate::util::time::unix_now;
 use crate::values::integration_id::IntegrationId;
 
 /// The report of a test login.
@@ -43,7 +41,7 @@ pub(in crate::admin) struct Proof {
 impl KeptReport {
     pub(super) fn new(user_id: &str, base_url: &str, report: LoginReport, proof: Option<Proof>) -> Self {
         let (user_id, base_url) = (user_id.to_owned(), base_url.to_owned());
-        Self { user_id, at: unix_seconds(SystemTime::now()), base_url, report, proof, is_shortened: false }
+        Self { user_id, at: unix_now(), base_url, report, proof, is_shortened: false }
     }
 
     /// Keeps it for this browser, as much of it as can be kept. Returns cookies to set.

@@ -15,6 +15,7 @@ use crate::admin::time::time;
 use crate::admin::visit::Visit;
 use crate::login::{LoginReport, ReportedError, ReportedGroup, ReportedUser};
 use crate::settings::StoredIntegration;
+use crate::util::text::sentence;
 use crate::values::email::{EmailAuthority, EmailEvidence};
 use crate::values::user::{EmailList, UserState};
 
@@ -259,11 +260,4 @@ fn authority(authority: EmailAuthority) -> &'static str {
         EmailAuthority::Platform => "from the platform's public service",
         EmailAuthority::SelfManaged => "from a self-managed server",
     }
-}
-
-/// With a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut chars = text.trim_end_matches('.').chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }

@@ -28,6 +28,7 @@ pub use self::redis_store::RedisStore;
 pub use self::sqlite_store::SqliteStore;
 use super::connection::ConnectionId;
 use crate::error::{SealError, StoreError};
+use crate::util::text::hex;
 
 /// Stores sealed tokens, one value for each connection, for all nodes of an app.
 ///
@@ -206,7 +207,7 @@ impl LeaseOwner {
     pub fn random() -> Result<Self, SealError> {
         let mut bytes = [0; 16];
         crate::util::random::fill(&mut bytes).map_err(|_| SealError::Random)?;
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
+        Ok(Self(hex(&bytes).into()))
     }
 
     /// 32 characters of `0-9` and `a-f`.

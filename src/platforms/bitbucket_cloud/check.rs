@@ -37,9 +37,7 @@ pub(super) async fn check(
             report.push(finding.with_message(message).network());
         }
     }
-    credential_findings(response, OtherErrors::ProveAccepted, REJECTED)
-        .into_iter()
-        .for_each(|finding| report.push(finding));
+    report.extend(credential_findings(response, OtherErrors::ProveAccepted, REJECTED));
     report.push_not_checked(
         "callback_url",
         format!("The callback URL {}: Bitbucket compares it only when somebody logs in.", request.callback_url),

@@ -1,9 +1,8 @@
-use super::{refusal, scopes};
+use super::{BitbucketCloud, refusal, scopes};
 use crate::error::{AccountError, ApiError, ConfigError, Error};
 use crate::provider::membership::{Group, Membership};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
-use crate::values::base_url::BaseUrl;
 use crate::values::scope::{Scope, Scopes};
 use crate::values::token::AccessToken;
 
@@ -11,14 +10,14 @@ use crate::values::token::AccessToken;
 ///
 /// Source: developer.atlassian.com, "Bitbucket Cloud REST API" (workspaces), CHANGE-3022.
 pub(super) async fn membership(
+    bitbucket: &BitbucketCloud,
     http: &dyn Transport,
-    base_url: &BaseUrl,
-    api_url: &BaseUrl,
     token: &AccessToken,
     group: &Group,
 ) -> Result<Membership, Error> {
     let least = least_rank(group)?;
     let workspace = identifier(group)?;
+    let BitbucketCloud { base_url, api_url, .. } = bitbucket;
     let uri = api_url.endpoint(&["2.0", "user", "workspaces", &workspace, "permission"]);
     let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
     if !response.status().is_success() {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -39,11 +40,7 @@ use self::user::Next;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url, api_url| {
-    let provider = BitbucketCloud::at(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(BitbucketCloud::at(base_url)?, api_url, BitbucketCloud::with_api_url))
 })
 .with_services(&[Service::new("Bitbucket Cloud", "https://bitbucket.org")]);
 
@@ -313,7 +310,7 @@ impl OAuthProvider for BitbucketCloud {
         group: &Group,
         _: Option<&User>,
     ) -> Result<Membership, Error> {
-        membership::membership(http, &self.base_url, &self.api_url, token, group).await
+        membership::membership(self, http, token, group).await
     }
 
     fn api_error(&self, response: &ApiResponse) -> Option<Error> {

@@ -1,11 +1,11 @@
-use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 
 use super::scopes;
 use crate::error::{ApiError, Error, ResponseError, TokenError};
+use crate::platforms::refusal::no_oauth_error;
 use crate::provider::token_endpoint::{Grant, TokenRefusal};
 use crate::transport::ApiResponse;
+use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 use crate::values::scope::Scope;
 
@@ -30,15 +30,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_client", Grant::RefreshToken) => TokenError::ClientRejected { setup_link: setup_link() },
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error, so it is not about the token, and users need not log in again because of it.
-        ("", _) => {
-            return match api(base_url, refusal.response) {
-                Error::Api { cause: ApiError::TokenExpired | ApiError::TokenRejected, .. } => {
-                    refusal.response.unusable(ResponseError::Status)
-                }
-                error => error,
-            };
-        }
+        ("", _) => return no_oauth_error(refusal, api(base_url, refusal.response)),
         _ => TokenError::Refused,
     };
     Error::Token { cause, response: refusal.summary() }
@@ -57,22 +49,22 @@ pub(super) fn may_be_about_client(refusal: &Error) -> bool {
 
 /// The meaning of a refusal of `/2.0`. The body may be empty or have members of unexpected types.
 pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let error = response.json_or_default::<Refusal>().error.unwrap_or_default();
-    let message = error.message.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let detail = error.detail.as_ref();
-    let summary = || Box::new(response.summary().with_error(Some(message), detail.and_then(Value::as_str)));
+    let error = Members::parse(response.text()).unwrap_or_default().members("error");
+    let message = error.text("message").unwrap_or_default();
+    let detail = error.text("detail");
+    let summary = || Box::new(response.summary().with_error(Some(message.as_str()), detail.as_deref()));
     let api = |cause| Error::Api { cause, response: summary() };
     match response.status().as_u16() {
         // The other text, "invalid, expired, or not supported", does not say which of these it is.
         401 if message.to_ascii_lowercase().contains("access token expired") => api(ApiError::TokenExpired),
         401 => api(ApiError::TokenRejected),
-        400 | 403 if lacks_scope(message, detail) => api(ApiError::ScopeMissing {
-            missing: detail
-                .map(missing)
-                .filter(|missing| !missing.is_empty())
-                .unwrap_or_else(|| vec![ACCOUNT_LABEL.to_owned()]),
-            setup_link: Some(setup_link(base_url)),
-        }),
+        400 | 403 if lacks_scope(&error) => {
+            let mut missing = missing(&error.members("detail"));
+            if missing.is_empty() {
+                missing.push(ACCOUNT_LABEL.to_owned());
+            }
+            api(ApiError::ScopeMissing { missing, setup_link: Some(setup_link(base_url)) })
+        }
         403 => api(ApiError::Forbidden),
         404 => api(ApiError::NotFound),
         410 => api(ApiError::EndpointRemoved),
@@ -84,10 +76,9 @@ pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
 /// login does not meet, such as two-step verification or an allowed network; that does not show whether the user is a
 /// member. By the API's description, a 403 without text means that the user is not in the workspace.
 pub(super) fn means_not_a_member(response: &ApiResponse) -> bool {
-    let error = response.json_or_default::<Refusal>().error.unwrap_or_default();
-    let lower_case =
-        |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    let text = format!("{} {}", lower_case(error.message), lower_case(error.detail));
+    let error = Members::parse(response.text()).unwrap_or_default().members("error");
+    let lower_case = |name| error.text(name).unwrap_or_default().to_ascii_lowercase();
+    let text = format!("{} {}", lower_case("message"), lower_case("detail"));
     let has_any = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     text.trim().is_empty() || (has_any(&NO_ACCESS) && !has_any(&CONDITIONS))
 }
@@ -130,21 +121,10 @@ fn setup_link(base_url: &BaseUrl) -> Box<Url> {
     Box::new(base_url.page(&["account", "workspaces", ""]))
 }
 
-#[derive(Default, Deserialize)]
-struct Refusal {
-    error: Option<Inner>,
-}
-
-/// `detail` is a text, or for scopes an object.
-#[derive(Default, Deserialize)]
-struct Inner {
-    message: Option<Value>,
-    detail: Option<Value>,
-}
-
-/// In the API's description `detail` is a text; then only the message shows it.
-fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
-    detail.is_some_and(|detail| detail.get("required").is_some()) || message.contains("privilege scopes")
+/// Whether a scope is missing: then `detail` is an object. In the API's description it is a text; then only the message shows it.
+fn lacks_scope(error: &Members<'_>) -> bool {
+    error.members("detail").is_set("required")
+        || error.text("message").is_some_and(|message| message.contains("privilege scopes"))
 }
 
 /// The check box that every call of a login needs. It is named if the response names no check box of the form: the response
@@ -152,13 +132,10 @@ fn lacks_scope(message: &str, detail: Option<&Value>) -> bool {
 const ACCOUNT_LABEL: &str = "Account: Read";
 
 /// The check boxes of the scopes that are required and not granted. Unknown scopes are left out: the server wrote the list.
-fn missing(detail: &Value) -> Vec<String> {
-    let list = |member: &str| -> Vec<&str> {
-        let values = detail.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        values.iter().filter_map(Value::as_str).collect()
-    };
-    let granted = list("granted");
-    let lacking = list("required").into_iter().filter(|scope| !granted.contains(scope));
+fn missing(detail: &Members<'_>) -> Vec<String> {
+    let granted = detail.texts("granted").unwrap_or_default();
+    let required = detail.texts("required").unwrap_or_default();
+    let lacking = required.into_iter().filter(|scope| !granted.contains(scope));
     lacking
         .filter_map(|scope| scope.parse::<Scope>().ok())
         .filter(|scope| scopes::describe(scope).label != scope.as_str())

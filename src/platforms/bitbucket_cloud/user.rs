@@ -55,11 +55,7 @@ pub(super) fn parse_emails(response: &ApiResponse) -> Result<(Vec<Email>, Next),
     let page = Members::parse(response.text()).ok_or_else(|| response.malformed("body"))?;
     let values = page.objects("values").ok_or_else(|| response.malformed("values"))?;
     let emails = values.into_iter().filter_map(|entry| {
-        let evidence = match entry.read("is_confirmed") {
-            Some(true) => EmailEvidence::Confirmed,
-            Some(false) => EmailEvidence::Unconfirmed,
-            None => EmailEvidence::Unknown,
-        };
+        let evidence = EmailEvidence::by_code_host(entry.read("is_confirmed"));
         let is_primary = entry.read("is_primary").unwrap_or(false);
         Email::new(&entry.text("email")?, evidence, EmailAuthority::Platform, is_primary)
     });

@@ -2,7 +2,7 @@ use http::StatusCode;
 
 use super::{BitbucketDataCenter, PLATFORM, refusal};
 use crate::error::{Audience, ConfigError, Error, TokenError};
-use crate::platforms::recognize::{Found, VersionRequest};
+use crate::platforms::recognize::{Found, VersionRequest, paths_above};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiResponse, Transport};
 use crate::util::json::Members;
@@ -26,9 +26,7 @@ pub(super) async fn check(
         Ok(version) => {
             reached(&mut report, &bitbucket.api_url, version);
             let response = probe(bitbucket, &http, client, &request.callback_url).await;
-            credential_findings(response, OtherErrors::ProveNothing, REJECTED)
-                .into_iter()
-                .for_each(|finding| report.push(finding));
+            report.extend(credential_findings(response, OtherErrors::ProveNothing, REJECTED));
         }
         Err(finding) => {
             report.push(finding.network());
@@ -116,10 +114,8 @@ fn too_old(Version([major, minor]): &Version) -> Finding {
 /// Other base URLs at which Bitbucket may be: the usual context paths, the parent of the path, and the root.
 fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
     let path = api_url.path();
-    let parent = path.rfind('/').and_then(|at| path.get(..at)).filter(|parent| !parent.is_empty());
-    let root = (!path.is_empty()).then_some("");
     let usual = ["/bitbucket", "/stash"].into_iter().filter(move |usual| *usual != path);
-    parent.into_iter().chain(root).chain(usual).map(|path| api_url.with_path(path))
+    paths_above(path).into_iter().flatten().chain(usual).map(|path| api_url.with_path(path))
 }
 
 fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<Version>) {

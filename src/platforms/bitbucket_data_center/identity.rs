@@ -1,7 +1,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::error::Error;
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::transport::ApiResponse;
 
 /// Whose token a request had: each response of the REST API names the user in its headers. An anonymous visitor has none.

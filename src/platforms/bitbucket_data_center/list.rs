@@ -26,7 +26,7 @@ impl<'a> List<'a> {
     pub(super) fn parse(response: &'a ApiResponse, start: u64) -> Result<Self, Error> {
         let malformed = |member| response.malformed(member);
         let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-        let entries = members.strict("values").map_err(malformed)?.ok_or_else(|| malformed("values"))?;
+        let entries = members.required("values").map_err(malformed)?;
         let next = match (members.read("isLastPage"), members.read("nextPageStart")) {
             (Some(true), _) => Next::End,
             // A list that goes back never ends.

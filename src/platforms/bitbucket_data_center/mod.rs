@@ -10,8 +10,6 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use http::{StatusCode, Uri};
 use url::Url;
@@ -19,6 +17,7 @@ use url::Url;
 use self::identity::Identity;
 use self::list::{List, MAX_PAGES, Next};
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -37,11 +36,7 @@ use crate::values::user::User;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("bitbucket-data-center", "Bitbucket Data Center", |base_url, api_url| {
-    let provider = BitbucketDataCenter::new(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(BitbucketDataCenter::new(base_url)?, api_url, BitbucketDataCenter::with_api_url))
 });
 
 /// One Bitbucket Data Center: version 7.20 or later, at any URL, with a port and a context path if it has them.
@@ -135,39 +130,6 @@ impl BitbucketDataCenter {
             }
         }
     }
-}
-
-/// Whose token a request for the list of users had.
-fn identity(response: &ApiResponse) -> Result<Identity, Error> {
-    if response.status().is_success() {
-        // A success must be a list.
-        List::parse(response, 0)?;
-    } else {
-        match refusal::api(response) {
-            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
-            error => return Err(error),
-        }
-    }
-    match Identity::of(response) {
-        Some(identity) => Ok(identity),
-        // A proxy, for example.
-        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
-        None => Err(refusal::anonymous(response)),
-    }
-}
-
-/// What the list of users has about the user with an id.
-enum Profile {
-    Found(Box<User>),
-    /// The whole list does not have the user.
-    NotListed(u64),
-    /// The list is closed, or longer than what was read of it.
-    Unknown(u64),
-}
-
-/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
-fn is_list_closed(response: &ApiResponse) -> bool {
-    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 #[async_trait]
@@ -288,6 +250,39 @@ impl OAuthProvider for BitbucketDataCenter {
     async fn check(&self, http: &dyn Transport, client: &ClientCredentials, request: &CheckRequest) -> CheckReport {
         check::check(self, http, client, request).await
     }
+}
+
+/// Whose token a request for the list of users had.
+fn identity(response: &ApiResponse) -> Result<Identity, Error> {
+    if response.status().is_success() {
+        // A success must be a list.
+        List::parse(response, 0)?;
+    } else {
+        match refusal::api(response) {
+            Error::Api { cause: ApiError::Forbidden, .. } if is_list_closed(response) => {}
+            error => return Err(error),
+        }
+    }
+    match Identity::of(response) {
+        Some(identity) => Ok(identity),
+        // A proxy, for example.
+        None if response.status() == StatusCode::FORBIDDEN => Err(refusal::api(response)),
+        None => Err(refusal::anonymous(response)),
+    }
+}
+
+/// What the list of users has about the user with an id.
+enum Profile {
+    Found(Box<User>),
+    /// The whole list does not have the user.
+    NotListed(u64),
+    /// The list is closed, or longer than what was read of it.
+    Unknown(u64),
+}
+
+/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
+fn is_list_closed(response: &ApiResponse) -> bool {
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 fn token(base: &BaseUrl) -> Uri {

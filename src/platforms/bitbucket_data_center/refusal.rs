@@ -5,6 +5,7 @@ use url::Url;
 use super::identity::Identity;
 use super::setup;
 use crate::error::{AccountError, ApiError, Error, ResponseError, TokenError};
+use crate::platforms::refusal::no_oauth_error;
 use crate::provider::token_endpoint::{Grant, TokenRefusal};
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
@@ -18,13 +19,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type" | "unauthorized_client", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error: a version without OAuth 2.0, or a proxy. It is not about the token.
-        ("", _) => {
-            return match api(refusal.response) {
-                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
-                error => error,
-            };
-        }
+        ("", _) => return no_oauth_error(refusal, api(refusal.response)),
         _ => TokenError::Refused,
     };
     Error::Token { cause, response: refusal.summary() }

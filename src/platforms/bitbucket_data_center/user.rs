@@ -3,7 +3,7 @@ use serde_json::value::RawValue;
 use super::PLATFORM;
 use super::identity::Identity;
 use crate::error::Error;
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;

@@ -3,10 +3,11 @@ use serde::Deserialize;
 
 use super::{Forgejo, PLATFORM};
 use crate::error::{ApiError, Audience, Error, ResponseError, ResponseSummary, TokenError};
-use crate::platforms::recognize::{Found, VersionRequest};
+use crate::platforms::recognize::{Found, VersionRequest, paths_above};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::util::json::Members;
+use crate::util::text::is_same_issuer;
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
 
@@ -45,7 +46,7 @@ pub(super) async fn check(
                         ),
                     );
                 }
-                credentials(response).into_iter().for_each(|finding| report.push(finding));
+                report.extend(credentials(response));
             }
         }
         Err(finding) => {
@@ -92,10 +93,7 @@ fn is_sign_in_required(response: &ApiResponse, members: &Members<'_>) -> bool {
 
 /// Other base URLs at which the server may be: the parent of the sub-path, and the root.
 fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
-    let path = api_url.path();
-    let parent = path.rfind('/').and_then(|at| path.get(..at)).filter(|parent| !parent.is_empty());
-    let root = (!path.is_empty()).then_some("");
-    [parent, root].into_iter().flatten().map(|path| api_url.with_path(path))
+    paths_above(api_url.path()).into_iter().flatten().map(|path| api_url.with_path(path))
 }
 
 fn reached(report: &mut CheckReport, api_url: &BaseUrl, version: Option<&Version>) {
@@ -148,7 +146,7 @@ fn is_oauth_off(response: &Result<(), Error>, version: Option<&Version>, discove
 
 fn own_url(forgejo: &Forgejo, discovery: &Discovery) -> Finding {
     match discovery {
-        Discovery::Issuer(own) if own.trim_end_matches('/') == forgejo.base_url.as_str() => {
+        Discovery::Issuer(own) if is_same_issuer(own, forgejo.base_url.as_str()) => {
             Finding::ok("issuer", "The server has the base URL as its own.")
         }
         Discovery::Issuer(_) => Finding::warning(

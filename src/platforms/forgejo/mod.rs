@@ -8,7 +8,6 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error, VerifyError};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -37,11 +37,7 @@ use crate::values::user::{EmailList, User};
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("forgejo", "Forgejo or Gitea", |base_url, api_url| {
-    let provider = Forgejo::new(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(Forgejo::new(base_url)?, api_url, Forgejo::with_api_url))
 })
 .with_services(&[Service::new("Codeberg", "https://codeberg.org"), Service::new("Gitea", "https://gitea.com")]);
 

@@ -2,6 +2,7 @@ use url::Url;
 
 use super::{scopes, setup};
 use crate::error::{AccountError, ApiError, Error, ResponseError, TokenError};
+use crate::platforms::refusal::no_oauth_error;
 use crate::provider::token_endpoint::{Grant, TokenRefusal};
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
@@ -44,13 +45,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_request", Grant::AuthorizationCode) if says("cannot proce") => TokenError::CodeRejected,
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error: OAuth is switched off, or a proxy responded. It is not about the token.
-        ("", _) => {
-            return match api(base_url, refusal.response) {
-                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
-                error => error,
-            };
-        }
+        ("", _) => return no_oauth_error(refusal, api(base_url, refusal.response)),
         _ => TokenError::Refused,
     };
     Error::Token { cause, response: refusal.summary() }

@@ -1,6 +1,8 @@
+use serde_json::value::RawValue;
+
 use super::{HOSTS, PLATFORM};
 use crate::error::Error;
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -21,7 +23,7 @@ pub(super) fn parse(binding: &TokenBinding, response: ApiResponse) -> Result<Use
 fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let malformed = |member| response.malformed(member);
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    let id = members.strict("id").map_err(malformed)?.and_then(database_id).ok_or_else(|| malformed("id"))?;
+    let id = members.required("id").ok().and_then(database_id).ok_or_else(|| malformed("id"))?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
     user.username = members.display_text("login");
     user.display_name = members.display_text("full_name");
@@ -41,16 +43,12 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
 
 /// Reads `GET /api/v1/user/emails`, which has all addresses. Entries without a valid address are left out.
 pub(super) fn parse_emails(base_url: &BaseUrl, response: &ApiResponse) -> Option<Vec<Email>> {
-    let entries: Vec<&serde_json::value::RawValue> = serde_json::from_str(response.text()).ok()?;
+    let entries: Vec<&RawValue> = serde_json::from_str(response.text()).ok()?;
     let authority =
         if HOSTS.contains(&base_url.authority()) { EmailAuthority::Platform } else { EmailAuthority::SelfManaged };
-    let email = |entry: &&serde_json::value::RawValue| {
+    let email = |entry: &&RawValue| {
         let members = Members::parse(entry.get())?;
-        let evidence = match members.read("verified") {
-            Some(true) => EmailEvidence::Confirmed,
-            Some(false) => EmailEvidence::Unconfirmed,
-            None => EmailEvidence::Unknown,
-        };
+        let evidence = EmailEvidence::by_code_host(members.read("verified"));
         let is_primary = members.read("primary").unwrap_or(false);
         Email::new(&members.text("email")?, evidence, authority, is_primary)
     };

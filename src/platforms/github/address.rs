@@ -17,7 +17,7 @@ pub(super) enum Kind {
 
 pub(super) fn kind(base: &BaseUrl) -> Kind {
     match base.authority() {
-        "github.com" => Kind::Public,
+        HOST => Kind::Public,
         host if host.ends_with(GHE_COM) => Kind::DataResidency,
         _ => Kind::EnterpriseServer,
     }
@@ -32,7 +32,7 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     if HOSTS.contains(&host) {
         return Ok(BaseUrl::constant(GITHUB_COM));
     }
-    let is_public = ["github.com", "githubusercontent.com"].iter().any(|domain| is_or_below(name, domain));
+    let is_public = [HOST, "githubusercontent.com"].iter().any(|domain| is_or_below(name, domain));
     let is_enterprise = is_or_below(name, "ghe.com");
     if is_public || is_enterprise && enterprise_of(host).is_none() {
         return Err(BaseUrlError::OtherPlatform {
@@ -70,7 +70,10 @@ pub(super) fn api(base: &BaseUrl) -> BaseUrl {
     }
 }
 
-const GITHUB_COM: &str = "https://github.com";
+/// The base URL of GitHub.
+pub(super) const GITHUB_COM: &str = "https://github.com";
+/// The host of GitHub.
+pub(super) const HOST: &str = "github.com";
 const GHE_COM: &str = ".ghe.com";
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) async fn check(
             report.push(Finding::ok("reachable", "GitHub can be reached."));
             report.push(Finding::encryption(&github.base_url, PLATFORM.name()));
             report.push(Finding::ok("platform", "The server is a GitHub."));
-            credentials(github, &http, client, request).await.into_iter().for_each(|finding| report.push(finding));
+            report.extend(credentials(github, &http, client, request).await);
         }
         Err(finding) => {
             report.push(finding.network());

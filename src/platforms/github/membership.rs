@@ -93,8 +93,8 @@ async fn send(
 fn read(group: &Group, members: &Members<'_>, response: &ApiResponse) -> Result<Membership, Error> {
     let malformed = |member| response.malformed(member);
     let least = least_rank(group)?;
-    let state: String = members.strict("state").map_err(malformed)?.ok_or_else(|| malformed("state"))?;
-    let role: String = members.strict("role").map_err(malformed)?.ok_or_else(|| malformed("role"))?;
+    let state: String = members.required("state").map_err(malformed)?;
+    let role: String = members.required("role").map_err(malformed)?;
     Ok(match rank(group, &role) {
         Some(rank) if rank >= least && state == "active" => Membership::Member { role },
         _ => Membership::NotMember,

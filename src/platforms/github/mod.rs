@@ -8,7 +8,6 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::{ApiError, BaseUrlError, ConfigError, Error, TokenError, VerifyError};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -37,16 +37,12 @@ use crate::values::user::{EmailList, User};
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("github", "GitHub", |base_url, api_url| {
-    let provider = GitHub::new(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(GitHub::new(base_url)?, api_url, GitHub::with_api_url))
 })
-.with_services(&[Service::new("GitHub", "https://github.com")]);
+.with_services(&[Service::new("GitHub", address::GITHUB_COM)]);
 
 /// The hosts of github.com.
-pub(super) const HOSTS: [&str; 3] = ["github.com", "www.github.com", "api.github.com"];
+pub(super) const HOSTS: [&str; 3] = [address::HOST, "www.github.com", "api.github.com"];
 
 /// One GitHub, with an OAuth App or a GitHub App.
 ///

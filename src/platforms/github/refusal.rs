@@ -1,11 +1,12 @@
 use http::StatusCode;
-use serde::Deserialize;
 use url::Url;
 
 use super::setup;
 use crate::error::{AccountError, ApiError, Error, ResponseError, TokenError};
+use crate::platforms::refusal::no_oauth_error;
 use crate::provider::token_endpoint::{Grant, TokenRefusal};
 use crate::transport::ApiResponse;
+use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 
 /// The meaning of a refusal of `/login/oauth/access_token`, which mostly has status 200.
@@ -27,13 +28,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("unverified_user_email", _) => {
             return Error::Account { cause: AccountError::Unconfirmed, response: Some(refusal.summary()) };
         }
-        // Not an OAuth error: an outage, or a proxy. It is not about the token.
-        ("", _) => {
-            return match api(refusal.response) {
-                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
-                error => error,
-            };
-        }
+        ("", _) => return no_oauth_error(refusal, api(refusal.response)),
         _ => TokenError::Refused,
     };
     Error::Token { cause, response: refusal.summary() }
@@ -43,10 +38,9 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 ///
 /// Source: docs.github.com, "Troubleshooting the REST API" and "Rate limits for the REST API".
 pub(super) fn api(response: &ApiResponse) -> Error {
-    let refusal: Refusal = response.json_or_default();
-    let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
+    let message = Members::parse(response.text()).unwrap_or_default().text("message").unwrap_or_default();
     let says = |text: &str| message.contains(text);
-    let summary = || Box::new(response.summary().with_error(Some(message), None));
+    let summary = || Box::new(response.summary().with_error(Some(message.as_str()), None));
     let api = |cause| Error::Api { cause, response: summary() };
     match response.status().as_u16() {
         401 => api(ApiError::TokenRejected),
@@ -58,7 +52,7 @@ pub(super) fn api(response: &ApiResponse) -> Error {
             Error::Account { cause: AccountError::Blocked, response: Some(summary()) }
         }
         // After the others: the last request that a limit allows says that none remain.
-        403 if is_rate_limit(response, message) => response.rate_limited(),
+        403 if is_rate_limit(response, &message) => response.rate_limited(),
         403 => api(ApiError::Forbidden),
         404 => api(ApiError::NotFound),
         410 => api(ApiError::EndpointRemoved),
@@ -68,11 +62,6 @@ pub(super) fn api(response: &ApiResponse) -> Error {
 
 pub(super) fn client_rejected(base_url: &BaseUrl) -> TokenError {
     TokenError::ClientRejected { setup_link: setup_link(base_url) }
-}
-
-#[derive(Default, Deserialize)]
-struct Refusal {
-    message: Option<serde_json::Value>,
 }
 
 fn setup_link(base_url: &BaseUrl) -> Option<Box<Url>> {

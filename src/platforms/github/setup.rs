@@ -6,6 +6,7 @@ use crate::provider::setup::{
     AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
 use crate::values::base_url::BaseUrl;
+use crate::values::callback_url::CallbackUrl;
 
 /// The forms for a new OAuth App, filled in as far as their URL can do that.
 pub(super) fn links(base: &BaseUrl, request: &SetupRequest) -> Vec<SetupLink> {
@@ -45,7 +46,7 @@ pub(super) fn guide(base: &BaseUrl, request: &SetupRequest) -> SetupGuide {
         SetupField::copy("Application name", &request.name).note("Users see it when GitHub asks them to authorize."),
         SetupField::copy("Homepage URL", request.public_url.as_str()),
     ];
-    let field = |(index, url): (usize, &crate::values::callback_url::CallbackUrl)| {
+    let field = |(index, url): (usize, &CallbackUrl)| {
         let note = match index {
             0 => "In the newer form: \"Redirect URI\".",
             _ => "Choose \"Add redirect URI\" for it. The older form takes only one URL.",

@@ -1,9 +1,9 @@
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::PLATFORM;
 use super::address::{Kind, kind};
 use crate::error::Error;
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -24,7 +24,7 @@ pub(super) fn parse(binding: &TokenBinding, response: ApiResponse) -> Result<Use
 fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
     let malformed = |member| response.malformed(member);
     let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    let id = members.strict("id").map_err(malformed)?.and_then(database_id).ok_or_else(|| malformed("id"))?;
+    let id = members.required("id").ok().and_then(database_id).ok_or_else(|| malformed("id"))?;
     let mut user = User::new(AccountKey::new(binding.integration().clone(), PLATFORM.id(), id.to_string()));
     user.username = members.display_text("login");
     user.display_name = members.display_text("name");
@@ -41,7 +41,7 @@ fn read(binding: &TokenBinding, response: &ApiResponse) -> Result<User, Error> {
 /// Reads one page of `GET /user/emails`, and how many entries it has. Entries without a valid address are left out, and those of
 /// no mailbox, which GitHub makes for users who hide theirs.
 pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Option<(Vec<Email>, usize)> {
-    let entries: Vec<Value> = serde_json::from_str(text).ok()?;
+    let entries: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     let kind = kind(base_url);
     // Where an enterprise runs the server or creates the accounts, it also writes the addresses. The names of such accounts
     // contain an underscore, which no other name may have.
@@ -50,17 +50,15 @@ pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Op
         _ => EmailAuthority::SelfManaged,
     };
     let emails = entries.iter().filter_map(|entry| {
-        let address = entry.get("email")?.as_str()?;
+        let members = Members::parse(entry.get())?;
+        let address = members.text("email")?;
         let domain = address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
         let is_no_reply = domain.starts_with("users.noreply.") || domain.starts_with("noreply.");
-        let evidence = match (kind, entry.get("verified").and_then(Value::as_bool)) {
-            // An Enterprise Server verifies nothing, and says true or false all the same.
-            (Kind::EnterpriseServer, _) | (_, None) => EmailEvidence::Unknown,
-            (_, Some(true)) => EmailEvidence::Confirmed,
-            (_, Some(false)) => EmailEvidence::Unconfirmed,
-        };
-        let is_primary = entry.get("primary").and_then(Value::as_bool).unwrap_or(false);
-        Email::new(address, evidence, authority, is_primary).filter(|_| !is_no_reply)
+        // An Enterprise Server verifies nothing, and says true or false all the same.
+        let is_confirmed = if kind == Kind::EnterpriseServer { None } else { members.read("verified") };
+        let evidence = EmailEvidence::by_code_host(is_confirmed);
+        let is_primary = members.read("primary").unwrap_or(false);
+        Email::new(&address, evidence, authority, is_primary).filter(|_| !is_no_reply)
     });
     Some((emails.collect(), entries.len()))
 }

@@ -1,5 +1,4 @@
 use super::HOSTS;
-use super::user::GITLAB_COM;
 use crate::error::BaseUrlError;
 use crate::platforms::address::{refuse_other_services, without_page};
 use crate::values::base_url::BaseUrl;
@@ -18,7 +17,7 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
         });
     }
     let root = pasted.with_path(root);
-    if root.authority() == "gitlab.com" && root.as_str() != GITLAB_COM {
+    if is_gitlab_com(&root) && root.as_str() != GITLAB_COM {
         return Err(BaseUrlError::OtherPlatform {
             reason: "this is not the address of GitLab.com",
             hint: "Enter https://gitlab.com.",
@@ -26,6 +25,17 @@ pub(super) fn root(pasted: &BaseUrl) -> Result<BaseUrl, BaseUrlError> {
     }
     Ok(root)
 }
+
+/// Whether the host is that of GitLab.com.
+pub(super) fn is_gitlab_com(base: &BaseUrl) -> bool {
+    base.authority() == HOST
+}
+
+/// The base URL of GitLab.com.
+pub(super) const GITLAB_COM: &str = "https://gitlab.com";
+
+/// The host of GitLab.com.
+pub(super) const HOST: &str = "gitlab.com";
 
 /// The paths of GitLab's own pages begin with these.
 const PAGES: [&str; 8] = [

@@ -68,7 +68,7 @@ impl GitLab {
         }
         let malformed = |member| response.malformed(member);
         let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-        let text = |name| members.strict::<String>(name).map_err(malformed)?.ok_or_else(|| malformed(name));
+        let text = |name| members.required::<String>(name).map_err(malformed);
         let client = ClientCredentials::new(&self.base_url, &text("application_id")?, &text("secret")?)?;
         Ok(client.with_api_url(&self.api_url))
     }

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{GitLab, PLATFORM};
 use crate::error::{Audience, Error, ResponseError, TransportError};
-use crate::platforms::recognize::enter;
+use crate::platforms::recognize::{enter, paths_above};
 use crate::provider::check::{CheckReport, CheckRequest, Finding, OtherErrors, credential_findings};
 use crate::transport::{ApiRequest, ApiResponse, Network, Transport};
 use crate::values::base_url::BaseUrl;
@@ -33,16 +33,11 @@ pub(super) async fn check(
                         "discovery_missing",
                         "This GitLab publishes no discovery document, so its own URL and scopes are not known.",
                     ));
-                    report.push_not_checked(
-                        "scopes_known",
-                        "The scopes: this GitLab publishes no list of the scopes that it knows.",
-                    );
+                    scopes(&mut report, &request.scopes, &[]);
                 }
             }
             let response = gitlab.token_endpoint().probe(&http, client, &request.callback_url).await;
-            credential_findings(response, OtherErrors::ProveNothing, REJECTED)
-                .into_iter()
-                .for_each(|finding| report.push(finding));
+            report.extend(credential_findings(response, OtherErrors::ProveNothing, REJECTED));
         }
         Err(finding) => {
             report.push(finding.network());
@@ -165,11 +160,12 @@ async fn uses_tls(api_url: &BaseUrl, http: &dyn Transport) -> bool {
 /// sub-path. There are never more than three, so that a long path costs no more than a short one.
 fn candidates(api_url: &BaseUrl) -> impl Iterator<Item = BaseUrl> + '_ {
     let path = api_url.path();
-    let parent = path.rfind('/').and_then(|at| path.get(..at));
-    let root = (!path.is_empty()).then_some("");
+    let [parent, root] = paths_above(path);
     let usual = (path != USUAL_PATH).then_some(USUAL_PATH);
-    let parent = parent.filter(|parent| !parent.is_empty() && *parent != USUAL_PATH);
-    [usual, root, parent].into_iter().flatten().map(|path| api_url.with_path(path))
+    [usual, root, parent.filter(|parent| *parent != USUAL_PATH)]
+        .into_iter()
+        .flatten()
+        .map(|path| api_url.with_path(path))
 }
 
 const USUAL_PATH: &str = "/gitlab";

@@ -1,17 +1,16 @@
 //! The ID token of OpenID Connect, in place of a request for the user.
 
-use std::time::SystemTime;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
 use super::{GitLab, PLATFORM, user};
 use crate::error::{Error, VerifyError};
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::provider::oauth_provider::OAuthProvider as _;
 use crate::util::json::Members;
-use crate::util::time::unix_seconds;
+use crate::util::text::is_same_issuer;
+use crate::util::time::unix_now;
 use crate::values::account_key::AccountKey;
 use crate::values::email::{Email, EmailEvidence};
 use crate::values::token::{ClientCredentials, TokenSet};
@@ -33,9 +32,9 @@ pub(super) fn user(
     let claims = id_token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
     let claims = claims.and_then(|claims| String::from_utf8(claims).ok()).ok_or_else(|| malformed("id_token"))?;
     let claims = Members::parse(&claims).ok_or_else(|| malformed("id_token"))?;
-    let text = |name| claims.strict::<String>(name).map_err(malformed)?.ok_or_else(|| malformed(name));
+    let text = |name| claims.required::<String>(name).map_err(malformed);
     let issuer = text("iss")?;
-    if !gitlab.issuers().iter().any(|own| own.trim_end_matches('/') == issuer.trim_end_matches('/')) {
+    if !gitlab.issuers().iter().any(|own| is_same_issuer(own, &issuer)) {
         return Err(malformed("iss"));
     }
     if !is_audience(&claims, client.client_id()) {
@@ -44,8 +43,8 @@ pub(super) fn user(
     if text("nonce")? != nonce {
         return Err(malformed("nonce"));
     }
-    let now = unix_seconds(SystemTime::now());
-    let time = |name| claims.strict::<u64>(name).map_err(malformed)?.ok_or_else(|| malformed(name));
+    let now = unix_now();
+    let time = |name| claims.required::<u64>(name).map_err(malformed);
     if time("exp")?.saturating_add(CLOCK_TOLERANCE) < now {
         return Err(malformed("exp"));
     }
@@ -56,11 +55,7 @@ pub(super) fn user(
     let integration = tokens.access_token.binding().integration().clone();
     let mut user = User::new(AccountKey::new(integration, PLATFORM.id(), id.to_string()));
     user.state = UserState::Unknown;
-    let evidence = match claims.read("email_verified") {
-        Some(true) => EmailEvidence::Confirmed,
-        Some(false) => EmailEvidence::Unconfirmed,
-        None => EmailEvidence::Unknown,
-    };
+    let evidence = EmailEvidence::by_code_host(claims.read("email_verified"));
     let authority = user::authority(&gitlab.base_url);
     user.emails.extend(claims.text("email").and_then(|email| Email::new(&email, evidence, authority, true)));
     if user.emails.is_empty() {

@@ -25,16 +25,15 @@ pub(super) async fn membership(
     let id = path_segment(group)?;
     // The user was read from a response of this GitLab, so the subject is a number.
     let user = user.ok_or(ConfigError::UserNeeded)?.key.subject().parse().map_err(|_| ConfigError::AccountKey)?;
-    let of_group = of_group(gitlab, http, token, id, least_level, user);
+    let request = MembershipRequest { gitlab, http, token, group: id, least_level };
     let membership = if group.includes_subgroups() {
-        let of_subgroups = of_subgroups(gitlab, http, token, id, least_level);
-        match future::join(of_group, of_subgroups).await {
+        match future::join(request.of_group(user), request.of_subgroups()).await {
             (Ok(Membership::NotMember), Ok(true)) => Ok(Membership::Member { role: least_role.to_owned() }),
             (Ok(Membership::NotMember), Err(error)) => Err(error),
             (membership, _) => membership,
         }
     } else {
-        of_group.await
+        request.of_group(user).await
     };
     membership.map_err(|error| match error {
         Error::Api { cause: ApiError::ScopeMissing { .. }, .. } => {
@@ -44,62 +43,65 @@ pub(super) async fn membership(
     })
 }
 
-/// Whether the user is a member of a subgroup, at any depth. With a least level, GitLab lists the user's own groups, for
-/// administrators too.
-///
-/// Source: docs.gitlab.com, "Groups API", list descendant groups.
-async fn of_subgroups(
-    gitlab: &GitLab,
-    http: &dyn Transport,
-    token: &AccessToken,
-    group: &str,
+/// A group of which the user with this token must be a member.
+struct MembershipRequest<'a> {
+    gitlab: &'a GitLab,
+    http: &'a dyn Transport,
+    token: &'a AccessToken,
+    /// The path segment.
+    group: &'a str,
+    /// The least access level.
     least_level: u64,
-) -> Result<bool, Error> {
-    let query = [("min_access_level", &*least_level.to_string()), ("per_page", "1")];
-    let uri = gitlab.api_url.endpoint_with_query(&["api", "v4", "groups", group, "descendant_groups"], &query);
-    let response = ApiRequest::get(&uri).bearer(token, &gitlab.base_url)?.send(http).await?;
-    if !response.status().is_success() {
-        return if says_not_found(&response) { Ok(false) } else { Err(refusal::api(&gitlab.base_url, &response)) };
+}
+
+impl MembershipRequest<'_> {
+    /// The membership of the user with this id.
+    async fn of_group(&self, id: u64) -> Result<Membership, Error> {
+        let Self { gitlab: GitLab { base_url, api_url, .. }, http, token, group, least_level } = *self;
+        let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
+        let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
+        if !response.status().is_success() {
+            let is_no_member = says_not_found(&response);
+            return if is_no_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
+        }
+        let malformed = |member| response.malformed(member);
+        let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
+        // The response must be about this user.
+        if user::id(&members, "id").map_err(malformed)? != id {
+            return Err(malformed("id"));
+        }
+        let level: u64 = members.required("access_level").map_err(malformed)?;
+        let is_active = members.text("membership_state").is_none_or(|state| state == "active");
+        let role = ROLES.iter().rev().find(|(_, known)| *known <= level);
+        Ok(match role {
+            Some((role, _)) if level >= least_level && is_active => Membership::Member { role: (*role).to_owned() },
+            _ => Membership::NotMember,
+        })
     }
-    let groups: Vec<&RawValue> = serde_json::from_str(response.text()).map_err(|_| response.malformed("body"))?;
-    let is_group = |group: &&RawValue| Members::parse(group.get()).is_some_and(|group| user::id(&group, "id").is_ok());
-    if groups.iter().all(is_group) { Ok(!groups.is_empty()) } else { Err(response.malformed("id")) }
+
+    /// Whether the user is a member of a subgroup, at any depth. With a least level, GitLab lists the user's own groups, for
+    /// administrators too.
+    ///
+    /// Source: docs.gitlab.com, "Groups API", list descendant groups.
+    async fn of_subgroups(&self) -> Result<bool, Error> {
+        let Self { gitlab, http, token, group, least_level } = *self;
+        let query = [("min_access_level", &*least_level.to_string()), ("per_page", "1")];
+        let uri = gitlab.api_url.endpoint_with_query(&["api", "v4", "groups", group, "descendant_groups"], &query);
+        let response = ApiRequest::get(&uri).bearer(token, &gitlab.base_url)?.send(http).await?;
+        if !response.status().is_success() {
+            return if says_not_found(&response) { Ok(false) } else { Err(refusal::api(&gitlab.base_url, &response)) };
+        }
+        let groups: Vec<&RawValue> = serde_json::from_str(response.text()).map_err(|_| response.malformed("body"))?;
+        let is_group =
+            |group: &&RawValue| Members::parse(group.get()).is_some_and(|group| user::id(&group, "id").is_ok());
+        if groups.iter().all(is_group) { Ok(!groups.is_empty()) } else { Err(response.malformed("id")) }
+    }
 }
 
 /// `message` means that the user cannot see the group or is not in it. For an unknown endpoint GitLab sends `error`.
 fn says_not_found(response: &ApiResponse) -> bool {
     response.status() == http::StatusCode::NOT_FOUND
         && Members::parse(response.text()).is_some_and(|members| members.is_set("message"))
-}
-
-async fn of_group(
-    gitlab: &GitLab,
-    http: &dyn Transport,
-    token: &AccessToken,
-    group: &str,
-    least_level: u64,
-    id: u64,
-) -> Result<Membership, Error> {
-    let GitLab { base_url, api_url, .. } = gitlab;
-    let uri = api_url.endpoint(&["api", "v4", "groups", group, "members", "all", &id.to_string()]);
-    let response = ApiRequest::get(&uri).bearer(token, base_url)?.send(http).await?;
-    if !response.status().is_success() {
-        let is_no_member = says_not_found(&response);
-        return if is_no_member { Ok(Membership::NotMember) } else { Err(refusal::api(base_url, &response)) };
-    }
-    let malformed = |member| response.malformed(member);
-    let members = Members::parse(response.text()).ok_or_else(|| malformed("body"))?;
-    // The response must be about this user.
-    if user::id(&members, "id").map_err(malformed)? != id {
-        return Err(malformed("id"));
-    }
-    let level: u64 = members.strict("access_level").map_err(malformed)?.ok_or_else(|| malformed("access_level"))?;
-    let is_active = members.text("membership_state").is_none_or(|state| state == "active");
-    let role = ROLES.iter().rev().find(|(_, known)| *known <= level);
-    Ok(match role {
-        Some((role, _)) if level >= least_level && is_active => Membership::Member { role: (*role).to_owned() },
-        _ => Membership::NotMember,
-    })
 }
 
 /// Checks the form of group and role, and that tokens with these scopes may look up members.

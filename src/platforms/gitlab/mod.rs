@@ -10,13 +10,14 @@ mod scopes;
 mod setup;
 mod user;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use http::Uri;
 use url::Url;
 
 use crate::error::{BaseUrlError, ConfigError, Error};
+use crate::platforms::at_api_url;
 use crate::provider::check::{CheckReport, CheckRequest, OtherErrors, accepts_client};
 use crate::provider::grant::{AuthorizationRequest, VerifiedGrant};
 use crate::provider::membership::{Group, Membership};
@@ -35,16 +36,12 @@ use crate::values::user::User;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("gitlab", "GitLab", |base_url, api_url| {
-    let provider = GitLab::new(base_url)?;
-    Ok(Arc::new(match api_url {
-        Some(api_url) => provider.with_api_url(api_url),
-        None => provider,
-    }))
+    Ok(at_api_url(GitLab::new(base_url)?, api_url, GitLab::with_api_url))
 })
-.with_services(&[Service::new("GitLab.com", "https://gitlab.com")]);
+.with_services(&[Service::new("GitLab.com", address::GITLAB_COM)]);
 
 /// The host of GitLab.com.
-pub(super) const HOSTS: [&str; 1] = ["gitlab.com"];
+pub(super) const HOSTS: [&str; 1] = [address::HOST];
 
 /// One GitLab: any version since 15.0, at any URL, with a port and a sub-path if it has them.
 ///
@@ -109,7 +106,7 @@ impl GitLab {
     /// assert_eq!(GitLab::dot_com().base_url().as_str(), "https://gitlab.com");
     /// ```
     pub fn dot_com() -> Self {
-        let base_url = BaseUrl::constant(user::GITLAB_COM);
+        let base_url = BaseUrl::constant(address::GITLAB_COM);
         let endpoints = OnceLock::new();
         Self { api_url: base_url.clone(), base_url, endpoints, options: None }
     }

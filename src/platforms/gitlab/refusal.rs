@@ -1,11 +1,12 @@
-use serde::Deserialize;
 use url::Url;
 
 use super::setup;
 use crate::error::{AccountError, ApiError, Error, ResponseError, TokenError};
+use crate::platforms::refusal::no_oauth_error;
 use crate::provider::setup::AppOwner;
 use crate::provider::token_endpoint::{Grant, TokenRefusal};
 use crate::transport::ApiResponse;
+use crate::util::json::Members;
 use crate::values::base_url::BaseUrl;
 
 /// The meaning of a refusal of `/oauth/token`. Only the error code counts: descriptions are translated, and they change.
@@ -16,14 +17,8 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
         ("invalid_grant", Grant::RefreshToken) => TokenError::RefreshRejected,
         ("invalid_scope", _) => TokenError::ScopeRejected,
         ("unauthorized_client" | "unsupported_grant_type", _) => TokenError::GrantNotAllowed,
-        // Not an OAuth error: maintenance mode, a wrong path, or a proxy in front of GitLab. It is not about the token, so
-        // users need not log in again because of it.
-        ("", _) => {
-            return match api(base_url, refusal.response) {
-                Error::Api { cause: ApiError::TokenRejected, .. } => refusal.response.unusable(ResponseError::Status),
-                error => error,
-            };
-        }
+        // Maintenance mode, a wrong path, or a proxy in front of GitLab.
+        ("", _) => return no_oauth_error(refusal, api(base_url, refusal.response)),
         // For an unknown endpoint, GitLab's API responds with a member that looks like an OAuth error.
         _ if refusal.response.status() == http::StatusCode::NOT_FOUND => return api(base_url, refusal.response),
         _ => TokenError::Refused,
@@ -33,8 +28,8 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
 
 /// The meaning of a refusal of `/oauth/revoke`. A wrong secret is 403 here; an unknown token is not refused.
 pub(super) fn revocation(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let error = response.json_or_default::<Refusal>().error;
-    match error.as_ref().and_then(|error| error.as_str()) {
+    let error = Members::parse(response.text()).unwrap_or_default().text("error");
+    match error.as_deref() {
         Some(error @ ("unauthorized_client" | "invalid_client")) => Error::Token {
             cause: TokenError::ClientRejected { setup_link: setup_link(base_url) },
             response: Box::new(response.summary().with_error(Some(error), None)),
@@ -49,38 +44,29 @@ pub(super) fn revocation(base_url: &BaseUrl, response: &ApiResponse) -> Error {
 
 /// The meaning of a refusal of `/api/v4`. It has one of two forms: an OAuth error, or a `message`.
 pub(super) fn api(base_url: &BaseUrl, response: &ApiResponse) -> Error {
-    let refusal: Refusal = response.json_or_default();
-    let message = refusal.message.as_ref().and_then(|message| message.as_str()).unwrap_or_default();
-    let error = refusal.error.as_ref().and_then(|error| error.as_str()).unwrap_or_default();
-    let description = refusal.error_description.as_ref().and_then(|text| text.as_str()).unwrap_or_default();
-    let code = if error.is_empty() { message } else { error };
-    let summary = || Box::new(response.summary().with_error(Some(code), Some(description)));
+    let members = Members::parse(response.text()).unwrap_or_default();
+    // Each of them is an object in some version.
+    let text = |name| members.text(name).unwrap_or_default();
+    let (message, error, description) = (text("message"), text("error"), text("error_description"));
+    let code = if error.is_empty() { &message } else { &error };
+    let summary = || Box::new(response.summary().with_error(Some(code), Some(description.as_str())));
     let api = |cause| Error::Api { cause, response: summary() };
     match response.status().as_u16() {
         401 if error == "invalid_token" && description.contains("expired") => api(ApiError::TokenExpired),
         401 if error == "invalid_token" && description.contains("revoked") => api(ApiError::TokenRevoked),
         401 => api(ApiError::TokenRejected),
         403 if error == "insufficient_scope" => {
-            let missing = sufficient(refusal.scope.as_ref().and_then(|scope| scope.as_str()).unwrap_or_default());
-            api(ApiError::ScopeMissing { missing: vec![missing], setup_link: setup_link(base_url) })
+            let missing = vec![sufficient(&text("scope"))];
+            api(ApiError::ScopeMissing { missing, setup_link: setup_link(base_url) })
         }
         403 if message.contains("read-only instance") => response.unusable(ResponseError::ReadOnly),
-        403 => match account(base_url, message) {
+        403 => match account(base_url, &message) {
             Some(cause) => Error::Account { cause, response: Some(summary()) },
             None => api(ApiError::Forbidden),
         },
         404 => api(ApiError::NotFound),
         _ => Error::Response { cause: ResponseError::Status, response: summary() },
     }
-}
-
-/// The members of both forms. Each of them is an object in some version.
-#[derive(Default, Deserialize)]
-struct Refusal {
-    message: Option<serde_json::Value>,
-    error: Option<serde_json::Value>,
-    error_description: Option<serde_json::Value>,
-    scope: Option<serde_json::Value>,
 }
 
 /// The page on which the application most likely is.

@@ -1,3 +1,4 @@
+use super::address::is_gitlab_com;
 use super::{PLATFORM, scopes};
 use crate::provider::setup::{
     AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
@@ -15,6 +16,7 @@ use crate::values::scope::Scopes;
 pub(crate) fn links(base: &BaseUrl, owner: &AppOwner) -> Vec<SetupLink> {
     match owner {
         AppOwner::Group(path) => vec![group(base, path)],
+        // On GitLab.com, users are never administrators of the instance.
         AppOwner::Instance if !is_gitlab_com(base) => vec![instance(base)],
         AppOwner::Instance | AppOwner::User => {
             let mut links = vec![user(base)];
@@ -79,11 +81,6 @@ fn instance(base: &BaseUrl) -> SetupLink {
 
 /// The placeholder for the full path of a group that is not known yet.
 const GROUP: &str = "<GROUP_PATH>";
-
-/// On GitLab.com, users are never administrators of the instance.
-fn is_gitlab_com(base: &BaseUrl) -> bool {
-    base.authority() == "gitlab.com"
-}
 
 fn steps(owner: &AppOwner, pages: usize) -> Vec<String> {
     let open = match owner {

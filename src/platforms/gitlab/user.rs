@@ -1,6 +1,7 @@
 use super::PLATFORM;
+use super::address::GITLAB_COM;
 use crate::error::Error;
-use crate::platforms::id::database_id;
+use crate::platforms::database_id;
 use crate::transport::ApiResponse;
 use crate::util::json::Members;
 use crate::values::account_key::AccountKey;
@@ -56,11 +57,9 @@ pub(super) fn authority(base_url: &BaseUrl) -> EmailAuthority {
     if base_url.as_str() == GITLAB_COM { EmailAuthority::Platform } else { EmailAuthority::SelfManaged }
 }
 
-pub(super) const GITLAB_COM: &str = "https://gitlab.com";
-
 /// The id of a user or a group.
 pub(super) fn id(members: &Members<'_>, name: &'static str) -> Result<u64, &'static str> {
-    members.strict(name)?.and_then(database_id).ok_or(name)
+    database_id(members.required(name)?).ok_or(name)
 }
 
 /// True in any spelling. Every other value counts as false: most accounts belong to people, and GitLab has always sent `true`

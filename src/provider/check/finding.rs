@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Audience, Error, ProxyError, ResponseSummary, TransportError};
+use crate::util::text::sentence;
 use crate::values::base_url::BaseUrl;
 
 /// One result of a check.
@@ -54,21 +55,6 @@ impl Finding {
         Self::new(Level::Note, code, message)
     }
 
-    /// Whether the connection to a server that has responded is encrypted. `name` is the platform's.
-    pub(crate) fn encryption(url: &BaseUrl, name: &str) -> Self {
-        if url.as_str().starts_with("https:") {
-            Self::ok("tls", "The certificate is trusted.")
-        } else if url.is_loopback() {
-            Self::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
-        } else {
-            Self::warning(
-                "no_encryption",
-                "The connection is not encrypted: everyone on the network path can read the secret and the tokens.",
-            )
-            .fix(Audience::CodeHost, format!("Configure {name} to use https://."))
-        }
-    }
-
     /// A finding of [`Level::Warning`].
     pub fn warning(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Level::Warning, code, message)
@@ -95,7 +81,7 @@ impl Finding {
     /// assert_eq!(Finding::from_error(&TransportError::TimedOut.into()).level, Level::Unknown);
     /// ```
     pub fn from_error(error: &Error) -> Self {
-        let mut message = sentence(&error.to_string(), error.summary());
+        let mut message = sentence(&format!("{error}{}", status(error.summary())));
         if let Some(note) = error.operator_note() {
             // This finding is about the network, and only the full report shows its message.
             message = format!("{message} {note}.");
@@ -106,7 +92,7 @@ impl Finding {
             Self::problem(error.code(), message)
         };
         let finding = finding.fix(error.advice().audience, error.advice().hint);
-        if matches!(error, Error::Transport(_) | Error::Response { .. }) { finding.network() } else { finding }
+        if error.is_about_network() { finding.network() } else { finding }
     }
 
     /// Replaces the message.
@@ -145,6 +131,21 @@ impl Finding {
     #[must_use]
     pub fn with_public_text(self, message: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
         Self { public_text: Some(Box::new([message.into(), fix.into()])), ..self }
+    }
+
+    /// Whether the connection to a server that has responded is encrypted. `name` is the platform's.
+    pub(crate) fn encryption(url: &BaseUrl, name: &str) -> Self {
+        if url.as_str().starts_with("https:") {
+            Self::ok("tls", "The certificate is trusted.")
+        } else if url.is_loopback() {
+            Self::note("no_encryption", "The connection is not encrypted; it does not leave this machine.")
+        } else {
+            Self::warning(
+                "no_encryption",
+                "The connection is not encrypted: everyone on the network path can read the secret and the tokens.",
+            )
+            .fix(Audience::CodeHost, format!("Configure {name} to use https://."))
+        }
     }
 
     /// The finding for readers other than the operator.
@@ -195,10 +196,7 @@ fn may_succeed_later(error: &Error) -> bool {
     error.advice().is_transient && !is_likely_typo
 }
 
-/// An error's text as a sentence, with the status of the response if there is one.
-fn sentence(text: &str, response: Option<&ResponseSummary>) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_ascii_uppercase());
-    let status = response.map(|response| format!(" (HTTP {})", response.status().as_u16())).unwrap_or_default();
-    format!("{}{}{status}.", first.map(String::from).unwrap_or_default(), chars.as_str())
+/// The status of the response, if there is one.
+fn status(response: Option<&ResponseSummary>) -> String {
+    response.map(|response| format!(" (HTTP {})", response.status().as_u16())).unwrap_or_default()
 }

@@ -101,6 +101,10 @@ impl CheckReport {
         self.connection.as_ref()
     }
 
+    pub(crate) fn extend(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+    }
+
     pub(crate) fn with_connection(self, connection: Option<ConnectionReport>) -> Self {
         Self { connection, ..self }
     }

@@ -2,6 +2,7 @@ use std::fmt::{self, Write};
 
 use super::{CheckReport, Level, Verdict};
 use crate::error::Audience;
+use crate::util::html::escape_line;
 use crate::util::text::one_line;
 
 /// Plain text for a terminal.
@@ -39,13 +40,13 @@ pub(super) fn html(report: &CheckReport) -> String {
 }
 
 fn write_html(report: &CheckReport, out: &mut String) -> fmt::Result {
-    let base_url = escape(report.base_url.as_str());
+    let base_url = escape_line(report.base_url.as_str());
     writeln!(out, "<p><strong>{}</strong></p>", verdict(report.verdict()))?;
-    writeln!(out, "<p>{}: <code>{base_url}</code></p>\n<ul>", escape(report.platform_name))?;
+    writeln!(out, "<p>{}: <code>{base_url}</code></p>\n<ul>", escape_line(report.platform_name))?;
     for finding in &report.findings {
-        write!(out, "<li><strong>{}</strong>: {}", level(finding.level), escape(&finding.message))?;
+        write!(out, "<li><strong>{}</strong>: {}", level(finding.level), escape_line(&finding.message))?;
         if let Some(fix) = &finding.fix {
-            write!(out, "<br><small>{}: {}</small>", who(finding.audience), escape(fix))?;
+            write!(out, "<br><small>{}: {}</small>", who(finding.audience), escape_line(fix))?;
         }
         writeln!(out, "</li>")?;
     }
@@ -53,14 +54,14 @@ fn write_html(report: &CheckReport, out: &mut String) -> fmt::Result {
     if !report.not_checked.is_empty() {
         writeln!(out, "<p>{NOT_CHECKED}</p>\n<ul>")?;
         for row in &report.not_checked {
-            writeln!(out, "<li>{}</li>", escape(&row.message))?;
+            writeln!(out, "<li>{}</li>", escape_line(&row.message))?;
         }
         writeln!(out, "</ul>")?;
     }
     if let Some(connection) = &report.connection {
         writeln!(out, "<p>{CONNECTION}</p>\n<ul>")?;
         for line in connection.to_string().lines() {
-            writeln!(out, "<li>{}</li>", escape(line))?;
+            writeln!(out, "<li>{}</li>", escape_line(line))?;
         }
         writeln!(out, "</ul>")?;
     }
@@ -96,8 +97,4 @@ fn who(audience: Option<Audience>) -> &'static str {
         Some(Audience::CodeHost) => "What the operator of the code host can do",
         None => "What to do",
     }
-}
-
-fn escape(text: &str) -> String {
-    crate::util::html::escape(&one_line(text))
 }

@@ -98,7 +98,8 @@ impl SetupGuide {
         render::markdown(self)
     }
 
-    /// An HTML fragment for the app's own page: headings from `h2` on, lists and `code`; no script, style, class or id. Only `http` and `https` addresses without a placeholder become links.
+    /// An HTML fragment for the app's own page: headings from `h2` on, lists and `code`; no script, style, class or id. Only
+    /// `http` and `https` addresses without a placeholder become links.
     ///
     /// ```
     /// # use codehost_oauth::{setup::SetupGuide, transport::Network, BaseUrl, CallbackUrl};

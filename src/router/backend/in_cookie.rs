@@ -17,7 +17,8 @@ use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::head::{MAX_HEAD, RESERVED, cookies, length};
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::{KeyRing, SealContext};
-use crate::util::time::unix_seconds;
+use crate::util::text::hex;
+use crate::util::time::unix_now;
 use crate::values::public_url::PublicUrl;
 use crate::values::secret::Secret;
 
@@ -30,8 +31,7 @@ pub(in crate::router) struct InCookie {
 
 impl InCookie {
     pub(in crate::router) fn new(public_url: &PublicUrl, keys: KeyRing) -> Self {
-        let digest = Sha256::digest(public_url.as_str());
-        let suffix = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let suffix = hex(Sha256::digest(public_url.as_str()).get(..4).unwrap_or_default());
         Self { keys, secure: public_url.as_str().starts_with("https:"), suffix }
     }
 
@@ -74,7 +74,7 @@ impl InCookie {
     /// Removes the oldest cookies, until a new one of `length` bytes fits beside the others.
     pub(super) fn removals_for(&self, request: &RequestHead, length: usize) -> Vec<HeaderValue> {
         let mut others = self.logins(request);
-        others.sort_by_key(|other| other.content.begun_at());
+        others.sort_by_key(|other| other.content.sort_key());
         let mut others = others.as_slice();
         let mut removals = Vec::new();
         while let [oldest, newer @ ..] = others {
@@ -143,14 +143,8 @@ impl InCookie {
             callback_runs.cancel(cookie.state);
             set.extend(self.remove(cookie.state));
         }
-        let kept = self.kept_names(request).into_iter();
-        set.extend(kept.filter_map(|name| self.expired(&name)));
+        set.extend(self.kept_cookies(request).filter_map(|(name, _)| self.expired(name)));
         set
-    }
-
-    /// The names of the cookies with texts of forms.
-    fn kept_names(&self, request: &RequestHead) -> Vec<String> {
-        self.kept_cookies(request).map(|(name, _)| name.to_owned()).collect()
     }
 
     fn length_of_kept(&self, request: &RequestHead) -> usize {
@@ -174,8 +168,10 @@ impl InCookie {
     fn remember(&self, login: &RunLogin, limit: usize) -> Option<HeaderValue> {
         let name = self.login_name(login.state);
         [login.return_to.as_ref(), None].into_iter().find_map(|return_to| {
-            let marker =
-                Marker { expires_at: now().saturating_add(MAX_LOGIN_AGE.as_secs()), return_to: return_to.cloned() };
+            let marker = Marker {
+                expires_at: unix_now().saturating_add(MAX_LOGIN_AGE.as_secs()),
+                return_to: return_to.cloned(),
+            };
             let sealed = self.keys.seal(&context(&name), &serde_json::to_vec(&marker).ok()?).ok()?;
             let value = format!("{FINISHED}{}", URL_SAFE_NO_PAD.encode(sealed));
             if value.len() > limit {
@@ -209,7 +205,7 @@ impl InCookie {
             let json =
                 URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| self.keys.open(&context(&name), &sealed).ok());
             let marker = json.and_then(|json| serde_json::from_slice::<Marker>(&json).ok());
-            let marker = marker.filter(|marker| now() < marker.expires_at);
+            let marker = marker.filter(|marker| unix_now() < marker.expires_at);
             return marker.map_or(Content::Unreadable, |marker| Content::Finished { return_to: marker.return_to });
         }
         let pending =
@@ -271,8 +267,8 @@ enum Content {
 }
 
 impl Content {
-    /// For sorting: unreadable cookies first, then finished logins, then pending logins by age.
-    fn begun_at(&self) -> u64 {
+    /// Unreadable cookies come first, then finished logins, then pending logins by age.
+    fn sort_key(&self) -> u64 {
         match self {
             Self::Pending { login, .. } => login.begun_at(),
             Self::Finished { .. } => 1,
@@ -318,8 +314,4 @@ fn value_limit_beside(used: usize) -> usize {
 
 fn context(name: &str) -> SealContext<'_> {
     SealContext { purpose: "finished-login", integration: "", connection: name }
-}
-
-pub(super) fn now() -> u64 {
-    unix_seconds(SystemTime::now())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
@@ -14,7 +13,7 @@ use crate::error::Error;
 use crate::login::{Callback, MAX_LOGIN_AGE, PendingLogin, PendingLogins, ReturnTo};
 use crate::router::callback_runs::{CallbackRuns, RunLogin, StateId};
 use crate::router::{AppSession, Failure, FailureCause};
-use crate::util::time::unix_seconds;
+use crate::util::time::unix_now;
 use crate::values::secret::Secret;
 
 /// A session is read, changed and written as a whole. In this process, only one request of a session does so at a time, and it
@@ -68,7 +67,7 @@ impl InSession {
         Ok(done.map_or(StoredLogin::Nothing, |one| StoredLogin::Finished { return_to: one.return_to }))
     }
 
-    pub(super) async fn spend(&self, session: &dyn AppSession, state: StateId) -> Result<(), Failure> {
+    pub(super) async fn mark_used(&self, session: &dyn AppSession, state: StateId) -> Result<(), Failure> {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
         // The login was in a session. If that is gone, the user has logged out, and it must not be created again.
@@ -89,7 +88,7 @@ impl InSession {
         let mut stored = Stored::read_anew(session).await?;
         push(
             &mut stored.finished,
-            Finished { state: login.state, return_to: login.return_to.clone(), finished_at: now() },
+            Finished { state: login.state, return_to: login.return_to.clone(), finished_at: unix_now() },
         );
         if !login.is_login() {
             return stored.write(session).await;
@@ -121,7 +120,7 @@ impl InSession {
         let _lock = self.lock(session).await;
         let mut stored = Stored::read_anew(session).await?;
         stored.kept.retain(|one| one.name != name);
-        stored.kept.push_back(KeptText { name: name.to_owned(), text: text.to_owned(), kept_at: now() });
+        stored.kept.push_back(KeptText { name: name.to_owned(), text: text.to_owned(), kept_at: unix_now() });
         let length =
             |kept: &VecDeque<KeptText>| kept.iter().fold(0_usize, |sum, one| sum.saturating_add(one.text.len()));
         while stored.kept.len() > MAX_KEPT || length(&stored.kept) > MAX_KEPT_LENGTH {
@@ -170,7 +169,6 @@ struct Stored {
     pending: PendingLogins,
     finished: VecDeque<Finished>,
     /// The numbers that [`CallbackRuns::mark_session_renewed`] returned for the earlier ids of this session.
-    #[serde(rename = "before")]
     renewed_ids: VecDeque<u64>,
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     kept: VecDeque<KeptText>,
@@ -206,7 +204,7 @@ impl Stored {
 
     fn parse(text: Option<String>) -> Self {
         let mut stored: Self = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        stored.kept.retain(|one| now() < one.kept_at.saturating_add(KEPT_FOR.as_secs()));
+        stored.kept.retain(|one| unix_now() < one.kept_at.saturating_add(KEPT_FOR.as_secs()));
         stored
     }
 
@@ -225,11 +223,7 @@ fn push<T>(list: &mut VecDeque<T>, item: T) {
 
 const MAX_REMEMBERED: usize = 8;
 
-fn now() -> u64 {
-    unix_seconds(SystemTime::now())
-}
-
 /// Logins that finished before this time are ignored.
 fn oldest() -> u64 {
-    now().saturating_sub(MAX_LOGIN_AGE.as_secs())
+    unix_now().saturating_sub(MAX_LOGIN_AGE.as_secs())
 }

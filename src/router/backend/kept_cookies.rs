@@ -5,17 +5,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-use super::in_cookie::{InCookie, now};
+use super::in_cookie::InCookie;
 use super::{KEPT_FOR, MAX_KEPT, not_a_header};
 use crate::error::SealError;
 use crate::router::{Failure, FailureCause, RequestHead};
 use crate::seal::SealContext;
+use crate::util::text::hex;
+use crate::util::time::unix_now;
 
 impl InCookie {
     /// Sets the cookie of a text. Removes the oldest cookies that are too many or too long beside it.
     pub(super) fn keep(&self, request: &RequestHead, name: &str, text: &str) -> Result<Vec<HeaderValue>, Failure> {
         let cookie = self.kept_name(name);
-        let value = self.kept_value(&cookie, text, now()).map_err(|error| FailureCause::Session(error.into()))?;
+        let value = self.kept_value(&cookie, text, unix_now()).map_err(|error| FailureCause::Session(error.into()))?;
         if value.len() > MAX_VALUE {
             return Err(FailureCause::TooLongToKeep.into());
         }
@@ -41,7 +43,7 @@ impl InCookie {
         let cookie = self.kept_name(name);
         let (_, value) = self.kept_cookies(request).find(|(name, _)| *name == cookie)?;
         let (kept_at, sealed) = value.split_once('.')?;
-        if now() >= kept_at_of(value).saturating_add(KEPT_FOR.as_secs()) {
+        if unix_now() >= kept_at_of(value).saturating_add(KEPT_FOR.as_secs()) {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
@@ -66,8 +68,7 @@ impl InCookie {
     /// Names of texts have characters that names of cookies must not have.
     fn kept_name(&self, name: &str) -> String {
         let digest = Sha256::digest(name);
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}{digest}", self.kept_prefix())
+        format!("{}{}", self.kept_prefix(), hex(digest.get(..8).unwrap_or_default()))
     }
 }
 
@@ -103,15 +104,15 @@ mod tests {
             let request = Request::builder().header(COOKIE, format!("x=y; {cookie}={value}"));
             in_cookie.kept(&request.body(()).unwrap().into_parts().0, "a")
         };
-        let value = |cookie: &str, age: u64| in_cookie.kept_value(cookie, "AAAA", now() - age).unwrap();
+        let value = |cookie: &str, age: u64| in_cookie.kept_value(cookie, "AAAA", unix_now() - age).unwrap();
         assert_eq!(kept(&value(&cookie, 3590)).as_deref(), Some("AAAA"));
         assert_eq!(kept(&value(&cookie, 3601)), None);
         assert_eq!(kept(&value(&in_cookie.kept_name("b"), 0)), None, "another form's");
         // An old one with a newer time.
         let old = value(&cookie, 3601);
         let (_, sealed) = old.split_once('.').unwrap();
-        assert_eq!(kept(&format!("{}.{sealed}", now())), None);
-        for text in ["", ".", "x", "1.", "99999999999999999999999.x", &format!("{}.AAAA", now())] {
+        assert_eq!(kept(&format!("{}.{sealed}", unix_now())), None);
+        for text in ["", ".", "x", "1.", "99999999999999999999999.x", &format!("{}.AAAA", unix_now())] {
             assert_eq!(kept(text), None, "{text}");
         }
     }

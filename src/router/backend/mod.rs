@@ -130,9 +130,9 @@ impl Backend {
 
     /// Removes a pending login before its code is sent. It needs no request, which may have been dropped. A cookie is removed
     /// with the response; until then [`CallbackRuns`] remembers that the login is used.
-    pub(super) async fn spend(&self, session: Option<Arc<dyn AppSession>>, state: StateId) -> Result<(), Failure> {
+    pub(super) async fn mark_used(&self, session: Option<Arc<dyn AppSession>>, state: StateId) -> Result<(), Failure> {
         match (&self.storage, session) {
-            (Storage::Session(in_session), Some(session)) => in_session.spend(&*session, state).await,
+            (Storage::Session(in_session), Some(session)) => in_session.mark_used(&*session, state).await,
             (Storage::Session(_), None) => Err(FailureCause::NoSessionLayer { layer: self.sessions.layer() }.into()),
             (Storage::Cookie(_), _) => Ok(()),
         }

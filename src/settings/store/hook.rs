@@ -27,7 +27,7 @@ pub trait WriteHook: Send + Sync {
         stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _, _) = (write, stored, transaction);
+        let _ = (write, stored, transaction);
         Ok(())
     }
 
@@ -45,7 +45,7 @@ pub trait WriteHook: Send + Sync {
         stored: &StoredBefore,
         transaction: &mut StoreTransaction<'_>,
     ) -> Result<(), AppError> {
-        let (_, _, _) = (write, stored, transaction);
+        let _ = (write, stored, transaction);
         Ok(())
     }
 }

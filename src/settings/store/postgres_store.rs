@@ -123,11 +123,11 @@ impl IntegrationStore for PostgresIntegrations {
             let count = sqlx::query_scalar::<_, i64>(&sql).bind(&new.owner).fetch_one(&mut *transaction).await;
             *of_owner = count.map_err(failed)?.unsigned_abs();
         }
-        let asked = hook.before(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
-        asked.map_err(WriteError::Refused)?;
+        let before_result = hook.before(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
+        before_result.map_err(WriteError::Refused)?;
         sql::statement(write)?.execute(&mut *transaction).await.map_err(failed)?;
-        let told = hook.after(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
-        told.map_err(WriteError::Refused)?;
+        let after_result = hook.after(write, &before, &mut StoreTransaction::Postgres(&mut transaction)).await;
+        after_result.map_err(WriteError::Refused)?;
         // After an error that the hook has hidden, `COMMIT` would roll back without an error.
         sqlx::query("SELECT 1").execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use sqlx::query::Query;
-use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
+use sqlx::{Database, Encode, Row as _, Type};
 
 use super::{Found, IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::error::StoreError;
@@ -23,20 +23,10 @@ pub(super) const COLUMNS: &str = "id, owner, version, name, is_disabled, setting
 pub(super) const HEALTH: &str = "id, last_login_at, last_failure_code, last_failure_at";
 
 /// Reads what is stored for an id from a row with [`COLUMNS`] and `is_deleted`.
-pub(super) fn found<R: Row>(row: Option<&R>) -> Result<Found, StoreError>
-where
-    bool: Column<R::Database>,
-    i64: Column<R::Database>,
-    Option<i64>: Column<R::Database>,
-    String: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    Vec<u8>: Column<R::Database>,
-    Option<Vec<u8>>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
+pub(super) fn found(row: Option<&impl Cells>) -> Result<Found, StoreError> {
     let Some(row) = row else { return Ok(Found::Nothing) };
     // Another type counts as false, as in the conditions of the queries.
-    match row.try_get("is_deleted").unwrap_or(false) {
+    match row.flag("is_deleted").unwrap_or(false) {
         true => Ok(Found::Deleted),
         false => Ok(stored(row)?.into()),
     }
@@ -44,17 +34,7 @@ where
 
 /// Reads rows with [`COLUMNS`]. One whose id, owner or version is wrong can be neither shown nor deleted: it is in the log, and
 /// does not hide the others.
-pub(super) fn list<R: Row>(rows: &[R]) -> Vec<Result<StoredIntegration, UnreadableIntegration>>
-where
-    bool: Column<R::Database>,
-    i64: Column<R::Database>,
-    Option<i64>: Column<R::Database>,
-    String: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    Vec<u8>: Column<R::Database>,
-    Option<Vec<u8>>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
+pub(super) fn list(rows: &[impl Cells]) -> Vec<Result<StoredIntegration, UnreadableIntegration>> {
     let read = |row| {
         let logged = |error| observe::error(&format!("an integration is not in the list: {error}"));
         stored(row).map_err(logged).ok()
@@ -64,49 +44,29 @@ where
 
 /// Reads a row with [`COLUMNS`]. Its settings may be those of a newer version, and somebody else may have written something of
 /// another type.
-pub(super) fn stored<R: Row>(row: &R) -> Result<Result<StoredIntegration, UnreadableIntegration>, StoreError>
-where
-    bool: Column<R::Database>,
-    i64: Column<R::Database>,
-    Option<i64>: Column<R::Database>,
-    String: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    Vec<u8>: Column<R::Database>,
-    Option<Vec<u8>>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let id = row.try_get::<String, _>("id").map_err(failed)?;
+pub(super) fn stored(row: &impl Cells) -> Result<Result<StoredIntegration, UnreadableIntegration>, StoreError> {
+    let id = row.text("id").map_err(failed)?;
     let id: IntegrationId = id.parse().map_err(|_| StoreError::Malformed { id })?;
-    let owner = row.try_get::<Option<String>, _>("owner").map_err(failed)?;
-    let version = row.try_get::<i64, _>("version").map_err(failed)?;
+    let owner = row.optional_text("owner").map_err(failed)?;
+    let version = row.number("version").map_err(failed)?;
     Ok(contents(row, &id, &owner, version).map_err(|why| {
-        let by = row.try_get::<String, _>("changed_by").unwrap_or_default();
-        let changed = Stamp::new(&by, time(row.try_get("changed_at").unwrap_or(0)));
-        let name = row.try_get("name").unwrap_or_default();
+        let by = row.text("changed_by").unwrap_or_default();
+        let changed = Stamp::new(&by, time(row.number("changed_at").unwrap_or(0)));
+        let name = row.text("name").unwrap_or_default();
         UnreadableIntegration { id, owner, version, name, why, changed }
     }))
 }
 
-fn contents<R: Row>(
-    row: &R,
+fn contents(
+    row: &impl Cells,
     id: &IntegrationId,
     owner: &Option<String>,
     version: i64,
-) -> Result<StoredIntegration, UnreadableSettings>
-where
-    bool: Column<R::Database>,
-    i64: Column<R::Database>,
-    Option<i64>: Column<R::Database>,
-    String: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    Vec<u8>: Column<R::Database>,
-    Option<Vec<u8>>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
+) -> Result<StoredIntegration, UnreadableSettings> {
     let malformed = |_| UnreadableSettings::Malformed;
     let stamp = |by: &'static str, at: &'static str| {
-        let by = row.try_get::<String, _>(by).map_err(malformed)?;
-        Ok(Stamp::new(&by, time(row.try_get::<i64, _>(at).map_err(malformed)?)))
+        let by = row.text(by).map_err(malformed)?;
+        Ok(Stamp::new(&by, time(row.number(at).map_err(malformed)?)))
     };
     let stored = StoredIntegration {
         settings: settings(row)?,
@@ -114,58 +74,42 @@ where
         id: id.clone(),
         owner: owner.clone(),
         version,
-        is_disabled: row.try_get("is_disabled").map_err(malformed)?,
-        sealed_secrets: row.try_get("sealed_secrets").map_err(malformed)?,
+        is_disabled: row.flag("is_disabled").map_err(malformed)?,
+        sealed_secrets: row.bytes("sealed_secrets").map_err(malformed)?,
         created: stamp("created_by", "created_at")?,
         changed: stamp("changed_by", "changed_at")?,
     };
     // It is also in the settings.
-    row.try_get::<String, _>("name").map_err(malformed)?;
+    row.text("name").map_err(malformed)?;
     Ok(stored)
 }
 
-fn settings<R: Row>(row: &R) -> Result<IntegrationSettings, UnreadableSettings>
-where
-    String: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let json = row.try_get::<String, _>("settings").map_err(|_| UnreadableSettings::Malformed)?;
+fn settings(row: &impl Cells) -> Result<IntegrationSettings, UnreadableSettings> {
+    let json = row.text("settings").map_err(|_| UnreadableSettings::Malformed)?;
     IntegrationSettings::from_json(&json)
 }
 
-fn proposal<R: Row>(row: &R) -> Result<Option<Proposal>, UnreadableSettings>
-where
-    Option<i64>: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    Option<Vec<u8>>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
+fn proposal(row: &impl Cells) -> Result<Option<Proposal>, UnreadableSettings> {
     let malformed = |_| UnreadableSettings::Malformed;
-    let Some(json) = row.try_get::<Option<String>, _>("proposed_settings").map_err(malformed)? else {
+    let Some(json) = row.optional_text("proposed_settings").map_err(malformed)? else {
         return Ok(None);
     };
-    let sealed = row.try_get::<Option<Vec<u8>>, _>("proposed_secrets").map_err(malformed)?;
-    let by = row.try_get::<Option<String>, _>("proposed_by").map_err(malformed)?;
-    let at = row.try_get::<Option<i64>, _>("proposed_at").map_err(malformed)?;
+    let sealed = row.optional_bytes("proposed_secrets").map_err(malformed)?;
+    let by = row.optional_text("proposed_by").map_err(malformed)?;
+    let at = row.optional_number("proposed_at").map_err(malformed)?;
     let (Some(sealed), Some(by), Some(at)) = (sealed, by, at) else { return Err(UnreadableSettings::Malformed) };
     Ok(Some(Proposal::new(IntegrationSettings::from_json(&json)?, sealed, Stamp::new(&by, time(at)))))
 }
 
 /// The health of these integrations from rows with [`HEALTH`]. What cannot be read is left out.
-pub(super) fn health<R: Row>(ids: &[IntegrationId], rows: &[R]) -> Result<Vec<Health>, StoreError>
-where
-    Option<i64>: Column<R::Database>,
-    String: Column<R::Database>,
-    Option<String>: Column<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
+pub(super) fn health(ids: &[IntegrationId], rows: &[impl Cells]) -> Result<Vec<Health>, StoreError> {
     let mut known = HashMap::new();
     for row in rows {
-        let at = |column: &'static str| row.try_get::<Option<i64>, _>(column).unwrap_or_default().map(time);
-        let code = row.try_get::<Option<String>, _>("last_failure_code").unwrap_or_default();
+        let at = |column: &'static str| row.optional_number(column).unwrap_or_default().map(time);
+        let code = row.optional_text("last_failure_code").unwrap_or_default();
         let last_failure = code.zip(at("last_failure_at")).map(|(code, at)| LoginFailure { code, at });
         let health = Health { last_login: at("last_login_at"), last_failure };
-        known.insert(row.try_get::<String, _>("id").map_err(failed)?, health);
+        known.insert(row.text("id").map_err(failed)?, health);
     }
     Ok(ids.iter().map(|id| known.get(id.as_str()).cloned().unwrap_or_default()).collect())
 }
@@ -226,9 +170,39 @@ where
 pub(super) type Statement<DB> = Query<'static, DB, <DB as Database>::Arguments<'static>>;
 
 /// A type of a column.
-pub(super) trait Column<DB: Database>: for<'r> Decode<'r, DB> + Encode<'static, DB> + Type<DB> {}
+pub(super) trait Column<DB: Database>: Encode<'static, DB> + Type<DB> {}
 
-impl<DB: Database, T: for<'r> Decode<'r, DB> + Encode<'static, DB> + Type<DB>> Column<DB> for T {}
+impl<DB: Database, T: Encode<'static, DB> + Type<DB>> Column<DB> for T {}
+
+/// A row of SQLite or PostgreSQL. An error if the column is missing or of another type.
+pub(super) trait Cells {
+    fn flag(&self, column: &str) -> sqlx::Result<bool>;
+    fn number(&self, column: &str) -> sqlx::Result<i64>;
+    fn optional_number(&self, column: &str) -> sqlx::Result<Option<i64>>;
+    fn text(&self, column: &str) -> sqlx::Result<String>;
+    fn optional_text(&self, column: &str) -> sqlx::Result<Option<String>>;
+    fn bytes(&self, column: &str) -> sqlx::Result<Vec<u8>>;
+    fn optional_bytes(&self, column: &str) -> sqlx::Result<Option<Vec<u8>>>;
+}
+
+macro_rules! impl_cells {
+    ($row:ty: $($read:ident -> $value:ty),*) => {
+        impl Cells for $row {
+            $(fn $read(&self, column: &str) -> sqlx::Result<$value> {
+                self.try_get(column)
+            })*
+        }
+    };
+    ($row:ty) => {
+        impl_cells!($row: flag -> bool, number -> i64, optional_number -> Option<i64>, text -> String,
+            optional_text -> Option<String>, bytes -> Vec<u8>, optional_bytes -> Option<Vec<u8>>);
+    };
+}
+
+#[cfg(feature = "sqlite")]
+impl_cells!(sqlx::sqlite::SqliteRow);
+#[cfg(feature = "postgres")]
+impl_cells!(sqlx::postgres::PgRow);
 
 const INSERT: &str = "INSERT INTO codehost_oauth_integrations (id, owner, version, name, is_disabled, settings, \
                       sealed_secrets, proposed_settings, proposed_secrets, proposed_by, proposed_at, created_by, \

@@ -35,7 +35,7 @@ impl HttpClientBuilder {
             user_agent: None,
             connections: ConnectionSettings::default(),
             resolver: Arc::new(System),
-            max_in_flight: MAX_IN_FLIGHT,
+            max_in_flight: MAX_IN_FLIGHT_OF_CLIENT,
         }
     }
 
@@ -119,4 +119,4 @@ impl HttpClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_IN_FLIGHT: usize = 512;
+const MAX_IN_FLIGHT_OF_CLIENT: usize = 512;

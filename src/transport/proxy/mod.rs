@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub(super) use self::tunnel::Proxied;
 use crate::error::ConfigError;
+use crate::util::text::has_control;
 use crate::values::secret::Secret;
 
 /// A proxy through which an [`HttpClient`](super::HttpClient) connects to code hosts, chosen by the operator of the app. Give it to
@@ -191,7 +192,6 @@ impl Proxy {
             Kind::Http | Kind::Https => lengths.iter().all(|length| *length <= MAX_CREDENTIAL),
             Kind::Socks5 | Kind::Socks5h => lengths.iter().sum::<usize>() <= MAX_SOCKS_CREDENTIALS,
         };
-        let has_control = |text: &str| text.chars().any(char::is_control);
         if !fits || user.is_empty() || user.contains(':') || has_control(&user) || has_control(password.expose()) {
             return Err(ConfigError::ProxyCredentials);
         }

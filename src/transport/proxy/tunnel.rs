@@ -20,67 +20,67 @@ use super::super::socket::{Opened, Socket};
 use super::super::{tcp, tls};
 use super::{Credentials, Kind, Proxy};
 use crate::error::{ConfigError, ProxyError, TransportError};
-use crate::values::network::{Network, is_localhost};
+use crate::values::network::{Network, is_this_machine, without_dot};
 
 /// A proxy with what is needed to connect to it.
-pub(in super::super) struct Proxied {
+pub(in crate::transport) struct Proxied {
     proxy: Proxy,
+    lookups: Lookups,
     /// For an `https` proxy.
     tls: Option<tls::Layer>,
 }
 
 impl Proxied {
-    pub(in super::super) fn new(proxy: Proxy, reloads: &tls::Reloads) -> Result<Self, ConfigError> {
+    pub(in crate::transport) fn new(
+        proxy: Proxy,
+        lookups: Lookups,
+        reloads: &tls::Reloads,
+    ) -> Result<Self, ConfigError> {
         let tls = match proxy.kind {
             Kind::Https if !tls::HAS_TLS => return Err(ConfigError::CertificatesNotSupported),
             Kind::Https => Some(tls::Layer::new(&proxy.certificates, None, reloads)?),
             Kind::Http | Kind::Socks5 | Kind::Socks5h => None,
         };
-        Ok(Self { proxy, tls })
+        Ok(Self { proxy, lookups, tls })
     }
 
     /// Whether a code host is reached through the proxy.
-    pub(in super::super) fn is_for(&self, code_host: &Uri) -> bool {
+    pub(in crate::transport) fn is_for(&self, code_host: &Uri) -> bool {
         self.proxy.is_for(code_host)
     }
 
     /// Whether the proxy is on this machine.
-    pub(in super::super) fn is_loopback(&self) -> bool {
-        match &self.proxy.host {
-            url::Host::Domain(name) => is_localhost(name.trim_end_matches('.')),
-            url::Host::Ipv4(v4) => v4.is_loopback(),
-            url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
-        }
+    pub(in crate::transport) fn is_loopback(&self) -> bool {
+        is_this_machine(&self.proxy.host)
     }
 
     /// Whether the app, not the proxy, looks up names.
-    pub(in super::super) fn needs_addresses(&self) -> bool {
+    pub(in crate::transport) fn needs_addresses(&self) -> bool {
         self.proxy.kind == Kind::Socks5
     }
 
-    pub(in super::super) fn proxy(&self) -> &Proxy {
+    pub(in crate::transport) fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 
     /// Opens a tunnel to a code host: to the first of its `addresses` that accepts the connection, if the app has looked them
     /// up; they share the time. `wire` counts the bytes that the proxy sends.
-    pub(in super::super) async fn tunnel(
+    pub(in crate::transport) async fn tunnel(
         &self,
         origin: &Origin,
         addresses: &[IpAddr],
-        lookups: &Lookups,
         until: Instant,
         wire: &Meter,
     ) -> Result<Socket, TransportError> {
         let (name, port) = origin.host_and_port();
         if addresses.is_empty() {
-            return Ok(self.tunnel_to(&format!("{name}:{port}"), lookups, until, wire).await?);
+            return Ok(self.tunnel_to(&format!("{name}:{port}"), until, wire).await?);
         }
         let mut last = ProxyError::CodeHostUnreachable;
         for (address, left) in addresses.iter().zip((1..=u32::try_from(addresses.len()).unwrap_or(u32::MAX)).rev()) {
             let time = until.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or_default();
             let target = SocketAddr::new(*address, port).to_string();
-            let tunnel = timeout(time, self.tunnel_to(&target, lookups, until, wire));
+            let tunnel = timeout(time, self.tunnel_to(&target, until, wire));
             match tunnel.await.unwrap_or(Err(ProxyError::TimedOut)) {
                 Ok(socket) => return Ok(socket),
                 Err(error @ (ProxyError::CodeHostUnreachable | ProxyError::TimedOut)) => last = error,
@@ -91,14 +91,8 @@ impl Proxied {
     }
 
     /// Opens a tunnel to `target`, which is a host and a port.
-    async fn tunnel_to(
-        &self,
-        target: &str,
-        lookups: &Lookups,
-        until: Instant,
-        wire: &Meter,
-    ) -> Result<Socket, ProxyError> {
-        let socket = self.connect(lookups, until, wire).await?;
+    async fn tunnel_to(&self, target: &str, until: Instant, wire: &Meter) -> Result<Socket, ProxyError> {
+        let socket = self.connect(until, wire).await?;
         let credentials = self.proxy.credentials.as_deref();
         match self.proxy.kind {
             Kind::Http | Kind::Https => connect(socket, target, credentials).await,
@@ -107,11 +101,11 @@ impl Proxied {
     }
 
     /// A connection to the proxy. It is the operator's, so the network policy for code hosts does not apply.
-    async fn connect(&self, lookups: &Lookups, until: Instant, wire: &Meter) -> Result<Socket, ProxyError> {
+    async fn connect(&self, until: Instant, wire: &Meter) -> Result<Socket, ProxyError> {
         let uri = self.proxy.uri().ok_or(ProxyError::NameNotFound)?;
         let addresses = match &self.proxy.host {
             url::Host::Domain(name) => {
-                let found = lookups.lookup(name.trim_end_matches('.')).await;
+                let found = self.lookups.lookup(without_dot(name)).await;
                 found.map_err(|error| match error {
                     TransportError::NameLookupTimedOut => ProxyError::TimedOut,
                     _ => ProxyError::NameNotFound,
@@ -199,11 +193,7 @@ fn socks_error(error: &SocksError, has_credentials: bool) -> ProxyError {
         "credentials not accepted" => ProxyError::CredentialsRefused,
         // It wants no credentials where there are some, or the other way round.
         "server does not support user/pass authentication" | "server implements authentication incorrectly" => {
-            if has_credentials {
-                ProxyError::CredentialsRefused
-            } else {
-                ProxyError::CredentialsMissing
-            }
+            refused(has_credentials)
         }
         "connection not allowed" => ProxyError::Forbidden,
         // A proxy says the same of a name that it does not find.

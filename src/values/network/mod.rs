@@ -326,7 +326,7 @@ impl fmt::Display for Cidr {
 }
 
 /// With a dot at the end it is the same name.
-fn without_dot(name: &str) -> &str {
+pub(crate) fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
@@ -354,12 +354,22 @@ pub(crate) fn is_host_name(name: &str) -> bool {
     before != b'-' && (1..=63).contains(&label) && name.len() <= 253
 }
 
-/// `localhost`, 127.0.0.0/8 or ::1.
+/// `localhost`, 127.0.0.0/8 or ::1, and no other spelling of them.
 pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
     match host {
         url::Host::Domain(name) => is_localhost(name),
         url::Host::Ipv4(v4) => v4.is_loopback(),
         url::Host::Ipv6(v6) => v6.is_loopback(),
+    }
+}
+
+/// Whether a host is this machine, in any spelling.
+#[cfg(feature = "http-client")]
+pub(crate) fn is_this_machine(host: &url::Host) -> bool {
+    match host {
+        url::Host::Domain(name) => is_localhost(without_dot(name)),
+        url::Host::Ipv4(v4) => v4.is_loopback(),
+        url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
     }
 }
 

@@ -1,31 +1,12 @@
 //! Who may log in: each rule, each refusal, and asking again later.
 
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, bitbucket, gitlab};
-use codehost_oauth::{Access, AccountKey, EmailTrust, Group, LoginPolicy};
+use codehost_oauth::{Access, AccountKey, EmailTrust, LoginPolicy};
 
+use super::members::{at, gitlab_with, group, user};
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::RoundTrips;
 use crate::support::canned_http::{self, CannedHttp, TestIntegration};
-
-fn group(path: &str) -> Group {
-    Group::path(path).unwrap()
-}
-
-async fn gitlab(user: gitlab::FakeUser) -> FakeGitLab {
-    let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
-    let app = FakeApplication::new("my-id", "canary-right", callback, "read_api read_user");
-    FakeGitLab::builder().application(app).user(user).start().await.unwrap()
-}
-
-fn user() -> gitlab::FakeUser {
-    let mut user = gitlab::FakeUser::new(77, "jane", "Jane", "jane@acme.example");
-    user.groups = vec![gitlab::FakeGroup::new(11, "acme/tools/ci", 30), gitlab::FakeGroup::new(12, "ops", 20)];
-    user
-}
-
-fn at(fake: &FakeGitLab, policy: LoginPolicy) -> TestIntegration {
-    canned_http::live("gitlab", fake.base_url(), "canary-right").policy(policy)
-}
 
 /// The code of the refusal, or `ok`.
 async fn log_in(fake: &FakeGitLab, integration: TestIntegration) -> &'static str {
@@ -35,7 +16,7 @@ async fn log_in(fake: &FakeGitLab, integration: TestIntegration) -> &'static str
 
 #[tokio::test]
 async fn a_member_of_one_of_several_groups_logs_in() {
-    let fake = gitlab(user()).await;
+    let fake = gitlab_with(user()).await;
     for (groups, expected) in [
         (vec![group("ops")], "ok"),
         (vec![group("elsewhere"), group("ops"), group("nowhere")], "ok"),
@@ -93,7 +74,7 @@ async fn two_factor_and_external_users_are_told_by_gitlab() {
     for (user, two_factor, no_external) in
         [(user(), "two_factor_required", "ok"), (secured, "ok", "ok"), (external, "two_factor_required", "external")]
     {
-        let fake = gitlab(user).await;
+        let fake = gitlab_with(user).await;
         assert_eq!(log_in(&fake, at(&fake, LoginPolicy::everyone().require_two_factor())).await, two_factor);
         assert_eq!(log_in(&fake, at(&fake, LoginPolicy::everyone().refuse_external())).await, no_external);
     }
@@ -142,7 +123,7 @@ async fn only_trusted_addresses_at_the_domains_count() {
         (gitlab::FakeUser::new(77, "jane", "Jane", "jan\u{e9}@acme.test"), EmailTrust::ThisInstance, "email_domain"),
     ] {
         let email = user.email.clone();
-        let fake = gitlab(user).await;
+        let fake = gitlab_with(user).await;
         assert_eq!(log_in(&fake, at(&fake, acme()).email_trust(trust)).await, expected, "{email} {trust}");
     }
 }
@@ -165,7 +146,7 @@ async fn several_groups_take_no_more_round_trips() {
 
 #[tokio::test]
 async fn a_recheck_finds_what_has_changed_since_the_login() {
-    let fake = gitlab(user()).await;
+    let fake = gitlab_with(user()).await;
     let policy = LoginPolicy::members_of([group("ops")]);
     let integration = at(&fake, policy.clone()).build().unwrap();
     let login = canned_http::log_in(&integration, |url| fake.authorize(url, "jane").unwrap()).await.unwrap();

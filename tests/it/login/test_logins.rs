@@ -5,32 +5,13 @@ use std::time::Duration;
 
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::test_login::{LoginReport, TestLogin};
-use codehost_oauth::testing::{FakeApplication, FakeGitLab, gitlab};
+use codehost_oauth::testing::gitlab;
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, EmailTrust, Group, Integration, LoginPolicy, PendingLogins};
+use codehost_oauth::{Access, EmailTrust, Integration, LoginPolicy, PendingLogins};
 
+use super::members::{at, gitlab_with, group, user};
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::canned_http::{self, CannedHttp, Outcome, TestIntegration};
-
-async fn fake_of(user: gitlab::FakeUser) -> FakeGitLab {
-    let callback = "http://127.0.0.1:9000/oauth/callback/gitlab/demo";
-    let app = FakeApplication::new("my-id", "canary-right", callback, "read_api read_user");
-    FakeGitLab::builder().application(app).user(user).start().await.unwrap()
-}
-
-fn user() -> gitlab::FakeUser {
-    let mut user = gitlab::FakeUser::new(77, "jane", "Jane", "jane@acme.example");
-    user.groups = vec![gitlab::FakeGroup::new(11, "acme/tools/ci", 30), gitlab::FakeGroup::new(12, "ops", 20)];
-    user
-}
-
-fn at(fake: &FakeGitLab, policy: LoginPolicy) -> TestIntegration {
-    canned_http::live("gitlab", fake.base_url(), "canary-right").policy(policy)
-}
-
-fn group(path: &str) -> Group {
-    Group::path(path).unwrap()
-}
 
 /// A whole test login of `admin-1`, in which `authorize` turns the authorization URL into the callback URL.
 async fn test(integration: &Integration, authorize: impl FnOnce(&str) -> String) -> Result<TestLogin, Error> {
@@ -44,7 +25,7 @@ async fn test(integration: &Integration, authorize: impl FnOnce(&str) -> String)
 
 #[tokio::test]
 async fn a_report_says_what_a_login_would_give() {
-    let fake = fake_of(user()).await;
+    let fake = gitlab_with(user()).await;
     let groups = [group("elsewhere"), group("ops"), group("ops").at_least("maintainer")];
     let integration = at(&fake, LoginPolicy::members_of(groups)).email_trust(EmailTrust::ThisInstance);
     let tested = test(&integration.build().unwrap(), |url| fake.authorize(url, "jane").unwrap()).await.unwrap();
@@ -99,7 +80,7 @@ async fn a_refusal_is_the_error_of_a_login() {
         (user(), LoginPolicy::members_of([group("ops")]).require_two_factor(), "two_factor_required"),
         (user(), LoginPolicy::members_of([group("elsewhere")]).require_two_factor(), "two_factor_required"),
     ] {
-        let fake = fake_of(user).await;
+        let fake = gitlab_with(user).await;
         let integration = || at(&fake, policy.clone()).email_trust(EmailTrust::ThisInstance).build().unwrap();
         let login = canned_http::log_in(&integration(), |url| fake.authorize(url, "jane").unwrap()).await;
         assert_eq!(login.leak_checked().unwrap_err().code(), expected);
@@ -116,7 +97,7 @@ async fn a_refusal_is_the_error_of_a_login() {
 
 #[tokio::test]
 async fn an_untrusted_address_has_its_reason() {
-    let fake = fake_of(user()).await;
+    let fake = gitlab_with(user()).await;
     let integration = at(&fake, LoginPolicy::everyone()).build().unwrap();
     let report = test(&integration, |url| fake.authorize(url, "jane").unwrap()).await.unwrap().report;
     let user = report.user.unwrap();

@@ -301,6 +301,13 @@ async fn every_refusal_of_the_token_endpoint_has_its_meaning() {
     let http = ScriptedTransport::new();
     http.otherwise(403, &[("content-type", "text/plain")], "Forbidden");
     assert_eq!(finish(&scripted(&http), "").await.unwrap_err().code(), "forbidden");
+    // A refusal that is no OAuth error is not about the token, whatever it says.
+    for message in ["token is required", "token is expired", "oauth2 grant not found or revoked"] {
+        let http = ScriptedTransport::new();
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        http.otherwise(401, &[("content-type", "application/json")], body);
+        assert_eq!(finish(&scripted(&http), "").await.unwrap_err().code(), "unexpected_status", "{message}");
+    }
 }
 
 /// The table of the API's refusals, with the words of both servers' versions.

@@ -1,8 +1,6 @@
-use std::fmt::Write;
-
 use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
-use crate::util::text::one_line;
+use crate::util::text::{one_line, push};
 
 /// CommonMark that GitHub's extensions do not change.
 pub(crate) fn markdown(guide: &SetupGuide) -> String {
@@ -51,11 +49,6 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
         push(&mut out, format_args!("- {}\n", prose(warning)));
     }
     out
-}
-
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = out.write_fmt(text);
 }
 
 fn heading(out: &mut String, text: &str, skip: bool) {
