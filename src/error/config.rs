@@ -93,11 +93,23 @@ pub enum ConfigError {
         "the proxy needs a user without a colon, and user and password of at most 255 bytes (with SOCKS 128 together) without control characters"
     )]
     ProxyCredentials,
-    /// A header that is sent with each request of an integration.
-    #[error("the header {header} cannot be sent with each request")]
-    FixedHeader {
-        /// Its name, if that is the mistake, or otherwise its position in the list.
-        header: String,
+    /// A text that is not the name of a header. The message does not show it: it may be the secret.
+    #[error("the name of header number {position} is not valid in HTTP")]
+    HeaderName {
+        /// The position in the list; the first is 1.
+        position: usize,
+    },
+    /// A value of a header with a character that HTTP does not allow.
+    #[error("the value of header number {position} contains a character that is not allowed")]
+    HeaderValue {
+        /// The position in the list; the first is 1.
+        position: usize,
+    },
+    /// A header that this crate or its HTTP client sets, such as `authorization`.
+    #[error("the app sets the header {name} itself")]
+    HeaderReserved {
+        /// Its name, in lower case.
+        name: String,
     },
     /// A text without a client certificate in PEM format.
     #[error("the text contains no client certificate in PEM format")]

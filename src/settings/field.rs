@@ -115,7 +115,9 @@ impl Field {
             | ConfigError::ClientKeyEncrypted
             | ConfigError::ClientKeyPassword
             | ConfigError::ClientKeyMismatch => Self::ClientCertificate,
-            ConfigError::FixedHeader { .. } => Self::Headers,
+            ConfigError::HeaderName { .. } | ConfigError::HeaderValue { .. } | ConfigError::HeaderReserved { .. } => {
+                Self::Headers
+            }
             ConfigError::EmailTrust => Self::EmailTrust,
             ConfigError::Group | ConfigError::GroupCount | ConfigError::NoSubgroups | ConfigError::NoGroups => {
                 Self::Groups

@@ -64,11 +64,17 @@ impl ConfigError {
                 "proxy_credentials",
                 "Correct user and password. In a URL, percent-encode characters such as @, : and /.",
             ),
-            Self::FixedHeader { .. } => Advice::administrator(
-                "fixed_header",
-                "Enter name and value as the access gateway's page shows them. `Authorization`, `Host` and the headers of the \
-                 body cannot be set.",
+            Self::HeaderName { .. } => Advice::administrator(
+                "header_name",
+                "Copy the name of the header from the access gateway's page again: it has no spaces and no colon.",
             ),
+            Self::HeaderValue { .. } => Advice::administrator(
+                "header_value",
+                "Copy the value of the header from the access gateway's page again, and nothing else.",
+            ),
+            Self::HeaderReserved { .. } => {
+                Advice::administrator("header_reserved", "Remove this header: the access gateway must accept another one.")
+            }
             Self::NoClientCertificate => Advice::administrator(
                 "client_certificate_missing",
                 "Paste the client certificate in PEM format, from the line with BEGIN CERTIFICATE to the line with END.",
