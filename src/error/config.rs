@@ -88,11 +88,18 @@ pub enum ConfigError {
         "the proxy must be a URL with http, https, socks5 or socks5h, a host name, and a port, such as http://proxy.example.com:3128"
     )]
     ProxyUrl,
-    /// User or password of a proxy.
-    #[error(
-        "the proxy needs a user without a colon, and user and password of at most 255 bytes (with SOCKS 128 together) without control characters"
-    )]
-    ProxyCredentials,
+    /// The user of a proxy. A colon is not allowed in it.
+    #[error("the proxy's user {0}")]
+    ProxyUser(TextFault),
+    /// The password of a proxy.
+    #[error("the proxy's password {0}")]
+    ProxyPassword(TextFault),
+    /// User and password for a SOCKS proxy.
+    #[error("the user and the password of a SOCKS proxy are longer than {limit} bytes together")]
+    ProxySocksCredentials {
+        /// The longest that is allowed.
+        limit: usize,
+    },
     /// A text that is not the name of a header. The message does not show it: it may be the secret.
     #[error("the name of header number {position} is not valid in HTTP")]
     HeaderName {

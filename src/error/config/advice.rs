@@ -59,10 +59,18 @@ impl ConfigError {
                 "allowed_name",
                 "Write a host name such as git.corp.example, without a scheme and a port.",
             ),
-            Self::ProxyUrl => Advice::operator("proxy_url", "Write it as http://proxy.example.com:3128."),
-            Self::ProxyCredentials => Advice::operator(
-                "proxy_credentials",
-                "Correct user and password. In a URL, percent-encode characters such as @, : and /.",
+            Self::ProxyUrl => Advice::operator("proxy_url", "Write the proxy as http://proxy.example.com:3128."),
+            Self::ProxyUser(_) => Advice::operator(
+                "proxy_user",
+                "Correct the user in the proxy's URL, and percent-encode characters such as @ and /.",
+            ),
+            Self::ProxyPassword(_) => Advice::operator(
+                "proxy_password",
+                "Correct the proxy's password. In a URL, percent-encode characters such as @, : and /.",
+            ),
+            Self::ProxySocksCredentials { .. } => Advice::operator(
+                "proxy_socks_credentials",
+                "Choose a shorter user or password for the proxy, or use it with `http` or `https`.",
             ),
             Self::HeaderName { .. } => Advice::administrator(
                 "header_name",

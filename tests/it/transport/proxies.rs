@@ -311,14 +311,24 @@ fn what_is_no_proxy_is_refused() {
     ] {
         assert_eq!(Proxy::parse(url).unwrap_err().code(), "proxy_url", "{url}");
     }
-    for url in [
-        "http://:password@proxy.example",
-        "http://a%3Ab:x@proxy.example",
-        "http://a:%0d%0ax@proxy.example",
-        "http://a:%ff@proxy.example",
+    let long = "x".repeat(256);
+    let [two_parts, one_more] = [128, 129].map(|length| format!("socks5://a:{}@proxy.example", "x".repeat(length - 1)));
+    assert!(Proxy::parse(&two_parts).is_ok());
+    for (url, message) in [
+        ("http://:password@proxy.example", "the proxy's user is empty"),
+        ("http://a%3Ab:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        ("http://a%0a:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        ("http://%ff:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        (&format!("http://{long}:x@proxy.example"), "the proxy's user is longer than 255 bytes"),
+        ("http://a:%0d%0ax@proxy.example", "the proxy's password contains a character that is not allowed"),
+        ("http://a:%ff@proxy.example", "the proxy's password contains a character that is not allowed"),
+        (&format!("https://a:{long}@proxy.example"), "the proxy's password is longer than 255 bytes"),
+        (&one_more, "the user and the password of a SOCKS proxy are longer than 128 bytes together"),
     ] {
-        assert_eq!(Proxy::parse(url).unwrap_err().code(), "proxy_credentials", "{url}");
+        assert_eq!(Proxy::parse(url).unwrap_err().to_string(), message, "{url}");
     }
+    // A password is not required.
+    assert!(Proxy::parse("http://a@proxy.example").is_ok());
     let proxy = Proxy::parse("socks5h://user:pass@[::1]:1080").unwrap();
     assert_eq!(format!("{proxy} {proxy:?}"), r#"socks5h://[::1]:1080 Proxy("socks5h://[::1]:1080")"#);
 }
