@@ -165,7 +165,10 @@ pub enum ConfigError {
     UserId(TextFault),
     /// The path or id of a group.
     #[error("the group's path or ID is not valid on this platform")]
-    Group,
+    Group {
+        /// What to enter, as the platform calls it.
+        hint: &'static str,
+    },
     /// A policy with no group to be a member of, or with too many.
     #[error("the policy must have 1 to 20 groups")]
     GroupCount,

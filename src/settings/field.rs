@@ -119,9 +119,10 @@ impl Field {
                 Self::Headers
             }
             ConfigError::EmailTrust => Self::EmailTrust,
-            ConfigError::Group | ConfigError::GroupCount | ConfigError::NoSubgroups | ConfigError::NoGroups => {
-                Self::Groups
-            }
+            ConfigError::Group { .. }
+            | ConfigError::GroupCount
+            | ConfigError::NoSubgroups
+            | ConfigError::NoGroups => Self::Groups,
             ConfigError::Role { .. } => Self::LeastRole,
             ConfigError::EmailDomain => Self::EmailDomains,
             _ => Self::Name,

@@ -135,10 +135,7 @@ impl ConfigError {
             Self::Random => Advice::operator("random", "Check the operating system's random number generator."),
             Self::Purpose => Advice::operator("purpose", "Store the purpose as this crate serializes it."),
             Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the logged-in user."),
-            Self::Group => Advice::administrator(
-                "group",
-                "Enter the group's full path or its ID, as the code host shows it. A personal project (~NAME) has no members.",
-            ),
+            Self::Group { hint } => Advice::administrator("group", *hint),
             Self::GroupCount => Advice::administrator("group_count", "Enter 1 to 20 groups."),
             Self::EmailDomain => Advice::administrator(
                 "email_domains",

@@ -56,7 +56,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::CryptoProvider => "crypto_provider", Operator, false;
         ConfigError::Random => "random", Operator, false;
         ConfigError::UserId(TextFault::Empty) => "user_id", Operator, false;
-        ConfigError::Group => "group", Administrator, false;
+        ConfigError::Group { hint: "Enter the group." } => "group", Administrator, false;
         ConfigError::Role { known: "guest, owner".to_owned() } => "role", Administrator, false;
         ConfigError::UnknownScope { scope: "x".to_owned() } => "unknown_scope", Operator, false;
         ConfigError::UnlimitedScopes { needed: "read:user".to_owned() } => "unlimited_scopes", Operator, false;
