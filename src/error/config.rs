@@ -201,7 +201,10 @@ pub enum ConfigError {
     },
     /// The text that the code host shows in place of the client secret.
     #[error("this is not the client secret, but what the code host shows in place of it")]
-    SecretPlaceholder,
+    SecretPlaceholder {
+        /// The label of the button that creates a new secret.
+        button: &'static str,
+    },
     /// A group is required, but the access level lacks the scope to look up its members.
     #[error("the access level lacks the scope {scope}, which the required group needs")]
     GroupScope {

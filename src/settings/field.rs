@@ -104,7 +104,7 @@ impl Field {
             | ConfigError::UserScope { .. }
             | ConfigError::GroupScope { .. } => Self::Access,
             ConfigError::ClientId(_) => Self::ClientId,
-            ConfigError::ClientSecret(_) | ConfigError::SecretPlaceholder => Self::ClientSecret,
+            ConfigError::ClientSecret(_) | ConfigError::SecretPlaceholder { .. } => Self::ClientSecret,
             ConfigError::NoCertificate | ConfigError::InvalidCertificate | ConfigError::CertificatesNotSupported => {
                 Self::RootCertificates
             }

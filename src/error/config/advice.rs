@@ -149,9 +149,9 @@ impl ConfigError {
                 Advice::operator("unlimited_scopes", "Add a scope for the API, such as the named one.")
             }
             Self::UserScope { .. } => Advice::operator("user_scope", "Add the named scope."),
-            Self::SecretPlaceholder => Advice::administrator(
+            Self::SecretPlaceholder { button } => Advice::administrator(
                 "secret_placeholder",
-                "Choose \"Regenerate secret\" in the OAuth application, and copy the new secret before you leave the page.",
+                format!("Choose \"{button}\" in the OAuth application, and copy the new secret before you leave the page."),
             ),
             Self::GroupScope { .. } => Advice::operator(
                 "group_scope",

@@ -61,7 +61,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::UnknownScope { scope: "x".to_owned() } => "unknown_scope", Operator, false;
         ConfigError::UnlimitedScopes { needed: "read:user".to_owned() } => "unlimited_scopes", Operator, false;
         ConfigError::UserScope { needed: "read:user".to_owned() } => "user_scope", Operator, false;
-        ConfigError::SecretPlaceholder => "secret_placeholder", Administrator, false;
+        ConfigError::SecretPlaceholder { button: "Regenerate secret" } => "secret_placeholder", Administrator, false;
         ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
         ConfigError::GroupCount => "group_count", Administrator, false;
         ConfigError::EmailDomain => "email_domains", Administrator, false;
