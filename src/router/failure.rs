@@ -147,8 +147,12 @@ pub enum FailureCause {
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
     LoggedOut,
-    /// The integration was deleted or disabled, or now has another code host or OAuth application than when the login began.
-    #[error("the integration was deleted, disabled or changed while the login was in progress")]
+    /// [`FindIntegration`](crate::FindIntegration) no longer finds the integration with which the login began: it was deleted or
+    /// disabled.
+    #[error("the integration was removed while the login was in progress")]
+    IntegrationGone,
+    /// The integration now has another code host or OAuth application than when the login began.
+    #[error("the integration was changed while the login was in progress")]
     IntegrationChanged,
     /// The routes are not below the session layer, or it is of another version.
     #[error("the request has no session: it did not pass through {layer}")]
@@ -174,7 +178,9 @@ impl FailureCause {
             Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
             Self::Csrf | Self::NotLoggedIn => StatusCode::FORBIDDEN,
-            Self::LoggedOut | Self::IntegrationChanged | Self::TooLongToKeep => StatusCode::BAD_REQUEST,
+            Self::LoggedOut | Self::IntegrationGone | Self::IntegrationChanged | Self::TooLongToKeep => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -231,6 +237,10 @@ impl FailureCause {
             Self::LoggedOut => Advice::user(
                 "logged_out",
                 "Start the login again if you want to log in: you logged out while it was in progress.",
+            ),
+            Self::IntegrationGone => Advice::user(
+                "integration_gone",
+                "Log in another way, or ask an administrator of this app why this one was removed.",
             ),
             Self::IntegrationChanged => {
                 Advice::user("integration_changed", "Start the login again: its settings have just been changed.")
