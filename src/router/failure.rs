@@ -166,9 +166,12 @@ pub enum FailureCause {
     /// The session store failed.
     #[error("the session could not be read or stored")]
     Session(#[source] AppError),
-    /// The app's [`LoginHandler`](super::LoginHandler) or [`FindIntegration`](crate::FindIntegration) failed.
-    #[error("the app's login handler or its look-up of integrations failed")]
-    App(#[source] AppError),
+    /// The app's [`LoginHandler`](super::LoginHandler) failed.
+    #[error("the app's login handler failed")]
+    LoginHandler(#[source] AppError),
+    /// The app's [`FindIntegration`](crate::FindIntegration) failed.
+    #[error("the app could not look up the integration")]
+    FindIntegration(#[source] AppError),
 }
 
 impl FailureCause {
@@ -181,7 +184,9 @@ impl FailureCause {
             Self::LoggedOut | Self::IntegrationGone | Self::IntegrationChanged | Self::TooLongToKeep => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSessionLayer { .. } | Self::Session(_) | Self::LoginHandler(_) | Self::FindIntegration(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -201,7 +206,9 @@ impl FailureCause {
     /// Its text, with that of the app's own error.
     pub(super) fn with_source(&self) -> String {
         match self {
-            Self::Session(source) | Self::App(source) => format!("{self}: {source}"),
+            Self::Session(source) | Self::LoginHandler(source) | Self::FindIntegration(source) => {
+                format!("{self}: {source}")
+            }
             _ => self.to_string(),
         }
     }
@@ -257,15 +264,17 @@ impl FailureCause {
             Self::Session(_) => {
                 Advice::operator("session", "Check the session store and its log.").public(TRY_LATER).transient()
             }
-            Self::App(_) => {
-                Advice::operator("app", "Fix the cause, which the log and the `source()` of this error name.")
-                    .public(TRY_LATER)
-                    .transient()
+            Self::LoginHandler(_) => {
+                Advice::operator("login_handler_failed", FIX_SOURCE).public(TRY_LATER).transient()
+            }
+            Self::FindIntegration(_) => {
+                Advice::operator("find_integration_failed", FIX_SOURCE).public(TRY_LATER).transient()
             }
         }
     }
 }
 
+const FIX_SOURCE: &str = "Fix the cause, which the log and the `source()` of this error name.";
 const TRY_LATER: &str = "This app has a problem at the moment. Please try again later.";
 
 advised!(FailureCause);

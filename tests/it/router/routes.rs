@@ -482,7 +482,7 @@ async fn denials_and_hostile_parameters_give_safe_error_pages() {
     for (path, status, code) in [
         ("/login/nobody", 404, "integration_unknown"),
         ("/login/UPPER", 404, "integration_unknown"),
-        ("/login/broken", 503, "app"),
+        ("/login/broken", 503, "find_integration_failed"),
         ("/oauth/callback/gitlab/demo?state=a&state=b", 400, "callback_repeated"),
     ] {
         let response = browser.get(&test_app, path).await;
