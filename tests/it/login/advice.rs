@@ -91,8 +91,8 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         KeeperError::Unsaved { cause: StoreError::TimedOut } => "tokens_unsaved", Operator, false;
         KeeperError::UnknownIntegration => "unknown_integration", Operator, false;
         KeeperError::Interrupted => "interrupted_refresh", Operator, true;
-        KeeperError::Retry { after: Duration::from_secs(1), cause: None } => "busy", Operator, true;
-        KeeperError::App(Arc::new(std::fmt::Error)) => "app", Operator, true;
+        KeeperError::Retry { after: Duration::from_secs(1), cause: None } => "refresh_running", Operator, true;
+        KeeperError::App(Arc::new(std::fmt::Error)) => "find_integration_failed", Operator, true;
         KeeperError::NeedsLogin(LoginReason::NotConnected) => "not_connected", User, false;
         KeeperError::NeedsLogin(LoginReason::NoRefreshToken) => "no_refresh_token", User, false;
         KeeperError::NeedsLogin(LoginReason::RefreshTokenRejected) => "refresh_rejected", User, false;
