@@ -153,7 +153,7 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] and as [`save`](Self::save).
+    /// [`IntegrationsError::NoProposal`], [`IntegrationsError::ProposalExpired`], and as [`save`](Self::save).
     pub async fn accept_proposal(
         &self,
         old: &StoredIntegration,
@@ -276,8 +276,8 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
-    /// [`build_stored`](Self::build_stored).
+    /// [`IntegrationsError::NoProposal`] if there is none, [`IntegrationsError::ProposalExpired`] if it is older than an hour; and
+    /// as [`build_stored`](Self::build_stored).
     pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
         self.build_stored(&accepted(stored, false)?)
     }
@@ -288,7 +288,7 @@ fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<Store
     let proposal = stored.proposed.clone().ok_or(IntegrationsError::NoProposal)?;
     let age = SystemTime::now().duration_since(proposal.proposed.at).unwrap_or_default();
     if age > PROPOSAL_VALID_FOR {
-        return Err(IntegrationsError::NoProposal);
+        return Err(IntegrationsError::ProposalExpired);
     }
     let mut settings = proposal.settings;
     let old = &stored.settings;

@@ -31,9 +31,12 @@ pub enum IntegrationsError {
     /// The change would lead to another server or OAuth application; see [`IntegrationEditor::move_to`](super::IntegrationEditor::move_to).
     #[error("the change moves the integration to another server or OAuth application")]
     IsMove(MoveKind),
-    /// There is no proposal, or it is older than an hour.
-    #[error("there is no proposal, or it is older than an hour")]
+    /// Nobody has proposed another base URL, or the proposal has ended.
+    #[error("no other base URL is proposed")]
     NoProposal,
+    /// The proposal is older than an hour.
+    #[error("the proposed base URL was not confirmed within an hour")]
+    ProposalExpired,
     /// The app's hook refused the write.
     #[error("the app refused the change")]
     Refused(#[source] AppError),
@@ -58,7 +61,8 @@ impl IntegrationsError {
                 "is_move",
                 "Decide whether it is another server, another OAuth application, or the same server under a new name.",
             ),
-            Self::NoProposal => Advice::administrator("no_proposal", "Enter the new base URL again."),
+            Self::NoProposal => Advice::administrator("no_proposal", "Propose the new base URL first."),
+            Self::ProposalExpired => Advice::administrator("proposal_expired", "Enter the new base URL again."),
             Self::Refused(_) => {
                 Advice::administrator("refused", "Read the app's reason, which is the source of this error.")
             }

@@ -122,7 +122,7 @@ async fn an_old_proposal_is_not_accepted() {
     let mut old = stored.clone();
     old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
     let refused = integrations.by("jane").accept_proposal(&old, true).await.unwrap_err();
-    assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
+    assert!(matches!(refused, IntegrationsError::ProposalExpired), "{refused}");
 }
 
 /// Nothing of what another administrator has changed meanwhile is undone by a proposal from before.
