@@ -190,7 +190,8 @@ impl Visit {
                     self.forget_secrets(&id).await?;
                 }
             }
-            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(stored),
+            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(Some(stored)),
+            Err(IntegrationsError::Deleted) => outcome.stale = Some(None),
             Err(error) => return Err(error.into()),
         }
         Ok(outcome)

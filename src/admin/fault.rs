@@ -261,7 +261,8 @@ impl From<Failure> for Fault {
 impl From<IntegrationsError> for Fault {
     fn from(error: IntegrationsError) -> Self {
         match error {
-            IntegrationsError::Stale { stored } => Self::Stale(stored),
+            IntegrationsError::Stale { stored } => Self::Stale(Some(stored)),
+            IntegrationsError::Deleted => Self::Stale(None),
             IntegrationsError::Fields(errors) => Self::Fields(errors),
             IntegrationsError::Refused(error) => match error.downcast::<Refusal>() {
                 Ok(refusal) => Self::Refused(*refusal),

@@ -83,7 +83,8 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], and as [`create`](Self::create).
+    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], and as
+    /// [`create`](Self::create).
     pub async fn save(
         &self,
         old: &StoredIntegration,
@@ -190,7 +191,8 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::Stale`], [`IntegrationsError::Refused`], [`IntegrationsError::Store`].
+    /// [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], [`IntegrationsError::Refused`],
+    /// [`IntegrationsError::Store`].
     pub async fn delete(&self, old: &StoredIntegration) -> Result<(), IntegrationsError> {
         self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
     }
@@ -254,7 +256,8 @@ impl<'a> IntegrationEditor<'a> {
         self.integrations.forget(write.id());
         match written? {
             Written::Done => Ok(()),
-            Written::Stale(stored) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(Some(stored)) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(None) => Err(IntegrationsError::Deleted),
             Written::IdTaken => Err(IntegrationsError::IdTaken),
         }
     }

@@ -9,8 +9,8 @@ use crate::error::{Advice, AppError, SealError, StoreError, advised};
 /// use codehost_oauth::error::{Audience, StoreError};
 /// use codehost_oauth::settings::IntegrationsError;
 ///
-/// let stale = IntegrationsError::Stale { stored: None };
-/// assert_eq!((stale.code(), stale.advice().audience), ("stale", Audience::Administrator));
+/// let deleted = IntegrationsError::Deleted;
+/// assert_eq!((deleted.code(), deleted.advice().audience), ("integration_deleted", Audience::Administrator));
 /// assert!(IntegrationsError::from(StoreError::TimedOut).advice().is_transient);
 /// ```
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +19,15 @@ pub enum IntegrationsError {
     /// The settings are wrong.
     #[error(transparent)]
     Fields(#[from] FieldErrors),
-    /// Somebody else has changed or deleted the integration since it was read. Nothing was written.
-    #[error("the integration was changed or deleted in the meantime")]
+    /// Somebody else has changed the integration since it was read. Nothing was written.
+    #[error("the integration was changed in the meantime")]
     Stale {
         /// What is stored now.
-        stored: Option<Box<StoredIntegration>>,
+        stored: Box<StoredIntegration>,
     },
+    /// Somebody else has deleted the integration since it was read. Nothing was written.
+    #[error("the integration was deleted in the meantime")]
+    Deleted,
     /// There is or was an integration with this id.
     #[error("there is or was an integration with this ID")]
     IdTaken,
@@ -55,6 +58,10 @@ impl IntegrationsError {
             Self::Stale { .. } => Advice::administrator(
                 "stale",
                 "Look at what is stored now, and repeat the change if it is still needed.",
+            ),
+            Self::Deleted => Advice::administrator(
+                "integration_deleted",
+                "Read the integrations again, and create another one if it is still needed.",
             ),
             Self::IdTaken => Advice::administrator("id_taken", "Add the integration again, with another ID."),
             Self::IsMove(_) => Advice::administrator(

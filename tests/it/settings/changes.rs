@@ -69,13 +69,13 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
     ];
     for change in changes {
         match change.unwrap_err() {
-            IntegrationsError::Stale { stored } => assert_eq!(*stored.unwrap(), now),
+            IntegrationsError::Stale { stored } => assert_eq!(*stored, now),
             error => panic!("{error}"),
         }
     }
     integrations.by("jane").delete(&now).await.unwrap();
     let gone = integrations.by("jane").save(&now, settings(), None).await.unwrap_err();
-    assert!(matches!(gone, IntegrationsError::Stale { stored: None }), "{gone}");
+    assert!(matches!(gone, IntegrationsError::Deleted), "{gone}");
     let again = integrations.by("jane").create(&now.id, None, settings(), &secrets()).await.unwrap_err();
     assert!(matches!(again, IntegrationsError::IdTaken), "{again}");
 }
