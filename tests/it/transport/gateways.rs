@@ -284,22 +284,18 @@ async fn a_name_can_be_allowed_to_be_private() {
     }
     let network = Network::public_only().danger_allow_http().allow_name("Git.Corp").unwrap();
     let http = HttpClient::builder(network.clone()).resolver(Loopback).build().unwrap();
-    for (host, is_allowed) in [
-        ("git.corp", true),
-        ("GIT.CORP", true),
-        ("git.corp.", true),
-        ("x.git.corp", false),
-        ("agit.corp", false),
-        ("corp", false),
-        ("git.example.com", false),
-        ("127.0.0.1", false),
+    for (host, code) in [
+        ("git.corp", None),
+        ("GIT.CORP", None),
+        ("git.corp.", None),
+        ("x.git.corp", Some("name_not_allowed")),
+        ("agit.corp", Some("name_not_allowed")),
+        ("corp", Some("name_not_allowed")),
+        ("git.example.com", Some("address_not_allowed")),
+        ("127.0.0.1", Some("address_not_allowed")),
     ] {
         let response = get(&http, &format!("http://{host}:{port}/"), 1024).await;
-        assert_eq!(
-            response.map_err(|error| error.code()).err(),
-            (!is_allowed).then_some("address_not_allowed"),
-            "{host}"
-        );
+        assert_eq!(response.map_err(|error| error.code()).err(), code, "{host}");
     }
     let denied = network.deny(["127.0.0.0/8".parse().unwrap()]);
     let http = HttpClient::builder(denied).resolver(Loopback).build().unwrap();

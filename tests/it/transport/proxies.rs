@@ -223,15 +223,15 @@ async fn the_network_policy_holds_for_what_the_app_knows() {
         || HttpClient::builder(Network::public_only()).resolver(Names(&[("rebound.example.com", "10.0.0.5")]));
     for scheme in ["http", "socks5", "socks5h"] {
         let client = tenants().proxy(Proxy::parse(&format!("{scheme}://{}", proxy.address)).unwrap()).build().unwrap();
-        for url in [
-            "https://10.0.0.5/",
-            "https://[::1]/",
-            "https://169.254.169.254/",
-            "https://metadata.google.internal/",
-            "https://localhost/",
-            "https://git.local/",
+        for (url, code) in [
+            ("https://10.0.0.5/", "address_not_allowed"),
+            ("https://[::1]/", "address_not_allowed"),
+            ("https://169.254.169.254/", "address_not_allowed"),
+            ("https://metadata.google.internal/", "name_not_allowed"),
+            ("https://localhost/", "name_not_allowed"),
+            ("https://git.local/", "name_not_allowed"),
         ] {
-            assert_eq!(get(&client, url, 1024).await.unwrap_err().code(), "address_not_allowed", "{scheme} {url}");
+            assert_eq!(get(&client, url, 1024).await.unwrap_err().code(), code, "{scheme} {url}");
         }
         assert_eq!(get(&client, "http://git.example.com/", 1024).await.unwrap_err().code(), "plain_http");
     }
@@ -259,8 +259,12 @@ async fn a_proxy_on_another_machine_is_not_used_for_this_one() {
     assert_eq!((proxy.connections(), code_host.connections()), (0, 2));
 
     let intranet = client(Network::public_and(["10.0.0.0/8".parse().unwrap()]));
-    for host in ["localhost", "app.localhost", "127.0.0.1"] {
-        assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), "address_not_allowed");
+    for (host, code) in [
+        ("localhost", "name_not_allowed"),
+        ("app.localhost", "name_not_allowed"),
+        ("127.0.0.1", "address_not_allowed"),
+    ] {
+        assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), code, "{host}");
     }
     assert_eq!(proxy.connections(), 0);
 }
