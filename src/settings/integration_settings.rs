@@ -333,8 +333,8 @@ pub enum UnreadableSettings {
         /// The version that was found.
         found: u32,
     },
-    /// They are not the JSON of settings, or something else that is stored beside them has a wrong type.
-    #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
+    /// The JSON of the settings cannot be read, or something else that is stored beside them.
+    #[error("what is stored about the integration is damaged")]
     Malformed,
 }
 

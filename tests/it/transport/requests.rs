@@ -535,7 +535,7 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     get(&both.with_timeout(None).with_root_certificates(&theirs.pem()).unwrap(), &url, CAP).await.unwrap();
     // The network policy still holds.
     let public = HttpClient::builder(Network::public_only()).build().unwrap().with_root_certificates(&ours.pem());
-    assert_eq!(refused(&public.unwrap(), &url).await, "address_not_allowed");
+    assert_eq!(refused(&public.unwrap(), &url).await, "name_not_allowed");
 }
 
 /// Resolves every name to this machine.
