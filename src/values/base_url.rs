@@ -52,7 +52,7 @@ impl BaseUrl {
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
         // A copied text often has white space at its ends. Inside, it is refused.
         let url = read(text.trim())?;
-        let host = url.host().ok_or(BaseUrlError::Host)?;
+        let host = url.host().ok_or(BaseUrlError::NoHost)?;
         match &host {
             url::Host::Domain(name) if !network.permits_name(name) => return Err(BaseUrlError::LocalName),
             url::Host::Ipv4(v4) if !network.permits((*v4).into()) => return Err(BaseUrlError::AddressNotAllowed),
@@ -198,15 +198,15 @@ fn uri(url: &Url) -> Uri {
 /// `①`, `%31`). Does not check the network policy.
 pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
     let raw_host = raw_host(text)?;
-    let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
-    let host = url.host().ok_or(BaseUrlError::Host)?;
+    let url = Url::parse(text).map_err(|_| BaseUrlError::InvalidHost)?;
+    let host = url.host().ok_or(BaseUrlError::NoHost)?;
     let canonical = host.to_string();
     if raw_host.to_ascii_lowercase() != canonical {
         return Err(BaseUrlError::HostSpelling { read_as: canonical });
     }
     match host {
         url::Host::Domain(name) if name.ends_with('.') => return Err(BaseUrlError::TrailingDot),
-        url::Host::Domain(name) if !is_host_name(name) => return Err(BaseUrlError::Host),
+        url::Host::Domain(name) if !is_host_name(name) => return Err(BaseUrlError::InvalidHost),
         url::Host::Ipv6(v6) => {
             if let Some(v4) = v6.to_ipv4_mapped() {
                 return Err(BaseUrlError::HostSpelling { read_as: v4.to_string() });
@@ -254,7 +254,7 @@ fn raw_host(text: &str) -> Result<&str, BaseUrlError> {
     }
     let host = host_of(authority)?;
     if host.is_empty() {
-        return Err(BaseUrlError::Host);
+        return Err(BaseUrlError::NoHost);
     }
     Ok(host)
 }
