@@ -172,8 +172,11 @@ pub enum ConfigError {
     /// A policy with no group to be a member of, or with too many.
     #[error("the policy must have 1 to 20 groups")]
     GroupCount,
-    /// A domain of e-mail addresses, or no domain where at least one is needed.
-    #[error("the domains of e-mail addresses must be one or more names such as example.com")]
+    /// A policy with an empty list of domains.
+    #[error("the policy must have at least one domain of e-mail addresses")]
+    NoEmailDomains,
+    /// A text that is not a domain of e-mail addresses.
+    #[error("a domain of e-mail addresses must be a name such as example.com")]
     EmailDomain,
     /// A role that the platform does not have.
     #[error("the role must be one of {known}")]

@@ -124,7 +124,7 @@ impl Field {
             | ConfigError::NoSubgroups
             | ConfigError::NoGroups => Self::Groups,
             ConfigError::Role { .. } => Self::LeastRole,
-            ConfigError::EmailDomain => Self::EmailDomains,
+            ConfigError::NoEmailDomains | ConfigError::EmailDomain => Self::EmailDomains,
             _ => Self::Name,
         }
     }

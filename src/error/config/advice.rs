@@ -137,6 +137,10 @@ impl ConfigError {
             Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the logged-in user."),
             Self::Group { hint } => Advice::administrator("group", *hint),
             Self::GroupCount => Advice::administrator("group_count", "Enter 1 to 20 groups."),
+            Self::NoEmailDomains => Advice::administrator(
+                "no_email_domains",
+                "Enter a domain, or remove the rule about e-mail addresses.",
+            ),
             Self::EmailDomain => Advice::administrator(
                 "email_domains",
                 "Enter the part after the @, such as example.com; international names in their xn-- form.",

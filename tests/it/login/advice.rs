@@ -64,6 +64,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
         ConfigError::SecretPlaceholder { button: "Regenerate secret" } => "secret_placeholder", Administrator, false;
         ConfigError::GroupScope { scope: "read_api".to_owned() } => "group_scope", Operator, false;
         ConfigError::GroupCount => "group_count", Administrator, false;
+        ConfigError::NoEmailDomains => "no_email_domains", Administrator, false;
         ConfigError::EmailDomain => "email_domains", Administrator, false;
         ConfigError::NoSubgroups => "no_subgroups", Operator, false;
         ConfigError::NoGroups => "no_groups", Operator, false;
