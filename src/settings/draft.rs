@@ -167,7 +167,7 @@ impl Draft {
             "" => AppOwner::User,
             owner => AppOwner::Group(owner.to_owned()),
         };
-        // Without an id, links and scopes are known all the same.
+        // Without an id, links and scopes are known anyway.
         let any_id: IntegrationId = match id {
             Some(id) => id.clone(),
             None => ANY_ID.parse().unwrap_or_else(|_| unreachable!("it is an id")),

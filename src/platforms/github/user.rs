@@ -54,7 +54,7 @@ pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Op
         let domain = address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
         let is_no_reply = domain.starts_with("users.noreply.") || domain.starts_with("noreply.");
         let evidence = match (kind, entry.get("verified").and_then(Value::as_bool)) {
-            // An Enterprise Server verifies nothing, and says true or false all the same.
+            // An Enterprise Server verifies nothing, and says true or false anyway.
             (Kind::EnterpriseServer, _) | (_, None) => EmailEvidence::Unknown,
             (_, Some(true)) => EmailEvidence::Confirmed,
             (_, Some(false)) => EmailEvidence::Unconfirmed,

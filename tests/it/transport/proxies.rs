@@ -215,7 +215,7 @@ async fn a_proxy_that_does_not_respond_times_out() {
     }
 }
 
-/// Where the proxy looks up the name, names and addresses in URLs are checked all the same; where the app does, all of it is.
+/// Where the proxy looks up the name, names and addresses in URLs are checked anyway; where the app does, all of it is.
 #[tokio::test]
 async fn the_network_policy_holds_for_what_the_app_knows() {
     let proxy = RawServer::responding("HTTP/1.1 200 OK\r\n\r\n").await;
