@@ -145,12 +145,12 @@ impl<'a> IntegrationEditor<'a> {
     }
 
     /// Replaces the settings by the proposed ones. Call it only after a test login at
-    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and for the
-    /// same person.
+    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and of the
+    /// same user.
     ///
-    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
-    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users: both who
-    /// proposed it ([`Proposal::is_by_operator`]) and who confirms it must be such a person.
+    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. Only the new
+    /// server confirms that it is the same. So allow this only to administrators who may see the tokens of all users: the one who
+    /// proposes ([`Proposal::is_by_operator`]) and the one who confirms.
     ///
     /// # Errors
     ///

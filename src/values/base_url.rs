@@ -8,13 +8,13 @@ use url::Url;
 use crate::error::BaseUrlError;
 use crate::values::network::{Network, is_host_name};
 
-/// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
+/// The base URL of a code host, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
 /// The text is checked before a URL parser sees it, since parsers repair what they should refuse: a tab, a backslash,
 /// `0x7f.1` for 127.0.0.1. The result has one canonical spelling, without a slash at the end, and every
 /// endpoint of the platform is built from it by [`endpoint`](Self::endpoint), so a sub-path cannot get lost.
 ///
-/// Source: WHATWG URL for the parsing that is guarded against here; RFC 3986 section 3 for the parts.
+/// Source: WHATWG URL, whose repairs are refused here; RFC 3986 section 3 for the parts.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, BaseUrl};
@@ -98,7 +98,7 @@ impl BaseUrl {
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn page(&self, segments: &[&str]) -> Url {
-        // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then climbs out at `.<TAB>.`.
+        // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then goes to the parent path at `.<TAB>.`.
         let mut path = self.path().to_owned();
         for segment in segments.iter().filter(|segment| !matches!(**segment, "." | "..")) {
             path.push('/');
@@ -263,7 +263,7 @@ fn raw_host(text: &str) -> Result<&str, BaseUrlError> {
 const MAX_LENGTH: usize = 2048;
 
 /// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot be there, but a mail server
-/// or a database that would read our request as commands can. Port 0 and Redis (6379) besides.
+/// or a database that would read our request as commands can. Also port 0, and 6379 of Redis.
 const BLOCKED_PORTS: [u16; 84] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
     110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
