@@ -98,9 +98,9 @@ impl KeeperError {
             Self::Config(cause) => cause.advice_row(),
             Self::Store(cause) => cause.advice_row().public(LATER),
             Self::Seal(cause) => cause.advice_row(),
-            Self::App(_) => Advice::operator("find_integration_failed", "Check the source of this error.")
-                .public(LATER)
-                .transient(),
+            Self::App(_) => {
+                Advice::operator("find_integration_failed", "Check the source of this error.").public(LATER).transient()
+            }
             Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").public(LATER).transient(),
         }
     }

@@ -264,9 +264,7 @@ impl FailureCause {
             Self::Session(_) => {
                 Advice::operator("session", "Check the session store and its log.").public(TRY_LATER).transient()
             }
-            Self::LoginHandler(_) => {
-                Advice::operator("login_handler_failed", FIX_SOURCE).public(TRY_LATER).transient()
-            }
+            Self::LoginHandler(_) => Advice::operator("login_handler_failed", FIX_SOURCE).public(TRY_LATER).transient(),
             Self::FindIntegration(_) => {
                 Advice::operator("find_integration_failed", FIX_SOURCE).public(TRY_LATER).transient()
             }

@@ -119,10 +119,9 @@ impl Field {
                 Self::Headers
             }
             ConfigError::EmailTrust => Self::EmailTrust,
-            ConfigError::Group { .. }
-            | ConfigError::GroupCount
-            | ConfigError::NoSubgroups
-            | ConfigError::NoGroups => Self::Groups,
+            ConfigError::Group { .. } | ConfigError::GroupCount | ConfigError::NoSubgroups | ConfigError::NoGroups => {
+                Self::Groups
+            }
             ConfigError::Role { .. } => Self::LeastRole,
             ConfigError::NoEmailDomains | ConfigError::EmailDomain => Self::EmailDomains,
             _ => Self::Name,

@@ -46,8 +46,7 @@ impl FixedHeaders {
         let mut fixed = HeaderMap::new();
         for (position, (name, value)) in (1_usize..).zip(headers) {
             // Errors show the position: the text in place of the name could be the secret.
-            let name =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConfigError::HeaderName { position })?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConfigError::HeaderName { position })?;
             if OF_REQUEST.contains(&name) {
                 return Err(ConfigError::HeaderReserved { name: name.to_string() });
             }

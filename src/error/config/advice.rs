@@ -80,9 +80,10 @@ impl ConfigError {
                 "header_value",
                 "Copy the value of the header from the access gateway's page again, and nothing else.",
             ),
-            Self::HeaderReserved { .. } => {
-                Advice::administrator("header_reserved", "Remove this header: the access gateway must accept another one.")
-            }
+            Self::HeaderReserved { .. } => Advice::administrator(
+                "header_reserved",
+                "Remove this header: the access gateway must accept another one.",
+            ),
             Self::NoClientCertificate => Advice::administrator(
                 "client_certificate_missing",
                 "Paste the client certificate in PEM format, from the line with BEGIN CERTIFICATE to the line with END.",
@@ -137,10 +138,9 @@ impl ConfigError {
             Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the logged-in user."),
             Self::Group { hint } => Advice::administrator("group", *hint),
             Self::GroupCount => Advice::administrator("group_count", "Enter 1 to 20 groups."),
-            Self::NoEmailDomains => Advice::administrator(
-                "no_email_domains",
-                "Enter a domain, or remove the rule about e-mail addresses.",
-            ),
+            Self::NoEmailDomains => {
+                Advice::administrator("no_email_domains", "Enter a domain, or remove the rule about e-mail addresses.")
+            }
             Self::EmailDomain => Advice::administrator(
                 "email_domains",
                 "Enter the part after the @, such as example.com; international names in their xn-- form.",
@@ -155,7 +155,9 @@ impl ConfigError {
             Self::UserScope { .. } => Advice::operator("user_scope", "Add the named scope."),
             Self::SecretPlaceholder { button } => Advice::administrator(
                 "secret_placeholder",
-                format!("Choose \"{button}\" in the OAuth application, and copy the new secret before you leave the page."),
+                format!(
+                    "Choose \"{button}\" in the OAuth application, and copy the new secret before you leave the page."
+                ),
             ),
             Self::GroupScope { .. } => Advice::operator(
                 "group_scope",

@@ -86,6 +86,5 @@ fn identifier(group: &Group) -> Result<String, ConfigError> {
     if text.contains(['/', '.', '~']) { Err(INVALID_GROUP) } else { Ok(text) }
 }
 
-const INVALID_GROUP: ConfigError = ConfigError::Group {
-    hint: "Enter the workspace ID, as it is in the workspace's URL.",
-};
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the workspace ID, as it is in the workspace's URL." };

@@ -119,6 +119,5 @@ fn permission(group: &Group) -> Result<&'static str, ConfigError> {
     known.ok_or_else(|| ConfigError::Role { known: ROLES.join(", ") })
 }
 
-const INVALID_GROUP: ConfigError = ConfigError::Group {
-    hint: "Enter the key of a project, such as PROJ. A personal project (~NAME) has no members.",
-};
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the key of a project, such as PROJ. A personal project (~NAME) has no members." };

@@ -112,6 +112,5 @@ fn least_rank(group: &Group) -> Result<usize, ConfigError> {
     group.least_role().map_or(Some(0), rank).ok_or_else(|| ConfigError::Role { known: ROLES.join(", ") })
 }
 
-const INVALID_GROUP: ConfigError = ConfigError::Group {
-    hint: "Enter the name of an organization, or ORGANIZATION/TEAM.",
-};
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the name of an organization, or ORGANIZATION/TEAM." };

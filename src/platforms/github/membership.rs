@@ -171,6 +171,5 @@ fn least_rank(group: &Group) -> Result<usize, ConfigError> {
     group.least_role().map_or(Some(0), |role| rank(group, role)).ok_or_else(known)
 }
 
-const INVALID_GROUP: ConfigError = ConfigError::Group {
-    hint: "Enter the name of an organization, or ORGANIZATION/TEAM.",
-};
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the name of an organization, or ORGANIZATION/TEAM." };

@@ -130,6 +130,5 @@ fn path_segment(group: &Group) -> Result<&str, ConfigError> {
     if group.is_id() == is_number && !group.as_str().starts_with('~') { Ok(group.as_str()) } else { Err(INVALID_GROUP) }
 }
 
-const INVALID_GROUP: ConfigError = ConfigError::Group {
-    hint: "Enter the full path of the group, such as acme/backend.",
-};
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the full path of the group, such as acme/backend." };

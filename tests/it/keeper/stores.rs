@@ -141,10 +141,9 @@ async fn foreign_values_in_redis_are_refused() -> Result {
     let server = Server::redis().await?;
     let store = open(&server.url).await?;
     let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("redis://")).await?;
-    for (id, command, code) in [
-        ("gitlab:demo:1", "HSET KEY r seven d x", "store_malformed"),
-        ("gitlab:demo:2", "SET KEY x", "store_refused"),
-    ] {
+    for (id, command, code) in
+        [("gitlab:demo:1", "HSET KEY r seven d x", "store_malformed"), ("gitlab:demo:2", "SET KEY x", "store_refused")]
+    {
         let command = command.replace("KEY", &format!("codehost-oauth:1:{{{id}}}:tokens"));
         socket.write_all(format!("{command}\r\n").as_bytes()).await?;
         let mut response = [0; 64];

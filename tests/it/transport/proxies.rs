@@ -259,11 +259,9 @@ async fn a_proxy_on_another_machine_is_not_used_for_this_one() {
     assert_eq!((proxy.connections(), code_host.connections()), (0, 2));
 
     let intranet = client(Network::public_and(["10.0.0.0/8".parse().unwrap()]));
-    for (host, code) in [
-        ("localhost", "name_not_allowed"),
-        ("app.localhost", "name_not_allowed"),
-        ("127.0.0.1", "address_not_allowed"),
-    ] {
+    for (host, code) in
+        [("localhost", "name_not_allowed"), ("app.localhost", "name_not_allowed"), ("127.0.0.1", "address_not_allowed")]
+    {
         assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), code, "{host}");
     }
     assert_eq!(proxy.connections(), 0);
