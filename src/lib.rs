@@ -17,7 +17,7 @@
 //! use axum::response::{IntoResponse, Redirect, Response};
 //! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 //! use codehost_oauth::transport::{HttpClient, Network};
-//! use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, Login, Platform, PublicUrl};
+//! use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, Login, PublicUrl, gitlab};
 //!
 //! struct App;
 //!
@@ -42,7 +42,7 @@
 //!         client_secret: client_secret.to_owned(),
 //!         access: Access::SignIn,
 //!     };
-//!     let integration = Integration::builder(Platform::find("gitlab")?.provider(base_url)?, http, config).build()?;
+//!     let integration = Integration::builder(gitlab::PLATFORM.provider(base_url)?, http, config).build()?;
 //!     let logins = LoginRoutes::in_cookie(Arc::new(integration), App, &public_url, keys.parse()?);
 //!     Ok(axum::Router::new().merge(logins.router()))
 //! }
@@ -66,7 +66,8 @@
 //! | the crate root | settings ([`BaseUrl`], [`PublicUrl`], [`Access`]), the login ([`Integration`], [`PendingLogins`], [`Callback`]) and its result ([`Login`], [`User`], [`TokenSet`]) |
 //! | [`setup`] | the setup guide: what the administrator enters and copies to create the OAuth application |
 //! | [`check`] | checks an integration before it is saved |
-//! | [`error`] | all errors, each with a code, who must act, and the fix |
+//! | [`test_login`] | what a login of an administrator, which logs nobody in, has found out |
+//! | [`error`] | the errors of settings, logins and stores, each with a code, who must act, and the fix. Those of routes, keeper and settings are in their modules |
 //! | [`github`], [`gitlab`], [`forgejo`], [`bitbucket_cloud`], [`bitbucket_data_center`] | the built-in platforms |
 //! | [`provider`] | the trait [`OAuthProvider`], for other code hosts |
 //! | [`transport`] | the HTTP client, its network policy, and the trait for another client |
@@ -141,14 +142,11 @@ mod util;
 mod values;
 
 pub use integration::{
-    ApiCall, FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginLink, LoginOptions, LoginPolicy,
-    LoginStart,
+    ApiCall, FindIntegration, Integration, IntegrationBuilder, IntegrationConfig, LoginEnd, LoginLink, LoginOptions,
+    LoginPolicy, LoginStart,
 };
 pub use login::web;
-pub use login::{
-    Callback, Login, LoginReport, PendingLogin, PendingLogins, Purpose, ReportedEmail, ReportedError, ReportedGroup,
-    ReportedScope, ReportedUser, ReturnTo, TestLogin,
-};
+pub use login::{Callback, Login, PendingLogin, PendingLogins, Purpose, ReturnTo};
 pub use platforms::{bitbucket_cloud, bitbucket_data_center, forgejo, github, gitlab};
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};
@@ -180,6 +178,17 @@ pub mod setup {
 
     pub use crate::provider::setup::{
         AppOwner, LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
+    };
+}
+
+pub mod test_login {
+    //! Test logins: an administrator logs in with an integration, and gets a report instead of a session.
+    //!
+    //! [`Integration::begin_test`](crate::Integration::begin_test) and [`finish_test`](crate::Integration::finish_test) make them. The
+    //! [integrations page](crate::admin) has them already.
+
+    pub use crate::login::{
+        LoginReport, ReportedEmail, ReportedError, ReportedGroup, ReportedScope, ReportedUser, TestLogin,
     };
 }
 

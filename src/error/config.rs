@@ -22,9 +22,9 @@ pub enum ConfigError {
         "the integration ID must be 1 to 63 characters of a-z, 0-9 and -, and must begin and end with a letter or digit"
     )]
     IntegrationId,
-    /// A text that is not a connection id.
-    #[error("the connection ID must be an account key such as gitlab:demo:42")]
-    ConnectionId,
+    /// A text that is not an account key.
+    #[error("the text must be an account key, such as gitlab:demo:42")]
+    AccountKeyText,
     /// A name from which no integration id can be made.
     #[error("the name must have 1 to 63 ASCII letters or digits, which the integration's ID is made of")]
     NoSlug,

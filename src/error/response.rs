@@ -56,7 +56,7 @@ pub struct ResponseSummary {
 
 impl ResponseSummary {
     /// The status and the request id of a response.
-    pub fn new(parts: &http::response::Parts) -> Self {
+    pub(crate) fn new(parts: &http::response::Parts) -> Self {
         let headers = REQUEST_ID_HEADERS.iter().filter_map(|name| parts.headers.get(*name));
         let request_id = headers.filter_map(|value| value.to_str().ok()).next();
         Self { status: parts.status, request_id: request_id.map(UntrustedText::new), error: None, description: None }

@@ -30,7 +30,6 @@ use crate::values::token::{ClientCredentials, TokenBinding};
 /// assert!(!format!("{config:?}").contains("gloas"));
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())
 /// ```
-#[derive(Clone)]
 #[allow(clippy::exhaustive_structs, reason = "an app fills it in, and a new field must be noticed")]
 pub struct IntegrationConfig {
     /// The integration's id, a part of its callback URL and of every account key.

@@ -53,10 +53,41 @@ pub trait FindIntegration: Send + Sync + 'static {
         self.find(id).await
     }
 
-    /// The routes call this once for each login and connection that has finished, and, with the error's code, for each that has
-    /// failed or could not begin for a reason that is not the user's. It must return at once. Unless implemented, it does nothing.
-    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
-        let (_, _) = (id, failure);
+    /// The routes call this once for each login and connection that has finished, and for each that has failed or could not begin
+    /// for a reason that is not the user's. It must return at once. Unless implemented, it does nothing.
+    fn login_ended(&self, end: &LoginEnd<'_>) {
+        let _ = end;
+    }
+}
+
+/// How a login or a connection ended.
+///
+/// ```
+/// use codehost_oauth::LoginEnd;
+///
+/// let id = "demo".parse()?;
+/// assert_eq!(LoginEnd::success(&id).failure, None);
+/// assert_eq!(LoginEnd::failure(&id, "client_rejected").failure, Some("client_rejected"));
+/// # Ok::<(), codehost_oauth::error::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoginEnd<'a> {
+    /// The integration.
+    pub integration: &'a IntegrationId,
+    /// The code of the error. `None`: the user has logged in at the code host.
+    pub failure: Option<&'a str>,
+}
+
+impl<'a> LoginEnd<'a> {
+    /// The user has logged in.
+    pub fn success(integration: &'a IntegrationId) -> Self {
+        Self { integration, failure: None }
+    }
+
+    /// The error with this [`code`](crate::error::Error::code) ended it.
+    pub fn failure(integration: &'a IntegrationId, code: &'a str) -> Self {
+        Self { integration, failure: Some(code) }
     }
 }
 
@@ -75,7 +106,8 @@ impl FindIntegration for HashMap<IntegrationId, Arc<Integration>> {
 }
 
 #[async_trait]
-impl<T: FindIntegration> FindIntegration for Arc<T> {
+#[deny(clippy::missing_trait_methods)]
+impl<T: FindIntegration + ?Sized> FindIntegration for Arc<T> {
     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
         (**self).find(id).await
     }
@@ -84,7 +116,7 @@ impl<T: FindIntegration> FindIntegration for Arc<T> {
         (**self).find_latest(id).await
     }
 
-    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
-        (**self).login_ended(id, failure);
+    fn login_ended(&self, end: &LoginEnd<'_>) {
+        (**self).login_ended(end);
     }
 }

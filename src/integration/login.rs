@@ -63,6 +63,7 @@ impl Integration {
         let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
         let known = tokens.user.take().map(|user| *user);
         let user = self.admit(&tokens.access_token, known, deadline).await?;
+        tokens.account = Some(user.key.clone());
         let granted = tokens.scopes.as_ref();
         let missing_scopes =
             granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default();

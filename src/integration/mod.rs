@@ -17,7 +17,7 @@ use url::Url;
 
 pub use self::api::ApiCall;
 pub use self::builder::{IntegrationBuilder, IntegrationConfig};
-pub use self::find::FindIntegration;
+pub use self::find::{FindIntegration, LoginEnd};
 pub use self::policy::LoginPolicy;
 use crate::error::{ConfigError, Error};
 use crate::login::{Callback, Login, PendingLogin, Purpose, ReturnTo};
@@ -183,7 +183,15 @@ impl Integration {
     /// after two seconds: a code host with several nodes may not know its new token everywhere yet.
     ///
     /// Take `pending` out of the session with [`PendingLogins::take`](crate::PendingLogins::take), and store the session
-    /// before this is called, so that a callback works once.
+    /// before this is called, so that a callback works once. It cannot be finished twice:
+    ///
+    /// ```compile_fail,E0382
+    /// # use codehost_oauth::{Callback, Integration, PendingLogin};
+    /// async fn twice(integration: &Integration, pending: PendingLogin, [one, two]: [Callback; 2]) {
+    ///     let _ = integration.finish_login(pending, one).await;
+    ///     let _ = integration.finish_login(pending, two).await;
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -326,6 +334,7 @@ impl Integration {
     /// }
     /// # }
     /// ```
+    #[must_use]
     pub fn is_bound_like(&self, other: &Self) -> bool {
         self.binding == other.binding
             && self.client.client_id() == other.client.client_id()

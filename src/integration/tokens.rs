@@ -84,11 +84,12 @@ impl Integration {
     /// # async fn example(
     /// #     integration: codehost_oauth::Integration,
     /// #     keeper: codehost_oauth::keeper::TokenKeeper,
-    /// #     key: codehost_oauth::AccountKey,
+    /// #     stored: String,
     /// # ) -> Result<(), Box<dyn std::error::Error>> {
-    /// use codehost_oauth::error::Error;
+    /// use codehost_oauth::{AccountKey, error::Error};
     ///
-    /// let token = keeper.access_token(&key.to_string().parse()?).await?;
+    /// let key: AccountKey = stored.parse()?; // what `login.user.key.to_string()` was at the login
+    /// let token = keeper.access_token(&(&key).into()).await?;
     /// match integration.recheck(&token, &key).await {
     ///     Ok(user) => println!("{} may stay", user.key),
     ///     Err(error) if error.advice().is_transient => println!("try again later: {error}"),

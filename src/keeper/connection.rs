@@ -47,19 +47,7 @@ impl FromStr for ConnectionId {
 
     /// Parses an account key's text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_valid = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
-        };
-        if text.len() > MAX_BYTES {
-            return Err(ConfigError::ConnectionId);
-        }
-        let mut parts = text.split(':');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(platform), Some(integration), Some(subject), None) if is_valid(platform) && is_valid(subject) => {
-                Ok(Self { text: text.into(), integration: integration.parse()? })
-            }
-            _ => Err(ConfigError::ConnectionId),
-        }
+        Ok(Self::from(&text.parse::<AccountKey>()?))
     }
 }
 
@@ -74,6 +62,3 @@ impl fmt::Debug for ConnectionId {
         write!(f, "ConnectionId({})", self.text)
     }
 }
-
-/// More than the ids of any platform need, and less than the limit of a store's index.
-const MAX_BYTES: usize = 1024;

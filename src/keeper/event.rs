@@ -16,7 +16,7 @@ use crate::values::token::TokenNote;
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
 /// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new())
 ///     .on_event(|event| match event {
-///         KeeperEvent::ScopesGrew { connection, scopes } => println!("new scopes of {connection}: {scopes}"),
+///         KeeperEvent::ScopesGrew { connection, scopes, .. } => println!("new scopes of {connection}: {scopes}"),
 ///         event => println!("{}", event.code()),
 ///     })
 ///     .build();
@@ -28,6 +28,7 @@ use crate::values::token::TokenNote;
 pub enum KeeperEvent {
     /// A refresh granted scopes that were neither granted before, nor implied by those, nor requested. The tokens are
     /// kept.
+    #[non_exhaustive]
     ScopesGrew {
         /// The connection of the tokens.
         connection: ConnectionId,
@@ -35,6 +36,7 @@ pub enum KeeperEvent {
         scopes: Scopes,
     },
     /// A refresh gave valid tokens in a response with unexpected members. The tokens are kept.
+    #[non_exhaustive]
     OddResponse {
         /// The connection of the tokens.
         connection: ConnectionId,
@@ -43,6 +45,7 @@ pub enum KeeperEvent {
     },
     /// The code host does not accept the integration's client ID and secret. No refresh is sent for a minute. All
     /// tokens are kept.
+    #[non_exhaustive]
     ClientRejected {
         /// The integration.
         integration: IntegrationId,

@@ -158,13 +158,14 @@ impl TokenKeeper {
     ///
     /// # Errors
     ///
-    /// [`KeeperError::Config`] for tokens of another integration than the connection's; [`KeeperError::Store`] if the
-    /// store still fails after several attempts; [`KeeperError::UnknownIntegration`].
+    /// [`KeeperError::Config`] for tokens of another integration than the connection's, or from the login of another user;
+    /// [`KeeperError::Store`] if the store still fails after several attempts; [`KeeperError::UnknownIntegration`].
     pub async fn import(&self, connection: &ConnectionId, tokens: TokenSet) -> Result<(), KeeperError> {
         let integration = self.inner.integration(connection).await?;
         let binding = integration.binding().clone();
         let same_binding = tokens.refresh_token.as_ref().is_none_or(|token| *token.binding() == binding);
-        if *tokens.access_token.binding() != binding || !same_binding {
+        let is_another_user = tokens.account.as_ref().is_some_and(|key| ConnectionId::from(key) != *connection);
+        if *tokens.access_token.binding() != binding || !same_binding || is_another_user {
             return Err(ConfigError::OtherBinding { what: "tokens" }.into());
         }
         let (inner, connection) = (Arc::clone(&self.inner), connection.clone());

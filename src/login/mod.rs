@@ -33,7 +33,14 @@ use crate::values::user::User;
 /// A finished login: who the user is, and the tokens to act for them.
 ///
 /// `Debug` shows the account key and what this crate found out, and nothing that the code host or the browser wrote: neither
-/// names, addresses and scopes nor `return_to`.
+/// names, addresses and scopes nor `return_to`. Only [`Integration::finish_login`](crate::Integration::finish_login) makes one:
+///
+/// ```compile_fail,E0639
+/// # use codehost_oauth::{Login, TokenSet, User};
+/// fn pretend(user: User, tokens: TokenSet) -> Login {
+///     Login { user, tokens, missing_scopes: Vec::new(), return_to: None }
+/// }
+/// ```
 #[non_exhaustive]
 pub struct Login {
     /// Who logged in.

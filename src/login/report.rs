@@ -15,6 +15,7 @@ use crate::values::user::{EmailList, User, UserState};
 ///
 /// It is no login: log nobody in because of it. `Debug` shows nothing that the code host or the browser wrote.
 #[derive(Clone, Debug)]
+#[must_use]
 #[non_exhaustive]
 pub struct TestLogin {
     /// The user, if the code host said who it is, also if they may not log in.
@@ -29,7 +30,7 @@ pub struct TestLogin {
 /// show it only to the administrator who logged in. `Debug` does not show them.
 ///
 /// ```
-/// use codehost_oauth::LoginReport;
+/// use codehost_oauth::test_login::LoginReport;
 ///
 /// let report: LoginReport = serde_json::from_str(r#"{"requested_scopes": ["read_user"], "has_refresh_token": true}"#)?;
 /// assert!(report.may_log_in() && report.user.is_none());
@@ -158,7 +159,7 @@ impl LoginReport {
     /// The same for administrators who do not run the app: without the causes that tell about its network.
     ///
     /// ```
-    /// use codehost_oauth::LoginReport;
+    /// use codehost_oauth::test_login::LoginReport;
     ///
     /// let report: LoginReport = serde_json::from_str(
     ///     r#"{"refusal": {"code": "name_not_found", "message": "git.internal: no such name", "audience": "code_host",

@@ -46,13 +46,9 @@ impl PendingLogins {
         self.seal_within(MAX_SEALED, ring, now)
     }
 
-    /// The same in at most `max` characters, and never more than [`seal`](Self::seal) uses, for a response that has other cookies to set too: the oldest logins are dropped
-    /// first, then the path to return to.
-    ///
-    /// # Errors
-    ///
-    /// As [`seal`](Self::seal); [`SealError::TooLarge`] if not even the newest login fits.
-    pub fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
+    /// The same in at most `max` characters, for a response that sets other cookies too. The oldest logins are dropped first, then the
+    /// path to return to. [`SealError::TooLarge`] if not even the newest login fits.
+    pub(crate) fn seal_within(&self, max: usize, ring: &KeyRing, now: SystemTime) -> Result<String, SealError> {
         let max = max.min(MAX_SEALED);
         let expires_at = unix_seconds(now).saturating_add(MAX_LOGIN_AGE.as_secs());
         if self.is_empty() {

@@ -43,6 +43,7 @@ pub fn csrf_token() -> Result<String, ConfigError> {
 }
 
 /// Whether a form came with the token of its session. Compares in constant time.
+#[must_use]
 pub fn is_csrf_token(kept: &str, given: &str) -> bool {
     !kept.is_empty() && Secret::unchecked(kept.to_owned()).matches(&Secret::unchecked(given.to_owned()))
 }
@@ -59,6 +60,7 @@ pub fn is_csrf_token(kept: &str, given: &str) -> bool {
 /// assert!(!is_deliberate("GET", [("Sec-Purpose", "prefetch;prerender")]));
 /// assert!(!is_deliberate(http::Method::HEAD, &http::HeaderMap::new()));
 /// ```
+#[must_use]
 pub fn is_deliberate<N: AsRef<str>, V: AsRef<[u8]>>(
     method: impl AsRef<str>,
     headers: impl IntoIterator<Item = (N, V)>,

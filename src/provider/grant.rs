@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::token_endpoint;
 use crate::error::ConfigError;
 use crate::values::base_url::BaseUrl;
 use crate::values::callback_url::CallbackUrl;
@@ -74,11 +75,13 @@ impl fmt::Debug for AuthorizationUrl {
 ///
 /// Only the check of a callback makes one, and exchanging it consumes it:
 ///
-/// ```compile_fail
-/// let grant = codehost_oauth::VerifiedGrant { code: "stolen" };
+/// ```compile_fail,E0451
+/// fn other_code(grant: codehost_oauth::VerifiedGrant, other: codehost_oauth::VerifiedGrant) {
+///     let _ = codehost_oauth::VerifiedGrant { code: other.code, ..grant };
+/// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # use codehost_oauth::*;
 /// async fn twice(p: &dyn OAuthProvider, t: &dyn transport::Transport, c: &ClientCredentials, grant: VerifiedGrant) {
 ///     let _ = p.exchange_code(t, c, grant).await;
@@ -98,12 +101,13 @@ impl VerifiedGrant {
         self.binding.integration()
     }
 
-    /// The integration and the base URL that the tokens will be bound to.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::OtherBinding`] if the code was issued at another base URL.
-    pub fn binding_for(&self, base_url: &BaseUrl) -> Result<&TokenBinding, ConfigError> {
+    /// The nonce that the ID token must have, if the provider [needs one](crate::OAuthProvider::needs_nonce).
+    pub fn nonce(&self) -> String {
+        token_endpoint::nonce(&self.verifier)
+    }
+
+    /// What the tokens will be bound to; [`ConfigError::OtherBinding`] if the code was issued at another base URL.
+    pub(crate) fn binding_for(&self, base_url: &BaseUrl) -> Result<&TokenBinding, ConfigError> {
         if self.binding.base_url() == base_url {
             Ok(&self.binding)
         } else {

@@ -123,6 +123,7 @@ impl fmt::Display for Group {
 /// assert_eq!(Membership::NotMember.require().unwrap_err().code(), "not_a_member");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a look-up refuses nobody: call `require`"]
 #[non_exhaustive]
 pub enum Membership {
     /// The user is a member, with this role or a higher one.

@@ -107,7 +107,9 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
     /// `state`, `code_challenge` and its method, and a nonce if [`needs_nonce`](Self::needs_nonce).
     fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Url;
 
-    /// Whether the authorization URL needs a nonce (OpenID Connect Core section 3.1.2.1), because the provider reads an ID token.
+    /// Whether the authorization URL needs a nonce (OpenID Connect Core section 3.1.2.1), because the provider reads an ID token. Then
+    /// [`exchange_code`](Self::exchange_code) must compare its claims with [`VerifiedGrant::nonce`] and the rest of the login (section
+    /// 3.1.3.7) before it sets [`TokenSet::user`].
     fn needs_nonce(&self) -> bool {
         false
     }

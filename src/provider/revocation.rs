@@ -22,6 +22,7 @@ use crate::values::token::{ClientCredentials, TokenSet};
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the tokens may still be valid"]
 #[non_exhaustive]
 pub enum Revocation {
     /// The code host accepted the request: the tokens are invalid now, or it did not know them.

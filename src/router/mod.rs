@@ -122,7 +122,7 @@ use self::backend::Backend;
 use self::callback_runs::CallbackRuns;
 use self::operation::Operation;
 use crate::error::Audience;
-use crate::integration::{FindIntegration, Integration};
+use crate::integration::{FindIntegration, Integration, LoginEnd};
 use crate::login::ReturnTo;
 use crate::observe;
 use crate::seal::KeyRing;
@@ -312,8 +312,8 @@ impl LoginRoutes {
         match failure {
             Some(cause) if cause.advice().audience == Audience::User => {}
             // The cause would tell a tenant about the app's network. The log has it.
-            Some(cause) => self.0.integrations.login_ended(&id, Some(cause.public_code())),
-            None => self.0.integrations.login_ended(&id, None),
+            Some(cause) => self.0.integrations.login_ended(&LoginEnd::failure(&id, cause.public_code())),
+            None => self.0.integrations.login_ended(&LoginEnd::success(&id)),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Draft {
         };
         let asked = access.clone().unwrap_or(Access::SignIn);
         let mut settings =
-            IntegrationSettings::new(&self.platform, self.base_url.trim(), "", self.client_id.trim(), asked);
+            IntegrationSettings::new(&self.platform, self.base_url.trim(), asked).with_client_id(self.client_id.trim());
         settings.api_url = filled(&self.api_url);
         settings.root_certificates = filled(&self.root_certificates);
         settings.timeout_seconds = timeout;

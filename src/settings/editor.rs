@@ -28,7 +28,7 @@ use crate::values::integration_id::IntegrationId;
 /// # let app = AppConfig::new("https://packages.example.com".parse()?, http);
 /// # let keys = KeyRing::new([(1, [7; 32].as_slice())])?;
 /// # let integrations = Integrations::new(MemoryIntegrations::default(), app, keys);
-/// # let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
+/// # let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("GitLab").with_client_id("app-id");
 /// let by_jane = integrations.by("jane");
 /// let stored = by_jane.create(&IntegrationId::random()?, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
 /// let disabled = by_jane.disable(&stored).await?;

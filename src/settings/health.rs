@@ -42,7 +42,7 @@ impl HealthNote {
     }
 
     /// A login that has ended at some time.
-    pub fn new(id: &IntegrationId, at: SystemTime, failure: Option<&str>) -> Self {
+    pub(crate) fn new(id: &IntegrationId, at: SystemTime, failure: Option<&str>) -> Self {
         Self { id: id.clone(), at: Stamp::new("", at).at, failure: failure.map(str::to_owned) }
     }
 }

@@ -31,7 +31,7 @@ use crate::values::integration_id::IntegrationId;
 ///
 /// let http = HttpClient::builder(Network::public_only()).build()?;
 /// let app = AppConfig::new("https://packages.example.com".parse()?, http);
-/// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn);
+/// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("Our GitLab").with_client_id("app-id");
 ///
 /// let json = serde_json::to_string(&settings)?;
 /// assert!(json.starts_with(r#"{"version":1,"platform":"gitlab""#));
@@ -83,16 +83,16 @@ pub struct IntegrationSettings {
 }
 
 impl IntegrationSettings {
-    /// Settings with the defaults for everything else.
-    pub fn new(platform: &str, base_url: &str, name: &str, client_id: &str, access: Access) -> Self {
+    /// Settings with the defaults for everything else. Name and client ID are still missing.
+    pub fn new(platform: &str, base_url: &str, access: Access) -> Self {
         Self {
             version: Version(VERSION),
             platform: platform.to_owned(),
             base_url: base_url.to_owned(),
-            name: name.to_owned(),
+            name: String::new(),
             api_url: None,
             access,
-            client_id: client_id.to_owned(),
+            client_id: String::new(),
             root_certificates: None,
             timeout_seconds: None,
             email_trust: EmailTrust::default(),
@@ -100,6 +100,18 @@ impl IntegrationSettings {
             former_base_urls: Vec::new(),
             is_proposed_by_operator: false,
         }
+    }
+
+    /// The name that users see: `Log in with NAME`.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// The ID of the OAuth application. Its secret is in [`IntegrationSecrets`](super::IntegrationSecrets).
+    #[must_use]
+    pub fn with_client_id(self, client_id: &str) -> Self {
+        Self { client_id: client_id.to_owned(), ..self }
     }
 
     /// Reads settings that were stored as JSON.

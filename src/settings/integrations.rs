@@ -19,7 +19,7 @@ use super::notes::Notes;
 use super::secrets::IntegrationSecrets;
 use super::store::{IntegrationStore, StoredIntegration, UnreadableIntegration};
 use crate::error::{AppError, SealError};
-use crate::integration::{FindIntegration, Integration};
+use crate::integration::{FindIntegration, Integration, LoginEnd};
 use crate::seal::KeyRing;
 #[cfg(feature = "admin")]
 use crate::seal::{Plaintext, SealContext};
@@ -44,7 +44,7 @@ use crate::values::integration_id::IntegrationId;
 /// let integrations = Integrations::new(MemoryIntegrations::default(), app, keys);
 ///
 /// let id = IntegrationId::random()?;
-/// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn);
+/// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("Our GitLab").with_client_id("app-id");
 /// let stored = integrations.by("jane").create(&id, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
 /// assert_eq!(stored.version, 1);
 /// assert_eq!(integrations.find(&id).await?.map(|one| one.name().to_owned()).as_deref(), Some("Our GitLab"));
@@ -270,8 +270,8 @@ impl FindIntegration for Integrations {
         Ok(self.find_if(id, |_| false).await?)
     }
 
-    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
-        self.0.notes.add(id, failure);
+    fn login_ended(&self, end: &LoginEnd<'_>) {
+        self.0.notes.add(end.integration, end.failure);
     }
 }
 

@@ -6,7 +6,7 @@ use super::integration_settings::IntegrationSettings;
 /// use codehost_oauth::settings::{IntegrationSettings, MoveKind};
 /// use codehost_oauth::Access;
 ///
-/// let old = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
+/// let old = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("GitLab").with_client_id("app-id");
 /// let mut new = old.clone();
 /// new.name = "Our GitLab".to_owned();
 /// assert_eq!(MoveKind::of(&old, &new), None);

@@ -71,6 +71,7 @@ pub use crate::values::network::{AddressClass, Cidr, Network, RefusedAddress};
 /// - It has a time limit of its own, and reads at most `max_body` bytes of the body.
 /// - It connects only to addresses that the app's network policy allows. It checks the address that it connects to.
 /// - It logs neither headers nor bodies: they contain secrets.
+/// - Around another transport, it forwards all four methods: the defaults of the other three would switch off limits and reports.
 ///
 /// ```
 /// use codehost_oauth::{error::TransportError, transport::Transport};
@@ -154,6 +155,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn send(
         &self,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{ConfigError, TextFault};
+use crate::values::account_key::AccountKey;
 use crate::values::base_url::BaseUrl;
 use crate::values::integration_id::IntegrationId;
 use crate::values::scope::Scopes;
@@ -199,11 +200,11 @@ token! {
     ///
     /// It cannot be printed, compared or serialized:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0599
     /// fn print(token: codehost_oauth::AccessToken) -> String { token.to_string() }
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0369
     /// fn compare(one: codehost_oauth::AccessToken, other: codehost_oauth::AccessToken) -> bool { one == other }
     /// ```
     AccessToken, "access token"
@@ -213,7 +214,7 @@ token! {
     /// Obtains new tokens, once (RFC 6749 section 1.5). Most platforms rotate it: a refresh gives another one and
     /// ends this one.
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0277
     /// fn save(token: codehost_oauth::RefreshToken) -> String { serde_json::to_string(&token).unwrap() }
     /// ```
     RefreshToken, "refresh token"
@@ -239,10 +240,13 @@ pub struct TokenSet {
     pub received_at: SystemTime,
     /// Problems in the response. The tokens can be used in spite of them.
     pub notes: Vec<TokenNote>,
-    /// Who the user is, if the provider knows it from the token response. Then a login does not look it up.
+    /// Who the user is, if the provider knows it from the token response. Then a login does not look it up, and takes it out: in a
+    /// [`Login`](crate::Login) it is `None`.
     pub user: Option<Box<User>>,
     /// The ID token of OpenID Connect, as it came.
     pub(crate) id_token: Option<Box<str>>,
+    /// Whose tokens these are, if they are from a login.
+    pub(crate) account: Option<AccountKey>,
 }
 
 /// A problem in a token response that was accepted.
@@ -297,6 +301,7 @@ impl TokenSet {
             notes: Vec::new(),
             user: None,
             id_token: None,
+            account: None,
         }
     }
 
@@ -314,7 +319,14 @@ impl TokenSet {
             notes: self.notes.clone(),
             user: None,
             id_token: None,
+            account: self.account.clone(),
         }
+    }
+
+    /// The ID token of OpenID Connect, as it came; `None` if there was none. It proves nothing until a provider has checked it: use
+    /// [`Login::user`](crate::Login::user).
+    pub fn id_token(&self) -> Option<&str> {
+        self.id_token.as_deref()
     }
 
     /// When the access token ends, by the app's clock; `None` if the platform did not say.

@@ -12,7 +12,7 @@ impl ConfigError {
                 "integration_id",
                 "Use lower-case letters, digits and hyphens, such as the slug of the integration's name.",
             ),
-            Self::ConnectionId => Advice::operator("connection_id", "Pass the text of the login's account key."),
+            Self::AccountKeyText => Advice::operator("account_key_text", "Pass the text of the login's account key."),
             Self::NoSlug => Advice::administrator("no_slug", "Change the name, or enter an ID for the integration."),
             Self::Name(_) => {
                 Advice::administrator("integration_name", "Give the integration a name of 1 to 200 characters.")

@@ -216,6 +216,7 @@ impl LeaseOwner {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         (**self).load(connection).await

@@ -24,7 +24,7 @@ use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::platform::{Platform, Service};
 use crate::provider::revocation::{self, Revocation};
 use crate::provider::setup::{SetupGuide, SetupLink, SetupRequest};
-use crate::provider::token_endpoint::{self, TokenEndpoint};
+use crate::provider::token_endpoint::TokenEndpoint;
 use crate::transport::{ApiRequest, ApiResponse, Transport};
 use crate::values::access::Access;
 use crate::values::base_url::BaseUrl;
@@ -257,7 +257,7 @@ impl OAuthProvider for GitLab {
         client: &ClientCredentials,
         grant: VerifiedGrant,
     ) -> Result<TokenSet, Error> {
-        let nonce = self.needs_nonce().then(|| token_endpoint::nonce(&grant.verifier));
+        let nonce = self.needs_nonce().then(|| grant.nonce());
         let mut tokens = self.token_endpoint().exchange(http, client, grant).await?;
         if let Some(nonce) = nonce {
             tokens.user = id_token::user(self, client, &nonce, &tokens)?.map(Box::new);

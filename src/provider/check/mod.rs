@@ -35,6 +35,7 @@ use crate::values::base_url::BaseUrl;
 ///
 /// `Debug` shows the codes of the findings. [`Display`](fmt::Display), HTML and `serde` show their texts.
 #[derive(Clone, PartialEq, Eq)]
+#[must_use = "it says whether the integration may be saved"]
 pub struct CheckReport {
     platform_id: &'static str,
     platform_name: &'static str,

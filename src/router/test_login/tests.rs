@@ -15,7 +15,7 @@ use crate::router::LoginHandler;
 use crate::seal::KeyRing;
 use crate::testing::{FakeApplication, FakeGitLab};
 use crate::transport::{HttpClient, Network};
-use crate::{Access, BaseUrl, FindIntegration, Group, IntegrationConfig, LoginPolicy, Platform};
+use crate::{Access, BaseUrl, FindIntegration, Group, IntegrationConfig, LoginEnd, LoginPolicy, Platform};
 
 /// What the app and its admin pages are told.
 #[derive(Clone, Default)]
@@ -38,7 +38,7 @@ impl FindIntegration for TestApp {
         Ok(None) // It is disabled.
     }
 
-    fn login_ended(&self, _: &IntegrationId, _: Option<&str>) {
+    fn login_ended(&self, _: &LoginEnd<'_>) {
         self.0.ends.fetch_add(1, Ordering::SeqCst);
     }
 }

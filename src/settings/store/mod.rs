@@ -211,6 +211,7 @@ pub enum WriteError {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: IntegrationStore + ?Sized> IntegrationStore for Arc<S> {
     async fn load(&self, id: &IntegrationId) -> Result<Option<StoredIntegration>, StoreError> {
         (**self).load(id).await

@@ -118,7 +118,7 @@ impl Proposal {
     /// use codehost_oauth::Access;
     /// use codehost_oauth::settings::{IntegrationSettings, Proposal, Stamp};
     ///
-    /// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", Access::SignIn);
+    /// let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("GitLab").with_client_id("app-id");
     /// let proposal = Proposal::new(settings, b"sealed".to_vec(), Stamp::now("jane"));
     /// assert!(!proposal.is_by_operator());
     /// ```

@@ -63,8 +63,9 @@ impl Suite {
 
 /// Settings with every field.
 fn full_settings(name: &str) -> IntegrationSettings {
-    let mut settings =
-        IntegrationSettings::new("gitlab", "https://git.example.com/a b?ä", name, "ab\"c", Access::Write);
+    let mut settings = IntegrationSettings::new("gitlab", "https://git.example.com/a b?ä", Access::Write)
+        .named(name)
+        .with_client_id("ab\"c");
     settings.api_url = Some("https://api.example.com".to_owned());
     settings.root_certificates = Some("-----BEGIN CERTIFICATE-----\r\nMII=\r\n".repeat(400));
     settings.timeout_seconds = Some(7);

@@ -126,7 +126,9 @@ fn delete(old: &StoredIntegration) -> IntegrationWrite {
 
 /// An integration with a random id.
 fn integration(owner: Option<&str>, name: &str) -> Result<StoredIntegration, Nonconformity> {
-    let settings = IntegrationSettings::new("gitlab", "https://git.example.com", name, "app-id", Access::SignIn);
+    let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn)
+        .named(name)
+        .with_client_id("app-id");
     Ok(StoredIntegration::new(random_id()?, owner, settings, b"sealed".to_vec(), Stamp::new("jane", at(1_000))))
 }
 

@@ -168,6 +168,7 @@ impl Network {
     ///
     /// An address behind NAT64 (`64:ff9b::/96`, and what [`nat64`](Self::nat64) names) is judged by its IPv4 address. No
     /// code host uses another IPv6 spelling of an IPv4 address (mapped, 6to4, …), so none of them counts as public.
+    #[must_use]
     pub fn permits(&self, address: IpAddr) -> bool {
         if is_metadata(address) || self.is_denied(address) {
             return false;

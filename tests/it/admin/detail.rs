@@ -28,7 +28,9 @@ async fn at_gitlab_of(integrations: &Integrations, gitlab: &FakeGitLab, policy: 
     let id = IntegrationId::random().unwrap();
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{id}");
     gitlab.add_application(FakeApplication::new("app-id", SECRET, &callback, "read_user read_api"));
-    let mut settings = IntegrationSettings::new("gitlab", gitlab.base_url(), "Our GitLab", "app-id", Access::Read);
+    let mut settings = IntegrationSettings::new("gitlab", gitlab.base_url(), Access::Read)
+        .named("Our GitLab")
+        .with_client_id("app-id");
     settings.policy = policy;
     let secrets = IntegrationSecrets::new(SECRET);
     integrations.by("Anna Admin").create(&id, Some("acme"), settings, &secrets).await.unwrap()
@@ -69,7 +71,9 @@ async fn the_first_thing_after_creation_is_a_test_login() {
 #[tokio::test]
 async fn only_operators_see_the_api_url() {
     let app = App::start();
-    let mut settings = IntegrationSettings::new("gitlab", "https://git.example.com", "Demo", "app-id", Access::SignIn);
+    let mut settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn)
+        .named("Demo")
+        .with_client_id("app-id");
     settings.api_url = Some("https://inside.example.net".to_owned());
     let id = IntegrationId::random().unwrap();
     let secrets = IntegrationSecrets::new(SECRET);

@@ -6,7 +6,7 @@ use codehost_oauth::settings::{
     StoredIntegration,
 };
 use codehost_oauth::transport::{HttpClient, Network};
-use codehost_oauth::{Access, FindIntegration as _, IntegrationId};
+use codehost_oauth::{Access, FindIntegration as _, IntegrationId, LoginEnd};
 use http::StatusCode;
 
 use crate::admin::app::{ACME, ANNA, App, GUS, PUBLIC_URL};
@@ -17,7 +17,7 @@ const NAME: &str = "Our <GitLab> \u{5d0}\u{5d1}\u{5d2}";
 /// Stores an integration of "acme".
 pub(super) async fn create(integrations: &Integrations, base_url: &str, name: &str) -> StoredIntegration {
     let id = IntegrationId::random().unwrap();
-    let settings = IntegrationSettings::new("gitlab", base_url, name, "app-id", Access::SignIn);
+    let settings = IntegrationSettings::new("gitlab", base_url, Access::SignIn).named(name).with_client_id("app-id");
     let secrets = IntegrationSecrets::new("canary-list-secret");
     integrations.by("Anna Admin").create(&id, Some("acme"), settings, &secrets).await.unwrap()
 }
@@ -54,8 +54,8 @@ async fn a_card_shows_what_is_known() {
     screen.assert_hides("There is no integration yet");
 
     app.world.facts().accounts.insert(stored.id.clone(), 3);
-    app.integrations.login_ended(&stored.id, None);
-    app.integrations.login_ended(&stored.id, Some("client_rejected"));
+    app.integrations.login_ended(&LoginEnd::success(&stored.id));
+    app.integrations.login_ended(&LoginEnd::failure(&stored.id, "client_rejected"));
     app.integrations.write_notes().await;
     app.integrations.by("Olga Operator").disable(&stored).await.unwrap();
     let screen = browser.open(ACME).await;

@@ -13,7 +13,7 @@ use codehost_oauth::admin::{AdminPages, AdminRoutes};
 use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 use codehost_oauth::settings::IntegrationSecrets;
 use codehost_oauth::testing::FakeGitLab;
-use codehost_oauth::{Access, FindIntegration as _, Group, Integration, Login, LoginPolicy};
+use codehost_oauth::{Access, FindIntegration as _, Group, Integration, Login, LoginEnd, LoginPolicy};
 use http::StatusCode;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
@@ -130,8 +130,8 @@ async fn every_text_of_the_pages_can_be_replaced() {
     let policy = policy.require_two_factor().refuse_external().allow_bots().email_domains(["example.com"]).unwrap();
     let stored = at_gitlab(&app, &gitlab, policy).await;
     app.world.facts().accounts.insert(stored.id.clone(), 3);
-    app.integrations.login_ended(&stored.id, None);
-    app.integrations.login_ended(&stored.id, Some("client_rejected"));
+    app.integrations.login_ended(&LoginEnd::success(&stored.id));
+    app.integrations.login_ended(&LoginEnd::failure(&stored.id, "client_rejected"));
     app.integrations.write_notes().await;
     let page = format!("{ACME}/{}", stored.id);
     for path in [ACME.to_owned(), format!("{page}?saved=created"), format!("{page}/delete"), format!("{page}/test")] {

@@ -325,11 +325,8 @@ fn malformed_connection_ids_are_refused() {
         ["", "gitlab", "gitlab:demo", "gitlab:demo:1:2", ":demo:1", "gitlab:demo:", "GitLab:demo:1", "gitlab:demo:a b"]
     {
         let error = text.parse::<codehost_oauth::keeper::ConnectionId>().unwrap_err();
-        assert_eq!(error.code(), "connection_id", "{text:?}");
+        assert_eq!(error.code(), "account_key_text", "{text:?}");
     }
-    let longest = format!("gitlab:demo:{}", "1".repeat(1012));
-    assert!(longest.parse::<codehost_oauth::keeper::ConnectionId>().is_ok());
-    assert!(format!("{longest}1").parse::<codehost_oauth::keeper::ConnectionId>().is_err());
 }
 
 /// The disconnect stops waiting and revokes the stored pair. The pair of the later refresh must be revoked too.

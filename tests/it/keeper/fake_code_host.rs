@@ -69,8 +69,8 @@ impl FakeCodeHost {
         let list = Arc::clone(&events);
         let builder = builder.on_event(move |event| {
             list.lock().unwrap().push(match event {
-                KeeperEvent::ScopesGrew { connection, scopes } => format!("{connection}: {scopes}"),
-                KeeperEvent::ClientRejected { integration, cause } => format!("{integration}: {}", cause.code()),
+                KeeperEvent::ScopesGrew { connection, scopes, .. } => format!("{connection}: {scopes}"),
+                KeeperEvent::ClientRejected { integration, cause, .. } => format!("{integration}: {}", cause.code()),
                 other => format!("{other:?}"),
             });
         });

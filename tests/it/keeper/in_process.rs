@@ -250,8 +250,9 @@ async fn a_401_leads_to_one_refresh_and_a_repeated_call() -> Result {
 }
 
 #[tokio::test]
-async fn tokens_of_another_integration_are_refused() -> Result {
-    let scenario = Scenario::start().await?;
+async fn tokens_of_another_integration_or_user_are_refused() -> Result {
+    let mut scenario = Scenario::start().await?;
+    let tokens = scenario.log_in().await?;
     let keeper = scenario.keeper(MemoryStore::default());
     let other = integration(scenario.gitlab.base_url(), "other")?;
     let connections = scenario.gitlab.connections();
@@ -273,6 +274,9 @@ async fn tokens_of_another_integration_are_refused() -> Result {
         mixed.refresh_token = RefreshToken::new("r".to_owned(), &binding);
         assert!(matches!(keeper.import(&scenario.connection, mixed).await.leak_checked(), Err(KeeperError::Config(_))));
     }
+    // Another user's connection, by mistake.
+    let refused = keeper.import(&"gitlab:demo:999".parse()?, tokens).await.leak_checked().unwrap_err();
+    assert!(matches!(refused, KeeperError::Config(_)));
     let unknown = keeper.access_token(&"gitlab:gone:1".parse()?).await.leak_checked().unwrap_err();
     assert!(matches!(unknown, KeeperError::UnknownIntegration));
     assert_eq!(scenario.gitlab.connections(), connections);

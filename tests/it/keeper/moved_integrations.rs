@@ -39,7 +39,8 @@ impl Scene {
             let builder = TokenKeeper::builder(Arc::clone(&tokens), ring(), integrations.clone());
             builder.clock(clock.clone()).fresh_for(fresh_for).build()
         });
-        let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), "GitLab", "id", Access::SignIn);
+        let settings =
+            IntegrationSettings::new("gitlab", gitlab.base_url(), Access::SignIn).named("GitLab").with_client_id("id");
         integrations[0].by("jane").create(&id(), None, settings, &secrets()).await?;
         let integration = integrations[0].find(&id()).await?.unwrap();
         let connection = "gitlab:demo:2".parse()?;

@@ -115,7 +115,7 @@ async fn odd_responses_are_an_event_and_the_pair_is_kept() -> Result {
         let list = Arc::clone(&events);
         let keeper = builder(&code_host, &store, gitlab(&code_host, "read_user")?)
             .on_event(move |event| {
-                let KeeperEvent::OddResponse { connection, notes } = event else { panic!("{event:?}") };
+                let KeeperEvent::OddResponse { connection, notes, .. } = event else { panic!("{event:?}") };
                 list.lock().unwrap().push((connection.to_string(), format!("{notes:?}"), event.code()));
             })
             .build();

@@ -33,7 +33,7 @@ fn every_error_of_the_app_has_its_own_code_and_audience() {
     assert_advice! { seen,
         ConfigError::PublicUrl(BaseUrlError::Empty) => "public_url", Operator, false;
         ConfigError::IntegrationId => "integration_id", Administrator, false;
-        ConfigError::ConnectionId => "connection_id", Operator, false;
+        ConfigError::AccountKeyText => "account_key_text", Operator, false;
         ConfigError::NoSlug => "no_slug", Administrator, false;
         ConfigError::Name(TextFault::Empty) => "integration_name", Administrator, false;
         ConfigError::Scope(TextFault::Character) => "scope", Administrator, false;

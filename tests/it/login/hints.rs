@@ -75,7 +75,7 @@ async fn walked() -> Vec<(String, String, Advice)> {
     let refused = crate::support::get(&public_only, private.as_str(), 1).await.unwrap_err();
     walk! { ConfigError:
         ConfigError::PublicUrl(BaseUrlError::Empty),
-        ConfigError::IntegrationId, ConfigError::ConnectionId, ConfigError::NoSlug,
+        ConfigError::IntegrationId, ConfigError::AccountKeyText, ConfigError::NoSlug,
         ConfigError::Name(TextFault::Empty), ConfigError::Scope(TextFault::Empty), ConfigError::NoScopes,
         ConfigError::ClientId(TextFault::Empty), ConfigError::ClientSecret(TextFault::Empty),
         ConfigError::OtherBinding { what: "tokens" },

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use codehost_oauth::error::{Error, TransportError};
+use codehost_oauth::test_login::{LoginReport, TestLogin};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab, gitlab};
 use codehost_oauth::transport::Transport;
-use codehost_oauth::{Access, EmailTrust, Group, Integration, LoginPolicy, LoginReport, PendingLogins, TestLogin};
+use codehost_oauth::{Access, EmailTrust, Group, Integration, LoginPolicy, PendingLogins};
 
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::canned_http::{self, CannedHttp, Outcome, TestIntegration};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use codehost_oauth::error::AppError;
-use codehost_oauth::{FindIntegration, Integration, IntegrationId};
+use codehost_oauth::{FindIntegration, Integration, IntegrationId, LoginEnd};
 use tower_sessions::MemoryStore;
 
 use crate::router::changes::app_of;
@@ -38,8 +38,8 @@ impl FindIntegration for Noted {
         self.find(id).await
     }
 
-    fn login_ended(&self, id: &IntegrationId, failure: Option<&str>) {
-        self.ends.lock().unwrap().push((id.to_string(), failure.map(str::to_owned)));
+    fn login_ended(&self, end: &LoginEnd<'_>) {
+        self.ends.lock().unwrap().push((end.integration.to_string(), end.failure.map(str::to_owned)));
     }
 }
 

@@ -135,7 +135,8 @@ fn secrets() -> IntegrationSecrets {
 }
 
 fn settings(at: &FakeGitLab) -> IntegrationSettings {
-    let mut settings = IntegrationSettings::new("gitlab", at.base_url(), "Our GitLab", "id", Access::Read);
+    let mut settings =
+        IntegrationSettings::new("gitlab", at.base_url(), Access::Read).named("Our GitLab").with_client_id("id");
     settings.policy = LoginPolicy::members_of([Group::path("acme").unwrap()]);
     settings
 }

@@ -174,8 +174,8 @@ async fn a_good_login_and_refresh_show_no_secret() {
             client_secret: CLIENT_SECRET.to_owned(),
             access: Access::SignIn,
         };
-        leak_check::debug("a builder", &Integration::builder(integration.provider().clone(), http(), config.clone()));
         leak_check::debug("a config", &config);
+        leak_check::debug("a builder", &Integration::builder(integration.provider().clone(), http(), config));
         leak_check::debug("a login link", &integration.login_link());
         leak_check::debug("a provider", integration.provider());
         leak_check::debug("an HTTP client", &http());

@@ -13,7 +13,7 @@ use codehost_oauth::settings::{
     MoveKind, Proposal, Stamp, StoreTransaction, StoredBefore, StoredIntegration, UnreadableIntegration, WriteError,
     WriteHook, Written,
 };
-use codehost_oauth::{FindIntegration as _, IntegrationId};
+use codehost_oauth::{FindIntegration as _, IntegrationId, LoginEnd};
 
 use super::{app, create, node, secrets, settings};
 
@@ -287,9 +287,9 @@ async fn notes_are_written_within_a_second_and_never_change_the_version() {
     let integrations = node(MemoryIntegrations::default());
     let stored = create(&integrations).await;
     let ids = [stored.id.clone(), IntegrationId::random().unwrap()];
-    for failure in [None, Some("client_rejected"), None] {
-        integrations.login_ended(&ids[0], failure);
-        integrations.login_ended(&ids[1], failure);
+    for end in [LoginEnd::success, |id| LoginEnd::failure(id, "client_rejected"), LoginEnd::success] {
+        integrations.login_ended(&end(&ids[0]));
+        integrations.login_ended(&end(&ids[1]));
     }
     assert_eq!(integrations.health(&ids).await.unwrap(), [Health::default(), Health::default()]);
     tokio::time::sleep(Duration::from_secs(1)).await;

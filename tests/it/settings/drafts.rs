@@ -133,8 +133,9 @@ fn all_errors_come_at_once_in_the_order_of_the_form() {
 /// A form is shown again with what was typed.
 #[test]
 fn settings_become_the_same_settings_again() {
-    let mut settings =
-        IntegrationSettings::new("gitlab", "https://git.example.com", "شركة \"GitLab\"", "app-id", Access::Read);
+    let mut settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::Read)
+        .named("شركة \"GitLab\"")
+        .with_client_id("app-id");
     let policy = LoginPolicy::members_of([
         Group::path("acme/tools").unwrap().at_least("developer").with_subgroups(),
         Group::id("42").unwrap().at_least("developer").with_subgroups(),
@@ -149,7 +150,9 @@ fn settings_become_the_same_settings_again() {
     assert_eq!(read.settings.unwrap(), settings);
 
     for access in [Access::SignIn, Access::Write, Access::Custom("read_user openid".parse().unwrap())] {
-        let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "app-id", access);
+        let settings = IntegrationSettings::new("gitlab", "https://git.example.com", access)
+            .named("GitLab")
+            .with_client_id("app-id");
         assert_eq!(Draft::of(&settings).read(&app(), None).settings.unwrap(), settings);
     }
 }

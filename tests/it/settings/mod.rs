@@ -34,7 +34,9 @@ pub(crate) fn node(store: impl IntegrationStore) -> Integrations {
 }
 
 pub(crate) fn settings() -> IntegrationSettings {
-    IntegrationSettings::new("gitlab", "https://git.example.com", "Our GitLab", "app-id", Access::SignIn)
+    IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn)
+        .named("Our GitLab")
+        .with_client_id("app-id")
 }
 
 pub(crate) fn secrets() -> IntegrationSecrets {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use codehost_oauth::FindIntegration as _;
 use codehost_oauth::settings::{Integrations, IntegrationsError};
+use codehost_oauth::{FindIntegration as _, LoginEnd};
 
 use super::support::{Result, named, open};
 use super::{node, secrets};
@@ -53,8 +53,8 @@ async fn logins_on_both_nodes_are_known_to_both() -> Result {
         let [here, there] = two_nodes(&server).await?;
         let id = "demo".parse()?;
         here.by("jane").create(&id, None, named("One"), &secrets()).await?;
-        here.login_ended(&id, None);
-        there.login_ended(&id, Some("timed_out"));
+        here.login_ended(&LoginEnd::success(&id));
+        there.login_ended(&LoginEnd::failure(&id, "timed_out"));
         here.write_notes().await;
         there.write_notes().await;
         for node in [&here, &there] {

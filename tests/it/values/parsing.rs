@@ -213,6 +213,20 @@ proptest! {
     }
 
     #[test]
+    fn a_stored_account_key_is_read_again(p in platform(), a in valid_id(), x in subject()) {
+        let key = AccountKey::new(a, p, &*x);
+        let can_be_stored = (1..=255).contains(&x.len()) && !x.contains(char::is_control);
+        prop_assert_eq!(key.to_string().parse::<AccountKey>().ok(), can_be_stored.then_some(key));
+    }
+
+    #[test]
+    fn each_account_key_has_one_text(text in "([a-z]{1,3}|[a-zA-Z.-]{0,3}):(demo|[a-zA-Z]{0,3}):([0-9]{1,3}|[a-zA-Z0-9.:-]{0,9})") {
+        if let Ok(key) = text.parse::<AccountKey>() {
+            prop_assert_eq!(key.to_string(), text);
+        }
+    }
+
+    #[test]
     fn different_subjects_have_different_keys(x in subject(), y in subject()) {
         prop_assume!(x != y);
         let [one, other] = [AccountKey::new(id("demo"), "p", &*x), AccountKey::new(id("demo"), "p", &*y)];
@@ -240,6 +254,39 @@ fn account_keys_are_stable_texts() {
     ] {
         assert_eq!(AccountKey::new(id("demo"), "gitlab", subject).to_string(), expected);
     }
+}
+
+#[test]
+fn other_texts_are_no_account_keys() {
+    let too_long = format!("gitlab:demo:{}", "1".repeat(256));
+    for text in [
+        "",
+        "gitlab",
+        "gitlab:demo",
+        "gitlab:demo:",
+        ":demo:1",
+        "gitlab::1",
+        "gitlab:demo:1:2",
+        "GitLab:demo:1",
+        "gitlab:Demo:1",
+        "gitlab:demo:A",
+        "gitlab:demo:a b",
+        "gitlab:demo:.4",
+        "gitlab:demo:.zz",
+        "gitlab:demo:.+1",
+        "gitlab:demo:.61",
+        "gitlab:demo:.2E",
+        "gitlab:demo:.ff",
+        "gitlab:demo:.0a",
+        "gitlab:demo:ü",
+        "gitlab:demo:.ü",
+        " gitlab:demo:1",
+        &too_long,
+    ] {
+        let error = text.parse::<AccountKey>().unwrap_err();
+        assert_eq!(error.code(), "account_key_text", "{text:?}");
+    }
+    assert_eq!(too_long[..too_long.len() - 1].parse::<AccountKey>().unwrap().subject(), "1".repeat(255));
 }
 
 // ---- secrets (T1, T7, T8, T9)

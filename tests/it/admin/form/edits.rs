@@ -170,7 +170,9 @@ async fn a_secret_that_cannot_be_read_is_asked_for() {
     let lost = KeyRing::new([(2, [9; 32].as_slice())]).unwrap();
     let before = Integrations::new(store, app.integrations.config().clone(), lost);
     let name = "شركة ".repeat(20);
-    let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), name.trim(), "the-id", Access::SignIn);
+    let settings = IntegrationSettings::new("gitlab", gitlab.base_url(), Access::SignIn)
+        .named(name.trim())
+        .with_client_id("the-id");
     let secrets = IntegrationSecrets::new(SECRET);
     let one = before.by("Anna").create(&"demo".parse().unwrap(), Some("acme"), settings, &secrets).await.unwrap();
 
