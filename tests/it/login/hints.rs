@@ -201,8 +201,7 @@ async fn walked() -> Vec<(String, String, Advice)> {
 
 fn stored() -> codehost_oauth::settings::StoredIntegration {
     use codehost_oauth::settings::{IntegrationSettings, Stamp, StoredIntegration};
-    let access = codehost_oauth::Access::SignIn;
-    let settings = IntegrationSettings::new("gitlab", "https://git.example.com", "GitLab", "id", access);
+    let settings = IntegrationSettings::new("gitlab", "https://git.example.com", codehost_oauth::Access::SignIn);
     let created = Stamp::new("jane", SystemTime::UNIX_EPOCH);
     StoredIntegration::new("demo".parse().unwrap(), None, settings, Vec::new(), created)
 }
