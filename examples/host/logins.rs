@@ -47,7 +47,7 @@ impl App {
             Ok(response) => response,
             Err(error) => {
                 log(&error);
-                let cause = error.downcast::<FailureCause>().map_or_else(FailureCause::App, |cause| *cause);
+                let cause = error.downcast::<FailureCause>().map_or_else(FailureCause::LoginHandler, |cause| *cause);
                 self.failed(request, cause.into()).await
             }
         }

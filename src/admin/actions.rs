@@ -190,7 +190,8 @@ impl Visit {
                     self.forget_secrets(&id).await?;
                 }
             }
-            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(stored),
+            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(Some(stored)),
+            Err(IntegrationsError::Deleted) => outcome.stale = Some(None),
             Err(error) => return Err(error.into()),
         }
         Ok(outcome)
@@ -290,7 +291,7 @@ impl View {
         let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), FieldErrors::default());
         if is_typed || is_kept {
             match self.keep_secrets(id, &base_url, &secrets).await {
-                // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
+                // A client certificate does not fit into a cookie. It can be saved anyway, or typed again.
                 Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
                     kept = kept_before;
                     not_kept = typed.not_kept(reading);

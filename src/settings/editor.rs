@@ -83,7 +83,8 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], and as [`create`](Self::create).
+    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], and as
+    /// [`create`](Self::create).
     pub async fn save(
         &self,
         old: &StoredIntegration,
@@ -144,16 +145,16 @@ impl<'a> IntegrationEditor<'a> {
     }
 
     /// Replaces the settings by the proposed ones. Call it only after a test login at
-    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and for the
-    /// same person.
+    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and of the
+    /// same user.
     ///
-    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
-    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users: both who
-    /// proposed it ([`Proposal::is_by_operator`]) and who confirms it must be such a person.
+    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. Only the new
+    /// server confirms that it is the same. So allow this only to administrators who may see the tokens of all users: the one who
+    /// proposes ([`Proposal::is_by_operator`]) and the one who confirms.
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] and as [`save`](Self::save).
+    /// [`IntegrationsError::NoProposal`], [`IntegrationsError::ProposalExpired`], and as [`save`](Self::save).
     pub async fn accept_proposal(
         &self,
         old: &StoredIntegration,
@@ -190,7 +191,8 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::Stale`], [`IntegrationsError::Refused`], [`IntegrationsError::Store`].
+    /// [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], [`IntegrationsError::Refused`],
+    /// [`IntegrationsError::Store`].
     pub async fn delete(&self, old: &StoredIntegration) -> Result<(), IntegrationsError> {
         self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
     }
@@ -254,7 +256,8 @@ impl<'a> IntegrationEditor<'a> {
         self.integrations.forget(write.id());
         match written? {
             Written::Done => Ok(()),
-            Written::Stale(stored) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(Some(stored)) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(None) => Err(IntegrationsError::Deleted),
             Written::IdTaken => Err(IntegrationsError::IdTaken),
         }
     }
@@ -276,8 +279,8 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
-    /// [`build_stored`](Self::build_stored).
+    /// [`IntegrationsError::NoProposal`] if there is none, [`IntegrationsError::ProposalExpired`] if it is older than an hour; and
+    /// as [`build_stored`](Self::build_stored).
     pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
         self.build_stored(&accepted(stored, false)?)
     }
@@ -288,7 +291,7 @@ fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<Store
     let proposal = stored.proposed.clone().ok_or(IntegrationsError::NoProposal)?;
     let age = SystemTime::now().duration_since(proposal.proposed.at).unwrap_or_default();
     if age > PROPOSAL_VALID_FOR {
-        return Err(IntegrationsError::NoProposal);
+        return Err(IntegrationsError::ProposalExpired);
     }
     let mut settings = proposal.settings;
     let old = &stored.settings;

@@ -169,7 +169,7 @@ impl Integrations {
         secrets.seal(&self.0.keys, id, base_url)
     }
 
-    /// Opens them.
+    /// Opens sealed secrets.
     #[cfg(feature = "admin")]
     pub(crate) fn open(
         &self,
@@ -187,7 +187,7 @@ impl Integrations {
         Ok(URL_SAFE_NO_PAD.encode(self.0.keys.seal(&context, text)?))
     }
 
-    /// Opens it.
+    /// Opens a text that [`seal_text`](Self::seal_text) has sealed.
     #[cfg(feature = "admin")]
     pub(crate) fn open_text(&self, purpose: &str, id: &IntegrationId, sealed: &str) -> Result<Plaintext, SealError> {
         let context = SealContext { purpose, integration: id.as_str(), connection: "" };
@@ -222,7 +222,7 @@ impl Integrations {
         if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(known.integration.clone());
         }
-        // Before the store is asked: what it says is as old as this.
+        // Before the store is asked: the response may be as old as this moment.
         let asked_at = Instant::now();
         if let Some(known) = known {
             if self.0.store.version(id).await? == Some(known.version) {
@@ -243,7 +243,7 @@ impl Integrations {
         Ok(integration)
     }
 
-    /// Unless another request has read a later version meanwhile.
+    /// Stores what was built, unless another request has read a later version meanwhile.
     fn remember(&self, id: &IntegrationId, new: Built) {
         let mut built = self.built();
         match built.get(id) {

@@ -80,6 +80,7 @@ fn field(finding: &Finding) -> Option<Field> {
         | "http_on_tls_port"
         | "instance_unreachable"
         | "malformed"
+        | "name_not_allowed"
         | "name_not_found"
         | "not_http"
         | "not_json"

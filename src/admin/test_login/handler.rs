@@ -100,7 +100,7 @@ impl Tester {
         let Some(stored) = self.integrations.load(integration.id()).await? else { return Ok(None) };
         let is_tested = match self.integrations.build_proposed(&stored) {
             Ok(proposed) => proposed.is_bound_like(integration),
-            Err(IntegrationsError::NoProposal) => false,
+            Err(IntegrationsError::NoProposal | IntegrationsError::ProposalExpired) => false,
             Err(error) => return Ok(Some(error.into())),
         };
         if !is_tested {

@@ -283,7 +283,7 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     store.write(&IntegrationWrite::Replace(Box::new(old)), &()).await.unwrap();
     let screen = browser.open(&page(&stored)).await;
     screen.assert_shows("The new base URL cannot be tried. The new base URL was not confirmed within an hour.");
-    assert_eq!(screen.attributes("data-code"), ["no_proposal"]);
+    assert_eq!(screen.attributes("data-code"), ["proposal_expired"]);
     screen.assert_hides("Valid until");
     assert!(!screen.buttons().contains(&"Confirm with a test login".to_owned()));
 

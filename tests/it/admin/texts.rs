@@ -250,7 +250,7 @@ fn is_text(text: &str, before: &str) -> bool {
 }
 
 const NO_TEXTS: [&str; 9] = [
-    "the settings are not valid JSON, or a part of them is missing or wrong",
+    "what is stored about the integration is damaged",
     "it is an id",
     "noopener noreferrer",
     "text/css; charset=utf-8",

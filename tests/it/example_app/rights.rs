@@ -75,7 +75,7 @@ async fn an_invitation_works_once_and_gives_its_role() {
     bob.open("/account").await.assert_text("Administrator of main");
 }
 
-/// Deleting, moving or disabling the last integration with which an administrator can log in is refused. If there is none all the same, only a
+/// Deleting, moving or disabling the last integration with which an administrator can log in is refused. If there is none anyway, only a
 /// new one-time token helps.
 #[tokio::test]
 async fn an_organization_without_administrators_cannot_be_taken_over() {
@@ -104,7 +104,7 @@ async fn an_organization_without_administrators_cannot_be_taken_over() {
     assert_eq!(deleted.status, 401, "{}", deleted.body);
     admin.log_in(&bitbucket, "jane").await.assert_text("Administrator of main");
 
-    // All administrators' accounts are gone all the same.
+    // All administrators' accounts are gone anyway.
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
     sqlx::query("DELETE FROM accounts").execute(&pool).await.unwrap();
     assert_eq!(admin.get(INTEGRATIONS).await.status, 401);
