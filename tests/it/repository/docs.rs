@@ -245,7 +245,8 @@ fn every_number_and_row_has_tests() {
         }
     }
     assert_eq!(with_tests.len() + without.len(), 30 + 123);
-    let reasons = ["does not apply", "by type", "secrets have no `PartialEq`", "`cargo deny check advisories` every week"];
+    let reasons =
+        ["does not apply", "by type", "secrets have no `PartialEq`", "`cargo deny check advisories` every week"];
     for (of, reason) in without {
         assert!(reasons.iter().any(|start| reason.starts_with(start)), "{of}: {reason}");
     }
