@@ -55,7 +55,7 @@ async fn the_gitlab_guide_at_a_real_server() {
     let before = gitlab.valid_tokens("Our GitLab").await;
     browser.open(&page(&integration)).await;
     browser.click("Test login").await;
-    browser.wait_for_text("This user may log in").await;
+    browser.wait_for_text("The integration accepts this user").await;
     for text in ["alice@example.com", "read_user", "api"] {
         browser.wait_for_text(text).await;
     }
