@@ -6,6 +6,7 @@ use url::Url;
 use crate::admin::form::trust;
 use crate::admin::list::{activity, code_host, problem, stamps, state};
 use crate::admin::overview::{Overview, Problem};
+use crate::admin::pages::MORE_RULES;
 use crate::admin::time::time;
 use crate::admin::visit::Visit;
 use crate::integration::{Integration, LoginPolicy};
@@ -81,7 +82,7 @@ impl Page {
             @if let Some(link) = one.login_link() {
                 section.ch-section aria-labelledby="login-link" {
                     h2 id="login-link" { (visit.text("Login link")) }
-                    p { (visit.text("Send it to the users who should log in.")) }
+                    p { (visit.text("Users log in with this link.")) " " (visit.text(MORE_RULES)) }
                     (visit.copyable(&visit.text("login link"), link.url.as_str()))
                 }
             }
@@ -234,7 +235,7 @@ fn settings(visit: &Visit, one: &Overview) -> Markup {
                         @for scope in guide.scopes.iter().filter(|scope| scope.requested) { code { (scope.description.scope) } " " }
                     }))
                 }
-                (fact(&visit.text("Who may log in"), who_may(visit, &settings.policy)))
+                (fact(&visit.text("Accepted users"), accepted(visit, &settings.policy)))
                 (fact(&visit.text("Trusted e-mail addresses"), html! { (visit.text(trust(settings.email_trust))) }))
                 @if settings.root_certificates.is_some() {
                     (fact(&visit.text("Certificate authority"), html! { (visit.text("set for this integration")) }))
@@ -247,11 +248,11 @@ fn settings(visit: &Visit, one: &Overview) -> Markup {
     }
 }
 
-fn who_may(visit: &Visit, policy: &LoginPolicy) -> Markup {
+fn accepted(visit: &Visit, policy: &LoginPolicy) -> Markup {
     let domains = policy.domains();
     html! {
         @if policy.groups().is_empty() {
-            (visit.text("everybody with an account there"))
+            (visit.text("all users of the code host"))
         } @else {
             (visit.text("members of")) " "
             @for (position, group) in policy.groups().iter().enumerate() {

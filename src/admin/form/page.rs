@@ -10,6 +10,7 @@ use super::{fields, guide, settings};
 use crate::admin::actions::Kept;
 use crate::admin::marks::mark;
 use crate::admin::overview::Problem;
+use crate::admin::pages::MORE_RULES;
 use crate::admin::visit::View;
 use crate::provider::check::{CheckReport, Verdict};
 use crate::settings::{DraftReading, Field, FieldError, FieldErrors, StoredIntegration};
@@ -285,8 +286,8 @@ impl Form<'_> {
         };
         html! {
             fieldset.ch-field {
-                legend { (view.text("Who may log in")) }
-                (choice(EVERYBODY, "Everybody with an account there"))
+                legend { (view.text("Accepted users")) }
+                (choice(EVERYBODY, "All users of the code host"))
                 (choice(MEMBERS, "Only members of these groups, workspaces or organizations"))
                 div.ch-nested {
                     (fields::area(self, Field::Groups, &typed.draft.groups,
@@ -294,6 +295,7 @@ impl Form<'_> {
                     (fields::check(self, "with_subgroups", typed.draft.with_subgroups, "Members of subgroups too",
                         "Works only on platforms that have subgroups."))
                 }
+                p.ch-help { (view.text(MORE_RULES)) }
             }
         }
     }

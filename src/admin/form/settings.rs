@@ -18,11 +18,11 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
         details.ch-step.ch-more open[is_open(form)] {
             summary { h2 { (view.text("More settings")) } }
             (fields::text(form, Field::LeastRole, &draft.least_role,
-                "The lowest role in these groups with which a user may log in, as the platform writes it, such as developer or owner. Leave it empty to allow every member.", &[("spellcheck", "false")]))
+                "The lowest accepted role in these groups, as the platform writes it, such as developer or owner. Leave it empty to accept every member.", &[("spellcheck", "false")]))
             (fields::check(form, "two_factor", draft.two_factor, "Only users with two-factor authentication",
                 "Works only on platforms that tell the app whether a user has it."))
             (fields::check(form, "refuse_external", draft.refuse_external, "No external users", "Works only on platforms that have them."))
-            (fields::check(form, "allow_bots", draft.allow_bots, "Bots may log in", ""))
+            (fields::check(form, "allow_bots", draft.allow_bots, "Accept bots", ""))
             (fields::text(form, Field::EmailDomains, &draft.email_domains,
                 "Only users with a confirmed address at one of these domains may log in: example.com example.org. Leave it empty to allow all.",
                 &[("spellcheck", "false"), ("autocapitalize", "none")]))

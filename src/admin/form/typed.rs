@@ -205,7 +205,7 @@ impl Typed {
     }
 }
 
-/// What "Who may log in" can be.
+/// What "Accepted users" can be.
 pub(super) const EVERYBODY: &str = "everybody";
 pub(super) const MEMBERS: &str = "members";
 
@@ -213,6 +213,6 @@ pub(super) const REMOVE_CLIENT_CERTIFICATE: &str = "remove_client_certificate";
 pub(super) const REMOVE_HEADERS: &str = "remove_headers";
 
 pub(super) fn no_groups() -> FieldError {
-    let hint = "Enter at least one, or let everybody with an account log in.";
+    let hint = "Enter at least one, or accept all users of the code host.";
     FieldError::say(Field::Groups, None, "groups_missing", "No group or workspace is entered.", hint)
 }

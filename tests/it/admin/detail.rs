@@ -55,7 +55,8 @@ async fn the_first_thing_after_creation_is_a_test_login() {
     assert!(browser.get(&format!("{}?saved=created", page(&stored))).await.body.contains("autofocus>Test login<"));
     screen.assert_shows("Application ID app-id");
     screen.assert_shows("Scopes read_user");
-    screen.assert_shows("Who may log in everybody with an account there");
+    screen.assert_shows("Accepted users all users of the code host");
+    screen.assert_shows("Users log in with this link. This app may have more rules, such as an invitation.");
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", stored.id);
     assert!(screen.attributes("data-ch-copy").contains(&callback.as_str()));
     screen.assert_hides("canary");
