@@ -57,7 +57,6 @@ impl Sessions {
     }
 
     /// Those of the app's pool, which knows nothing of the cutoff: each session of no use is found and closed.
-    #[cfg(feature = "http-client")]
     pub(crate) fn of_pool(pool: PgPool) -> Self {
         let max_repeats = pool.options().get_max_connections();
         Self { pool, cutoff: Moment::default(), read_only: Moment::default(), max_repeats }
