@@ -67,7 +67,8 @@ impl Database {
         let backend = self.number("pg_backend_pid()").await;
         let Some(backend) = stat(&format!("{backend:.0}")) else { return Duration::ZERO };
         let server = backend.parent;
-        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let all = processes.filter_map(|id| Some((stat(&id)?, id)));
         let ticks: u64 = all
             .map(|(process, id)| match (id == server, process.parent == server) {
@@ -139,11 +140,7 @@ fn stat(id: &str) -> Option<Stat> {
     // The name before it is in parentheses, and may contain spaces.
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-    Some(Stat {
-        parent: fields[1].to_owned(),
-        own: ticks(11) + ticks(12),
-        of_ended_children: ticks(13) + ticks(14),
-    })
+    Some(Stat { parent: fields[1].to_owned(), own: ticks(11) + ticks(12), of_ended_children: ticks(13) + ticks(14) })
 }
 
 const MIB: f64 = 1024.0 * 1024.0;

@@ -10,8 +10,8 @@ mod tokens;
 
 use std::time::Duration;
 
-pub(crate) use self::node::{NODE, work};
 use self::database::Database;
+pub(crate) use self::node::{NODE, work};
 use crate::support::connections::Connections;
 
 /// How much of everything.
@@ -38,7 +38,7 @@ pub(crate) const MILLION: Sizes = Sizes {
     of_owner: 100,
     nodes: 20,
     wanted: 200,
-    rounds: 10,
+    rounds: 5,
     for_each: Duration::from_secs(10),
     begins_per_second: 1000,
     is_quick: false,

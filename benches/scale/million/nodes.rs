@@ -17,7 +17,8 @@ use crate::support::measure::quantile;
 use crate::support::table::{Table, grouped};
 
 pub(super) async fn measure(database: &Database, connections: &Connections, sizes: &Sizes) {
-    let title = format!("{} nodes, each with its own pool, and {} rows", sizes.nodes, grouped(sizes.connections[1] as f64));
+    let title =
+        format!("{} nodes, each with its own pool, and {} rows", sizes.nodes, grouped(sizes.connections[1] as f64));
     let table = Table::new(&title, &["", "figure"]);
     let row = |name: &str, figure: String| table.row(&[name.to_owned(), figure]);
     let nodes = join_all((0..sizes.nodes).map(|_| keeper(database, connections))).await;
