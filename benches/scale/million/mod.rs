@@ -24,7 +24,8 @@ pub(crate) struct Sizes {
     nodes: usize,
     /// Tokens that all nodes want at the same time.
     wanted: usize,
-    /// Rounds in which the same connections are refreshed, to see what becomes of the table.
+    /// Connections that are refreshed again and again, and how often, to see what becomes of the table.
+    updated: usize,
     rounds: usize,
     /// How long each figure is measured.
     for_each: Duration,
@@ -38,7 +39,8 @@ pub(crate) const MILLION: Sizes = Sizes {
     of_owner: 100,
     nodes: 20,
     wanted: 200,
-    rounds: 5,
+    updated: 1000,
+    rounds: 20,
     for_each: Duration::from_secs(10),
     begins_per_second: 1000,
     is_quick: false,
@@ -50,6 +52,7 @@ pub(crate) const QUICK: Sizes = Sizes {
     of_owner: 20,
     nodes: 3,
     wanted: 5,
+    updated: 10,
     rounds: 2,
     for_each: Duration::from_millis(100),
     begins_per_second: 50,
@@ -74,9 +77,8 @@ pub(crate) fn measure(sizes: &Sizes) {
         node::measure(&database, sizes).await;
         tokens::measure(&database, &connections, all, sizes).await;
         nodes::measure(&database, &connections, sizes).await;
-        tokens::measure_growth(&database, &connections, sizes).await;
-        integrations::measure(&database, sizes).await;
         logins::measure(&database, sizes).await;
-        database.tables().await;
+        integrations::measure(&database, sizes).await;
+        tokens::measure_growth(&database, &connections, sizes).await;
     });
 }

@@ -44,7 +44,7 @@ pub(super) async fn measure_growth(database: &Database, connections: &Connection
     database.tables().await;
     let keeper = keeper(database, connections).await;
     let ids = scattered(sizes.connections[1]);
-    let ids = &ids[..sizes.connections[0]];
+    let ids = &ids[..sizes.updated];
     for _ in 0..sizes.rounds {
         connections.clock.advance(LIFETIME);
         refreshes(&keeper, ids, sizes.for_each * 1000).await;
