@@ -59,8 +59,15 @@ struct Inner {
     store: Arc<dyn IntegrationStore>,
     config: AppConfig,
     keys: Arc<KeyRing>,
-    built: Mutex<HashMap<IntegrationId, Built>>,
+    built: Mutex<AllBuilt>,
     notes: Notes,
+}
+
+#[derive(Default)]
+struct AllBuilt {
+    by_id: HashMap<IntegrationId, Built>,
+    /// When those that nobody asks for were last removed.
+    cleaned_at: Option<Instant>,
 }
 
 /// What was built from one version.
@@ -209,7 +216,7 @@ impl Integrations {
 
     /// After a write by this node, which need not wait a second to see it.
     pub(super) fn forget(&self, id: &IntegrationId) {
-        self.built().remove(id);
+        self.built().by_id.remove(id);
     }
 
     /// `is_fresh`: whether what is kept may be used without asking the store.
@@ -218,7 +225,7 @@ impl Integrations {
         id: &IntegrationId,
         is_fresh: impl Fn(&Built) -> bool + Send,
     ) -> Result<Option<Arc<Integration>>, IntegrationsError> {
-        let known = self.built().get(id).cloned();
+        let known = self.built().by_id.get(id).cloned();
         if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(known.integration.clone());
         }
@@ -246,17 +253,27 @@ impl Integrations {
     /// Stores what was built, unless another request has read a later version meanwhile.
     fn remember(&self, id: &IntegrationId, new: Built) {
         let mut built = self.built();
-        match built.get(id) {
+        match built.by_id.get(id) {
             Some(known) if (known.version, known.asked_at) > (new.version, new.asked_at) => return,
             Some(_) => {}
-            // Integrations that another node has deleted since are not asked for any more.
-            None => built.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR),
+            None => built.clean_up(),
         }
-        built.insert(id.clone(), new);
+        built.by_id.insert(id.clone(), new);
     }
 
-    fn built(&self) -> MutexGuard<'_, HashMap<IntegrationId, Built>> {
+    fn built(&self) -> MutexGuard<'_, AllBuilt> {
         self.0.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AllBuilt {
+    /// Removes those that nobody asks for any more, for example because another node has deleted them. This looks at all of them,
+    /// so it is not done for each new one.
+    fn clean_up(&mut self) {
+        if self.cleaned_at.is_none_or(|at| at.elapsed() >= CLEAN_UP_INTERVAL) {
+            self.by_id.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR);
+            self.cleaned_at = Some(Instant::now());
+        }
     }
 }
 
@@ -291,3 +308,35 @@ fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> 
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How long one is kept that nobody asks for.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::MemoryIntegrations;
+    use crate::transport::{HttpClient, Network};
+    use crate::values::access::Access;
+
+    /// With 10,000 integrations, a look at all of them for each new one would take a second in total.
+    #[tokio::test(start_paused = true)]
+    async fn those_that_nobody_asks_for_are_removed_at_most_once_a_minute() {
+        let http = HttpClient::builder(Network::public_only()).build().unwrap();
+        let app = AppConfig::new("https://app.example.com".parse().unwrap(), http);
+        let integrations =
+            Integrations::new(MemoryIntegrations::default(), app, KeyRing::new([(1, [7; 32].as_slice())]).unwrap());
+        let ids = ["a", "b", "c", "d"].map(|id| id.parse::<IntegrationId>().unwrap());
+        for id in &ids {
+            let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn)
+                .named("GitLab")
+                .with_client_id("app-id");
+            integrations.by("jane").create(id, None, settings, &IntegrationSecrets::new("s3cr3t")).await.unwrap();
+        }
+        // "a" is too old at 3,600 s. The second look is at 3,590 s, and the next one after 3,650 s.
+        for ((id, seconds), kept) in ids.iter().zip([0, 3590, 30, 40]).zip([1, 2, 3, 3]) {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert!(integrations.find(id).await.unwrap().is_some());
+            assert_eq!(integrations.built().by_id.len(), kept, "{id}");
+        }
+        assert!(!integrations.built().by_id.contains_key(ids.first().unwrap()));
+    }
+}

@@ -57,7 +57,6 @@ impl Sessions {
     }
 
     /// Uses the app's pool. The pool does not close old sessions, so each unusable one is found and closed here.
-    #[cfg(feature = "http-client")]
     pub(crate) fn of_pool(pool: PgPool) -> Self {
         let max_repeats = pool.options().get_max_connections();
         Self { pool, cutoff: Moment::default(), read_only: Moment::default(), max_repeats }

@@ -43,6 +43,17 @@ async fn postgres_conforms() -> Result {
 }
 
 #[tokio::test]
+async fn postgres_in_the_apps_pool_conforms() -> Result {
+    let server = Server::postgres_without_tables().await?;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&server.url).await?;
+    let [here, there] = [pool.clone(), pool.clone()].map(|pool| Arc::new(PostgresStore::with_pool(pool)));
+    here.create_tables().await?;
+    store_conformance(here, there).await?;
+    assert!(pool.size() > 0 && !pool.is_closed());
+    Ok(())
+}
+
+#[tokio::test]
 async fn redis_conforms() -> Result {
     conforms(&Server::redis().await?).await
 }
