@@ -105,10 +105,10 @@ async fn a_front_end_learns_where_to_log_in() {
     let app = App::start();
     let mut mia = app.browser(MIA).await;
     let refused = json_of(&mia.get(&format!("{ACME}/api/v1")).await);
-    assert_eq!((&refused["error"], &refused["login_path"]), (&json!("no_access"), &json!("/sign-in")));
+    assert_eq!((&refused["error"], &refused["login_path"]), (&json!("no_access"), &json!("/log-in")));
     mia.cookies.clear();
     let refused = json_of(&mia.get(&format!("{ACME}/api/v1")).await);
-    assert_eq!((&refused["error"], &refused["login_path"]), (&json!("logged_out"), &json!("/sign-in")));
+    assert_eq!((&refused["error"], &refused["login_path"]), (&json!("logged_out"), &json!("/log-in")));
 }
 
 /// Only operators set the API URL, and only they see it.
