@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -39,7 +39,7 @@ pub(crate) fn html(guide: &SetupGuide) -> String {
             false => format!("<strong>{}</strong> ({name})", escape(&description.label)),
         };
         item.insert_str(0, mark(guide, scope));
-        push(&mut item, format_args!(": {}{}", escape(&description.reason), note(implied(guide, scope).as_deref())));
+        push(&mut item, format_args!(": {}{}", escape(&description.reason), note(guide.scope_note(scope).as_deref())));
         item
     });
     list(&mut out, CREDENTIALS, "ul", &guide.credentials, |names| {
