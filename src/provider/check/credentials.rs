@@ -18,7 +18,7 @@ use crate::error::{Audience, Error, TokenError};
 /// # }
 /// ```
 pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rejected: &'static str) -> Vec<Finding> {
-    let accepted = Finding::ok("credentials", "The client ID and secret are accepted.");
+    let accepted = Finding::ok("credentials", "ID and secret are accepted.");
     let error = match response {
         Ok(()) => {
             let message = "The token endpoint gave tokens for a code that was made up for this check.";
@@ -39,7 +39,7 @@ pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rej
         Error::Token { .. } | Error::Api { .. } => vec![
             Finding::unknown(
                 "credentials_unclear",
-                "The response does not show whether the client ID and secret are correct.",
+                "The response does not show whether ID and secret are correct.",
             )
             .fix(error.advice().audience, error.advice().hint),
         ],
