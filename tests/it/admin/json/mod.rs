@@ -15,8 +15,8 @@ pub(super) const SECRET: &str = "canary-json-secret";
 
 /// A front end.
 pub(super) struct Client {
-    pub(super) browser: Browser,
-    pub(super) token: String,
+    browser: Browser,
+    token: String,
 }
 
 impl Client {
@@ -27,7 +27,7 @@ impl Client {
         Self { browser, token }
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> (StatusCode, Value) {
+    async fn get(&mut self, path: &str) -> (StatusCode, Value) {
         let shown = self.browser.get(&format!("{ACME}/api/v1{path}")).await;
         (shown.status, json_of(&shown))
     }
@@ -38,12 +38,12 @@ impl Client {
         (shown.status, json_of(&shown))
     }
 
-    pub(super) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+    fn request(&self, method: &str, path: &str) -> http::request::Builder {
         Request::builder().method(method).uri(format!("{ACME}/api/v1{path}")).header("x-csrf-token", &self.token)
     }
 }
 
-pub(super) fn json_of(shown: &Shown) -> Value {
+fn json_of(shown: &Shown) -> Value {
     assert_eq!(shown.headers["content-type"], "application/json", "{}", shown.body);
     assert_eq!(shown.headers["cache-control"], "no-store");
     assert!(!shown.body.contains("canary-"), "a secret came out: {}", shown.body);
