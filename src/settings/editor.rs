@@ -182,11 +182,8 @@ impl<'a> IntegrationEditor<'a> {
             errors.push(FieldError::new(Field::Name, None, &error.into()));
             errors
         })?;
-        let mut new = StoredIntegration {
-            version: old.version.saturating_add(1),
-            changed: Stamp::now(self.by),
-            ..old.clone()
-        };
+        let mut new =
+            StoredIntegration { version: old.version.saturating_add(1), changed: Stamp::now(self.by), ..old.clone() };
         for settings in new.proposed.iter_mut().map(|proposal| &mut proposal.settings).chain([&mut new.settings]) {
             name.clone_into(&mut settings.name);
         }

@@ -180,7 +180,8 @@
     const fallBack = () => form.querySelectorAll(".ch-noscript").forEach((element) => { element.hidden = false; });
     const soon = (delay) => { clearTimeout(timer); timer = setTimeout(refresh, delay); };
     // Neither the guide nor an error depends on the others.
-    const isRead = (name) => name && ![...SECRETS, "client_id"].includes(name);
+    // An event of the form itself has no field: its `name` is the field of that name.
+    const isRead = (name) => typeof name === "string" && name !== "" && ![...SECRETS, "client_id"].includes(name);
     form.addEventListener("submit", () => clearTimeout(timer));
 
     const tiles = [...form.querySelectorAll("button[name=service]")].map((tile) => [tile, ...tile.value.split(" ")]);

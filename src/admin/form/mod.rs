@@ -15,8 +15,8 @@ use http::{HeaderValue, StatusCode};
 
 pub(super) use self::guide::copy_button;
 use self::page::Form;
-pub(super) use self::report::{UNCHECKED, errors as report_errors, report, who_can_act};
 pub(super) use self::page::ends_proposal;
+pub(super) use self::report::{UNCHECKED, errors as report_errors, report, who_can_act};
 pub(super) use self::settings::trust;
 use self::typed::{Pressed, Typed};
 use super::actions::{Act, Outcome, Submission};

@@ -9,8 +9,7 @@ use crate::provider::setup::SetupGuide;
 use crate::settings::{Field, FieldError};
 
 /// What saving without a check can lead to.
-pub(in crate::admin) const UNCHECKED: &str =
-    "If ID or secret is wrong, nobody can log in with this integration until an administrator who is still logged in, or the \
+pub(in crate::admin) const UNCHECKED: &str = "If ID or secret is wrong, nobody can log in with this integration until an administrator who is still logged in, or the \
      operator of this app, corrects it.";
 
 pub(super) fn is_fine(report: &CheckReport) -> bool {

@@ -63,8 +63,7 @@ pub(in crate::admin) fn trust(trust: EmailTrust) -> &'static str {
 }
 
 /// What a rule for logins can lead to.
-pub(super) const LOCKED_OUT: &str =
-    "If a rule excludes you, you cannot log in with this integration again until an administrator who is still logged in, or the \
+pub(super) const LOCKED_OUT: &str = "If a rule excludes you, you cannot log in with this integration again until an administrator who is still logged in, or the \
      operator of this app, changes it. Test the login after you have saved, before you log out.";
 
 fn is_open(form: &Form<'_>) -> bool {

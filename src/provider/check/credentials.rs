@@ -37,11 +37,8 @@ pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rej
         }
         Error::Token { .. } if others == OtherErrors::ProveAccepted && is_processed(&error) => vec![accepted],
         Error::Token { .. } | Error::Api { .. } => vec![
-            Finding::unknown(
-                "credentials_unclear",
-                "The response does not show whether ID and secret are correct.",
-            )
-            .fix(error.advice().audience, error.advice().hint),
+            Finding::unknown("credentials_unclear", "The response does not show whether ID and secret are correct.")
+                .fix(error.advice().audience, error.advice().hint),
         ],
         _ => vec![Finding::from_error(&error)],
     }

@@ -67,7 +67,10 @@ async fn the_report_says_what_the_app_gets() {
         screen.assert_shows("Refresh token yes");
         screen.assert_shows("After the test revoked");
         screen.assert_hides("New base URL");
-        assert_eq!((screen.link("Integrations"), screen.link("Our GitLab")), (Some(ACME), Some(page(&stored).as_str())));
+        assert_eq!(
+            (screen.link("Integrations"), screen.link("Our GitLab")),
+            (Some(ACME), Some(page(&stored).as_str()))
+        );
         let report = format!("{}/test", page(&stored));
         assert_eq!(browser.open(&page(&stored)).await.link("Last report"), Some(report.as_str()));
         // Still the same user, and nothing was written.
