@@ -183,8 +183,9 @@ fn seal_texts(error: &SealError) -> (&'static str, &'static str, &'static str) {
             "Enter the secret again, or ask the operator of this app to restore the key.",
         ),
         SealError::Rejected | SealError::Expired => (
-            "The stored secret was changed, or belongs to another integration or base URL.",
-            "Enter the secret again, and tell the operator of this app.",
+            "The stored secret cannot be decrypted.",
+            "Enter the secret again, and tell the operator of this app: the app has another key under the same ID, or what is stored was \
+             changed or moved.",
         ),
         SealError::Malformed => (
             "The stored secret does not have the format of this version of the app.",

@@ -16,7 +16,7 @@ use super::{Advice, advised};
 #[non_exhaustive]
 pub enum TokenError {
     /// Wrong client id or secret.
-    #[error("the code host does not accept the client ID and secret")]
+    #[error("the code host does not accept the ID and secret of the OAuth application")]
     ClientRejected {
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
@@ -52,7 +52,7 @@ impl TokenError {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
                 format!(
-                    "Copy the client ID and the secret from the OAuth application{} again, and nothing else. If both are right, wait some minutes: a code host may refuse a client for \
+                    "Copy ID and secret of the OAuth application{} again, and nothing else. If both are right, wait some minutes: a code host may refuse a client for \
                      a while.",
                     at(setup_link.as_deref())
                 ),

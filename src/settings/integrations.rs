@@ -176,15 +176,28 @@ impl Integrations {
         secrets.seal(&self.0.keys, id, base_url)
     }
 
-    /// Opens sealed secrets.
+    /// Seals secrets that are not stored yet, for the user who has typed them.
     #[cfg(feature = "admin")]
-    pub(crate) fn open(
+    pub(crate) fn seal_typed(
         &self,
+        user_id: &str,
+        id: &IntegrationId,
+        base_url: &str,
+        secrets: &IntegrationSecrets,
+    ) -> Result<Vec<u8>, SealError> {
+        secrets.seal_in(&self.0.keys, &typed(id, &by_user(base_url, user_id)))
+    }
+
+    /// Opens them for this user.
+    #[cfg(feature = "admin")]
+    pub(crate) fn open_typed(
+        &self,
+        user_id: &str,
         id: &IntegrationId,
         base_url: &str,
         sealed: &[u8],
     ) -> Result<IntegrationSecrets, SealError> {
-        IntegrationSecrets::open(&self.0.keys, id, base_url, sealed)
+        IntegrationSecrets::open_in(&self.0.keys, &typed(id, &by_user(base_url, user_id)), sealed)
     }
 
     /// Seals a text about an integration, for one purpose.
@@ -302,6 +315,17 @@ impl fmt::Debug for Integrations {
 fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> {
     let purpose = if owner.is_some() { "new-integration-of" } else { "new-integration" };
     SealContext { purpose, integration: id.as_str(), connection: owner.unwrap_or_default() }
+}
+
+#[cfg(feature = "admin")]
+fn typed<'a>(id: &'a IntegrationId, by_user: &'a str) -> SealContext<'a> {
+    SealContext { purpose: "typed-secrets", integration: id.as_str(), connection: by_user }
+}
+
+/// No base URL contains a space.
+#[cfg(feature = "admin")]
+fn by_user(base_url: &str, user_id: &str) -> String {
+    format!("{base_url} {user_id}")
 }
 
 /// How long a built integration is used without asking the store for its version.

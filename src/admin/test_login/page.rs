@@ -26,7 +26,7 @@ pub(super) fn page(visit: &Visit, stored: &StoredIntegration, kept: Option<&Kept
     let platform = visit.platform(id).map_or(id, |platform| platform.name());
     let built = tested(visit.integrations(), stored).map_err(Problem::from);
     html! {
-        p.ch-crumbs { a href=(path) dir="auto" { (stored.settings.name) } }
+        (visit.crumbs(Some((&stored.id, &stored.settings.name))))
         h1 { (visit.text("Test login")) }
         @match kept {
             Some(kept) => (report(visit, platform, kept)),

@@ -68,6 +68,12 @@ async fn the_report_says_what_the_app_gets() {
         screen.assert_shows("Refresh token yes");
         screen.assert_shows("After the test revoked");
         screen.assert_hides("New base URL");
+        assert_eq!(
+            (screen.link("Integrations"), screen.link("Our GitLab")),
+            (Some(ACME), Some(page(&stored).as_str()))
+        );
+        let report = format!("{}/test", page(&stored));
+        assert_eq!(browser.open(&page(&stored)).await.link("Last report"), Some(report.as_str()));
         // Still the same user, and nothing was written.
         assert_eq!(browser.open(ACME).await.status, StatusCode::OK);
         assert_eq!(app.of_acme().await, [stored]);
@@ -136,7 +142,7 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     let mut browser = app.browser(ANNA).await;
     test_as(&mut browser, &gitlab, &stored, "alice").await.assert_shows("alice");
     // Another administrator in the same browser, and the same in another one.
-    browser.sign_in(OLGA).await;
+    browser.log_in(OLGA).await;
     let path = format!("{}/test", page(&stored));
     browser.open(&path).await.assert_shows("There is no report in this browser.");
     app.browser(ANNA).await.open(&path).await.assert_shows("There is no report in this browser.");
@@ -144,10 +150,10 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     // Somebody else has logged in during the test.
     let mut browser = app.browser(ANNA).await;
     let callback = begin(&mut browser, &gitlab, &stored, "alice").await;
-    browser.sign_in(GUS).await;
+    browser.log_in(GUS).await;
     let shown = browser.get(&callback).await;
     assert!(!shown.body.contains("Alice"), "{}", shown.body);
-    browser.sign_in(ANNA).await;
+    browser.log_in(ANNA).await;
     browser.open(&path).await.assert_hides("Alice");
 }
 
