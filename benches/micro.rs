@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use codehost_oauth::error::TransportError;
-use codehost_oauth::keeper::MemoryStore;
+use codehost_oauth::keeper::MemoryTokens;
 use codehost_oauth::seal::SealContext;
 use codehost_oauth::setup::SetupRequest;
 use codehost_oauth::testing::verify;
@@ -108,7 +108,7 @@ fn steps() -> Vec<Step> {
         ("the cookie, opened", open_pending()),
         ("a token record of 400 bytes, `KeyRing::seal`", seal_record()),
         ("the same, `KeyRing::open`", open_record()),
-        ("fresh token, read from a MemoryStore", fresh_token(Duration::ZERO)),
+        ("fresh token, read from a MemoryTokens", fresh_token(Duration::ZERO)),
         ("fresh token, remembered", fresh_token(Duration::from_secs(60))),
         ("setup guide", Box::new(move || drop(black_box(guide.setup_guide(&request))))),
         ("network policy, one address", Box::new(move || assert!(black_box(policy.permits(black_box(address)))))),
@@ -242,7 +242,7 @@ fn open_record() -> Box<dyn FnMut()> {
 
 fn fresh_token(fresh_for: Duration) -> Box<dyn FnMut()> {
     let connections = Connections::new();
-    let keeper = connections.keeper(MemoryStore::default()).fresh_for(fresh_for).build();
+    let keeper = connections.keeper(MemoryTokens::default()).fresh_for(fresh_for).build();
     let id = Connections::id(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(keeper.import(&id, connections.tokens(0))).unwrap();

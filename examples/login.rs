@@ -14,7 +14,6 @@ mod support;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -65,7 +64,7 @@ async fn main() -> ExitCode {
 
 /// The steps of an app, in a terminal instead of a browser session.
 async fn log_in(flags: Flags) -> Result<(), Failure> {
-    let integration = Arc::new(flags.integration.integration()?);
+    let integration = flags.integration.integration()?;
     let listen = flags.listen.or_else(|| address_of(flags.integration.public_url())).unwrap_or(DEFAULT_ADDRESS);
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         let hint = "Stop the program that uses the address, or choose another in --listen and --public-url.";
@@ -78,7 +77,7 @@ async fn log_in(flags: Flags) -> Result<(), Failure> {
     print(&format!("callback: {}\nopen: {}\n", integration.callback_url(), start.redirect_to.as_str()))?;
 
     let wait = Duration::from_secs(flags.timeout);
-    let callback = tokio::time::timeout(wait, wait_for_callback(listener, Arc::clone(&integration))).await;
+    let callback = tokio::time::timeout(wait, wait_for_callback(listener, integration.clone())).await;
     let callback = callback.map_err(|_| {
         let hint = "If the code host shows an error page, compare the OAuth application's callback URL and scopes with the \
                     setup guide. If the browser cannot open the callback, use the same port in --listen and --public-url.";
@@ -105,7 +104,7 @@ async fn finish(integration: &Integration, session: &mut PendingLogins, callback
 }
 
 /// Waits for one request to the path of the callback URL. Other paths get status 404.
-async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>) -> Result<Callback, Failure> {
+async fn wait_for_callback(listener: TcpListener, integration: Integration) -> Result<Callback, Failure> {
     let (found, mut callbacks) = mpsc::channel(1);
     loop {
         let (stream, _) = tokio::select! {
@@ -118,10 +117,10 @@ async fn wait_for_callback(listener: TcpListener, integration: Arc<Integration>)
                 return callback;
             }
         };
-        let (found, integration) = (found.clone(), Arc::clone(&integration));
+        let (found, integration) = (found.clone(), integration.clone());
         tokio::spawn(async move {
             let serve = service_fn(|request: http::Request<Incoming>| {
-                let (found, integration) = (found.clone(), Arc::clone(&integration));
+                let (found, integration) = (found.clone(), integration.clone());
                 async move {
                     if request.method() != http::Method::GET || !integration.callback_url().is_at(request.uri().path())
                     {

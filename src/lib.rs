@@ -12,8 +12,6 @@
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
-//! use std::sync::Arc;
-//!
 //! use axum::response::{IntoResponse, Redirect, Response};
 //! use codehost_oauth::router::{LoginHandler, LoginRoutes, RequestHead};
 //! use codehost_oauth::transport::{HttpClient, Network};
@@ -43,7 +41,7 @@
 //!         access: Access::SignIn,
 //!     };
 //!     let integration = Integration::builder(gitlab::PLATFORM.provider(base_url)?, http, config).build()?;
-//!     let logins = LoginRoutes::in_cookie(Arc::new(integration), App, &public_url, keys.parse()?);
+//!     let logins = LoginRoutes::in_cookie(integration, App, &public_url, keys.parse()?);
 //!     Ok(axum::Router::new().merge(logins.router()))
 //! }
 //! # assert!(routes("id", "secret", "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").is_ok());
@@ -151,7 +149,7 @@ pub use platforms::{bitbucket_cloud, bitbucket_data_center, forgejo, github, git
 pub use provider::grant::{AuthorizationRequest, AuthorizationUrl, VerifiedGrant};
 pub use provider::membership::{Group, Membership};
 pub use provider::oauth_provider::OAuthProvider;
-pub use provider::platform::{Platform, Service};
+pub use provider::platform::Platform;
 pub use provider::revocation::Revocation;
 pub use values::access::Access;
 pub use values::account_key::AccountKey;

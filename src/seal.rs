@@ -7,6 +7,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -21,7 +22,7 @@ use crate::error::SealError;
 /// To change the key without downtime, add the new key at the end on every node, then move it to the front on every node.
 /// Remove the old one when no value is left that it sealed (the keeper seals a row again at every refresh).
 ///
-/// The memory of the keys is wiped when the ring is dropped.
+/// Cheap to clone: all clones share the keys, whose memory is wiped when the last one is dropped.
 ///
 /// ```
 /// use codehost_oauth::seal::{KeyRing, SealContext};
@@ -35,8 +36,9 @@ use crate::error::SealError;
 /// assert!(rotated.open(&SealContext { integration: "other", ..here }, &sealed).is_err());
 /// # Ok::<(), codehost_oauth::error::SealError>(())
 /// ```
+#[derive(Clone)]
 pub struct KeyRing {
-    keys: Box<[Key]>,
+    keys: Arc<[Key]>,
 }
 
 impl KeyRing {

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{ConnectionId, MemoryTokens, TokenKeeper, TokenStore};
 use codehost_oauth::testing::Outcome;
 use futures_util::future::ready;
 use futures_util::{StreamExt as _, stream};
@@ -84,7 +84,7 @@ async fn one_store(server: Option<&Server>, sizes: &[usize], for_each: Duration)
     let connections = Connections::new();
     let store: Arc<dyn TokenStore> = match server {
         Some(server) => open(&server.url).await.unwrap(),
-        None => Arc::new(MemoryStore::default()),
+        None => Arc::new(MemoryTokens::default()),
     };
     let keeper = connections.keeper(Arc::clone(&store)).build();
     let ids: Vec<ConnectionId> = (0..sizes.iter().copied().max().unwrap()).map(Connections::id).collect();

@@ -1,6 +1,5 @@
 //! Connections at a code host that responds at once and without sockets, to measure only keeper and store.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::logins::{CLIENT_ID, CLIENT_SECRET, Kind, provider};
 use super::server::Endpoints;
 
 pub struct Connections {
-    pub integration: Arc<Integration>,
+    pub integration: Integration,
     pub clock: FakeClock,
 }
 
@@ -44,11 +43,11 @@ impl Connections {
         .max_in_flight(256)
         .build()
         .unwrap();
-        Self { integration: Arc::new(integration), clock: FakeClock::default() }
+        Self { integration, clock: FakeClock::default() }
     }
 
     pub fn keeper(&self, store: impl TokenStore + 'static) -> TokenKeeperBuilder {
-        TokenKeeper::builder(store, ring(), Arc::clone(&self.integration)).clock(self.clock.clone())
+        TokenKeeper::builder(store, ring(), self.integration.clone()).clock(self.clock.clone())
     }
 
     pub fn id(n: usize) -> ConnectionId {

@@ -138,7 +138,7 @@ pub fn provider(kind: Kind, endpoints: &Endpoints) -> Arc<dyn OAuthProvider> {
         Kind::GitHub => Arc::new(GitHub::new(base_url()).unwrap()),
         Kind::Forgejo => Arc::new(Forgejo::new(base_url()).unwrap()),
         Kind::DataCenter => Arc::new(BitbucketDataCenter::new(base_url()).unwrap()),
-        Kind::Bitbucket => Arc::new(BitbucketCloud::new()),
+        Kind::Bitbucket => Arc::new(BitbucketCloud::cloud()),
     }
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use codehost_oauth::error::{AccountError, ApiError, Error, ResponseError, TokenError};
-use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, TokenEndpoint, TokenRefusal, display_text};
+use codehost_oauth::provider::{ApiRequest, ApiResponse, Grant, Service, TokenEndpoint, TokenRefusal, display_text};
 use codehost_oauth::setup::{
     LinkAddress, SetupCredentials, SetupField, SetupGuide, SetupLink, SetupRequest, SetupScope,
 };
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{
     Access, AccessToken, AccountKey, AuthorizationRequest, BaseUrl, CallbackUrl, ClientCredentials, Email,
-    EmailAuthority, EmailEvidence, OAuthProvider, Platform, RefreshToken, Scope, ScopeDescription, Scopes, Service,
-    TokenSet, User, UserState, VerifiedGrant,
+    EmailAuthority, EmailEvidence, OAuthProvider, Platform, RefreshToken, Scope, ScopeDescription, Scopes, TokenSet,
+    User, UserState, VerifiedGrant,
 };
 use http::Uri;
 use url::Url;

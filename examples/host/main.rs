@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use app::App;
 use clap::Parser;
 use codehost_oauth::PublicUrl;
-use codehost_oauth::keeper::{SqliteStore, TokenKeeper};
+use codehost_oauth::keeper::{SqliteTokens, TokenKeeper};
 use codehost_oauth::router::SqliteSessions;
 use codehost_oauth::settings::{AppConfig, Integrations, SqliteIntegrations};
 use fakes::Fake;
@@ -100,7 +100,7 @@ async fn run(flags: Flags) -> Result<(), Failure> {
     let keys = || key_ring("CODEHOST_KEYS", demo_key.as_deref());
     let store = Store::open(&path).await.map_err(not_opened)?;
     let integrations = SqliteIntegrations::with_pool(store.0.clone()).await.map_err(not_opened)?;
-    let tokens = SqliteStore::open(&path).await.map_err(not_opened)?;
+    let tokens = SqliteTokens::open(&path).await.map_err(not_opened)?;
     let config = AppConfig::new(public_url.clone(), flags.proxy.http(network)?.build()?);
     let integrations = Integrations::new(integrations, config, keys()?);
     let keeper = TokenKeeper::builder(tokens, keys()?, integrations.clone()).build();

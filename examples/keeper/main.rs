@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Parser, ValueEnum};
 use codehost_oauth::error::StoreError;
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{ConnectionId, PostgresStore, RedisStore, SqliteStore, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{ConnectionId, PostgresTokens, RedisTokens, SqliteTokens, TokenKeeper, TokenStore};
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -117,13 +117,11 @@ async fn print_token(
 
 async fn open(url: &str) -> Result<Arc<dyn TokenStore>, StoreError> {
     Ok(if let Some(path) = url.strip_prefix("sqlite:") {
-        Arc::new(SqliteStore::open(path).await?)
+        Arc::new(SqliteTokens::open(path).await?)
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        let store = PostgresStore::connect(url).await?;
-        store.create_tables().await?;
-        Arc::new(store)
+        Arc::new(PostgresTokens::connect(url).await?)
     } else {
-        Arc::new(RedisStore::connect(url).await?)
+        Arc::new(RedisTokens::connect(url).await?)
     })
 }
 

@@ -99,11 +99,11 @@ impl<'a> ApiCall<'a> {
     pub async fn send(self, token: &AccessToken) -> Result<ApiResponse, Error> {
         let Self { integration, request } = self;
         integration.ensure_own(token.binding(), "access token")?;
-        let provider = &*integration.provider;
+        let provider = &*integration.0.provider;
         // The URL is below the API URL of the same provider, which belongs to this base URL.
         let request = request.bearer(token, provider.base_url())?;
         let work = async {
-            let response = request.send(&integration.http.for_app()).await?;
+            let response = request.send(&integration.0.http.for_app()).await?;
             match provider.api_error(&response) {
                 None => Ok(response),
                 // The path is the app's own, so it says nothing about the base URL.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Integration, LoginPolicy};
+use super::{Inner, Integration, LoginPolicy};
 use crate::error::ConfigError;
 use crate::provider::oauth_provider::OAuthProvider;
 use crate::provider::setup::parse_name;
@@ -210,7 +210,7 @@ impl IntegrationBuilder {
             self.provider.ensure_group(group, &scopes)?;
         }
         let binding = TokenBinding::new(id.clone(), base_url.clone()).with_api_url(api_url);
-        Ok(Integration {
+        Ok(Integration(Arc::new(Inner {
             name: parse_name(&name)?.into(),
             callback_url,
             http: Bulkhead::new(self.http, binding.clone(), self.max_in_flight),
@@ -225,7 +225,7 @@ impl IntegrationBuilder {
             email_trust: self.email_trust,
             policy: self.policy,
             former_base_urls: self.former_base_urls.into(),
-        })
+        })))
     }
 }
 

@@ -15,11 +15,11 @@ use crate::values::integration_id::IntegrationId;
 /// use std::sync::{Arc, RwLock};
 /// use codehost_oauth::{error::AppError, FindIntegration, Integration, IntegrationId};
 ///
-/// struct Table(RwLock<Vec<Arc<Integration>>>);
+/// struct Table(RwLock<Vec<Integration>>);
 ///
 /// #[async_trait::async_trait]
 /// impl FindIntegration for Table {
-///     async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+///     async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
 ///         let rows = self.0.read().map_err(|_| "the table is poisoned")?;
 ///         Ok(rows.iter().find(|row| row.id() == id).cloned())
 ///     }
@@ -34,22 +34,22 @@ use crate::values::integration_id::IntegrationId;
 pub trait FindIntegration: Send + Sync + 'static {
     /// The integration, or `None` if there is none with that id. The id can come from a URL that anyone wrote.
     ///
-    /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>`
+    /// Signature: `async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError>`
     ///
     /// # Errors
     ///
     /// An error of the app, such as one of its database.
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError>;
 
     /// The same, as it is stored now. The routes call it once for each login, before they log the user in. Override it if
     /// [`find`](Self::find) may return an integration that another node has changed meanwhile.
     ///
-    /// Signature: `async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>`
+    /// Signature: `async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError>`
     ///
     /// # Errors
     ///
     /// As [`find`](Self::find).
-    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         self.find(id).await
     }
 
@@ -93,15 +93,15 @@ impl<'a> LoginEnd<'a> {
 }
 
 #[async_trait]
-impl FindIntegration for Arc<Integration> {
+impl FindIntegration for Integration {
     async fn find(&self, id: &IntegrationId) -> Result<Option<Self>, AppError> {
         Ok((self.id() == id).then(|| Self::clone(self)))
     }
 }
 
 #[async_trait]
-impl FindIntegration for HashMap<IntegrationId, Arc<Integration>> {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+impl FindIntegration for HashMap<IntegrationId, Integration> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         Ok(self.get(id).cloned())
     }
 }
@@ -109,11 +109,11 @@ impl FindIntegration for HashMap<IntegrationId, Arc<Integration>> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<T: FindIntegration + ?Sized> FindIntegration for Arc<T> {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         (**self).find(id).await
     }
 
-    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         (**self).find_latest(id).await
     }
 

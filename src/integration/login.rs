@@ -23,21 +23,26 @@ impl Integration {
         let LoginOptions { return_to, login_hint, select_account } = options;
         let pending = PendingLogin::begin(&self.expected(purpose), return_to, SystemTime::now())?;
         let request = AuthorizationRequest {
-            client_id: self.client.client_id(),
-            callback_url: &self.callback_url,
-            scopes: &self.scopes,
+            client_id: self.0.client.client_id(),
+            callback_url: &self.0.callback_url,
+            scopes: &self.0.scopes,
             login_hint: login_hint.as_deref(),
             select_account,
         };
-        let url = self.provider.authorization_url(&request);
+        let url = self.0.provider.authorization_url(&request);
         let redirect_to =
-            token_endpoint::authorization_url(url, pending.state(), pending.verifier(), self.provider.needs_nonce());
+            token_endpoint::authorization_url(url, pending.state(), pending.verifier(), self.0.provider.needs_nonce());
         Ok(LoginStart { redirect_to, pending })
     }
 
     /// What a callback must match.
     pub(crate) fn expected(&self, purpose: Purpose) -> Expected<'_> {
-        Expected { binding: &self.binding, callback_url: &self.callback_url, provider: self.direct_provider(), purpose }
+        Expected {
+            binding: &self.0.binding,
+            callback_url: &self.0.callback_url,
+            provider: self.direct_provider(),
+            purpose,
+        }
     }
 
     pub(super) async fn finish(
@@ -47,8 +52,8 @@ impl Integration {
         callback: Callback,
     ) -> Result<Login, Error> {
         // `finish_by` gets the deadline too: it returns the 401 instead of waiting for a retry that cannot start in time.
-        let work = self.finish_by(Instant::now().checked_add(self.login_deadline), purpose, pending, callback);
-        tokio::time::timeout(self.login_deadline, work).await.unwrap_or(Err(TransportError::TimedOut.into()))
+        let work = self.finish_by(Instant::now().checked_add(self.0.login_deadline), purpose, pending, callback);
+        tokio::time::timeout(self.0.login_deadline, work).await.unwrap_or(Err(TransportError::TimedOut.into()))
     }
 
     async fn finish_by(
@@ -59,14 +64,14 @@ impl Integration {
         callback: Callback,
     ) -> Result<Login, Error> {
         let return_to = pending.return_to().cloned();
-        let (provider, http) = (self.direct_provider(), &self.http);
+        let (provider, http) = (self.direct_provider(), &self.0.http);
         let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
-        let mut tokens = provider.exchange_code(http, &self.client, grant).await?;
+        let mut tokens = provider.exchange_code(http, &self.0.client, grant).await?;
         let known = tokens.user.take();
         let user = self.admit(&tokens.access_token, known, deadline).await?;
         tokens.account = Some(user.key.clone());
         let missing_scopes = self.missing_scopes_of(&tokens);
-        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.email_trust })
+        Ok(Login { user, tokens, missing_scopes, return_to, email_trust: self.0.email_trust })
     }
 
     /// Looks up the user of the token, if they are not known already, and the memberships, and checks the policy. A 401 is retried
@@ -77,11 +82,11 @@ impl Integration {
         known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> Result<User, Error> {
-        let groups = self.policy.groups();
+        let groups = self.0.policy.groups();
         // An error about the account comes before one about the group.
         let admitted_user = async {
             let user = self.user_of(token, known, deadline).await?;
-            self.policy.ensure_user(&user, self.email_trust)?;
+            self.0.policy.ensure_user(&user, self.0.email_trust)?;
             Ok::<_, Error>(user)
         };
         if groups.is_empty() {
@@ -111,8 +116,8 @@ impl Integration {
     ) -> BoxFuture<'a, Vec<Result<Membership, Error>>> {
         Box::pin(async move {
             let Some((group, others)) = groups.split_first() else { return Vec::new() };
-            let user_of_group = user.filter(|_| self.provider.needs_user_for_membership(group));
-            let look_up = || self.direct_provider().membership(&self.http, token, group, user_of_group);
+            let user_of_group = user.filter(|_| self.0.provider.needs_user_for_membership(group));
+            let look_up = || self.direct_provider().membership(&self.0.http, token, group, user_of_group);
             let others = self.memberships(token, deadline, user, others);
             let (membership, mut memberships) = future::join(retry_unauthorized(deadline, look_up), others).await;
             memberships.insert(0, membership);
@@ -135,23 +140,23 @@ impl Integration {
 
     /// Whether the user must be known before the memberships can be looked up.
     pub(super) fn needs_user_first(&self, groups: &[Group]) -> bool {
-        groups.iter().any(|group| self.provider.needs_user_for_membership(group))
+        groups.iter().any(|group| self.0.provider.needs_user_for_membership(group))
     }
 
     /// The scopes that logins ask for and these tokens do not have.
     pub(super) fn missing_scopes_of(&self, tokens: &TokenSet) -> Vec<ScopeDescription> {
         let granted = tokens.scopes.as_ref();
-        granted.map(|granted| missing_scopes(&self.provider, &self.scopes, granted)).unwrap_or_default()
+        granted.map(|granted| missing_scopes(&self.0.provider, &self.0.scopes, granted)).unwrap_or_default()
     }
 
     /// Looks up the user of the token, and checks the result.
     pub(super) async fn look_up(&self, token: &AccessToken) -> Result<User, Error> {
-        self.checked(self.direct_provider().user(&self.http, token).await?)
+        self.checked(self.direct_provider().user(&self.0.http, token).await?)
     }
 
     /// Checks what a provider says about a user: one of another crate can make mistakes.
     pub(super) fn checked(&self, user: User) -> Result<User, Error> {
-        if !user.key.belongs_to(self.id(), self.provider.platform().id()) {
+        if !user.key.belongs_to(self.id(), self.0.provider.platform().id()) {
             return Err(ConfigError::AccountKey.into());
         }
         Ok(user.checked())

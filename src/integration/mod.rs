@@ -62,7 +62,10 @@ use crate::values::token::{ClientCredentials, TokenBinding};
 /// assert!(start.redirect_to.as_str().starts_with("https://git.example.com/oauth/authorize?client_id=application-id"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Integration {
+#[derive(Clone)]
+pub struct Integration(Arc<Inner>);
+
+struct Inner {
     name: Box<str>,
     provider: Arc<dyn OAuthProvider>,
     client: ClientCredentials,
@@ -237,7 +240,7 @@ impl Integration {
 
     /// Begins a call of the code host's API with any method; see [`api_get`](Self::api_get).
     pub fn api_call(&self, method: Method, path: &[&str]) -> ApiCall<'_> {
-        ApiCall::new(self, method, &self.provider.api_url().endpoint(path))
+        ApiCall::new(self, method, &self.0.provider.api_url().endpoint(path))
     }
 
     /// Finds out what can be known about this integration without a user; see [`check`](crate::check). Building an
@@ -256,64 +259,64 @@ impl Integration {
     /// # }
     /// ```
     pub async fn check(&self) -> CheckReport {
-        let request = CheckRequest::new(self.callback_url.clone(), self.scopes.clone());
-        let http = self.http.past_breaker();
-        let api = self.provider.api_url().endpoint(&[]);
-        let inspected = tokio::time::timeout(request.deadline, self.http.inspect(&api));
-        let checked = self.direct_provider().check(&http, &self.client, &request);
+        let request = CheckRequest::new(self.0.callback_url.clone(), self.0.scopes.clone());
+        let http = self.0.http.past_breaker();
+        let api = self.0.provider.api_url().endpoint(&[]);
+        let inspected = tokio::time::timeout(request.deadline, self.0.http.inspect(&api));
+        let checked = self.direct_provider().check(&http, &self.0.client, &request);
         let (report, connection) = future::join(checked, inspected).await;
         report.with_connection(connection.ok().flatten())
     }
 
     /// The link to share with users.
     pub fn login_link(&self) -> LoginLink {
-        let chosen = self.login_path.as_ref().and_then(|path| self.public_url.join(path));
-        let url = chosen.unwrap_or_else(|| self.public_url.url().page(&["login", self.id().as_str()]));
+        let chosen = self.0.login_path.as_ref().and_then(|path| self.0.public_url.join(path));
+        let url = chosen.unwrap_or_else(|| self.0.public_url.url().page(&["login", self.id().as_str()]));
         LoginLink {
             url,
-            label: format!("Log in with {}", self.name),
-            detail: format!("{}: {}", self.provider.platform().name(), self.provider.base_url().authority()),
+            label: format!("Log in with {}", self.0.name),
+            detail: format!("{}: {}", self.0.provider.platform().name(), self.0.provider.base_url().authority()),
         }
     }
 
     /// What the tokens of this integration are bound to: its id and its base URL.
     pub fn binding(&self) -> &TokenBinding {
-        &self.binding
+        &self.0.binding
     }
 
     /// The id.
     pub fn id(&self) -> &IntegrationId {
-        self.binding.integration()
+        self.0.binding.integration()
     }
 
     /// The name that the administrator gave it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// The provider.
     pub fn provider(&self) -> &Arc<dyn OAuthProvider> {
-        &self.provider
+        &self.0.provider
     }
 
     /// The same, for calls: by way of the `Arc`, which is a provider too, each future would be boxed twice.
     fn direct_provider(&self) -> &dyn OAuthProvider {
-        &*self.provider
+        &*self.0.provider
     }
 
     /// The access level.
     pub fn access(&self) -> &Access {
-        &self.access
+        &self.0.access
     }
 
     /// Who may log in.
     pub fn policy(&self) -> &LoginPolicy {
-        &self.policy
+        &self.0.policy
     }
 
     /// Where the browser comes back to.
     pub fn callback_url(&self) -> &CallbackUrl {
-        &self.callback_url
+        &self.0.callback_url
     }
 
     /// The path of the app's first page, where a login without a `return_to` can lead: [`PublicUrl::path`].
@@ -325,7 +328,7 @@ impl Integration {
     /// # }
     /// ```
     pub fn app_path(&self) -> &str {
-        self.public_url.path()
+        self.0.public_url.path()
     }
 
     /// Whether both have the same id, base URL, client id and callback URL. After [`finish_login`](Self::finish_login), look
@@ -341,34 +344,34 @@ impl Integration {
     /// ```
     #[must_use]
     pub fn is_bound_like(&self, other: &Self) -> bool {
-        self.binding == other.binding
-            && self.client.client_id() == other.client.client_id()
-            && self.callback_url == other.callback_url
+        self.0.binding == other.0.binding
+            && self.0.client.client_id() == other.0.client.client_id()
+            && self.0.callback_url == other.0.callback_url
     }
 
     /// Whether it is proved that the code host accepts the client; see [`OAuthProvider::accepts_client`].
     #[cfg(feature = "seal")]
     pub(crate) async fn accepts_client(&self) -> Result<bool, Error> {
-        let call = self.direct_provider().accepts_client(&self.http, &self.client, &self.callback_url);
+        let call = self.direct_provider().accepts_client(&self.0.http, &self.0.client, &self.0.callback_url);
         self.observe("accepts_client", call).await
     }
 
     /// Whether the same server was at this base URL before.
     #[cfg(feature = "seal")]
     pub(crate) fn was_at(&self, base_url: &str) -> bool {
-        self.former_base_urls.iter().any(|url| **url == *base_url)
+        self.0.former_base_urls.iter().any(|url| **url == *base_url)
     }
 
     /// The scopes that a login asks for.
     #[cfg(any(feature = "oauth2", feature = "seal"))]
     pub(crate) fn scopes(&self) -> &Scopes {
-        &self.scopes
+        &self.0.scopes
     }
 
     /// The client id and secret.
     #[cfg(any(feature = "oauth2", feature = "seal"))]
     pub(crate) fn client(&self) -> &ClientCredentials {
-        &self.client
+        &self.0.client
     }
 
     /// Runs one operation in a span of its own, if the feature `tracing` is on. Not an `async fn`, which would have room for `work`
@@ -378,16 +381,19 @@ impl Integration {
         operation: &'static str,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> impl Future<Output = Result<T, Error>> + Send {
-        crate::observe::observed(self.id(), self.provider.platform(), operation, work)
+        crate::observe::observed(self.id(), self.0.provider.platform(), operation, work)
     }
 
     fn ensure_own(&self, binding: &TokenBinding, what: &'static str) -> Result<(), ConfigError> {
-        if *binding == self.binding { Ok(()) } else { Err(ConfigError::OtherBinding { what }) }
+        if *binding == self.0.binding { Ok(()) } else { Err(ConfigError::OtherBinding { what }) }
     }
 }
 
 impl fmt::Debug for Integration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Integration").field("binding", &self.binding).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Integration")
+            .field("binding", &self.0.binding)
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
     }
 }

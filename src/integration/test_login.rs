@@ -54,14 +54,15 @@ impl Integration {
     }
 
     async fn test(&self, purpose: Purpose, pending: PendingLogin, callback: Callback) -> Result<TestLogin, Error> {
-        let deadline = Instant::now().checked_add(self.login_deadline);
+        let deadline = Instant::now().checked_add(self.0.login_deadline);
         let return_to = pending.return_to().cloned();
         let grant = pending.verify(callback, &self.expected(purpose), SystemTime::now())?;
-        let exchange = self.direct_provider().exchange_code(&self.http, &self.client, grant);
-        let exchanged = tokio::time::timeout(self.login_deadline, exchange).await;
+        let exchange = self.direct_provider().exchange_code(&self.0.http, &self.0.client, grant);
+        let exchanged = tokio::time::timeout(self.0.login_deadline, exchange).await;
         let mut tokens = exchanged.unwrap_or(Err(TransportError::TimedOut.into()))?;
         let known = tokens.user.take();
-        let left = deadline.map_or(self.login_deadline, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let left =
+            deadline.map_or(self.0.login_deadline, |deadline| deadline.saturating_duration_since(Instant::now()));
         let look_ups = self.look_up_all(&tokens.access_token, known, deadline);
         let looked_up = tokio::time::timeout(left, look_ups).await;
         let (user, memberships) = looked_up.unwrap_or((Err(TransportError::TimedOut.into()), Vec::new()));
@@ -78,7 +79,7 @@ impl Integration {
         known: Option<Box<User>>,
         deadline: Option<Instant>,
     ) -> (Result<User, Error>, Vec<Result<Membership, Error>>) {
-        let groups = self.policy.groups();
+        let groups = self.0.policy.groups();
         let user = self.user_of(token, known, deadline);
         if !self.needs_user_first(groups) {
             return future::join(user, self.memberships(token, deadline, None, groups)).await;
@@ -97,22 +98,22 @@ impl Integration {
         user: &Result<User, Error>,
         memberships: Vec<Result<Membership, Error>>,
     ) -> LoginReport {
-        let groups = self.policy.groups();
+        let groups = self.0.policy.groups();
         let found = memberships.iter().map(Some).chain(std::iter::repeat(None));
         let reported_groups = groups.iter().zip(found).map(|(group, found)| reported_group(group, found)).collect();
         let refusal = match user {
             Err(error) => Some(ReportedError::new(error)),
             Ok(user) => {
-                let of_user = self.policy.ensure_user(user, self.email_trust).map_err(Error::from);
+                let of_user = self.0.policy.ensure_user(user, self.0.email_trust).map_err(Error::from);
                 let of_groups = if groups.is_empty() { Ok(()) } else { any_member(memberships) };
                 of_user.and(of_groups).err().map(|error| ReportedError::new(&error))
             }
         };
         LoginReport {
             refusal,
-            user: user.as_ref().ok().map(|user| ReportedUser::new(user, self.email_trust)),
+            user: user.as_ref().ok().map(|user| ReportedUser::new(user, self.0.email_trust)),
             groups: reported_groups,
-            ..LoginReport::of_tokens(tokens, &self.scopes, self.missing_scopes_of(tokens))
+            ..LoginReport::of_tokens(tokens, &self.0.scopes, self.missing_scopes_of(tokens))
         }
     }
 

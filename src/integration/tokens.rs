@@ -19,8 +19,11 @@ impl Integration {
     /// integration, before anything is sent.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenSet, Error> {
         self.ensure_own(token.binding(), "refresh token")?;
-        self.observe("refresh", self.direct_provider().refresh(&self.http, &self.client, token, &self.callback_url))
-            .await
+        self.observe(
+            "refresh",
+            self.direct_provider().refresh(&self.0.http, &self.0.client, token, &self.0.callback_url),
+        )
+        .await
     }
 
     /// Looks up whose token this is; see [`OAuthProvider::user`](crate::OAuthProvider::user). Unlike a login it does not refuse
@@ -58,7 +61,7 @@ impl Integration {
     pub async fn membership(&self, token: &AccessToken, group: &Group) -> Result<Membership, Error> {
         self.ensure_own(token.binding(), "access token")?;
         let provider = self.direct_provider();
-        match provider.ensure_group(group, &self.scopes) {
+        match provider.ensure_group(group, &self.0.scopes) {
             // The token may have more scopes than this integration asks for.
             Ok(()) | Err(ConfigError::GroupScope { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -68,7 +71,7 @@ impl Integration {
                 true => Some(self.look_up(token).await?),
                 false => None,
             };
-            provider.membership(&self.http, token, group, user.as_ref()).await
+            provider.membership(&self.0.http, token, group, user.as_ref()).await
         };
         self.observe("membership", ask).await
     }
@@ -129,11 +132,11 @@ impl Integration {
         if let Some(token) = &tokens.refresh_token {
             self.ensure_own(token.binding(), "refresh token")?;
         }
-        self.observe("revoke", self.direct_provider().revoke(&self.http, &self.client, tokens)).await
+        self.observe("revoke", self.direct_provider().revoke(&self.0.http, &self.0.client, tokens)).await
     }
 
     /// Ends these tokens and no others; see [`OAuthProvider::revoke_pair`](crate::OAuthProvider::revoke_pair).
     pub(crate) async fn revoke_pair(&self, tokens: &TokenSet) -> Result<Revocation, Error> {
-        self.observe("revoke_pair", self.direct_provider().revoke_pair(&self.http, &self.client, tokens)).await
+        self.observe("revoke_pair", self.direct_provider().revoke_pair(&self.0.http, &self.0.client, tokens)).await
     }
 }

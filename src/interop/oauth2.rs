@@ -98,7 +98,7 @@ impl Integration {
         // The same text, byte for byte.
         let callback_url = RedirectUrl::new(self.callback_url().as_str().to_owned());
         let client = BasicClient::new(ClientId::new(self.client().client_id().to_owned()))
-            .set_client_secret(ClientSecret::new(self.client().secret_for(self.provider().base_url())?.to_owned()))
+            .set_client_secret(ClientSecret::new(self.client().expose_for(self.provider().base_url())?.to_owned()))
             .set_auth_type(if is_basic { AuthType::BasicAuth } else { AuthType::RequestBody })
             .set_auth_uri(AuthUrl::from_url(authorization_page(self)))
             .set_token_uri(token_uri)

@@ -14,7 +14,7 @@ use crate::seal::KeyRing;
 
 impl TokenKeeper {
     /// A keeper for the connections in `store`, sealed with `ring`. `integrations` finds the integration that a
-    /// connection belongs to: an `Arc<Integration>`, a map, or the app's own table.
+    /// connection belongs to: an `Integration`, a map, or the app's own table.
     pub fn builder(
         store: impl TokenStore + 'static,
         ring: KeyRing,
@@ -30,10 +30,10 @@ impl TokenKeeper {
 /// use std::collections::HashMap;
 /// use std::time::Duration;
 ///
-/// use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
+/// use codehost_oauth::{keeper::{MemoryTokens, TokenKeeper}, seal::KeyRing};
 ///
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
-/// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new())
+/// let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, HashMap::new())
 ///     .patience(Duration::from_secs(5))
 ///     .verify_identity(true)
 ///     .build();
@@ -89,7 +89,7 @@ impl TokenKeeperBuilder {
 
     /// How many refreshes of one integration may run in this process at the same time: 4 by default, at least 1, at
     /// most 1024.
-    pub fn in_flight_per_integration(mut self, count: usize) -> Self {
+    pub fn max_in_flight(mut self, count: usize) -> Self {
         self.in_flight = count.clamp(1, 1024);
         self
     }

@@ -11,10 +11,10 @@ use crate::values::token::TokenNote;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use codehost_oauth::{keeper::{KeeperEvent, MemoryStore, TokenKeeper}, seal::KeyRing};
+/// use codehost_oauth::{keeper::{KeeperEvent, MemoryTokens, TokenKeeper}, seal::KeyRing};
 ///
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
-/// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new())
+/// let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, HashMap::new())
 ///     .on_event(|event| match event {
 ///         KeeperEvent::ScopesGrew { connection, scopes, .. } => println!("new scopes of {connection}: {scopes}"),
 ///         event => println!("{}", event.code()),

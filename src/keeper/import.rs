@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::connection::ConnectionId;
 use super::error::KeeperError;
 use super::inner::{FIRST_RETRY_DELAY, Inner, MAX_RETRY_DELAY, with_timeout};
@@ -14,7 +12,7 @@ impl Inner {
     pub(super) async fn import(
         &self,
         connection: &ConnectionId,
-        integration: Arc<Integration>,
+        integration: Integration,
         tokens: TokenSet,
     ) -> Result<(), KeeperError> {
         let record = Record::of_login(tokens, integration.scopes())?;
@@ -88,7 +86,7 @@ impl Inner {
 }
 
 /// Revokes the tokens that the import makes useless. The import does not depend on the response.
-fn revoke_in_background(integration: Arc<Integration>, record: Record) {
+fn revoke_in_background(integration: Integration, record: Record) {
     tokio::spawn(async move { integration.revoke_pair(&record.tokens).await });
 }
 

@@ -43,7 +43,7 @@ pub(super) enum WriteResult {
 }
 
 impl Inner {
-    pub(super) async fn integration(&self, connection: &ConnectionId) -> Result<Arc<Integration>, KeeperError> {
+    pub(super) async fn integration(&self, connection: &ConnectionId) -> Result<Integration, KeeperError> {
         let found = self.integrations.find(connection.integration()).await;
         let found = found.map_err(|cause| KeeperError::App(cause.into()))?;
         found.filter(|found| found.id() == connection.integration()).ok_or(KeeperError::UnknownIntegration)

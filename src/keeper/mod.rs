@@ -47,12 +47,12 @@ pub use self::event::KeeperEvent;
 pub use self::login_reason::LoginReason;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-pub use self::store::PostgresStore;
+pub use self::store::PostgresTokens;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use self::store::RedisStore;
+pub use self::store::RedisTokens;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-pub use self::store::SqliteStore;
-pub use self::store::{LeaseOwner, MemoryStore, Revision, StoredTokens, TokenStore};
+pub use self::store::SqliteTokens;
+pub use self::store::{LeaseOwner, MemoryTokens, Revision, StoredTokens, TokenStore};
 pub use self::token_keeper::TokenKeeper;

@@ -21,7 +21,7 @@ use crate::values::token::{AccessToken, RefreshToken, TokenSet};
 
 pub(super) struct Refresh {
     pub(super) inner: Arc<Inner>,
-    pub(super) integration: Arc<Integration>,
+    pub(super) integration: Integration,
     pub(super) connection: ConnectionId,
     pub(super) settings: SettingsDigest,
     client_check: Arc<ClientCheck>,
@@ -35,7 +35,7 @@ pub(super) struct Refresh {
 impl Refresh {
     pub(super) fn new(
         inner: Arc<Inner>,
-        integration: Arc<Integration>,
+        integration: Integration,
         guard: &RefreshGuard,
         rejected: Option<AccessToken>,
     ) -> Result<Self, KeeperError> {

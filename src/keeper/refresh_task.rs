@@ -28,7 +28,7 @@ impl Inner {
     pub(super) fn join_or_start_refresh(
         self: &Arc<Self>,
         connection: &ConnectionId,
-        integration: Arc<Integration>,
+        integration: Integration,
         rejected: Option<&AccessToken>,
         has_valid_token: bool,
     ) -> Result<Admission, KeeperError> {

@@ -21,7 +21,7 @@ impl SettingsDigest {
             integration.id().as_str(),
             base_url.as_str(),
             client.client_id(),
-            client.secret_for(base_url)?,
+            client.expose_for(base_url)?,
         ];
         Ok(Self(digest(&parts)))
     }

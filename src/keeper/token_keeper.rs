@@ -25,10 +25,9 @@ use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 /// that the last responses are stored.
 ///
 /// ```
-/// use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper};
+/// use codehost_oauth::keeper::{ConnectionId, MemoryTokens, TokenKeeper};
 /// use codehost_oauth::seal::KeyRing;
 /// use codehost_oauth::{AccessToken, TokenSet};
-/// # use std::sync::Arc;
 /// # use codehost_oauth::{transport::{HttpClient, Network}, Access, BaseUrl, Integration, IntegrationConfig, Platform};
 /// # fn integration() -> Result<Integration, Box<dyn std::error::Error>> {
 /// #     let network = Network::public_only();
@@ -44,9 +43,9 @@ use crate::values::token::{AccessToken, NEW_TOKEN_PAUSES, TokenSet};
 /// # }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let integration = Arc::new(integration()?);
+/// let integration = integration()?;
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
-/// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, Arc::clone(&integration)).build();
+/// let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, integration.clone()).build();
 ///
 /// // After a login; the id is `ConnectionId::from(&login.user.key)`.
 /// let connection: ConnectionId = "gitlab:demo:42".parse()?;
@@ -191,10 +190,10 @@ impl TokenKeeper {
     ///
     /// ```
     /// # use std::collections::HashMap;
-    /// # use codehost_oauth::{keeper::{MemoryStore, TokenKeeper}, seal::KeyRing};
+    /// # use codehost_oauth::{keeper::{MemoryTokens, TokenKeeper}, seal::KeyRing};
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// # let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
-    /// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, HashMap::new()).build();
+    /// let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, HashMap::new()).build();
     /// tokio::time::timeout(std::time::Duration::from_secs(20), keeper.finish()).await?;
     /// # Ok(())
     /// # }
@@ -257,7 +256,7 @@ impl TokenKeeper {
     async fn refresh(
         &self,
         connection: &ConnectionId,
-        integration: Arc<Integration>,
+        integration: Integration,
         record: &Record,
         rejected: Option<&AccessToken>,
     ) -> Result<Outcome, KeeperError> {

@@ -119,7 +119,7 @@ mod tests {
         let binding = TokenBinding::new("demo".parse().unwrap(), base);
         let app: PublicUrl = "https://packages.example.com".parse().unwrap();
         let callback = CallbackUrl::new(&app, "gitlab", binding.integration());
-        let provider = crate::bitbucket_cloud::BitbucketCloud::new();
+        let provider = crate::bitbucket_cloud::BitbucketCloud::cloud();
         let expected =
             Expected { binding: &binding, callback_url: &callback, provider: &provider, purpose: Purpose::LogIn };
         PendingLogin::begin(&expected, Some(return_to.parse().unwrap()), SystemTime::now()).unwrap()

@@ -50,7 +50,7 @@ mod tests {
             ("account", "", "account"),
         ] {
             let [required, granted] = [required, granted].map(|text| text.parse::<Scopes>().unwrap());
-            let found = missing_scopes(&BitbucketCloud::new(), &required, &granted);
+            let found = missing_scopes(&BitbucketCloud::cloud(), &required, &granted);
             let found: Scopes = found.into_iter().map(|description| description.scope).collect();
             assert_eq!(found.to_string(), missing, "{required} / {granted}");
         }

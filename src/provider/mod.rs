@@ -16,6 +16,7 @@ mod wrapper;
 pub(crate) use self::missing_scopes::missing_scopes;
 #[cfg(feature = "seal")]
 pub(crate) use self::missing_scopes::scopes_not_covered;
+pub use self::platform::Service;
 pub use self::token_endpoint::{Grant, TokenEndpoint, TokenRefusal};
 pub use self::wrapper::ProviderWrapper;
 pub use crate::transport::request::ApiRequest;

@@ -27,7 +27,7 @@ use crate::values::user::User;
 /// # Contract
 ///
 /// - Every endpoint is below [`base_url`](Self::base_url) or [`api_url`](Self::api_url); no other server gets a secret.
-/// - Secrets are read with `secret_for` and `expose_for`, which refuse every other URL.
+/// - Secrets are read with `expose_for` and `expose_for`, which refuse every other URL.
 /// - Each method sends the requests that it documents, and repeats one only where it says so.
 /// - Responses become typed values or an [`Error`]; an error's `Display` and `Debug` contain no text from a server.
 ///
@@ -43,7 +43,7 @@ pub trait OAuthProvider: fmt::Debug + Send + Sync {
 
     /// The base URL of the API: the same, unless the platform has another server for it, as Bitbucket Cloud does. Access tokens
     /// are sent there, and on some platforms the client secret, to revoke and to check. [`AccessToken::expose_for`] and
-    /// [`ClientCredentials::secret_for`] accept both URLs.
+    /// [`ClientCredentials::expose_for`] accept both URLs.
     fn api_url(&self) -> &BaseUrl {
         self.base_url()
     }

@@ -60,7 +60,7 @@ pub(crate) async fn revoke(
         Some(token) => (token.expose_for(base_url)?, "refresh_token"),
         None => (tokens.access_token.expose_for(base_url)?, "access_token"),
     };
-    let secret = client.secret_for(base_url)?;
+    let secret = client.expose_for(base_url)?;
     let pairs =
         [("token", token), ("token_type_hint", hint), ("client_id", client.client_id()), ("client_secret", secret)];
     match ApiRequest::post(uri).form(&pairs).max_body(MAX_TOKEN_BODY).send(http).await {

@@ -168,7 +168,7 @@ impl<'a> TokenEndpoint<'a> {
         let request = if self.is_basic {
             request.form(fields).basic(client, self.base_url)?
         } else {
-            let credentials = [("client_id", client.client_id()), ("client_secret", client.secret_for(self.base_url)?)];
+            let credentials = [("client_id", client.client_id()), ("client_secret", client.expose_for(self.base_url)?)];
             request.form(&[fields, &credentials].concat())
         };
         let headers = self.headers.iter().cloned();

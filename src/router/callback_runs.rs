@@ -76,7 +76,7 @@ pub(super) struct RunLogin {
     pub(super) operation: Operation,
     pub(super) integration_id: String,
     /// The integration when the callback arrived; `None` if it could not be found.
-    pub(super) integration: Option<Arc<Integration>>,
+    pub(super) integration: Option<Integration>,
     /// The user whose account is connected, or who tests; `None` for a login.
     pub(super) user_id: Option<String>,
     pub(super) return_to: Option<ReturnTo>,

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -25,7 +23,7 @@ pub struct Failure {
     /// The cause.
     pub cause: FailureCause,
     /// The integration, if it is known.
-    pub integration: Option<Arc<Integration>>,
+    pub integration: Option<Integration>,
     /// The path to which the user wanted to return, if it is known.
     pub return_to: Option<ReturnTo>,
     /// The path of the login link, or that of the app's start page.
@@ -157,7 +155,7 @@ pub enum FailureCause {
     /// The routes are not below the session layer, or it is of another version.
     #[error("the request has no session: it did not pass through {layer}")]
     NoSessionLayer {
-        /// The layer that should have added the session: [`Sessions::layer`](super::Sessions::layer).
+        /// The layer that should have added the session: [`SessionSource::layer`](super::SessionSource::layer).
         layer: &'static str,
     },
     /// What was typed is too long to be kept in this browser's session or cookies until the form can be saved.

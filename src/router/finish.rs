@@ -97,7 +97,7 @@ impl LoginRoutes {
         // If this fails, the pending login is used up in any case.
         let resolved = self.resolve(&id, request, pending.purpose()).await;
         let (integration, user_id) = match &resolved {
-            Ok((integration, user_id)) => (Some(Arc::clone(integration)), user_id.clone()),
+            Ok((integration, user_id)) => (Some(integration.clone()), user_id.clone()),
             Err(_) => (None, pending.purpose().user_id().map(str::to_owned)),
         };
         let operation = match pending.purpose() {
@@ -143,7 +143,7 @@ impl LoginRoutes {
         id: &str,
         request: &mut RequestHead,
         purpose: &Purpose,
-    ) -> Result<(Arc<Integration>, Option<String>), Failure> {
+    ) -> Result<(Integration, Option<String>), Failure> {
         match purpose {
             Purpose::LogIn => Ok((self.integration(id).await?, None)),
             Purpose::Connect { .. } => {
@@ -184,7 +184,7 @@ impl LoginRoutes {
     }
 
     /// The integration, if it is still the one of the login, for the same user.
-    async fn look_up_again(&self, request: &mut RequestHead, login: &RunLogin) -> Result<Arc<Integration>, Failure> {
+    async fn look_up_again(&self, request: &mut RequestHead, login: &RunLogin) -> Result<Integration, Failure> {
         let id: IntegrationId = login.integration_id.parse().map_err(|_| FailureCause::IntegrationGone)?;
         // Another node may have changed it meanwhile.
         let integration = self.0.integrations.find_latest(&id).await.map_err(FailureCause::FindIntegration)?;

@@ -66,7 +66,7 @@ pub trait LoginHandler: Send + Sync + 'static {
     }
 
     /// The response to a log-out. Unless implemented, it redirects to the app's start page. Afterwards the routes end the
-    /// session that their [`Sessions`](super::Sessions) finds in the request; with
+    /// session that their [`SessionSource`](super::SessionSource) finds in the request; with
     /// [`in_cookie`](super::LoginRoutes::in_cookie), that of tower-sessions. An app with a session that they do not find must
     /// end it here.
     ///

@@ -69,10 +69,7 @@ mod tests {
 
     #[async_trait::async_trait]
     impl FindIntegration for Nothing {
-        async fn find(
-            &self,
-            _: &crate::IntegrationId,
-        ) -> Result<Option<std::sync::Arc<Integration>>, crate::error::AppError> {
+        async fn find(&self, _: &crate::IntegrationId) -> Result<Option<Integration>, crate::error::AppError> {
             Ok(None)
         }
     }
@@ -95,7 +92,7 @@ mod tests {
         fn both() -> [(Self, MemorySessions); 2] {
             let (sessions, public_url) = (MemorySessions::default(), "https://app.example.com".parse().unwrap());
             let keys = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
-            let in_session = LoginRoutes::with(Nothing, Nothing, &public_url, sessions.clone());
+            let in_session = LoginRoutes::with_sessions(Nothing, Nothing, &public_url, sessions.clone());
             let in_cookie = LoginRoutes::in_cookie(Nothing, Nothing, &public_url, keys);
             [in_session, in_cookie].map(|routes| {
                 let browser = Self { routes, session: SessionBrowser::default(), cookies: Vec::new() };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::{AppSession, RequestHead, Sessions};
+use super::{AppSession, RequestHead, SessionSource};
 use crate::error::AppError;
 use crate::values::integration_id::IntegrationId;
 
@@ -55,7 +55,7 @@ impl Default for SessionBrowser {
     }
 }
 
-impl Sessions for MemorySessions {
+impl SessionSource for MemorySessions {
     fn session(&self, request: &RequestHead) -> Option<Arc<dyn AppSession>> {
         Some(Arc::new(MemorySession(self.clone(), request.extensions.get::<SessionBrowser>()?.clone())))
     }

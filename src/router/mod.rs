@@ -63,7 +63,7 @@
 //! }
 //!
 //! // The app's integrations by their ids, or a type of its own that implements `FindIntegration`.
-//! let integrations: HashMap<IntegrationId, Arc<Integration>> = HashMap::new();
+//! let integrations: HashMap<IntegrationId, Integration> = HashMap::new();
 //! let keys: KeyRing = "1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".parse()?;
 //! let public_url = "https://packages.example.com".parse()?;
 //! let logins = LoginRoutes::in_cookie(integrations, Packages, &public_url, keys);
@@ -111,7 +111,7 @@ pub use self::csrf::CsrfToken;
 pub use self::failure::{Failure, FailureCause};
 pub use self::handler::{LoginHandler, LoginPage};
 pub use self::head::readable_cookies;
-pub use self::session::{AppSession, Sessions, TowerSessions};
+pub use self::session::{AppSession, SessionSource, TowerSessions};
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use self::sqlite_sessions::SqliteSessions;
@@ -182,12 +182,12 @@ impl LoginRoutes {
         Self::new(integrations, handler, public_url, Backend::in_session(TowerSessions))
     }
 
-    /// The same with sessions of another kind; see [`Sessions`].
-    pub fn with(
+    /// The same with sessions of another kind; see [`SessionSource`].
+    pub fn with_sessions(
         integrations: impl FindIntegration,
         handler: impl LoginHandler,
         public_url: &PublicUrl,
-        sessions: impl Sessions,
+        sessions: impl SessionSource,
     ) -> Self {
         Self::new(integrations, handler, public_url, Backend::in_session(sessions))
     }
@@ -261,7 +261,7 @@ impl LoginRoutes {
         }))
     }
 
-    async fn integration(&self, id: &str) -> Result<Arc<Integration>, Failure> {
+    async fn integration(&self, id: &str) -> Result<Integration, Failure> {
         let id: IntegrationId = id.parse().map_err(|_| FailureCause::UnknownIntegration)?;
         let found = self.0.integrations.find(&id).await.map_err(FailureCause::FindIntegration)?;
         Ok(found.ok_or(FailureCause::UnknownIntegration)?)

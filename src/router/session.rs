@@ -16,7 +16,7 @@ use crate::error::AppError;
 /// use std::sync::{Arc, Mutex};
 ///
 /// use codehost_oauth::error::AppError;
-/// use codehost_oauth::router::{AppSession, RequestHead, Sessions};
+/// use codehost_oauth::router::{AppSession, RequestHead, SessionSource};
 ///
 /// /// All sessions of an app that keeps them in memory; a request has its id in its extensions.
 /// #[derive(Clone, Default)]
@@ -25,7 +25,7 @@ use crate::error::AppError;
 /// #[derive(Clone)]
 /// struct SessionId(String);
 ///
-/// impl Sessions for InMemory {
+/// impl SessionSource for InMemory {
 ///     fn session(&self, request: &RequestHead) -> Option<Arc<dyn AppSession>> {
 ///         let SessionId(id) = request.extensions.get()?;
 ///         Some(Arc::new(One { all: self.clone(), id: Mutex::new(id.clone()) }))
@@ -73,7 +73,7 @@ use crate::error::AppError;
 /// # let request = http::Request::new(()).into_parts().0;
 /// # assert!(InMemory::default().session(&request).is_none());
 /// ```
-pub trait Sessions: Send + Sync + 'static {
+pub trait SessionSource: Send + Sync + 'static {
     /// The session of a request, stored or not; `None` if the layer that adds it is missing. Then the response has status
     /// 503, and the log says that [`layer`](Self::layer) is missing.
     fn session(&self, request: &RequestHead) -> Option<Arc<dyn AppSession>>;
@@ -152,7 +152,7 @@ pub trait AppSession: Send + Sync {
 #[allow(clippy::exhaustive_structs, reason = "there is nothing in it")]
 pub struct TowerSessions;
 
-impl Sessions for TowerSessions {
+impl SessionSource for TowerSessions {
     fn session(&self, request: &RequestHead) -> Option<Arc<dyn AppSession>> {
         let session: &Session = request.extensions.get()?;
         Some(Arc::new(TowerSession(session.clone())))

@@ -19,7 +19,7 @@ use crate::sql::{Schema, sqlite};
 ///
 /// A session that was deleted does not come back when another request that has read it before is saved. Ids are stored as digests,
 /// so nobody can use a session who has read the file; its data is stored as it is. A session whose data cannot be read is
-/// deleted. The file can be that of [`keeper::SqliteStore`](crate::keeper::SqliteStore) or of the app. Each new session deletes
+/// deleted. The file can be that of [`keeper::SqliteTokens`](crate::keeper::SqliteTokens) or of the app. Each new session deletes
 /// those that have expired.
 ///
 /// ```

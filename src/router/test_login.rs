@@ -27,7 +27,7 @@ pub(crate) trait TestHandler: Send + Sync + 'static {
 
     /// The integration that a test of this id is about, as it is stored now: it may be disabled, or a proposal at another base
     /// URL. It is asked for before the code is exchanged and again afterwards.
-    async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError>;
+    async fn integration(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError>;
 
     /// The response to the callback of `user_id`, who is still logged in, and has begun the test if there is a result. Return a
     /// redirect: the browser's address bar still shows the code. A failure has been logged. It may be called twice for one test: a
@@ -69,7 +69,7 @@ impl LoginRoutes {
         &self,
         id: &str,
         request: &mut RequestHead,
-    ) -> Result<(Arc<Integration>, String), Failure> {
+    ) -> Result<(Integration, String), Failure> {
         let id: IntegrationId = id.parse().map_err(|_| FailureCause::UnknownIntegration)?;
         let handler = self.test_handler()?;
         let integration = handler.integration(&id).await.map_err(FailureCause::FindIntegration)?;
@@ -103,7 +103,7 @@ impl LoginRoutes {
         let mut result = outcome.and_then(|finished| test_of(login, &integration, finished));
         self.0.backend.finish(request, login, &self.0.callback_runs).await?;
         if let Err(failure) = &mut result {
-            failure.integration = Some(Arc::clone(&integration));
+            failure.integration = Some(integration.clone());
             let return_to = login.return_to.clone();
             self.complete_failure(Operation::FinishTest, failure, Some(integration.id()), return_to);
         }

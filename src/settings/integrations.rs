@@ -58,7 +58,7 @@ pub struct Integrations(Arc<Inner>);
 struct Inner {
     store: Arc<dyn IntegrationStore>,
     config: AppConfig,
-    keys: Arc<KeyRing>,
+    keys: KeyRing,
     built: Mutex<AllBuilt>,
     notes: Notes,
 }
@@ -75,17 +75,17 @@ struct AllBuilt {
 struct Built {
     version: i64,
     /// `None` if it is disabled.
-    integration: Option<Arc<Integration>>,
+    integration: Option<Integration>,
     /// When the store was last asked for the version.
     asked_at: Instant,
 }
 
 impl Integrations {
     /// The integrations in this store, whose secrets are sealed with these keys.
-    pub fn new(store: impl IntegrationStore, config: AppConfig, keys: impl Into<Arc<KeyRing>>) -> Self {
+    pub fn new(store: impl IntegrationStore, config: AppConfig, keys: KeyRing) -> Self {
         let store: Arc<dyn IntegrationStore> = Arc::new(store);
         let notes = Notes::new(Arc::clone(&store));
-        Self(Arc::new(Inner { store, config, keys: keys.into(), built: Mutex::default(), notes }))
+        Self(Arc::new(Inner { store, config, keys, built: Mutex::default(), notes }))
     }
 
     /// What all of them have in common.
@@ -237,7 +237,7 @@ impl Integrations {
         &self,
         id: &IntegrationId,
         is_fresh: impl Fn(&Built) -> bool + Send,
-    ) -> Result<Option<Arc<Integration>>, IntegrationsError> {
+    ) -> Result<Option<Integration>, IntegrationsError> {
         let known = self.built().by_id.get(id).cloned();
         if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(known.integration.clone());
@@ -257,7 +257,7 @@ impl Integrations {
         };
         let integration = match stored.is_disabled {
             true => None,
-            false => Some(Arc::new(self.build_stored(&stored)?)),
+            false => Some(self.build_stored(&stored)?),
         };
         self.remember(id, Built { version: stored.version, integration: integration.clone(), asked_at });
         Ok(integration)
@@ -292,11 +292,11 @@ impl AllBuilt {
 
 #[async_trait]
 impl FindIntegration for Integrations {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         Ok(self.find_if(id, |known| known.asked_at.elapsed() < FRESH_FOR).await?)
     }
 
-    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         Ok(self.find_if(id, |_| false).await?)
     }
 

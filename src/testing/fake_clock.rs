@@ -15,9 +15,8 @@ use crate::keeper::Clock;
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::sync::Arc;
 /// use std::time::Duration;
-/// use codehost_oauth::keeper::{ConnectionId, MemoryStore, TokenKeeper};
+/// use codehost_oauth::keeper::{ConnectionId, MemoryTokens, TokenKeeper};
 /// use codehost_oauth::seal::KeyRing;
 /// use codehost_oauth::testing::{FakeApplication, FakeClock, FakeGitLab};
 /// use codehost_oauth::transport::{HttpClient, Network};
@@ -38,7 +37,7 @@ use crate::keeper::Clock;
 /// };
 /// let http = HttpClient::builder(network).build()?;
 /// let provider = Platform::find("gitlab")?.provider(base_url)?;
-/// let integration = Arc::new(Integration::builder(provider, http, config).build()?);
+/// let integration = Integration::builder(provider, http, config).build()?;
 ///
 /// let start = integration.begin_login(None)?;
 /// let mut session = PendingLogins::default();
@@ -49,7 +48,7 @@ use crate::keeper::Clock;
 ///
 /// let clock = FakeClock::default();
 /// let ring = KeyRing::new([(1, [7; 32].as_slice())])?;
-/// let keeper = TokenKeeper::builder(MemoryStore::default(), ring, integration).clock(clock.clone()).build();
+/// let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, integration).clock(clock.clone()).build();
 /// keeper.import(&connection, login.tokens).await?;
 /// assert!(keeper.access_token(&connection).await.is_ok());
 ///

@@ -11,11 +11,11 @@ use crate::keeper::{ConnectionId, LeaseOwner, Revision, StoredTokens, TokenStore
 /// A token store that passes calls on to another one. The test chooses which calls fail.
 ///
 /// ```
-/// use codehost_oauth::keeper::{MemoryStore, TokenStore};
+/// use codehost_oauth::keeper::{MemoryTokens, TokenStore};
 /// use codehost_oauth::testing::{Fault, FaultyStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = FaultyStore::new(MemoryStore::default());
+/// let store = FaultyStore::new(MemoryTokens::default());
 /// store.fail(1, Fault::Error);
 /// let connection = "gitlab:demo:42".parse()?;
 /// assert!(store.load(&connection).await.is_ok());

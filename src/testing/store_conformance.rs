@@ -28,10 +28,10 @@ pub enum Nonconformity {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use codehost_oauth::{keeper::MemoryStore, testing::store_conformance};
+/// use codehost_oauth::{keeper::MemoryTokens, testing::store_conformance};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = Arc::new(MemoryStore::default());
+/// let store = Arc::new(MemoryTokens::default());
 /// store_conformance(store.clone(), store).await?;
 /// # Ok(())
 /// # }

@@ -83,7 +83,7 @@ impl ApiRequest {
     ///
     /// [`ConfigError::OtherBinding`] unless `url` is the base URL or the API URL that the credentials belong to.
     pub fn basic(self, client: &ClientCredentials, url: &BaseUrl) -> Result<Self, ConfigError> {
-        let text = basic(client.client_id(), client.secret_for(url)?);
+        let text = basic(client.client_id(), client.expose_for(url)?);
         let value = HeaderValue::try_from(text.expose());
         let value = value.map_err(|_| ConfigError::OtherBinding { what: "client credentials" })?;
         Ok(self.header(AUTHORIZATION, secret(value)))

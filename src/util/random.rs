@@ -58,7 +58,7 @@ mod tests {
 
     use super::NoRandom;
     use crate::error::{ConfigError, SealError};
-    use crate::keeper::{ConnectionId, LeaseOwner, MemoryStore, TokenKeeper};
+    use crate::keeper::{ConnectionId, LeaseOwner, MemoryTokens, TokenKeeper};
     use crate::login::PendingLogins;
     use crate::seal::{KeyRing, SealContext};
     use crate::testing::ScriptedTransport;
@@ -158,7 +158,7 @@ mod tests {
             assert!(report.findings().iter().any(|finding| finding.code == "random"), "{report}");
             assert!(http.requests().iter().all(|request| request.method == http::Method::GET), "{platform}");
             drop(failing);
-            integration.check().await;
+            let _ = integration.check().await;
             assert!(http.requests().iter().any(|request| request.method == http::Method::POST), "{platform}");
         }
     }
@@ -174,7 +174,7 @@ mod tests {
             tokens
         };
         let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
-        let keeper = TokenKeeper::builder(MemoryStore::default(), ring, Arc::clone(&integration)).build();
+        let keeper = TokenKeeper::builder(MemoryTokens::default(), ring, Arc::clone(&integration)).build();
         let connection: ConnectionId = "gitlab:demo:1".parse().unwrap();
         for calls in [0, 1] {
             let _failing = fail_after(calls);

@@ -162,7 +162,7 @@ impl fmt::Display for Scopes {
 /// ```
 /// use codehost_oauth::{bitbucket_cloud::BitbucketCloud, OAuthProvider};
 ///
-/// let account = BitbucketCloud::new().describe_scope(&"account".parse()?);
+/// let account = BitbucketCloud::cloud().describe_scope(&"account".parse()?);
 /// assert_eq!(account.label, "Account: Read");
 /// assert_eq!(account.implies.to_string(), "email");
 /// # Ok::<(), codehost_oauth::error::ConfigError>(())

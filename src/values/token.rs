@@ -71,7 +71,7 @@ impl ClientCredentials {
     /// # Errors
     ///
     /// [`ConfigError::OtherBinding`] for every other URL.
-    pub fn secret_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
+    pub fn expose_for(&self, url: &BaseUrl) -> Result<&str, ConfigError> {
         if [&self.base_url, &self.api_url].contains(&url) {
             Ok(self.client_secret.expose())
         } else {

@@ -47,7 +47,7 @@ impl Process {
             .lease(settings.lease)
             .patience(settings.patience)
             .fresh_for(settings.fresh_for)
-            .in_flight_per_integration(settings.in_flight);
+            .max_in_flight(settings.in_flight);
         if let Some(verify) = settings.verify_identity {
             builder = builder.verify_identity(verify);
         }
@@ -86,10 +86,10 @@ impl Process {
         )
         .build()
         .unwrap();
-        self.table.lock().insert(integration.id().clone(), (saved.host, Arc::new(integration)));
+        self.table.lock().insert(integration.id().clone(), (saved.host, integration));
     }
 
-    pub(crate) fn integration(&self, tenant: usize) -> (usize, Arc<Integration>) {
+    pub(crate) fn integration(&self, tenant: usize) -> (usize, Integration) {
         let id: IntegrationId = self.world.settings.tenants[tenant].id.parse().unwrap();
         self.table.lock()[&id].clone()
     }
@@ -97,10 +97,10 @@ impl Process {
 
 /// The app's table of integrations, as this node sees it.
 #[derive(Default)]
-pub(crate) struct Table(Mutex<HashMap<IntegrationId, (usize, Arc<Integration>)>>);
+pub(crate) struct Table(Mutex<HashMap<IntegrationId, (usize, Integration)>>);
 
 impl Table {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IntegrationId, (usize, Arc<Integration>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IntegrationId, (usize, Integration)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,8 +109,8 @@ struct View(Arc<Table>);
 
 #[async_trait::async_trait]
 impl FindIntegration for View {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
-        Ok(self.0.lock().get(id).map(|(_, integration)| Arc::clone(integration)))
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
+        Ok(self.0.lock().get(id).map(|(_, integration)| integration.clone()))
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) async fn fill(database: &Database, sizes: &Sizes) {
     let create = async |(n, id): (usize, IntegrationId)| {
         let base_url = format!("https://gitlab.tenant-{n}.example.com");
         let name = format!("GitLab of tenant {n}");
-        let settings = IntegrationSettings::new("gitlab", &base_url, &name, &format!("{n:064x}"), Access::Read);
+        let settings = IntegrationSettings::new("gitlab", &base_url, Access::Read);
+        let settings = settings.named(&name).with_client_id(&format!("{n:064x}"));
         let secrets = IntegrationSecrets::new(&format!("gloas-{n:064x}"));
         let owner = format!("organization-{}", n / sizes.of_owner);
         integrations.by("bench").create(&id, Some(&owner), settings, &secrets).await.unwrap();

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use codehost_oauth::FindIntegration as _;
-use codehost_oauth::keeper::PostgresStore;
+use codehost_oauth::keeper::PostgresTokens;
 use futures_util::{StreamExt as _, stream};
 
 use super::Sizes;
@@ -54,8 +54,7 @@ pub(crate) fn work(args: &[String]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let figures = runtime.block_on(async {
         let begun = Instant::now();
-        let store = PostgresStore::connect(url).await.unwrap();
-        store.create_tables().await.unwrap();
+        let store = PostgresTokens::connect(url).await.unwrap();
         let integrations = integrations::open(url).await;
         let start = millis(begun);
         let at_start = memory() / 1024.0;

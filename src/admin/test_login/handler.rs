@@ -36,9 +36,9 @@ impl TestHandler for Tester {
         Ok(administrator.map(|administrator| administrator.user_id))
     }
 
-    async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn integration(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         match self.integrations.load(id).await? {
-            Some(stored) => Ok(Some(Arc::new(tested(&self.integrations, &stored)?))),
+            Some(stored) => Ok(Some(tested(&self.integrations, &stored)?)),
             None => Ok(None),
         }
     }

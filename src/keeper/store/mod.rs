@@ -1,14 +1,14 @@
 //! Where tokens are kept between requests and nodes.
 
-mod memory_store;
+mod memory_tokens;
 #[cfg(feature = "postgres")]
-mod postgres_store;
+mod postgres_tokens;
 #[cfg(feature = "redis")]
-mod redis_store;
+mod redis_tokens;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
-mod sqlite_store;
+mod sqlite_tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::memory_store::MemoryStore;
+pub use self::memory_tokens::MemoryTokens;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-pub use self::postgres_store::PostgresStore;
+pub use self::postgres_tokens::PostgresTokens;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use self::redis_store::RedisStore;
+pub use self::redis_tokens::RedisTokens;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-pub use self::sqlite_store::SqliteStore;
+pub use self::sqlite_tokens::SqliteTokens;
 use super::connection::ConnectionId;
 use crate::error::{SealError, StoreError};
 use crate::util::text::hex;
@@ -48,10 +48,10 @@ use crate::util::text::hex;
 ///
 /// ```
 /// use std::time::Duration;
-/// use codehost_oauth::keeper::{LeaseOwner, MemoryStore, Revision, StoredTokens, TokenStore};
+/// use codehost_oauth::keeper::{LeaseOwner, MemoryTokens, Revision, StoredTokens, TokenStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = MemoryStore::default();
+/// let store = MemoryTokens::default();
 /// let connection = "gitlab:demo:42".parse()?;
 /// let [first, second] = [1, 2].map(|byte| StoredTokens::new(Revision::from_i64(byte), vec![7]));
 ///

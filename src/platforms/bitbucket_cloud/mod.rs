@@ -40,7 +40,7 @@ use self::user::Next;
 
 /// The platform, as [`Platform::find`] gives it.
 pub const PLATFORM: Platform = Platform::new("bitbucket-cloud", "Bitbucket Cloud", |base_url, api_url| {
-    Ok(at_api_url(BitbucketCloud::at(base_url)?, api_url, BitbucketCloud::with_api_url))
+    Ok(at_api_url(BitbucketCloud::new(base_url)?, api_url, BitbucketCloud::with_api_url))
 })
 .with_services(&[Service::new("Bitbucket Cloud", "https://bitbucket.org")]);
 
@@ -63,9 +63,9 @@ pub(super) const HOSTS: [&str; 3] = ["bitbucket.org", "www.bitbucket.org", "api.
 /// ```
 /// use codehost_oauth::{bitbucket_cloud::BitbucketCloud, transport::Network, BaseUrl, OAuthProvider};
 ///
-/// assert_eq!(BitbucketCloud::new().base_url().as_str(), "https://bitbucket.org");
+/// assert_eq!(BitbucketCloud::cloud().base_url().as_str(), "https://bitbucket.org");
 /// let server = BaseUrl::parse("https://bitbucket.example.com", &Network::public_only())?;
-/// assert!(BitbucketCloud::at(server).is_err());
+/// assert!(BitbucketCloud::new(server).is_err());
 /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ struct Endpoints {
 
 impl BitbucketCloud {
     /// Bitbucket Cloud.
-    pub fn new() -> Self {
+    pub fn cloud() -> Self {
         static CLOUD: LazyLock<BitbucketCloud> = LazyLock::new(|| {
             BitbucketCloud::with_urls(BaseUrl::constant("https://bitbucket.org"), BaseUrl::constant(API))
         });
@@ -100,11 +100,11 @@ impl BitbucketCloud {
     /// # Errors
     ///
     /// [`BaseUrlError::OtherPlatform`] for every other URL, such as that of a Bitbucket Data Center.
-    pub fn at(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
+    pub fn new(base_url: BaseUrl) -> Result<Self, BaseUrlError> {
         if base_url.is_loopback() {
             return Ok(Self::with_urls(base_url.clone(), base_url));
         }
-        address::check(&base_url).map(|()| Self::new())
+        address::check(&base_url).map(|()| Self::cloud())
     }
 
     /// Sends the server-side calls to another URL: a fake, or a proxy of the operator. The client secret goes there, so take
@@ -189,12 +189,6 @@ impl BitbucketCloud {
             return Err(refusal::api(&self.base_url, &response));
         }
         user::parse(token.binding(), response)
-    }
-}
-
-impl Default for BitbucketCloud {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -122,7 +122,7 @@ impl Finding {
     /// use codehost_oauth::check::{CheckReport, Finding};
     ///
     /// let own = "https://git.example.net";
-    /// let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::new().base_url());
+    /// let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::cloud().base_url());
     /// let finding = Finding::warning("issuer", format!("The server says that its URL is {own}."));
     /// report.push(finding.with_public_text("The server says that it has another URL.", "Compare the base URL with the code host's own."));
     /// assert!(report.to_string().contains(own));

@@ -16,7 +16,7 @@ use http::HeaderValue;
 use self::in_cookie::InCookie;
 use self::in_session::{InSession, is_stored};
 use super::callback_runs::{CallbackRuns, RunLogin, StateId};
-use super::session::{AppSession, Sessions};
+use super::session::{AppSession, SessionSource};
 use super::{Failure, FailureCause, RequestHead, TowerSessions};
 use crate::login::{Callback, PendingLogin, ReturnTo};
 use crate::seal::KeyRing;
@@ -24,7 +24,7 @@ use crate::values::public_url::PublicUrl;
 use crate::values::secret::Secret;
 
 pub(super) struct Backend {
-    sessions: Box<dyn Sessions>,
+    sessions: Box<dyn SessionSource>,
     storage: Storage,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum StoredLogin {
 }
 
 impl Backend {
-    pub(super) fn in_session(sessions: impl Sessions) -> Self {
+    pub(super) fn in_session(sessions: impl SessionSource) -> Self {
         Self { sessions: Box::new(sessions), storage: Storage::Session(InSession::default()) }
     }
 

@@ -24,7 +24,7 @@ struct TestApp(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     /// What a test is about at each look-up; the last one stays.
-    tested: Mutex<Vec<Arc<Integration>>>,
+    tested: Mutex<Vec<Integration>>,
     look_ups: AtomicUsize,
     /// `Ok` with the report, or the code of the failure.
     results: Mutex<Vec<Result<LoginReport, &'static str>>>,
@@ -34,7 +34,7 @@ struct Inner {
 
 #[async_trait]
 impl FindIntegration for TestApp {
-    async fn find(&self, _: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, _: &IntegrationId) -> Result<Option<Integration>, AppError> {
         Ok(None) // It is disabled.
     }
 
@@ -57,7 +57,7 @@ impl TestHandler for TestApp {
         Ok(request.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned()))
     }
 
-    async fn integration(&self, _: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn integration(&self, _: &IntegrationId) -> Result<Option<Integration>, AppError> {
         let tested = self.0.tested.lock().unwrap();
         let at = self.0.look_ups.fetch_add(1, Ordering::SeqCst);
         Ok(tested.get(at).or(tested.last()).cloned())
@@ -101,12 +101,12 @@ impl Scene {
     }
 
     /// What the look-ups of the integration give from now on.
-    fn test(&self, integrations: &[Arc<Integration>]) {
+    fn test(&self, integrations: &[Integration]) {
         *self.app.0.tested.lock().unwrap() = integrations.to_vec();
         self.app.0.look_ups.store(0, Ordering::SeqCst);
     }
 
-    fn built(&self, client_id: &str, policy: LoginPolicy) -> Arc<Integration> {
+    fn built(&self, client_id: &str, policy: LoginPolicy) -> Integration {
         let network = Network::public_only().allow_loopback_http();
         let base_url = BaseUrl::parse(self.gitlab.base_url(), &network).unwrap();
         let config = IntegrationConfig {
@@ -119,7 +119,7 @@ impl Scene {
         };
         let provider = Platform::find("gitlab").unwrap().provider(base_url).unwrap();
         let builder = Integration::builder(provider, HttpClient::builder(network).build().unwrap(), config);
-        Arc::new(builder.policy(policy).build().unwrap())
+        builder.policy(policy).build().unwrap()
     }
 
     fn results(&self) -> Vec<Result<LoginReport, &'static str>> {
@@ -132,7 +132,7 @@ impl Scene {
 
     /// Begins a test. Returns the path and query of the callback.
     async fn begin(&self, browser: &mut Browser, user: &str) -> String {
-        let integration = Arc::clone(&self.app.0.tested.lock().unwrap()[0]);
+        let integration = self.app.0.tested.lock().unwrap()[0].clone();
         let request = browser.request("/").body(Body::empty()).unwrap().into_parts().0;
         let return_to = Some("/admin".parse().unwrap());
         let response = self.routes.begin_test(&request, &integration, user, return_to).await.unwrap();
@@ -145,7 +145,7 @@ impl Scene {
 fn routes(app: &TestApp, sessions: &MemorySessions, in_session: bool) -> LoginRoutes {
     let public_url = "https://app.example.com".parse().unwrap();
     if in_session {
-        return LoginRoutes::with(app.clone(), app.clone(), &public_url, sessions.clone());
+        return LoginRoutes::with_sessions(app.clone(), app.clone(), &public_url, sessions.clone());
     }
     let keys = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
     LoginRoutes::in_cookie(app.clone(), app.clone(), &public_url, keys)
@@ -239,7 +239,7 @@ async fn a_refused_user_and_a_changed_or_deleted_integration_are_reported() {
         let scene = Scene::start(in_session).await;
         let policy = LoginPolicy::members_of([Group::path("nobody/there").unwrap()]);
         let [one, other] = ["id", "other"].map(|client_id| scene.built(client_id, policy.clone()));
-        scene.test(&[Arc::clone(&one)]);
+        scene.test(&[one.clone()]);
         let mut browser = Browser::of("admin-1");
         let callback = scene.begin(&mut browser, "admin-1").await;
         assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "admin-1 ok");
@@ -248,7 +248,7 @@ async fn a_refused_user_and_a_changed_or_deleted_integration_are_reported() {
         assert_eq!(report.groups[0].is_member, Some(false));
 
         // Another OAuth application after the exchange.
-        scene.test(&[Arc::clone(&one), other]);
+        scene.test(&[one.clone(), other]);
         let callback = scene.begin(&mut browser, "admin-1").await;
         assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "admin-1 integration_changed");
 

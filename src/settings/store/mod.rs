@@ -1,13 +1,13 @@
 //! Where integrations are kept.
 
 mod hook;
-mod memory_store;
+mod memory_integrations;
 #[cfg(feature = "postgres")]
-mod postgres_store;
+mod postgres_integrations;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
-mod sqlite_store;
+mod sqlite_integrations;
 mod stored;
 
 use std::fmt;
@@ -16,13 +16,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::hook::{StoreTransaction, StoredBefore, WriteHook};
-pub use self::memory_store::MemoryIntegrations;
+pub use self::memory_integrations::MemoryIntegrations;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-pub use self::postgres_store::PostgresIntegrations;
+pub use self::postgres_integrations::PostgresIntegrations;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
-pub use self::sqlite_store::SqliteIntegrations;
+pub use self::sqlite_integrations::SqliteIntegrations;
 pub use self::stored::{Proposal, Stamp, StoredIntegration, UnreadableIntegration};
 use super::health::{Health, HealthNote};
 use crate::error::{AppError, StoreError};

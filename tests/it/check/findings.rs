@@ -406,7 +406,7 @@ async fn the_public_report_does_not_name_the_api_url() {
     let inside = BaseUrl::parse("https://inside.svc:8443", &any).unwrap();
     let gitlab = GitLab::new(BaseUrl::parse(GITLAB, &any).unwrap()).unwrap().with_api_url(inside.clone());
     let providers: [Arc<dyn OAuthProvider>; 2] =
-        [Arc::new(gitlab), Arc::new(BitbucketCloud::new().with_api_url(inside))];
+        [Arc::new(gitlab), Arc::new(BitbucketCloud::cloud().with_api_url(inside))];
     for (provider, status) in
         providers.iter().flat_map(|provider| [200, 401, 404, 500].map(|status| (provider, status)))
     {
@@ -459,7 +459,7 @@ async fn plain_http_is_a_note_on_this_machine_and_a_warning_elsewhere() {
 /// A provider of another crate may put text of a server into a finding.
 #[test]
 fn a_report_has_no_terminal_control_characters() {
-    let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::new().base_url());
+    let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::cloud().base_url());
     let hostile = "no\u{1b}[2J\u{202e}way\r\nproblem";
     report.push(Finding::problem("hostile", hostile).fix(Audience::Operator, hostile));
     report.push_not_checked("hostile", hostile);
@@ -487,7 +487,7 @@ async fn a_report_shows_no_secret_and_no_markup() {
 
 #[test]
 fn a_report_names_who_must_act() {
-    let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::default().base_url());
+    let mut report = CheckReport::new("bitbucket-cloud", "Bitbucket Cloud", BitbucketCloud::cloud().base_url());
     let audiences = [
         (Audience::User, "What the user can do"),
         (Audience::Administrator, "What the administrator can do"),

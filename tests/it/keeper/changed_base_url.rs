@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codehost_oauth::error::AppError;
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{Clock as _, MemoryStore, TokenKeeper, TokenStore as _};
+use codehost_oauth::keeper::{Clock as _, MemoryTokens, TokenKeeper, TokenStore as _};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 use codehost_oauth::{AccessToken, FindIntegration, Integration, IntegrationId, RefreshToken, TokenSet};
 use tokio::time::Instant;
@@ -14,12 +14,12 @@ use super::fake_code_host::{FakeCodeHost, FakeHttp};
 use super::scenario::{Result, integration_over, ring};
 use crate::secrets::leak_check::LeakChecked as _;
 
-struct SavedIntegration(Arc<Mutex<Arc<Integration>>>);
+struct SavedIntegration(Arc<Mutex<Integration>>);
 
 #[async_trait::async_trait]
 impl FindIntegration for SavedIntegration {
-    async fn find(&self, _: &IntegrationId) -> std::result::Result<Option<Arc<Integration>>, AppError> {
-        Ok(Some(Arc::clone(&self.0.lock().unwrap())))
+    async fn find(&self, _: &IntegrationId) -> std::result::Result<Option<Integration>, AppError> {
+        Ok(Some(self.0.lock().unwrap().clone()))
     }
 }
 
@@ -52,8 +52,8 @@ async fn a_slow_old_code_host_does_not_block_the_new_one() -> Result {
             r#"{"access_token":"canary-access-next","token_type":"Bearer","refresh_token":"canary-refresh-next","expires_in":7200}"#,
         );
         let moved = Arc::new(integration_over(Arc::clone(&new_wire), "https://new.example.com", "demo")?);
-        let saved = Arc::new(Mutex::new(Arc::clone(&old.integration)));
-        let store = Arc::new(MemoryStore::default());
+        let saved = Arc::new(Mutex::new(old.integration.clone()));
+        let store = Arc::new(MemoryTokens::default());
         let keeper = TokenKeeper::builder(Arc::clone(&store), ring(), SavedIntegration(Arc::clone(&saved)));
         let keeper = keeper.clock(old.clock.clone()).build();
         let connection = old.connection(1);
@@ -63,7 +63,7 @@ async fn a_slow_old_code_host_does_not_block_the_new_one() -> Result {
         let (old_keeper, id) = (keeper.clone(), connection.clone());
         let old_call = tokio::spawn(async move { old_keeper.ask(&id).await });
         tokio::time::sleep(Duration::from_secs(1)).await;
-        *saved.lock().unwrap() = Arc::clone(&moved);
+        *saved.lock().unwrap() = moved.clone();
         keeper.import(&connection, tokens(&moved, "new", &old)).await?;
         let begun = Instant::now();
         let token = keeper.access_token(&connection).await.leak_checked()?;
@@ -97,7 +97,7 @@ async fn a_slow_old_code_host_does_not_block_the_new_one() -> Result {
 /// A row that cannot be opened is not a failing store: the error is returned at once, and not after ten minutes of tries.
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_row_is_not_retried() -> Result {
-    let memory = Arc::new(MemoryStore::default());
+    let memory = Arc::new(MemoryTokens::default());
     let store = FaultyStore::new(Arc::clone(&memory));
     let code_host = FakeCodeHost::new("demo", Duration::from_millis(20))?;
     let keeper = code_host.due(code_host.builder(store.clone()).patience(Duration::from_secs(3600))).await?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{CallError, Clock as _, LeaseOwner, LoginReason, MemoryStore, TokenStore as _};
+use codehost_oauth::keeper::{CallError, Clock as _, LeaseOwner, LoginReason, MemoryTokens, TokenStore as _};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ fn assert_needs_login(outcome: &Outcome, reason: LoginReason) {
 #[tokio::test(start_paused = true)]
 async fn without_a_refresh_token_a_connection_ends_with_its_access_token() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let keeper = code_host.builder(MemoryStore::default()).build();
+    let keeper = code_host.builder(MemoryTokens::default()).build();
     let mut tokens = code_host.tokens(1, code_host.clock.now());
     tokens.refresh_token = None;
     keeper.import(&code_host.connection(1), tokens).await?;
@@ -48,7 +48,7 @@ async fn a_refused_new_token_is_retried_and_not_renewed() -> Result {
         [(0, true, 1, 0), (1, true, 2, 1), (2, true, 3, 3), (3, false, 3, 3)]
     {
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
-        let keeper = code_host.builder(MemoryStore::default()).build();
+        let keeper = code_host.builder(MemoryTokens::default()).build();
         keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
         let (calls, begun) = (AtomicUsize::new(0), Instant::now());
         let call = async |_| {
@@ -67,7 +67,7 @@ async fn a_refused_new_token_is_retried_and_not_renewed() -> Result {
 #[tokio::test(start_paused = true)]
 async fn members_missing_in_a_refresh_response_keep_their_values() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let (builder, events) = code_host.with_events(code_host.builder(MemoryStore::default()).verify_identity(true));
+    let (builder, events) = code_host.with_events(code_host.builder(MemoryTokens::default()).verify_identity(true));
     let keeper = code_host.due(builder).await?;
     code_host.http.respond(
         "token",
@@ -93,7 +93,7 @@ async fn members_missing_in_a_refresh_response_keep_their_values() -> Result {
 async fn a_connection_deleted_during_its_refresh_does_not_come_back() -> Result {
     let mut not_connected_count = 0;
     for call in 0..12 {
-        let memory = Arc::new(MemoryStore::default());
+        let memory = Arc::new(MemoryTokens::default());
         let store = FaultyStore::new(Arc::clone(&memory));
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
         let keeper = code_host.due(code_host.builder(store.clone())).await?;
@@ -121,7 +121,7 @@ async fn a_connection_deleted_during_its_refresh_does_not_come_back() -> Result 
 /// The token is dead, and the connection is deleted before it is marked as dead.
 #[tokio::test(start_paused = true)]
 async fn a_dead_connection_deleted_meanwhile_is_not_connected() -> Result {
-    let memory = Arc::new(MemoryStore::default());
+    let memory = Arc::new(MemoryTokens::default());
     let store = FaultyStore::new(Arc::clone(&memory));
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.due(code_host.builder(store.clone())).await?;
@@ -141,7 +141,7 @@ async fn a_dead_connection_deleted_meanwhile_is_not_connected() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_waits_for_another_node_returns_when_patience_ends() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.due(code_host.builder(Arc::clone(&store)).patience(Duration::from_secs(3))).await?;
     assert!(store.lease(&code_host.connection(1), &LeaseOwner::random()?, Duration::from_secs(45)).await?);
@@ -158,8 +158,7 @@ async fn a_caller_that_waits_for_another_node_returns_when_patience_ends() -> Re
 #[tokio::test(start_paused = true)]
 async fn a_caller_in_the_queue_returns_when_patience_ends() -> Result {
     let code_host = FakeCodeHost::new("demo", Duration::from_secs(30))?;
-    let builder =
-        code_host.builder(MemoryStore::default()).in_flight_per_integration(1).patience(Duration::from_secs(3));
+    let builder = code_host.builder(MemoryTokens::default()).max_in_flight(1).patience(Duration::from_secs(3));
     let keeper = builder.build();
     for n in 1..=3 {
         keeper.import(&code_host.connection(n), code_host.tokens(n, code_host.clock.now())).await?;
@@ -177,7 +176,7 @@ async fn a_caller_in_the_queue_returns_when_patience_ends() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_refresh_keeps_its_lease() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", Duration::from_secs(600))?;
     let builder = code_host.builder(Arc::clone(&store)).patience(Duration::from_secs(3600));
     let keeper = code_host.due(builder).await?;
@@ -195,7 +194,7 @@ async fn a_long_refresh_keeps_its_lease() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn a_panicking_store_interrupts_one_refresh_only() -> Result {
-    let store = FaultyStore::new(MemoryStore::default());
+    let store = FaultyStore::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.due(code_host.builder(store.clone())).await?;
     store.fail(store.calls() + 1, Fault::Before(Arc::new(|| panic!("a bug in a store"))));
@@ -209,7 +208,7 @@ async fn a_panicking_store_interrupts_one_refresh_only() -> Result {
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_waits_at_most_five_seconds_for_a_refresh() -> Result {
     for holds_for in [2, 45] {
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
         let keeper = code_host.due(code_host.builder(Arc::clone(&store))).await?;
         assert!(store.lease(&code_host.connection(1), &LeaseOwner::random()?, Duration::from_secs(holds_for)).await?);
@@ -225,7 +224,7 @@ async fn a_disconnect_waits_at_most_five_seconds_for_a_refresh() -> Result {
 #[tokio::test(start_paused = true)]
 async fn a_call_without_a_401_is_made_once() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let keeper = code_host.builder(MemoryStore::default()).build();
+    let keeper = code_host.builder(MemoryTokens::default()).build();
     keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
     let found =
         keeper.with_token(&code_host.connection(1), async |token| Ok::<_, CallError<()>>(code_host.text(&token))).await;
@@ -242,7 +241,7 @@ async fn a_call_without_a_401_is_made_once() -> Result {
 /// Two nodes import a new login at once: one overwrites the other, and neither fails.
 #[tokio::test(start_paused = true)]
 async fn two_logins_at_once_are_both_imported() -> Result {
-    let memory = Arc::new(MemoryStore::default());
+    let memory = Arc::new(MemoryTokens::default());
     let store = FaultyStore::new(Arc::clone(&memory));
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.builder(store.clone()).build();
@@ -259,7 +258,7 @@ async fn two_logins_at_once_are_both_imported() -> Result {
 /// Without its integration, nothing can be revoked; the tokens are deleted nevertheless.
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_works_without_an_integration() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.builder(Arc::clone(&store)).build();
     keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
@@ -282,12 +281,12 @@ async fn a_disconnect_that_cannot_look_up_the_integration_deletes_nothing() -> R
         async fn find(
             &self,
             _: &codehost_oauth::IntegrationId,
-        ) -> std::result::Result<Option<Arc<codehost_oauth::Integration>>, codehost_oauth::error::AppError> {
+        ) -> std::result::Result<Option<codehost_oauth::Integration>, codehost_oauth::error::AppError> {
             Err("the table cannot be read".into())
         }
     }
 
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let keeper = code_host.builder(Arc::clone(&store)).build();
     keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
@@ -306,7 +305,7 @@ async fn a_disconnect_that_cannot_look_up_the_integration_deletes_nothing() -> R
 async fn a_disconnect_that_the_store_ends_gives_its_lease_back() -> Result {
     // The calls of a disconnect: lease, load, delete.
     for (failing, fault) in [(0, Fault::LostResponse), (1, Fault::Error), (2, Fault::Error)] {
-        let store = FaultyStore::new(MemoryStore::default());
+        let store = FaultyStore::new(MemoryTokens::default());
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
         let keeper = code_host.due(code_host.builder(store.clone())).await?;
         store.fail(store.calls() + failing, fault);
@@ -332,7 +331,7 @@ fn malformed_connection_ids_are_refused() {
 /// The disconnect stops waiting and revokes the stored pair. The pair of the later refresh must be revoked too.
 #[tokio::test(start_paused = true)]
 async fn tokens_of_a_refresh_after_a_disconnect_are_revoked() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", Duration::from_secs(12))?;
     let keeper = code_host.due(code_host.builder(Arc::clone(&store))).await?;
     let (keeper_of_call, connection) = (keeper.clone(), code_host.connection(1));
@@ -351,7 +350,7 @@ async fn tokens_of_a_refresh_after_a_disconnect_are_revoked() -> Result {
 /// into a store. Scopes that are not kept give no event.
 #[tokio::test(start_paused = true)]
 async fn too_many_scopes_are_cut() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
     let (builder, events) = code_host.with_events(code_host.builder(Arc::clone(&store)));
     let keeper = code_host.due(builder).await?;

@@ -246,7 +246,7 @@ async fn a_replica_is_refused_as_a_store() -> Result {
         pair.address.forward_to(pair.replica.port());
         let replica: Arc<dyn TokenStore> = match pair.url.starts_with("redis") {
             true => open(&pair.replica.url).await?,
-            false => Arc::new(codehost_oauth::keeper::PostgresStore::connect(&pair.replica.url).await?),
+            false => Arc::new(codehost_oauth::keeper::PostgresTokens::connect(&pair.replica.url).await?),
         };
         for _ in 0..2 {
             let responses = [

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use codehost_oauth::error::TransportError;
 use codehost_oauth::keeper::{
-    Clock, ConnectionId, KeeperEvent, MemoryStore, TokenKeeper, TokenKeeperBuilder, TokenStore,
+    Clock, ConnectionId, KeeperEvent, MemoryTokens, TokenKeeper, TokenKeeperBuilder, TokenStore,
 };
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{AccessToken, Integration, RefreshToken, TokenSet};
@@ -17,7 +17,7 @@ use super::scenario::{Result, integration_over, ring};
 use crate::secrets::leak_check;
 
 pub(crate) struct FakeCodeHost {
-    pub(crate) integration: Arc<Integration>,
+    pub(crate) integration: Integration,
     pub(crate) http: Arc<FakeHttp>,
     pub(crate) clock: VirtualClock,
 }
@@ -33,7 +33,7 @@ impl FakeCodeHost {
             r#"{"access_token":"canary-access-new-{n}","token_type":"Bearer","refresh_token":"canary-refresh-new-{n}",
                 "expires_in":7200,"scope":"read_user"}"#,
         );
-        let integration = Arc::new(integration_over(Arc::clone(&http), "https://git.example.com", id)?);
+        let integration = integration_over(Arc::clone(&http), "https://git.example.com", id)?;
         Ok(Self { integration, http, clock: VirtualClock::start() })
     }
 
@@ -52,7 +52,7 @@ impl FakeCodeHost {
     }
 
     pub(crate) fn builder(&self, store: impl TokenStore + 'static) -> TokenKeeperBuilder {
-        TokenKeeper::builder(store, ring(), Arc::clone(&self.integration)).clock(self.clock.clone())
+        TokenKeeper::builder(store, ring(), self.integration.clone()).clock(self.clock.clone())
     }
 
     /// A keeper with connection 1, whose access token has just expired.
@@ -83,7 +83,7 @@ impl FakeCodeHost {
 }
 
 /// Deletes a connection as another node would.
-pub(crate) fn delete(store: &MemoryStore, connection: &ConnectionId) {
+pub(crate) fn delete(store: &MemoryTokens, connection: &ConnectionId) {
     use futures_util::FutureExt as _;
     store.delete(connection).now_or_never().unwrap().unwrap();
 }

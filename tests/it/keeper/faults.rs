@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{MemoryStore, TokenStore};
+use codehost_oauth::keeper::{MemoryTokens, TokenStore};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ async fn no_fault_of_the_store_loses_tokens() -> Result {
         for call in 0..8 {
             let mut scenario = Scenario::start().await?;
             let tokens = scenario.log_in().await?;
-            let store = Arc::new(MemoryStore::default());
+            let store = Arc::new(MemoryTokens::default());
             scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await.leak_checked()?;
             scenario.expire();
 
@@ -41,7 +41,7 @@ async fn no_fault_of_the_store_loses_tokens() -> Result {
 async fn several_failing_writes_are_retried() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let faulty = FaultyStore::new(Arc::clone(&store));
     let keeper = scenario.keeper(faulty.clone());
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
@@ -63,7 +63,7 @@ async fn a_failing_import_is_retried() -> Result {
         for call in 0..2 {
             let mut scenario = Scenario::start().await?;
             let tokens = scenario.log_in().await?;
-            let store = Arc::new(MemoryStore::default());
+            let store = Arc::new(MemoryTokens::default());
             let faulty = FaultyStore::new(Arc::clone(&store));
             faulty.fail(call, fault.clone());
             scenario.keeper(faulty).import(&scenario.connection, tokens).await.leak_checked()?;
@@ -79,7 +79,7 @@ async fn an_old_pair_is_never_written_over_a_newer_one() -> Result {
     for disconnect in [false, true] {
         let mut scenario = Scenario::start().await?;
         let tokens = scenario.log_in().await?;
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let faulty = FaultyStore::new(Arc::clone(&store));
         let slow = scenario.keeper(faulty.clone());
         slow.import(&scenario.connection, tokens).await.leak_checked()?;
@@ -124,7 +124,7 @@ async fn a_node_that_loses_its_lease_still_stores_its_pair() -> Result {
     // the pair that the first node then stores is the valid one.
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let faulty = FaultyStore::new(Arc::clone(&store));
     let stuck = scenario.builder(faulty.clone()).lease(Duration::from_secs(1)).build();
     stuck.import(&scenario.connection, tokens).await.leak_checked()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{Clock as _, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{Clock as _, MemoryTokens, TokenKeeper};
 use codehost_oauth::testing::{Fault, FaultyStore};
 
 use super::fake_code_host::FakeCodeHost;
@@ -14,7 +14,7 @@ use crate::secrets::leak_check::LeakChecked as _;
 #[tokio::test(start_paused = true)]
 async fn a_repeated_import_does_not_overwrite_a_newer_login() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_millis(20))?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let faulty = FaultyStore::new(Arc::clone(&store));
     faulty.fail(1, Fault::LostResponse);
     let slow = code_host.builder(faulty).build();
@@ -36,7 +36,7 @@ async fn a_repeated_import_does_not_overwrite_a_newer_login() -> Result {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_import_replaces_a_renewal_of_an_older_login() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_millis(20))?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let other = code_host.due(code_host.builder(Arc::clone(&store))).await?;
     let faulty = FaultyStore::new(Arc::clone(&store));
     faulty.fail(1, Fault::Error);
@@ -54,7 +54,7 @@ async fn a_repeated_import_replaces_a_renewal_of_an_older_login() -> Result {
 #[tokio::test(start_paused = true)]
 async fn a_login_during_a_refresh_revokes_the_refreshed_pair() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_millis(200))?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keeper = code_host.due(code_host.builder(Arc::clone(&store))).await?;
     let refreshing = tokio::spawn({
         let (keeper, connection) = (keeper.clone(), code_host.connection(1));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codehost_oauth::error::Error;
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{CallError, LoginReason, MemoryStore, TokenStore};
+use codehost_oauth::keeper::{CallError, LoginReason, MemoryTokens, TokenStore};
 use codehost_oauth::testing::{FakeClock, Outcome};
 use codehost_oauth::{AccessToken, RefreshToken, Revocation, TokenBinding, TokenSet};
 
@@ -17,7 +17,7 @@ use crate::secrets::leak_check::LeakChecked as _;
 async fn a_hundred_tasks_make_one_refresh() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let keeper = scenario.keeper(MemoryStore::default());
+    let keeper = scenario.keeper(MemoryTokens::default());
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     assert!(matches!(keeper.ask(&scenario.connection).await.leak_checked()?, Outcome::StillValid(_)));
 
@@ -47,7 +47,7 @@ async fn a_hundred_tasks_make_one_refresh() -> Result {
 async fn several_nodes_make_one_refresh() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keepers: Vec<_> = (0..8).map(|_| scenario.keeper(Arc::clone(&store))).collect();
     keepers[0].import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.expire();
@@ -75,7 +75,7 @@ async fn several_nodes_make_one_refresh() -> Result {
 async fn a_dropped_caller_loses_no_tokens() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let keeper = scenario.keeper(MemoryStore::default());
+    let keeper = scenario.keeper(MemoryTokens::default());
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.gitlab.set_latency(Duration::from_millis(40));
     for cut in 0..16 {
@@ -113,7 +113,7 @@ async fn an_outage_does_not_require_a_login() -> Result {
     ] {
         let mut scenario = Scenario::start().await?;
         let tokens = scenario.log_in().await?;
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let keeper = scenario.keeper(Arc::clone(&store));
         keeper.import(&scenario.connection, tokens).await.leak_checked()?;
 
@@ -146,7 +146,7 @@ async fn a_refused_refresh_requires_a_login() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let clock = FakeClock::default();
-    let keeper = scenario.builder(MemoryStore::default()).clock(clock.clone()).build();
+    let keeper = scenario.builder(MemoryTokens::default()).clock(clock.clone()).build();
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     assert!(keeper.access_token(&scenario.connection).await.leak_checked().is_ok());
 
@@ -163,7 +163,7 @@ async fn a_refused_refresh_requires_a_login() -> Result {
 async fn only_a_refusal_of_the_platform_requires_a_login() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keeper = scenario.keeper(Arc::clone(&store));
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.expire();
@@ -191,7 +191,7 @@ async fn only_a_refusal_of_the_platform_requires_a_login() -> Result {
 async fn a_lost_refresh_response_has_its_own_reason() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keeper = scenario.keeper(Arc::clone(&store));
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.expire();
@@ -209,7 +209,7 @@ async fn a_lost_refresh_response_has_its_own_reason() -> Result {
 async fn a_401_leads_to_one_refresh_and_a_repeated_call() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let (keeper, node) = (scenario.keeper(Arc::clone(&store)), scenario.keeper(store));
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     scenario.clock.advance(Duration::from_secs(60));
@@ -253,7 +253,7 @@ async fn a_401_leads_to_one_refresh_and_a_repeated_call() -> Result {
 async fn tokens_of_another_integration_or_user_are_refused() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let keeper = scenario.keeper(MemoryStore::default());
+    let keeper = scenario.keeper(MemoryTokens::default());
     let other = integration(scenario.gitlab.base_url(), "other")?;
     let connections = scenario.gitlab.connections();
     for binding in [
@@ -287,7 +287,7 @@ async fn tokens_of_another_integration_or_user_are_refused() -> Result {
 async fn tokens_of_a_changed_base_url_are_not_used() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     scenario.keeper(Arc::clone(&store)).import(&scenario.connection, tokens).await.leak_checked()?;
     let other = Scenario::start().await?;
     scenario.expire();
@@ -301,7 +301,7 @@ async fn tokens_of_a_changed_base_url_are_not_used() -> Result {
 async fn a_jumping_clock_causes_at_most_one_refresh() -> Result {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let keeper = scenario.keeper(MemoryStore::default());
+    let keeper = scenario.keeper(MemoryTokens::default());
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     for (jump, refreshes) in [(-3600, 0), (3600, 0), (86400, 1), (-86400, 1), (0_i64, 1)] {
         let by = Duration::from_secs(jump.unsigned_abs());
@@ -324,7 +324,7 @@ async fn a_disconnect_revokes_and_deletes() -> Result {
         let mut scenario = Scenario::start().await?;
         let tokens = scenario.log_in().await?;
         let access = tokens.access_token.duplicate();
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let keeper = scenario.keeper(Arc::clone(&store));
         keeper.import(&scenario.connection, tokens).await.leak_checked()?;
         if down {

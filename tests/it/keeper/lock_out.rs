@@ -7,7 +7,7 @@ use std::time::Duration;
 use codehost_oauth::error::AppError;
 use codehost_oauth::error::{Audience, TransportError};
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{Clock as _, ConnectionId, KeeperEvent, LoginReason, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{Clock as _, ConnectionId, KeeperEvent, LoginReason, MemoryTokens, TokenKeeper};
 use codehost_oauth::testing::Outcome;
 use codehost_oauth::transport::{Network, Transport};
 use codehost_oauth::{
@@ -115,19 +115,19 @@ impl Transport for Bitbucket {
 
 /// The currently saved integration.
 #[derive(Clone)]
-struct SavedIntegration(Arc<Mutex<Arc<Integration>>>);
+struct SavedIntegration(Arc<Mutex<Integration>>);
 
 #[async_trait::async_trait]
 impl FindIntegration for SavedIntegration {
-    async fn find(&self, _: &IntegrationId) -> std::result::Result<Option<Arc<Integration>>, AppError> {
-        Ok(Some(Arc::clone(&self.0.lock().unwrap())))
+    async fn find(&self, _: &IntegrationId) -> std::result::Result<Option<Integration>, AppError> {
+        Ok(Some(self.0.lock().unwrap().clone()))
     }
 }
 
 struct LockOutScenario {
     bitbucket: Arc<Bitbucket>,
     saved: SavedIntegration,
-    store: Arc<MemoryStore>,
+    store: Arc<MemoryTokens>,
     clock: VirtualClock,
     keeper: TokenKeeper,
     events: Arc<Mutex<Vec<String>>>,
@@ -137,8 +137,8 @@ impl LockOutScenario {
     /// With this many connections, all of which are due.
     async fn due(count: usize) -> Result<Self> {
         let bitbucket = Arc::new(Bitbucket::default());
-        let saved = SavedIntegration(Arc::new(Mutex::new(Arc::new(integration(&bitbucket, SECRET)?))));
-        let (store, clock) = (Arc::new(MemoryStore::default()), VirtualClock::start());
+        let saved = SavedIntegration(Arc::new(Mutex::new(integration(&bitbucket, SECRET)?)));
+        let (store, clock) = (Arc::new(MemoryTokens::default()), VirtualClock::start());
         let events = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&events);
         let keeper = TokenKeeper::builder(Arc::clone(&store), ring(), saved.clone()).clock(clock.clone());
@@ -257,13 +257,13 @@ async fn a_valid_token_is_returned_while_the_client_is_locked_out() -> Result {
 #[tokio::test(start_paused = true)]
 async fn after_a_wrong_secret_is_corrected_all_connections_work() -> Result {
     let scenario = LockOutScenario::due(3).await?;
-    *scenario.saved.0.lock().unwrap() = Arc::new(integration(&scenario.bitbucket, "canary-not-the-secret")?);
+    *scenario.saved.0.lock().unwrap() = integration(&scenario.bitbucket, "canary-not-the-secret")?;
     for n in 0..3 {
         assert_administrator(scenario.ask(n).await);
     }
     assert_eq!(scenario.bitbucket.sent(), ["canary-refresh-0", "code"]);
     // The result for the wrong secret does not count for the right one.
-    *scenario.saved.0.lock().unwrap() = Arc::new(integration(&scenario.bitbucket, SECRET)?);
+    *scenario.saved.0.lock().unwrap() = integration(&scenario.bitbucket, SECRET)?;
     for n in 0..3 {
         assert!(matches!(scenario.ask(n).await?, Outcome::Renewed(_)), "{n}");
     }
@@ -412,7 +412,7 @@ async fn many_dead_tokens_all_require_a_login() -> Result {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_the_client_counts_for_the_whole_integration() -> Result {
     let code_host = FakeCodeHost::new("demo", Duration::from_millis(20))?;
-    let keeper = code_host.builder(MemoryStore::default()).build();
+    let keeper = code_host.builder(MemoryTokens::default()).build();
     for n in 0..50 {
         keeper.import(&code_host.connection(n), code_host.tokens(n, code_host.clock.now())).await?;
     }
@@ -429,7 +429,7 @@ async fn a_refusal_of_the_client_counts_for_the_whole_integration() -> Result {
 #[tokio::test(start_paused = true)]
 async fn after_a_wrong_client_id_is_corrected_the_tokens_work() -> Result {
     let code_host = FakeCodeHost::new("demo", Duration::from_millis(20))?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keeper = code_host.due(code_host.builder(Arc::clone(&store))).await?;
     let other = |client_id: &str| -> Result<TokenKeeper> {
         let base_url = BaseUrl::parse("https://git.example.com", &Network::public_only())?;

@@ -1,12 +1,11 @@
 //! Thousands of connections that expire at the same time, on a paused clock.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{Clock as _, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{Clock as _, MemoryTokens, TokenKeeper};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 use tokio::time::Instant;
 
@@ -23,9 +22,9 @@ async fn ten_thousand_connections_are_renewed_four_at_a_time() -> Result {
         FakeCodeHost::new("small", Duration::from_millis(20))?,
     );
     let integrations =
-        [&large, &small].map(|code_host| (code_host.integration.id().clone(), Arc::clone(&code_host.integration)));
+        [&large, &small].map(|code_host| (code_host.integration.id().clone(), code_host.integration.clone()));
     let clock = VirtualClock::start();
-    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), HashMap::from(integrations));
+    let keeper = TokenKeeper::builder(MemoryTokens::default(), ring(), HashMap::from(integrations));
     let keeper = keeper.clock(clock.clone()).build();
     for n in 0..MANY {
         keeper.import(&large.connection(n), large.tokens(n, clock.now())).await.leak_checked()?;
@@ -69,7 +68,7 @@ async fn ten_thousand_connections_are_renewed_four_at_a_time() -> Result {
 async fn valid_connections_do_not_wait_in_the_queue() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_secs(5))?;
     let clock = VirtualClock::start();
-    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&code_host.integration));
+    let keeper = TokenKeeper::builder(MemoryTokens::default(), ring(), code_host.integration.clone());
     let keeper = keeper.clock(clock.clone()).build();
     for n in 0..100 {
         keeper.import(&code_host.connection(n), code_host.tokens(n, clock.now())).await.leak_checked()?;
@@ -93,7 +92,7 @@ async fn valid_connections_do_not_wait_in_the_queue() -> Result {
 async fn pauses_after_failures_grow_to_fifteen_minutes() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_millis(20))?;
     let clock = VirtualClock::start();
-    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&code_host.integration));
+    let keeper = TokenKeeper::builder(MemoryTokens::default(), ring(), code_host.integration.clone());
     let keeper = keeper.clock(clock.clone()).build();
     keeper.import(&code_host.connection(0), code_host.tokens(0, clock.now())).await.leak_checked()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
@@ -120,8 +119,8 @@ async fn pauses_after_failures_grow_to_fifteen_minutes() -> Result {
 async fn tokens_that_cannot_be_stored_are_an_error() -> Result {
     let code_host = FakeCodeHost::new("large", Duration::from_millis(20))?;
     let clock = VirtualClock::start();
-    let store = FaultyStore::new(MemoryStore::default());
-    let keeper = TokenKeeper::builder(store.clone(), ring(), Arc::clone(&code_host.integration));
+    let store = FaultyStore::new(MemoryTokens::default());
+    let keeper = TokenKeeper::builder(store.clone(), ring(), code_host.integration.clone());
     let keeper = keeper.clock(clock.clone()).patience(Duration::from_secs(3600)).build();
     keeper.import(&code_host.connection(0), code_host.tokens(0, clock.now())).await.leak_checked()?;
     tokio::time::advance(Duration::from_secs(7200)).await;
@@ -142,7 +141,7 @@ async fn tokens_of_another_user_are_refused() -> Result {
     {
         let code_host = FakeCodeHost::new("large", Duration::from_millis(20))?;
         let clock = VirtualClock::start();
-        let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&code_host.integration));
+        let keeper = TokenKeeper::builder(MemoryTokens::default(), ring(), code_host.integration.clone());
         let keeper = keeper.clock(clock.clone()).verify_identity(true).build();
         keeper.import(&code_host.connection(1), code_host.tokens(1, clock.now())).await.leak_checked()?;
         tokio::time::advance(Duration::from_secs(7200)).await;

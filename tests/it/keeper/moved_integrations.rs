@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{ConnectionId, KeeperError, MemoryStore, TokenKeeper, TokenStore as _};
+use codehost_oauth::keeper::{ConnectionId, KeeperError, MemoryTokens, TokenKeeper, TokenStore as _};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     AppConfig, IntegrationSecrets, IntegrationSettings, Integrations, MemoryIntegrations, StoredIntegration,
@@ -21,7 +21,7 @@ struct Scene {
     clock: FakeClock,
     integrations: [Integrations; 2],
     keepers: [TokenKeeper; 2],
-    tokens: Arc<MemoryStore>,
+    tokens: Arc<MemoryTokens>,
     connection: ConnectionId,
 }
 
@@ -32,7 +32,7 @@ impl Scene {
 
     /// `fresh_for`: how long a keeper uses a token without reading the store.
     async fn start_with(fresh_for: Duration) -> Result<Self> {
-        let (gitlab, clock, tokens) = (code_host().await?, FakeClock::default(), Arc::new(MemoryStore::default()));
+        let (gitlab, clock, tokens) = (code_host().await?, FakeClock::default(), Arc::new(MemoryTokens::default()));
         let store = Arc::new(MemoryIntegrations::default());
         let integrations = [node(&store)?, node(&store)?];
         let keepers = integrations.each_ref().map(|integrations| {

@@ -1,12 +1,11 @@
 //! The pause after a failure: of one connection or of its whole integration, never of another integration.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codehost_oauth::keeper::KeeperError;
-use codehost_oauth::keeper::{Clock as _, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{Clock as _, MemoryTokens, TokenKeeper};
 use codehost_oauth::testing::Outcome;
 
 use super::fake_code_host::{FakeCodeHost, VirtualClock};
@@ -19,9 +18,9 @@ const LATENCY: Duration = Duration::from_millis(20);
 async fn two(many: usize) -> Result<([FakeCodeHost; 2], TokenKeeper)> {
     let hosts = [FakeCodeHost::new("large", LATENCY)?, FakeCodeHost::new("small", LATENCY)?];
     let integrations =
-        hosts.each_ref().map(|code_host| (code_host.integration.id().clone(), Arc::clone(&code_host.integration)));
+        hosts.each_ref().map(|code_host| (code_host.integration.id().clone(), code_host.integration.clone()));
     let clock = VirtualClock::start();
-    let keeper = TokenKeeper::builder(MemoryStore::default(), ring(), HashMap::from(integrations));
+    let keeper = TokenKeeper::builder(MemoryTokens::default(), ring(), HashMap::from(integrations));
     let keeper = keeper.clock(clock.clone()).build();
     for (code_host, count) in hosts.iter().zip([many, 2]) {
         for n in 0..count {

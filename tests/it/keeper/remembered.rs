@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use codehost_oauth::error::Error;
-use codehost_oauth::keeper::{CallError, LoginReason, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{CallError, LoginReason, MemoryTokens, TokenKeeper};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 
 use super::scenario::{Result, Scenario};
@@ -13,7 +13,7 @@ use crate::secrets::leak_check::LeakChecked as _;
 async fn start(fresh_for: Duration) -> Result<(Scenario, FaultyStore, TokenKeeper)> {
     let mut scenario = Scenario::start().await?;
     let tokens = scenario.log_in().await?;
-    let store = FaultyStore::new(MemoryStore::default());
+    let store = FaultyStore::new(MemoryTokens::default());
     let keeper = scenario.builder(store.clone()).fresh_for(fresh_for).build();
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     Ok((scenario, store, keeper))

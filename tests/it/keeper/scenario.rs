@@ -17,7 +17,7 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Erro
 
 pub(crate) struct Scenario {
     pub(crate) gitlab: FakeGitLab,
-    pub(crate) integration: Arc<Integration>,
+    pub(crate) integration: Integration,
     pub(crate) connection: ConnectionId,
     pub(crate) clock: FakeClock,
 }
@@ -28,7 +28,7 @@ impl Scenario {
         let callback = "https://app.example.com/oauth/callback/gitlab/demo";
         let app = FakeApplication::new("id", "canary-keeper-secret", callback, "read_user api");
         let gitlab = FakeGitLab::builder().application(app).start().await?;
-        let integration = Arc::new(integration(gitlab.base_url(), "demo")?);
+        let integration = integration(gitlab.base_url(), "demo")?;
         let connection = "gitlab:demo:1".parse()?;
         Ok(Self { gitlab, integration, connection, clock: FakeClock::default() })
     }
@@ -51,7 +51,7 @@ impl Scenario {
     }
 
     pub(crate) fn builder(&self, store: impl TokenStore + 'static) -> TokenKeeperBuilder {
-        TokenKeeper::builder(store, ring(), Arc::clone(&self.integration)).clock(self.clock.clone())
+        TokenKeeper::builder(store, ring(), self.integration.clone()).clock(self.clock.clone())
     }
 
     /// Lets the access token expire, for the keeper and for the fake.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{PostgresStore, RedisStore, SqliteStore, TokenStore};
+use codehost_oauth::keeper::{PostgresTokens, RedisTokens, SqliteTokens, TokenStore};
 
 use super::scenario::Result;
 
@@ -92,7 +92,7 @@ impl Server {
     async fn ready(self) -> Result<Self> {
         for _ in 0..1200 {
             let ready = match self.url.starts_with("postgres:") {
-                true => PostgresStore::connect(&self.url).await.is_ok(),
+                true => PostgresTokens::connect(&self.url).await.is_ok(),
                 false => open(&self.url).await.is_ok(),
             };
             if ready {
@@ -115,13 +115,11 @@ impl Drop for Server {
 /// Opens the store at a URL.
 pub(crate) async fn open(url: &str) -> Result<Arc<dyn TokenStore>> {
     Ok(if let Some(path) = url.strip_prefix("sqlite:") {
-        Arc::new(SqliteStore::open(path).await?)
+        Arc::new(SqliteTokens::open(path).await?)
     } else if url.starts_with("postgres:") {
-        let store = PostgresStore::connect(url).await?;
-        store.create_tables().await?;
-        Arc::new(store)
+        Arc::new(PostgresTokens::connect(url).await?)
     } else {
-        Arc::new(RedisStore::connect(url).await?)
+        Arc::new(RedisTokens::connect(url).await?)
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codehost_oauth::error::StoreError;
-use codehost_oauth::keeper::{MemoryStore, PostgresStore, RedisStore, SqliteStore, TokenStore as _};
+use codehost_oauth::keeper::{MemoryTokens, PostgresTokens, RedisTokens, SqliteTokens, TokenStore as _};
 use codehost_oauth::testing::{Fault, FaultyStore, Nonconformity, store_conformance};
 
 use super::scenario::Result;
@@ -14,7 +14,7 @@ use crate::support::schema;
 
 #[tokio::test]
 async fn memory_conforms() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     store_conformance(store.clone(), store.clone()).await?;
     store_conformance(Arc::new(FaultyStore::new(Arc::clone(&store))), store).await?;
     Ok(())
@@ -24,7 +24,7 @@ async fn memory_conforms() -> Result {
 #[tokio::test]
 async fn a_failing_store_does_not_conform() -> Result {
     for call in [0, 5, 20, 60] {
-        let store = Arc::new(FaultyStore::new(MemoryStore::default()));
+        let store = Arc::new(FaultyStore::new(MemoryTokens::default()));
         store.fail(call, Fault::Error);
         let found = store_conformance(store.clone(), store.clone()).await;
         assert!(matches!(found, Err(Nonconformity::Failed(StoreError::Unreachable { .. }))), "{call}: {found:?}");
@@ -46,8 +46,8 @@ async fn postgres_conforms() -> Result {
 async fn postgres_in_the_apps_pool_conforms() -> Result {
     let server = Server::postgres_without_tables().await?;
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&server.url).await?;
-    let [here, there] = [pool.clone(), pool.clone()].map(|pool| Arc::new(PostgresStore::with_pool(pool)));
-    here.create_tables().await?;
+    let here = Arc::new(PostgresTokens::with_pool(pool.clone()).await?);
+    let there = Arc::new(PostgresTokens::with_pool(pool.clone()).await?);
     store_conformance(here, there).await?;
     assert!(pool.size() > 0 && !pool.is_closed());
     Ok(())
@@ -67,7 +67,7 @@ async fn conforms(server: &Server) -> Result {
 #[tokio::test]
 async fn errors_of_wrong_store_urls_show_no_password() {
     for url in ["postgres://app:s3cr3t@127.0.0.1:99999/x", "redis://app:s3cr3t@127.0.0.1:99999", "s3cr3t"] {
-        let errors = [PostgresStore::connect(url).await.err(), RedisStore::connect(url).await.err()];
+        let errors = [PostgresTokens::connect(url).await.err(), RedisTokens::connect(url).await.err()];
         for error in errors {
             let text = match &error {
                 Some(StoreError::Address { detail } | StoreError::Unreachable { detail }) => {
@@ -79,7 +79,7 @@ async fn errors_of_wrong_store_urls_show_no_password() {
             assert!(error.is_some(), "{url}");
         }
     }
-    assert!(SqliteStore::open("/nowhere/at/all.db").await.is_err());
+    assert!(SqliteTokens::open("/nowhere/at/all.db").await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,10 @@ async fn a_file_that_stays_locked_is_a_time_out() -> Result {
 async fn a_stopped_server_is_unreachable() -> Result {
     for mut server in [Server::postgres().await?, Server::redis().await?] {
         let store = open(&server.url).await?;
-        assert_eq!(format!("{store:?}"), if server.url.starts_with("redis") { "RedisStore" } else { "PostgresStore" });
+        assert_eq!(
+            format!("{store:?}"),
+            if server.url.starts_with("redis") { "RedisTokens" } else { "PostgresTokens" }
+        );
         server.kill();
         let connection = "gitlab:demo:1".parse()?;
         for _ in 0..2 {
@@ -196,7 +199,7 @@ async fn stored_tokens_are_sealed_and_belong_to_one_connection() -> Result {
     let mut scenario = super::scenario::Scenario::start().await?;
     let tokens = scenario.log_in().await?;
     let access = scenario.text(&tokens.access_token);
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let keeper = scenario.keeper(Arc::clone(&store));
     keeper.import(&scenario.connection, tokens).await.leak_checked()?;
     let stored = store.load(&scenario.connection).await?.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost_oauth::keeper::{LoginReason, MemoryStore, TokenKeeper, TokenStore};
+use codehost_oauth::keeper::{LoginReason, MemoryTokens, TokenKeeper, TokenStore};
 use codehost_oauth::testing::{Fault, FaultyStore, Outcome};
 
 use super::fake_code_host::{FakeCodeHost, delete};
@@ -26,7 +26,7 @@ async fn unverified(store: impl TokenStore + 'static) -> Result<(FakeCodeHost, T
 
 #[tokio::test(start_paused = true)]
 async fn unverified_tokens_are_returned_after_the_user_is_verified() -> Result {
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let (code_host, keeper) = unverified(Arc::clone(&store)).await?;
     code_host.http.respond("user", 200, SAME_USER);
     // Another node reads the tokens that the first has stored.
@@ -41,7 +41,7 @@ async fn unverified_tokens_are_returned_after_the_user_is_verified() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn unverified_tokens_of_another_user_are_never_returned() -> Result {
-    let (code_host, keeper) = unverified(MemoryStore::default()).await?;
+    let (code_host, keeper) = unverified(MemoryTokens::default()).await?;
     code_host.http.respond("user", 200, ANOTHER_USER);
     for _ in 0..2 {
         let outcome = keeper.ask(&code_host.connection(1)).await.leak_checked()?;
@@ -53,7 +53,7 @@ async fn unverified_tokens_of_another_user_are_never_returned() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn unverified_tokens_are_not_returned_while_the_api_is_down() -> Result {
-    let (code_host, keeper) = unverified(MemoryStore::default()).await?;
+    let (code_host, keeper) = unverified(MemoryTokens::default()).await?;
     for _ in 0..3 {
         let outcome = keeper.ask(&code_host.connection(1)).await.leak_checked()?;
         let Outcome::Retry { after, cause: Some(_) } = outcome else { panic!("{outcome:?}") };
@@ -66,7 +66,7 @@ async fn unverified_tokens_are_not_returned_while_the_api_is_down() -> Result {
 /// Expired tokens cannot be verified: they are renewed, and the new ones are verified.
 #[tokio::test(start_paused = true)]
 async fn expired_tokens_are_renewed_and_verified_again() -> Result {
-    let (code_host, keeper) = unverified(MemoryStore::default()).await?;
+    let (code_host, keeper) = unverified(MemoryTokens::default()).await?;
     tokio::time::advance(Duration::from_secs(7200)).await;
     code_host.http.respond("user", 401, r#"{"message":"401 Unauthorized"}"#);
     let outcome = keeper.ask(&code_host.connection(1)).await.leak_checked()?;
@@ -81,7 +81,7 @@ async fn expired_tokens_are_renewed_and_verified_again() -> Result {
 /// Tokens that the code host refuses cannot be verified, so they are not returned.
 #[tokio::test(start_paused = true)]
 async fn refused_tokens_are_renewed_and_not_returned() -> Result {
-    let (code_host, keeper) = unverified(MemoryStore::default()).await?;
+    let (code_host, keeper) = unverified(MemoryTokens::default()).await?;
     code_host.http.respond("user", 401, r#"{"message":"401 Unauthorized"}"#);
     let outcome = keeper.ask(&code_host.connection(1)).await.leak_checked()?;
     assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
@@ -95,7 +95,7 @@ async fn refused_tokens_are_renewed_and_not_returned() -> Result {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_deleted_during_the_verification_stays_deleted() -> Result {
-    let memory = Arc::new(MemoryStore::default());
+    let memory = Arc::new(MemoryTokens::default());
     let store = FaultyStore::new(Arc::clone(&memory));
     let (code_host, keeper) = unverified(store.clone()).await?;
     code_host.http.respond("user", 200, SAME_USER);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use codehost_oauth::keeper::{
-    CallError, Clock as _, KeeperEvent, LoginReason, MemoryStore, TokenKeeper, TokenKeeperBuilder,
+    CallError, Clock as _, KeeperEvent, LoginReason, MemoryTokens, TokenKeeper, TokenKeeperBuilder,
 };
 use codehost_oauth::testing::Outcome;
 use codehost_oauth::transport::Network;
@@ -21,12 +21,7 @@ fn access(scopes: &str) -> Access {
 }
 
 /// The integration with these required scopes.
-fn integration_with(
-    code_host: &FakeCodeHost,
-    platform: &str,
-    base_url: &str,
-    scopes: &str,
-) -> Result<Arc<Integration>> {
+fn integration_with(code_host: &FakeCodeHost, platform: &str, base_url: &str, scopes: &str) -> Result<Integration> {
     let base_url = BaseUrl::parse(base_url, &Network::public_only())?;
     let integration = Integration::builder(
         Platform::find(platform)?.provider(base_url)?,
@@ -41,14 +36,14 @@ fn integration_with(
         },
     )
     .build()?;
-    Ok(Arc::new(integration))
+    Ok(integration)
 }
 
-fn gitlab(code_host: &FakeCodeHost, scopes: &str) -> Result<Arc<Integration>> {
+fn gitlab(code_host: &FakeCodeHost, scopes: &str) -> Result<Integration> {
     integration_with(code_host, "gitlab", "https://git.example.com", scopes)
 }
 
-fn builder(code_host: &FakeCodeHost, store: &Arc<MemoryStore>, integration: Arc<Integration>) -> TokenKeeperBuilder {
+fn builder(code_host: &FakeCodeHost, store: &Arc<MemoryTokens>, integration: Integration) -> TokenKeeperBuilder {
     TokenKeeper::builder(Arc::clone(store), ring(), integration).clock(code_host.clock.clone())
 }
 
@@ -71,7 +66,7 @@ async fn additional_scopes_are_an_event_and_the_pair_is_kept() -> Result {
         ("read_user", "read_user", "read_user sudo admin_mode", Some("sudo admin_mode")),
     ] {
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
-        let (store, events) = (Arc::new(MemoryStore::default()), Arc::new(Mutex::new(Vec::new())));
+        let (store, events) = (Arc::new(MemoryTokens::default()), Arc::new(Mutex::new(Vec::new())));
         let list = Arc::clone(&events);
         let keeper = builder(&code_host, &store, gitlab(&code_host, requested)?)
             .on_event(move |event| list.lock().unwrap().push(format!("{event:?}")))
@@ -111,7 +106,7 @@ async fn odd_responses_are_an_event_and_the_pair_is_kept() -> Result {
         (r#""token_type":"bearer","expires_in":"soon","scope":7"#, Some("[Scopes, Lifetime]")),
     ] {
         let code_host = FakeCodeHost::new("demo", LATENCY)?;
-        let (store, events) = (Arc::new(MemoryStore::default()), Arc::new(Mutex::new(Vec::new())));
+        let (store, events) = (Arc::new(MemoryTokens::default()), Arc::new(Mutex::new(Vec::new())));
         let list = Arc::clone(&events);
         let keeper = builder(&code_host, &store, gitlab(&code_host, "read_user")?)
             .on_event(move |event| {
@@ -136,10 +131,10 @@ async fn odd_responses_are_an_event_and_the_pair_is_kept() -> Result {
 #[tokio::test(start_paused = true)]
 async fn implied_scopes_are_not_additional_scopes() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let integration =
         integration_with(&code_host, "bitbucket-cloud", "https://bitbucket.org", "account pullrequest:write")?;
-    let (builder, events) = code_host.with_events(builder(&code_host, &store, Arc::clone(&integration)));
+    let (builder, events) = code_host.with_events(builder(&code_host, &store, integration.clone()));
     let keeper = builder.build();
     let connection = "bitbucket-cloud:demo:1".parse()?;
     let binding = integration.binding().clone();
@@ -181,7 +176,7 @@ async fn an_integration_with_more_scopes_names_the_missing_ones() -> Result {
             200,
             r#"{"access_token":"canary-access-{n}","token_type":"Bearer","refresh_token":"canary-refresh-{n}","expires_in":7200}"#,
         );
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let before = builder(&code_host, &store, gitlab(&code_host, requested)?).build();
         before.import(&code_host.connection(1), granted(&code_host, scopes)).await?;
         let upgraded = builder(&code_host, &store, gitlab(&code_host, now)?).build();
@@ -233,7 +228,7 @@ async fn finish_background_work() {
 #[tokio::test(start_paused = true)]
 async fn a_new_login_revokes_the_replaced_pair() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let keeper = code_host.builder(MemoryStore::default()).build();
+    let keeper = code_host.builder(MemoryTokens::default()).build();
     keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
     finish_background_work().await;
     assert_eq!(code_host.http.revoked(), [""; 0]);
@@ -260,9 +255,9 @@ async fn a_new_login_revokes_the_replaced_pair() -> Result {
 #[tokio::test(start_paused = true)]
 async fn at_bitbucket_a_replaced_pair_sends_no_request() -> Result {
     let code_host = FakeCodeHost::new("demo", LATENCY)?;
-    let store = Arc::new(MemoryStore::default());
+    let store = Arc::new(MemoryTokens::default());
     let integration = integration_with(&code_host, "bitbucket-cloud", "https://bitbucket.org", "account")?;
-    let keeper = builder(&code_host, &store, Arc::clone(&integration)).build();
+    let keeper = builder(&code_host, &store, integration.clone()).build();
     for n in 1..=2 {
         let binding = integration.binding();
         let tokens = TokenSet::new(codehost_oauth::AccessToken::new(format!("canary-access-{n}"), binding).unwrap());

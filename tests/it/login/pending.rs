@@ -165,7 +165,7 @@ fn a_stored_pending_login_is_small() {
         client_secret: "canary-secret".to_owned(),
         access: Access::SignIn,
     };
-    let integration = Integration::builder(Arc::new(BitbucketCloud::new()), http(), config).build().unwrap();
+    let integration = Integration::builder(Arc::new(BitbucketCloud::cloud()), http(), config).build().unwrap();
     let pending = serde_json::to_string(&begin(&integration)).unwrap();
     assert!(pending.len() < 400, "{}", pending.len());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codehost_oauth::error::{Audience, Error};
-use codehost_oauth::keeper::{ConnectionId, KeeperError, LoginReason, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{ConnectionId, KeeperError, LoginReason, MemoryTokens, TokenKeeper};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::github::ServerKind;
 use codehost_oauth::testing::{
@@ -124,7 +124,7 @@ async fn a_keeper_refreshes_and_tells_who_must_act_on_every_platform() {
     for host in all().await {
         let platform = host.platform;
         let clock = FakeClock::default();
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let keeper = |secret: &str| {
             let builder = canned_http::live(host.platform, &host.base_url, "canary-right").access(Access::SignIn);
             let integration = Arc::new(builder.credentials("my-id", secret).build().unwrap());

@@ -63,14 +63,14 @@ async fn gitlab_with_another_api_url_conforms() {
 
 #[tokio::test]
 async fn bitbucket_cloud_conforms() {
-    assert_eq!(run_for_bitbucket(&BitbucketCloud::new()).await, []);
+    assert_eq!(run_for_bitbucket(&BitbucketCloud::cloud()).await, []);
 }
 
 #[tokio::test]
 async fn providers_behind_pointers_conform() {
     let shared: Arc<dyn OAuthProvider> = Arc::new(gitlab("https://git.example.com"));
     assert_eq!(run_for_gitlab(&shared, "").await, []);
-    let boxed: Box<dyn OAuthProvider> = Box::new(BitbucketCloud::new());
+    let boxed: Box<dyn OAuthProvider> = Box::new(BitbucketCloud::cloud());
     assert_eq!(run_for_bitbucket(&boxed).await, []);
     let twice: Arc<Box<dyn OAuthProvider>> = Arc::new(boxed);
     assert_eq!(run_for_bitbucket(&twice).await, []);
@@ -97,7 +97,7 @@ async fn a_wrong_setup_of_the_suite_is_reported() {
         ["exchange", "refresh", "odd_tokens", "lost_responses", "granted_scopes"]
     );
     // The API is not at the base URL, and the suite was not told.
-    let provider = BitbucketCloud::new();
+    let provider = BitbucketCloud::cloud();
     let suite = Conformance::new(&provider, "/site/oauth2/access_token", token)
         .api("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}"}"#)
         .api("/2.0/user/emails", BITBUCKET_EMAILS);

@@ -49,7 +49,7 @@ async fn an_application_is_created_checked_and_used() {
             }
         };
         assert_eq!(code, "ok", "{user} {owner:?}");
-        let secret = client.secret_for(gitlab.base_url()).unwrap().to_owned();
+        let secret = client.expose_for(gitlab.base_url()).unwrap().to_owned();
         leak_check::learn("client secret", &secret);
         let integration = canned_http::live("gitlab", fake.base_url(), "canary-right").access(Access::SignIn);
         let integration = integration.credentials(client.client_id(), &secret).build().unwrap();

@@ -9,7 +9,7 @@ use codehost_oauth::error::{Audience, Error};
 use codehost_oauth::forgejo::Forgejo;
 use codehost_oauth::github::GitHub;
 use codehost_oauth::gitlab::GitLab;
-use codehost_oauth::keeper::{CallError, ConnectionId, MemoryStore, TokenKeeper};
+use codehost_oauth::keeper::{CallError, ConnectionId, MemoryTokens, TokenKeeper};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::ScriptedTransport;
 use codehost_oauth::transport::Network;
@@ -66,9 +66,9 @@ fn old_tokens(integration: &Integration, name: &str, lifetime: Option<u64>) -> T
     tokens
 }
 
-fn keeper(integration: &Arc<Integration>) -> TokenKeeper {
+fn keeper(integration: &Integration) -> TokenKeeper {
     let ring = KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
-    TokenKeeper::builder(MemoryStore::default(), ring, Arc::clone(integration)).verify_identity(true).build()
+    TokenKeeper::builder(MemoryTokens::default(), ring, integration.clone()).verify_identity(true).build()
 }
 
 async fn finish(integration: &Integration, parameters: &str) -> Result<Login, Error> {
@@ -233,7 +233,7 @@ async fn a_keeper_knows_that_an_older_login_asked_for_less() {
         let connection: ConnectionId = format!("{platform}:demo:7").parse().unwrap();
         let [old, new] = [Access::SignIn, Access::Write]
             .map(|access| Arc::new(builder(Arc::clone(&provider), &ScriptedTransport::new(), access).build().unwrap()));
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryTokens::default());
         let keeper = TokenKeeper::builder(Arc::clone(&store), ring(), Arc::clone(&old)).build();
         keeper.import(&connection, TokenSet::new(access_token(&old))).await.unwrap();
         assert!(keeper.access_token(&connection).await.is_ok());

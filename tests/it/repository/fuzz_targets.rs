@@ -161,7 +161,7 @@ pub(crate) fn gitlab_user(data: &[u8]) {
 }
 
 pub(crate) fn bitbucket_user(data: &[u8]) {
-    let provider = BitbucketCloud::new();
+    let provider = BitbucketCloud::cloud();
     let http = ScriptedTransport::new();
     http.json("/2.0/user", data).json("/2.0/user/emails", r#"{"values":[]}"#);
     if let Ok(user) = block_on(provider.user(&http, &access(provider.base_url()))) {
@@ -172,7 +172,7 @@ pub(crate) fn bitbucket_user(data: &[u8]) {
 }
 
 pub(crate) fn bitbucket_emails(data: &[u8]) {
-    let provider = BitbucketCloud::new();
+    let provider = BitbucketCloud::cloud();
     let http = ScriptedTransport::new();
     http.json("/2.0/user", r#"{"uuid":"{11111111-2222-3333-4444-555555555555}","type":"user"}"#);
     http.otherwise(200, &[("content-type", "application/json")], data);
@@ -242,7 +242,7 @@ pub(crate) fn sealed(data: &[u8]) {
 }
 
 fn providers() -> [Arc<dyn OAuthProvider>; 2] {
-    [Arc::new(GitLab::new(git()).expect("GitLab")), Arc::new(BitbucketCloud::new())]
+    [Arc::new(GitLab::new(git()).expect("GitLab")), Arc::new(BitbucketCloud::cloud())]
 }
 
 fn git() -> BaseUrl {

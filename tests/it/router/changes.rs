@@ -165,7 +165,7 @@ struct SlowHandler {
 
 #[async_trait]
 impl FindIntegration for SlowHandler {
-    async fn find(&self, id: &IntegrationId) -> std::result::Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, id: &IntegrationId) -> std::result::Result<Option<Integration>, AppError> {
         let left = self.left.load(Ordering::SeqCst);
         self.left.store(left.saturating_sub(1), Ordering::SeqCst);
         if left == 1 {

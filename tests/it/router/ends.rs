@@ -27,11 +27,11 @@ struct Noted {
 
 #[async_trait]
 impl FindIntegration for Noted {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         TestHandler::of(&self.integrations).find(id).await
     }
 
-    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find_latest(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         if *self.is_down.lock().unwrap() {
             return Err("the database is gone".into());
         }

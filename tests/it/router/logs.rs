@@ -149,7 +149,7 @@ async fn a_strict_session_cookie_is_logged_once() {
     let (log, _guard) = capture_log();
     let test_app = test_app_at(PUBLIC, true, MemoryStore::default()).await;
     let handler = TestHandler::default();
-    handler.0.lock().unwrap().push(std::sync::Arc::clone(&test_app.integration));
+    handler.0.lock().unwrap().push(test_app.integration.clone());
     let logins = LoginRoutes::in_session(handler.clone(), handler, &PUBLIC.parse().unwrap());
     let layer = SessionManagerLayer::new(MemoryStore::default()).with_same_site(SameSite::Strict);
     let test_app = crate::router::routes::TestApp {
@@ -207,9 +207,9 @@ async fn a_failed_refresh_is_one_event() {
 async fn a_failure_of_the_keeper_is_one_event() {
     let (log, _guard) = capture_log();
     let ring = codehost_oauth::seal::KeyRing::new([(1, [7; 32].as_slice())]).unwrap();
-    let none: std::collections::HashMap<_, std::sync::Arc<codehost_oauth::Integration>> = Default::default();
+    let none: std::collections::HashMap<_, codehost_oauth::Integration> = Default::default();
     let keeper =
-        codehost_oauth::keeper::TokenKeeper::builder(codehost_oauth::keeper::MemoryStore::default(), ring, none)
+        codehost_oauth::keeper::TokenKeeper::builder(codehost_oauth::keeper::MemoryTokens::default(), ring, none)
             .build();
     keeper.access_token(&"gitlab:gone:2".parse().unwrap()).await.unwrap_err();
     let events = failures(&log);

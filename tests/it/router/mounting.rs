@@ -9,7 +9,9 @@ use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use codehost_oauth::error::AppError;
-use codehost_oauth::router::{AppSession, CsrfToken, LoginHandler, LoginRoutes, RequestHead, Sessions, TowerSessions};
+use codehost_oauth::router::{
+    AppSession, CsrfToken, LoginHandler, LoginRoutes, RequestHead, SessionSource, TowerSessions,
+};
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use codehost_oauth::transport::{HttpClient, Network};
 use codehost_oauth::{Access, BaseUrl, Integration, IntegrationConfig, IntegrationId, Login, Platform, PublicUrl};
@@ -30,7 +32,7 @@ impl LoginHandler for App {
 #[derive(Clone, Default)]
 struct NumberedSessions(Arc<Mutex<HashMap<u32, String>>>, Arc<Mutex<u32>>);
 
-impl Sessions for NumberedSessions {
+impl SessionSource for NumberedSessions {
     fn session(&self, request: &RequestHead) -> Option<Arc<dyn AppSession>> {
         request.headers.contains_key("x-no-layer").then_some(()).map_or(Some(Arc::new(self.clone())), |()| None)
     }
@@ -73,7 +75,7 @@ impl AppSession for NumberedSessions {
 struct TestApp {
     gitlab: FakeGitLab,
     app: Router,
-    integration: Arc<Integration>,
+    integration: Integration,
     cookies: Vec<String>,
 }
 
@@ -81,7 +83,7 @@ const CLIENT_SECRET: &str = "canary-mounting-secret";
 
 impl TestApp {
     /// `mount` builds the app's router from the routes.
-    async fn new(public: &str, sessions: impl Sessions, mount: impl FnOnce(&LoginRoutes) -> Router) -> Self {
+    async fn new(public: &str, sessions: impl SessionSource, mount: impl FnOnce(&LoginRoutes) -> Router) -> Self {
         crate::secrets::leak_check::start();
         let public_url = PublicUrl::danger_allow_http(public).unwrap();
         let callback = format!("{public}/auth/gitlab/done");
@@ -100,8 +102,7 @@ impl TestApp {
         };
         let builder = Integration::builder(provider, http, config);
         let integration = builder.callback_path("/auth/gitlab/done").login_path("/auth/gitlab").build().unwrap();
-        let integration = Arc::new(integration);
-        let logins = LoginRoutes::with(Arc::clone(&integration), App, &public_url, sessions);
+        let logins = LoginRoutes::with_sessions(integration.clone(), App, &public_url, sessions);
         let form = {
             let logins = logins.clone();
             async move |request: Request<Body>| {

@@ -37,15 +37,15 @@ impl TestHandler {
     }
 }
 
-pub(crate) type Integrations = Arc<Mutex<Vec<Arc<Integration>>>>;
+pub(crate) type Integrations = Arc<Mutex<Vec<Integration>>>;
 
-fn handler(integrations: &[Arc<Integration>]) -> TestHandler {
+fn handler(integrations: &[Integration]) -> TestHandler {
     TestHandler(Arc::new(Mutex::new(integrations.to_vec())), Arc::default())
 }
 
 #[async_trait]
 impl FindIntegration for TestHandler {
-    async fn find(&self, id: &IntegrationId) -> Result<Option<Arc<Integration>>, AppError> {
+    async fn find(&self, id: &IntegrationId) -> Result<Option<Integration>, AppError> {
         match id.as_str() {
             "broken" => Err("the database is gone".into()),
             _ => Ok(self.0.lock().unwrap().iter().find(|integration| integration.id() == id).cloned()),
@@ -90,7 +90,7 @@ impl LoginHandler for TestHandler {
 pub(crate) struct TestApp {
     pub(crate) gitlab: FakeGitLab,
     pub(crate) app: Router,
-    pub(crate) integration: Arc<Integration>,
+    pub(crate) integration: Integration,
     pub(crate) integrations: Integrations,
     pub(crate) public: String,
 }
@@ -114,12 +114,12 @@ impl TestApp {
     }
 
     /// Another integration of the same id.
-    pub(crate) fn built(&self, base_url: &str, client_id: &str) -> Arc<Integration> {
+    pub(crate) fn built(&self, base_url: &str, client_id: &str) -> Integration {
         integration(&self.public, base_url, "demo", client_id)
     }
 }
 
-fn integration(public: &str, base_url: &str, id: &str, client_id: &str) -> Arc<Integration> {
+fn integration(public: &str, base_url: &str, id: &str, client_id: &str) -> Integration {
     let network = Network::public_only().allow_loopback_http();
     let base_url = BaseUrl::parse(base_url, &network).unwrap();
     let provider = Platform::find("gitlab").unwrap().provider(base_url).unwrap();
@@ -136,7 +136,7 @@ fn integration(public: &str, base_url: &str, id: &str, client_id: &str) -> Arc<I
         },
     )
     .build();
-    Arc::new(built.unwrap())
+    built.unwrap()
 }
 
 async fn test_app(in_session: bool) -> TestApp {
@@ -167,7 +167,7 @@ pub(crate) async fn test_app_at<S: SessionStore + Clone>(public: &str, in_sessio
     };
     let app = app.layer(layer);
     let app = if in_session { app.layer(axum::middleware::from_fn(readable_cookies)) } else { app };
-    TestApp { gitlab, app, integration: Arc::clone(&both[0]), integrations, public: public.to_owned() }
+    TestApp { gitlab, app, integration: both[0].clone(), integrations, public: public.to_owned() }
 }
 
 /// Pages of the app: one with a CSRF token, one with the logged-in user.
@@ -661,7 +661,7 @@ async fn an_app_without_user_id_cannot_connect_accounts() {
 
     let mut test_app = test_app(true).await;
     let logins = LoginRoutes::in_session(
-        Arc::clone(&test_app.integration),
+        test_app.integration.clone(),
         MinimalHandler(TestHandler::default()),
         &PUBLIC.parse().unwrap(),
     );
@@ -719,7 +719,7 @@ async fn a_failing_session_store_gives_503_without_details() {
 
     let mut test_app = test_app(true).await;
     let logins =
-        LoginRoutes::in_session(Arc::clone(&test_app.integration), TestHandler::default(), &PUBLIC.parse().unwrap());
+        LoginRoutes::in_session(test_app.integration.clone(), TestHandler::default(), &PUBLIC.parse().unwrap());
     test_app.app = Router::new().merge(logins.router()).layer(SessionManagerLayer::new(BrokenStore));
     let page = Browser::default().get(&test_app, "/login/demo").await;
     assert_eq!(page.head.status, StatusCode::SERVICE_UNAVAILABLE);

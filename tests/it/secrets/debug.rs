@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codehost_oauth::check::{CheckReport, Finding};
 use codehost_oauth::error::Audience;
-use codehost_oauth::keeper::{ConnectionId, MemoryStore, Revision, SqliteStore, StoredTokens, TokenKeeper};
+use codehost_oauth::keeper::{ConnectionId, MemoryTokens, Revision, SqliteTokens, StoredTokens, TokenKeeper};
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::testing::{
     FakeApplication, FakeBitbucket, FakeGitLab, Fault, FaultyStore, ScriptedTransport, Traffic,
@@ -51,13 +51,13 @@ async fn debug_of_fakes_shows_the_address_and_no_secret() {
 async fn debug_of_stores_and_keepers_shows_the_type_and_no_secret() {
     let folder = std::env::temp_dir().join(format!("codehost-oauth-debug-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let sqlite = SqliteStore::open(folder.join("canary-tokens.db")).await.unwrap();
-    assert_eq!(format!("{sqlite:?}"), "SqliteStore");
+    let sqlite = SqliteTokens::open(folder.join("canary-tokens.db")).await.unwrap();
+    assert_eq!(format!("{sqlite:?}"), "SqliteTokens");
     drop(sqlite);
     std::fs::remove_dir_all(&folder).unwrap();
 
-    let faulty = FaultyStore::new(MemoryStore::default());
-    assert!(format!("{faulty:?}").starts_with("FaultyStore(MemoryStore"), "{faulty:?}");
+    let faulty = FaultyStore::new(MemoryTokens::default());
+    assert!(format!("{faulty:?}").starts_with("FaultyStore(MemoryTokens"), "{faulty:?}");
     let nothing = || Arc::new(|| {}) as Arc<dyn Fn() + Send + Sync>;
     let faults = [
         Fault::Error,
@@ -70,7 +70,7 @@ async fn debug_of_stores_and_keepers_shows_the_type_and_no_secret() {
 
     let integration =
         Arc::new(canned_http::builder("gitlab", "https://git.example.com", "canary-shown-secret").build().unwrap());
-    let builder = TokenKeeper::builder(MemoryStore::default(), ring(), Arc::clone(&integration));
+    let builder = TokenKeeper::builder(MemoryTokens::default(), ring(), Arc::clone(&integration));
     let text =
         format!("{builder:?} {:?} {integration:?}", TokenKeeper::builder(faulty, ring(), integration.clone()).build());
     assert!(text.contains("KeyRing([1])") && text.contains("lease: 45s"), "{text}");

@@ -10,7 +10,6 @@ mod stores;
 mod support;
 mod wrong_stores;
 
-use std::sync::Arc;
 
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
@@ -24,8 +23,8 @@ pub(crate) fn app() -> AppConfig {
     AppConfig::new(PUBLIC_URL.parse().unwrap(), http())
 }
 
-pub(crate) fn keys() -> Arc<KeyRing> {
-    Arc::new(KeyRing::new([(1, [7; 32].as_slice())]).unwrap())
+pub(crate) fn keys() -> KeyRing {
+    KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
 }
 
 /// The integrations in a store, as a node of the app has them.

@@ -40,7 +40,7 @@ impl Scripted {
     pub(crate) fn bitbucket() -> Self {
         leak_check::start();
         Self {
-            provider: Arc::new(BitbucketCloud::new()),
+            provider: Arc::new(BitbucketCloud::cloud()),
             http: ScriptedTransport::new(),
             token_path: "/site/oauth2/access_token".to_owned(),
             user_path: "/2.0/user".to_owned(),

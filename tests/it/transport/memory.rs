@@ -2,7 +2,6 @@
 
 use std::alloc::System;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codehost_oauth::error::TransportError;
@@ -46,7 +45,7 @@ fn memory_of_integrations_in_a_child_process() {
     let http = HttpClient::builder(network.clone()).build().unwrap();
     let public_url: PublicUrl = "https://packages.example.com".parse().unwrap();
     let before = allocated_bytes();
-    let mut all: HashMap<IntegrationId, Arc<Integration>> = HashMap::with_capacity(MANY);
+    let mut all: HashMap<IntegrationId, Integration> = HashMap::with_capacity(MANY);
     for n in 0..MANY {
         let base_url = BaseUrl::parse(&format!("https://gitlab.tenant-{n}.example.com"), &network).unwrap();
         let integration = Integration::builder(
@@ -63,7 +62,7 @@ fn memory_of_integrations_in_a_child_process() {
         )
         .build()
         .unwrap();
-        all.insert(integration.id().clone(), Arc::new(integration));
+        all.insert(integration.id().clone(), integration);
     }
     let idle = (allocated_bytes() - before) / MANY;
 

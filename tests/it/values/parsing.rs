@@ -314,7 +314,7 @@ proptest! {
             let set = tokens(secret, secret);
             format!(
                 "{client:?} {client:#?} {set:?} {set:#?} {:?} {:#?} {:?} {:?}",
-                set.access_token, set.refresh_token, set.access_token.duplicate(), client.secret_for(&base("https://x.example")),
+                set.access_token, set.refresh_token, set.access_token.duplicate(), client.expose_for(&base("https://x.example")),
             )
         };
         let text = text_of(&secret);
@@ -407,7 +407,7 @@ fn malformed_secrets_are_refused() {
     assert!(ClientCredentials::new(here.base_url(), "id", &"a".repeat(4097)).is_err());
     assert!(matches!(ClientCredentials::new(here.base_url(), "", "x"), Err(ConfigError::ClientId(_))));
     let pasted = ClientCredentials::new(here.base_url(), " my-id\n", "\tsecret\r\n").unwrap();
-    assert_eq!((pasted.client_id(), pasted.secret_for(here.base_url()).unwrap()), ("my-id", "secret"));
+    assert_eq!((pasted.client_id(), pasted.expose_for(here.base_url()).unwrap()), ("my-id", "secret"));
 }
 
 /// T7: no secret is given for another base URL, however similar.
@@ -419,7 +419,7 @@ fn secrets_are_given_for_their_base_url_only() {
     let refresh = RefreshToken::new("refresh".to_owned(), &here).unwrap();
     for same in ["https://git.example.com/gitlab", "https://GIT.example.com:443/gitlab/"] {
         let same = base(same);
-        assert_eq!(client.secret_for(&same).unwrap(), "canary-client-secret");
+        assert_eq!(client.expose_for(&same).unwrap(), "canary-client-secret");
         assert_eq!(access.expose_for(&same).unwrap(), "access");
         assert_eq!(refresh.expose_for(&same).unwrap(), "refresh");
         assert_eq!(access.duplicate().expose_for(&same).unwrap(), "access");
@@ -437,7 +437,7 @@ fn secrets_are_given_for_their_base_url_only() {
         "https://10.0.0.5/gitlab",
     ] {
         let other = BaseUrl::parse(other, &network).unwrap();
-        let errors = [client.secret_for(&other), access.expose_for(&other), refresh.expose_for(&other)];
+        let errors = [client.expose_for(&other), access.expose_for(&other), refresh.expose_for(&other)];
         for error in errors.map(Result::unwrap_err) {
             assert!(matches!(error, ConfigError::OtherBinding { .. }), "{other}");
             assert_eq!(error.code(), "other_binding");

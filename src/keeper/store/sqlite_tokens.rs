@@ -19,12 +19,12 @@ use crate::sql::{Schema, sqlite};
 /// `docs/stores.md`.
 ///
 /// ```
-/// use codehost_oauth::keeper::{SqliteStore, TokenStore};
+/// use codehost_oauth::keeper::{SqliteTokens, TokenStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = std::env::temp_dir().join(format!("codehost-oauth-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
-/// let store = SqliteStore::open(folder.join("tokens.db")).await?;
+/// let store = SqliteTokens::open(folder.join("tokens.db")).await?;
 /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
 /// # drop(store);
 /// # std::fs::remove_dir_all(&folder)?;
@@ -32,11 +32,11 @@ use crate::sql::{Schema, sqlite};
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 /// ```
-pub struct SqliteStore {
+pub struct SqliteTokens {
     pool: SqlitePool,
 }
 
-impl SqliteStore {
+impl SqliteTokens {
     /// Opens the file; creates it and its tables if they are missing.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl TokenStore for SqliteStore {
+impl TokenStore for SqliteTokens {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let query = sqlx::query("SELECT revision, sealed FROM codehost_oauth_tokens WHERE connection = ?1");
         let row = query.bind(connection.as_str()).fetch_optional(&self.pool).await.map_err(failed)?;
@@ -115,9 +115,9 @@ impl TokenStore for SqliteStore {
 }
 
 /// Without the path.
-impl fmt::Debug for SqliteStore {
+impl fmt::Debug for SqliteTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SqliteStore")
+        f.write_str("SqliteTokens")
     }
 }
 

@@ -18,7 +18,7 @@ use crate::values::integration_id::IntegrationId;
 
 /// Keeps integrations in PostgreSQL, for any number of nodes. The server must be the primary: a replica returns old data.
 ///
-/// The database can be that of [`keeper::PostgresStore`](crate::keeper::PostgresStore), and the app can have tables in it: a
+/// The database can be that of [`keeper::PostgresTokens`](crate::keeper::PostgresTokens), and the app can have tables in it: a
 /// [`WriteHook`] gets [`StoreTransaction::Postgres`]. A wait for a lock in its transaction ends after four seconds. Writes of one
 /// owner's integrations wait for each other; where else the app changes what its hook reads, it takes a lock of its own. This
 /// and the tables are in `docs/stores.md`.

@@ -15,31 +15,31 @@ use crate::keeper::ConnectionId;
 /// Do not use it with two processes: each would use refresh tokens that the other has used up.
 ///
 /// ```
-/// use codehost_oauth::keeper::{MemoryStore, TokenStore};
+/// use codehost_oauth::keeper::{MemoryTokens, TokenStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = MemoryStore::default();
+/// let store = MemoryTokens::default();
 /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 /// ```
 #[derive(Default)]
-pub struct MemoryStore(Mutex<HashMap<ConnectionId, Row>>);
+pub struct MemoryTokens(Mutex<HashMap<ConnectionId, Row>>);
 
 struct Row {
     tokens: StoredTokens,
     lease: Option<(LeaseOwner, Instant)>,
 }
 
-impl MemoryStore {
+impl MemoryTokens {
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Row>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl TokenStore for MemoryStore {
+impl TokenStore for MemoryTokens {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         Ok(self.lock().get(connection).map(|row| row.tokens.clone()))
     }
@@ -94,8 +94,8 @@ impl TokenStore for MemoryStore {
 }
 
 /// Shows the number of connections only.
-impl fmt::Debug for MemoryStore {
+impl fmt::Debug for MemoryTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemoryStore({} connections)", self.lock().len())
+        write!(f, "MemoryTokens({} connections)", self.lock().len())
     }
 }

@@ -18,7 +18,7 @@ use crate::values::integration_id::IntegrationId;
 /// Keeps integrations in a file, for all processes of one machine. Do not use a network file system: SQLite's locks do not
 /// work there.
 ///
-/// The file can be that of [`keeper::SqliteStore`](crate::keeper::SqliteStore), and the app can have tables in it: a
+/// The file can be that of [`keeper::SqliteTokens`](crate::keeper::SqliteTokens), and the app can have tables in it: a
 /// [`WriteHook`] gets [`StoreTransaction::Sqlite`]. The tables are those of `docs/stores.md`.
 ///
 /// ```

@@ -20,15 +20,15 @@ use crate::keeper::ConnectionId;
 /// node.
 ///
 /// ```no_run
-/// use codehost_oauth::keeper::{RedisStore, TokenStore};
+/// use codehost_oauth::keeper::{RedisTokens, TokenStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = RedisStore::connect("rediss://app:password@redis.example.com").await?;
+/// let store = RedisTokens::connect("rediss://app:password@redis.example.com").await?;
 /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
 /// # Ok(())
 /// # }
 /// ```
-pub struct RedisStore {
+pub struct RedisTokens {
     client: Client,
     current: Mutex<Current>,
     scripts: Scripts,
@@ -49,7 +49,7 @@ struct Scripts {
     delete: Script,
 }
 
-impl RedisStore {
+impl RedisTokens {
     /// Connects to `redis://user:password@host:port/database`, or `rediss://` for TLS.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ async fn connect(client: &Client) -> Result<ConnectionManager, StoreError> {
 }
 
 #[async_trait]
-impl TokenStore for RedisStore {
+impl TokenStore for RedisTokens {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let fields: Vec<Option<Vec<u8>>> = self.call(&self.scripts.load.key(tokens_key(connection)), true).await?;
         let mut fields = fields.into_iter();
@@ -159,9 +159,9 @@ impl TokenStore for RedisStore {
 }
 
 /// Without the address, which can contain a password.
-impl fmt::Debug for RedisStore {
+impl fmt::Debug for RedisTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisStore")
+        f.write_str("RedisTokens")
     }
 }
 

@@ -22,62 +22,61 @@ use crate::sql::{Schema, failed};
 /// those of `docs/stores.md`.
 ///
 /// ```no_run
-/// use codehost_oauth::keeper::{PostgresStore, TokenStore};
+/// use codehost_oauth::keeper::{PostgresTokens, TokenStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = PostgresStore::connect("postgres://app@db.example.com/app?sslmode=verify-full").await?;
-/// store.create_tables().await?;
+/// let store = PostgresTokens::connect("postgres://app@db.example.com/app?sslmode=verify-full").await?;
 /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
 /// # Ok(())
 /// # }
 /// ```
-pub struct PostgresStore {
+pub struct PostgresTokens {
     sessions: Sessions,
 }
 
-impl PostgresStore {
+impl PostgresTokens {
     /// Connects to `postgres://user:password@host:port/database`; `?sslmode=verify-full` and `&sslrootcert=…` as in
-    /// libpq.
+    /// libpq. Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL of
+    /// `docs/stores.md` instead.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
+    /// [`StoreError::Address`] for an address that cannot be parsed; [`StoreError::Schema`] for tables of another version;
+    /// [`StoreError::Refused`] without the right to create them; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { sessions: Sessions::connect(url).await? })
+        Self::over(Sessions::connect(url).await?).await
     }
 
     /// The same in the app's own pool, whose settings stay as they are: with
     /// [`PostgresIntegrations::with_pool`](crate::settings::PostgresIntegrations::with_pool), a node has one pool for everything.
     ///
     /// ```no_run
-    /// use codehost_oauth::keeper::{PostgresStore, TokenStore};
+    /// use codehost_oauth::keeper::{PostgresTokens, TokenStore};
     /// use sqlx::postgres::PgPoolOptions;
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let pool = PgPoolOptions::new().max_connections(8).connect("postgres://app@db.example.com/app").await?;
-    /// let store = PostgresStore::with_pool(pool);
-    /// store.create_tables().await?;
+    /// let store = PostgresTokens::with_pool(pool).await?;
     /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with_pool(pool: PgPool) -> Self {
-        Self { sessions: Sessions::of_pool(pool) }
-    }
-
-    /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL
-    /// of `docs/stores.md` instead; this method then only checks the version.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] for tables of another version; [`StoreError::Refused`] without the right to create them.
-    pub async fn create_tables(&self) -> Result<(), StoreError> {
-        self.sessions.migrate(&SCHEMA).await
+    /// As [`connect`](Self::connect).
+    pub async fn with_pool(pool: PgPool) -> Result<Self, StoreError> {
+        Self::over(Sessions::of_pool(pool)).await
+    }
+
+    async fn over(sessions: Sessions) -> Result<Self, StoreError> {
+        sessions.migrate(&SCHEMA).await?;
+        Ok(Self { sessions })
     }
 }
 
 #[async_trait]
-impl TokenStore for PostgresStore {
+impl TokenStore for PostgresTokens {
     async fn load(&self, connection: &ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
         let sql = format!(
             "SELECT revision, sealed, {CHECKS} FROM {ONE_ROW} LEFT JOIN codehost_oauth_tokens ON connection = $1"
@@ -159,9 +158,9 @@ impl TokenStore for PostgresStore {
 }
 
 /// Without the address, which can contain a password.
-impl fmt::Debug for PostgresStore {
+impl fmt::Debug for PostgresTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PostgresStore")
+        f.write_str("PostgresTokens")
     }
 }
 
