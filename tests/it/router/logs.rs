@@ -64,7 +64,11 @@ async fn a_failed_login_is_one_event_with_its_audience() {
         browser.get(&test_app, "/login/broken").await;
         let events = failures(&log);
         assert_eq!(events.len(), 1, "{events:?}");
-        assert!(events[0].contains("ERROR") && events[0].contains("code=\"app\" audience=Operator"), "{}", events[0]);
+        assert!(
+            events[0].contains("ERROR") && events[0].contains("code=\"find_integration_failed\" audience=Operator"),
+            "{}",
+            events[0]
+        );
     }
 }
 
@@ -82,7 +86,7 @@ async fn the_log_and_the_page_name_the_operation() {
                 "login_page",
                 Some("broken"),
                 "Login failed",
-                "look-up of integrations failed: the database is gone",
+                "the app could not look up the integration: the database is gone",
             ),
             (
                 "GET",
