@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use codehost_oauth::error::{Error, TransportError};
 use codehost_oauth::test_login::{LoginReport, TestLogin};
-use codehost_oauth::testing::gitlab;
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{Access, EmailTrust, Integration, LoginPolicy, PendingLogins};
 
