@@ -15,8 +15,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 pub(super) use self::tunnel::Proxied;
-use crate::error::ConfigError;
-use crate::util::text::has_control;
+use crate::error::{ConfigError, TextFault};
 use crate::values::secret::Secret;
 
 /// A proxy through which an [`HttpClient`](super::HttpClient) connects to code hosts, chosen by the operator of the app. Give it to
@@ -89,7 +88,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ProxyUrl`] or [`ConfigError::ProxyCredentials`].
+    /// [`ConfigError::ProxyUrl`], and for user and password [`ConfigError::ProxyUser`], [`ConfigError::ProxyPassword`] or
+    /// [`ConfigError::ProxySocksCredentials`].
     pub fn parse(url: &str) -> Result<Self, ConfigError> {
         let url = Url::parse(url).map_err(|_| ConfigError::ProxyUrl)?;
         let (kind, default_port) = match url.scheme() {
@@ -113,10 +113,10 @@ impl Proxy {
         if url.username().is_empty() && url.password().is_none() {
             return Ok(proxy);
         }
-        let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| ConfigError::ProxyCredentials);
-        let user = decode(url.username())?.into_owned();
-        let password = decode(url.password().unwrap_or_default())?.into_owned();
-        proxy.with_credentials(user, password)
+        let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| TextFault::Character);
+        let user = decode(url.username()).map_err(ConfigError::ProxyUser)?;
+        let password = decode(url.password().unwrap_or_default()).map_err(ConfigError::ProxyPassword)?;
+        proxy.with_credentials(user.into_owned(), password.into_owned())
     }
 
     /// The proxy that the environment names for `https` URLs, as other programs use it: `https_proxy` or `all_proxy`, and
@@ -157,13 +157,14 @@ impl Proxy {
     ///
     /// assert!(Proxy::parse("http://my%40user@proxy.example.com:3128")?.password("s3cr3t".to_owned()).is_ok());
     /// let without_user = Proxy::parse("http://proxy.example.com:3128")?;
-    /// assert_eq!(without_user.password("s3cr3t".to_owned()).unwrap_err().code(), "proxy_credentials");
+    /// assert_eq!(without_user.password("s3cr3t".to_owned()).unwrap_err().to_string(), "the proxy's user is empty");
     /// # Ok::<(), codehost_oauth::error::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ProxyCredentials`] if the URL has no user, or the password is too long or has control characters.
+    /// [`ConfigError::ProxyUser`] if the URL has no user, [`ConfigError::ProxyPassword`] if the password is longer than 255 bytes
+    /// or has control characters, [`ConfigError::ProxySocksCredentials`] if both together are longer than 128 bytes.
     pub fn password(self, password: String) -> Result<Self, ConfigError> {
         let user = self.credentials.as_ref().map(|credentials| credentials.user.clone()).unwrap_or_default();
         self.with_credentials(user, password)
@@ -187,13 +188,15 @@ impl Proxy {
 
     fn with_credentials(self, user: String, password: String) -> Result<Self, ConfigError> {
         let password = Secret::unchecked(password);
-        let lengths = [user.len(), password.expose().len()];
-        let fits = match self.kind {
-            Kind::Http | Kind::Https => lengths.iter().all(|length| *length <= MAX_CREDENTIAL),
-            Kind::Socks5 | Kind::Socks5h => lengths.iter().sum::<usize>() <= MAX_SOCKS_CREDENTIALS,
-        };
-        if !fits || user.is_empty() || user.contains(':') || has_control(&user) || has_control(password.expose()) {
-            return Err(ConfigError::ProxyCredentials);
+        if let Some(fault) = fault_of(&user, |c| c == ':' || c.is_control()) {
+            return Err(ConfigError::ProxyUser(fault));
+        }
+        if let Some(fault) = fault_of(password.expose(), char::is_control).filter(|fault| *fault != TextFault::Empty) {
+            return Err(ConfigError::ProxyPassword(fault));
+        }
+        let length = user.len().saturating_add(password.expose().len());
+        if matches!(self.kind, Kind::Socks5 | Kind::Socks5h) && length > MAX_SOCKS_CREDENTIALS {
+            return Err(ConfigError::ProxySocksCredentials { limit: MAX_SOCKS_CREDENTIALS });
         }
         Ok(Self { credentials: Some(Arc::new(Credentials { user, password })), ..self })
     }
@@ -245,6 +248,15 @@ impl Credentials {
 /// The rules of a `no_proxy` list, as curl has them. The proxy in it is not used.
 fn matcher(except: &str) -> Arc<Matcher> {
     Arc::new(Matcher::builder().all("http://proxy").no(except).build())
+}
+
+/// What is wrong with a user or a password.
+fn fault_of(text: &str, is_refused: impl Fn(char) -> bool) -> Option<TextFault> {
+    match text {
+        "" => Some(TextFault::Empty),
+        _ if text.len() > MAX_CREDENTIAL => Some(TextFault::TooLong { limit: MAX_CREDENTIAL, unit: "bytes" }),
+        _ => text.contains(is_refused).then_some(TextFault::Character),
+    }
 }
 
 /// The longest user and the longest password, in bytes.
