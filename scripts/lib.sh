@@ -36,3 +36,44 @@ debian_packages() {
 package_installed() {
     [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
+
+# unpack_debian FOLDER VERSION PACKAGE...: unpacks Debian packages into FOLDER, without installing them. If the archive has a version of a
+# package that begins with VERSION and a dot, it is that one.
+unpack_debian() {
+    local folder=$1 version=$2 debs deb status=0
+    shift 2
+    debs=$(mktemp -d)
+    mkdir -p "$folder"
+    download_debian "$debs" "$version" "$@" || { update_debian && download_debian "$debs" "$version" "$@"; } || status=$?
+    if ((status == 0)); then
+        for deb in "$debs"/*.deb; do
+            dpkg -x "$deb" "$folder"
+        done
+    fi
+    rm -rf "$debs"
+    return "$status"
+}
+
+download_debian() {
+    local folder=$1 version=$2 package wanted=()
+    shift 2
+    # The version is named, since security updates add newer ones.
+    for package in "$@"; do
+        wanted+=("$package$(apt-cache madison "$package" | awk -v version="$version." 'index($3, version) == 1 { print "=" $3; exit }')")
+    done
+    (cd "$folder" && apt-get -q -o APT::Sandbox::User=root download "${wanted[@]}")
+}
+
+update_debian() {
+    local sudo=()
+    [[ $(id -u) == 0 ]] || sudo=(sudo -n)
+    "${sudo[@]}" apt-get update -q
+}
+
+# unpack_package FOLDER: makes the package that `cargo publish` would upload, and unpacks it to FOLDER. Sets $crate to its file.
+unpack_package() {
+    cargo package --quiet --locked --allow-dirty --no-verify
+    crate=$target/package/codehost-oauth-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1).crate
+    mkdir -p "$1"
+    tar -xzf "$crate" -C "$1" --strip-components 1
+}

@@ -102,16 +102,16 @@ async fn one_store(server: Option<&Server>, sizes: &[usize], for_each: Duration)
             Some(server) => stored(server).await / *size as f64,
             None => f64::NAN,
         };
-        let [read, _] = fresh(&keeper, ids, for_each).await;
+        let [read, ..] = fresh(&keeper, ids, for_each).await;
         let before = allocated(&region);
         let remembering = connections.keeper(Arc::clone(&store)).fresh_for(Duration::from_secs(60)).build();
         stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| drop(remembering.ask(id).await.unwrap())).await;
         let more = (allocated(&region) - before) / *size as f64;
         // There is nothing to wait for, so the CPU time shows what one core does, independent of other load.
-        let [again, per_cpu] = fresh(&remembering, ids, for_each).await;
+        let [again, per_cpu, _] = fresh(&remembering, ids, for_each).await;
         drop(remembering);
         connections.clock.advance(LIFETIME);
-        let refreshes = refreshes(&keeper, ids, for_each).await;
+        let [refreshes, _] = refreshes(&keeper, ids, for_each).await;
         figures.push([read, again, per_cpu, refreshes, here, here + more, there]);
     }
     figures
@@ -122,8 +122,8 @@ async fn import(keeper: &TokenKeeper, connections: &Connections, ids: &[Connecti
     stream::iter(ids.iter().enumerate()).for_each_concurrent(AT_ONCE, import).await;
 }
 
-/// Fresh tokens for each second, and for each second of CPU.
-async fn fresh(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -> [f64; 2] {
+/// Fresh tokens for each second, for each second of CPU, and how many.
+pub(crate) async fn fresh(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -> [f64; 3] {
     let before = cpu();
     let (begun, next, count) = (Instant::now(), Cell::new(0), Cell::new(0_u32));
     let task = async |_| {
@@ -137,11 +137,12 @@ async fn fresh(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -
         }
     };
     stream::iter(0..AT_ONCE).for_each_concurrent(None, task).await;
-    [begun.elapsed(), cpu() - before].map(|time| f64::from(count.get()) / time.as_secs_f64())
+    let count = f64::from(count.get());
+    [count / begun.elapsed().as_secs_f64(), count / (cpu() - before).as_secs_f64(), count]
 }
 
-/// Refreshes for each second, of connections that are all due; at most one of each.
-async fn refreshes(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -> f64 {
+/// Refreshes for each second, and how many: of connections that are all due; at most one of each.
+pub(crate) async fn refreshes(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duration) -> [f64; 2] {
     let (begun, count) = (Instant::now(), Cell::new(0_u32));
     let due = stream::iter(ids).take_while(|_| ready(begun.elapsed() < for_each));
     let refresh = async |id| {
@@ -150,7 +151,8 @@ async fn refreshes(keeper: &TokenKeeper, ids: &[ConnectionId], for_each: Duratio
         count.set(count.get() + 1);
     };
     due.for_each_concurrent(AT_ONCE, refresh).await;
-    f64::from(count.get()) / begun.elapsed().as_secs_f64()
+    let count = f64::from(count.get());
+    [count / begun.elapsed().as_secs_f64(), count]
 }
 
 /// The bytes that the store holds, with its index.

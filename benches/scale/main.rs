@@ -1,8 +1,10 @@
 //! Memory and speed of one process with 1, 1,000 and 100,000 integrations; 100,000 pending logins in cookies;
-//! 10,000 connections of a `TokenKeeper` on each store. See docs/performance.md.
+//! 10,000 connections of a `TokenKeeper` on each store. See docs/performance.md. With `million`: a million connections,
+//! 10,000 integrations, 20 nodes, and 1,000 login pages a second. See docs/scale.md.
 //!
 //!     cargo bench -p codehost-oauth-benches --bench scale                writes docs/images/scale.svg too
 //!     cargo bench -p codehost-oauth-benches --bench scale -- --quick     a hundredth of it, without the image
+//!     cargo bench -p codehost-oauth-benches --bench scale -- million     the part with a million connections: ten minutes
 //!
 //! The stores of servers need PostgreSQL and Redis, which `scripts/test` installs. Each runs on loopback with
 //! its own port and folder, and ends with the bench.
@@ -21,6 +23,7 @@
 
 mod integrations;
 mod keeper;
+mod million;
 mod pending;
 #[path = "../../tests/it/support/port.rs"]
 mod port;
@@ -45,7 +48,14 @@ mod scenario {
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
-    let quick = std::env::args().any(|arg| arg == "--quick");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == million::NODE) {
+        return million::work(&args[1..]);
+    }
+    if args.iter().any(|arg| arg == "million") {
+        return million::measure(&million::MILLION);
+    }
+    let quick = args.iter().any(|arg| arg == "--quick");
     // On one core, except the keeper: its stores are other processes.
     let panel = std::thread::spawn(move || {
         Core::First.pin();
@@ -55,7 +65,9 @@ fn main() {
     });
     let mut panels = vec![panel.join().unwrap()];
     panels.push(keeper::measure(quick));
-    if !quick {
+    if quick {
+        million::measure(&million::QUICK);
+    } else {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/images/scale.svg");
         std::fs::write(path, svg(&panels)).unwrap();
         println!("\nThe curves are in docs/images/scale.svg.");

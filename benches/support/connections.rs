@@ -22,11 +22,16 @@ pub struct Connections {
 
 impl Connections {
     pub fn new() -> Self {
+        Self::with_delay(Duration::ZERO)
+    }
+
+    /// The code host takes this long for each response.
+    pub fn with_delay(delay: Duration) -> Self {
         let site = "http://localhost:1234".to_owned();
         let endpoints = Endpoints { api: site.clone(), site, control: 0, ca: None };
         let integration = Integration::builder(
             provider(Kind::GitLab, &endpoints),
-            ImmediateHttp::default(),
+            InProcessHttp { count: AtomicU64::new(0), delay },
             IntegrationConfig {
                 id: "demo".parse().unwrap(),
                 name: "Demo".to_owned(),
@@ -68,14 +73,20 @@ pub fn ring() -> KeyRing {
 
 pub const LIFETIME: Duration = Duration::from_secs(7200);
 
-/// Responds to every refresh with a new pair, at once.
-#[derive(Debug, Default)]
-struct ImmediateHttp(AtomicU64);
+/// Responds to every refresh with a new pair.
+#[derive(Debug)]
+struct InProcessHttp {
+    count: AtomicU64,
+    delay: Duration,
+}
 
 #[async_trait]
-impl Transport for ImmediateHttp {
+impl Transport for InProcessHttp {
     async fn send(&self, _: http::Request<Vec<u8>>, _: usize) -> Result<http::Response<Vec<u8>>, TransportError> {
-        let n = self.0.fetch_add(1, Relaxed);
+        let n = self.count.fetch_add(1, Relaxed);
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
         let body = format!(
             r#"{{"access_token":"a{n:063x}","token_type":"Bearer","expires_in":7200,"refresh_token":"b{n:063x}","scope":"read_user","created_at":1795303695}}"#
         );

@@ -62,8 +62,17 @@ pub fn cpu() -> Duration {
 
 /// The peak memory of this process in KiB, if there is `/proc`. Not `ru_maxrss`: that includes the memory of the parent.
 pub fn peak_memory() -> f64 {
+    status("VmHWM:")
+}
+
+/// The memory of this process now, in KiB, if there is `/proc`.
+pub fn memory() -> f64 {
+    status("VmRSS:")
+}
+
+fn status(name: &str) -> f64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return f64::NAN };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 

@@ -75,7 +75,7 @@ async fn log_in() -> Result<(), Failure> {
     let mut session = PendingLogins::default();
     session.insert(start.pending);
 
-    let uri = callback_url.parse().map_err(|_| BaseUrlError::Host)?;
+    let uri = callback_url.parse().map_err(|_| BaseUrlError::InvalidHost)?;
     let callback = Callback::from_uri(&uri)?;
     let pending = session.take(&callback)?;
     let login = integration.finish_login(pending, callback).await?;

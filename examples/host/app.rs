@@ -1,9 +1,11 @@
 //! What all requests share, who a request is from, and what they may do.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
 
 use async_trait::async_trait;
+use axum::extract::OriginalUri;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use codehost_oauth::admin::{
     AdminAccess, AdminChange, AdminPage, AdminPages, Administrator, Caller, ChangeKind, MAX_INTEGRATIONS, Refusal,
@@ -11,7 +13,7 @@ use codehost_oauth::admin::{
 use codehost_oauth::keeper::TokenKeeper;
 use codehost_oauth::router::{CsrfToken, LoginRoutes, RequestHead};
 use codehost_oauth::settings::{Integrations, MoveKind, StoreTransaction};
-use codehost_oauth::{Integration, IntegrationId, User};
+use codehost_oauth::{Integration, IntegrationId, Revocation, User};
 use maud::PreEscaped;
 use tower_sessions::Session;
 
@@ -30,10 +32,11 @@ pub(crate) struct Visit {
     pub(crate) app: App,
     pub(crate) head: RequestHead,
     pub(crate) session: Session,
-    /// The user who is logged in.
     pub(crate) person: Option<Person>,
     /// The mark of a browser that sets up the app.
     pub(crate) founder: Option<String>,
+    /// Slug and name of the organization of the address, or else of the visitor, if they may manage it.
+    pub(crate) organization: Option<(String, String)>,
     /// For forms, with its cookie; not on the pages of the crate, which have their own.
     pub(crate) csrf: Option<CsrfToken>,
 }
@@ -52,7 +55,7 @@ impl Visit {
         if session.id().is_some() {
             session.load().await?;
         }
-        let person = match session.get::<(String, String)>(ACCOUNT).await? {
+        let person: Option<Person> = match session.get::<(String, String)>(ACCOUNT).await? {
             // After a move to another server, the same key is somebody else's.
             Some((key, id)) => rows(&app.store.0, PERSON, &[&key, &id]).await?.pop(),
             None => None,
@@ -61,7 +64,12 @@ impl Visit {
             Some(mark) if person.is_none() && exists(&app.store.0, MAY_MANAGE, &[&mark, FIRST]).await? => Some(mark),
             _ => None,
         };
-        Ok(Self { app: app.clone(), head: request.clone(), session, person, founder, csrf: None })
+        let path = request.extensions.get::<OriginalUri>().map_or(&request.uri, |original| &original.0).path();
+        let here = path.strip_prefix("/org/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let own = person.as_ref().map_or(FIRST, |person| &*person.organization);
+        let who = person.as_ref().map(|person| &*person.id).or(founder.as_deref()).unwrap_or_default();
+        let organization = rows(&app.store.0, MANAGED, &[who, here, own]).await?.pop();
+        Ok(Self { app: app.clone(), head: request.clone(), session, person, founder, organization, csrf: None })
     }
 
     /// Who is asking, and whether they may manage this organization. The right comes from the one-time token or from somebody who
@@ -99,6 +107,16 @@ impl App {
         let all = self.integrations.list(Some(organization)).await?;
         let enabled = all.iter().flatten().filter(|stored| !stored.is_disabled);
         Ok(enabled.filter_map(|stored| self.integrations.build_stored(stored).ok()).collect())
+    }
+
+    /// Revokes and deletes the tokens of accounts that are gone. Returns whether the code hosts have revoked them.
+    pub(crate) async fn end_tokens(&self) -> Result<bool> {
+        let mut revoked = Vec::new();
+        for (key,) in rows::<(String,)>(&self.store.0, store::LEFT_TOKENS, &[]).await? {
+            let ended = self.keeper.disconnect(&key.parse()?).await?;
+            revoked.push(matches!(ended.revocation, Some(Ok(Revocation::Revoked))));
+        }
+        Ok(!revoked.is_empty() && !revoked.contains(&false))
     }
 }
 
@@ -159,10 +177,6 @@ impl AdminAccess for App {
         // An administrator may be able to log in again.
         run(&mut **database, store::END_SETUP, &[]).await.map(drop)
     }
-
-    fn login_path(&self) -> &str {
-        "/login"
-    }
 }
 
 #[async_trait]
@@ -171,6 +185,10 @@ impl AdminPages for App {
         let visit = Visit::of(self, request).await.ok();
         let (head, body) = (PreEscaped(page.head), PreEscaped(page.body));
         pages::layout(visit.as_ref(), &page.title, &head, &body).into_response()
+    }
+
+    fn text(&self, text: &str) -> Option<Cow<'static, str>> {
+        (text == "This app may have more rules, such as an invitation.").then_some(INVITED_ONLY.into())
     }
 }
 
@@ -181,7 +199,9 @@ pub(crate) fn log(error: &dyn Display) {
 
 /// A disabled integration may vouch for nobody, so the sessions that began there have no user.
 const PERSON: &str = "SELECT people.* FROM usable JOIN people ON people.id = person WHERE key = ? AND person = ?";
+const MANAGED: &str = "SELECT slug, name FROM rights JOIN organizations ON slug = rights.organization
+     WHERE who = ?1 AND slug IN (?2, ?3) ORDER BY slug = ?2";
+const INVITED_ONLY: &str = "A new user other than the first administrator needs an invitation, from the page “Users”.";
 const NOT_SQLITE: &str = "the integrations are not in the database of this app";
 const NO_ADMINISTRATOR: &str = "No administrator of this organization could log in any more. Nothing was changed.";
-const CONNECT_ANOTHER: &str =
-    "Add another integration, and connect your account there on the page of your account. Then repeat this.";
+const CONNECT_ANOTHER: &str = "Add another integration, connect it on the page of your account, then repeat this.";

@@ -9,7 +9,7 @@ use codehost_oauth::{Integration, Login};
 
 use crate::app::{ACCOUNT, App, FOUNDER, Visit, log};
 use crate::pages;
-use crate::store::Result;
+use crate::store::{FIRST, HAS_ADMINISTRATOR, Result, exists};
 
 /// The path of an invitation before its token. A login that begins on its page returns to it.
 pub(crate) const INVITATION: &str = "/invite/";
@@ -47,7 +47,7 @@ impl App {
             Ok(response) => response,
             Err(error) => {
                 log(&error);
-                let cause = error.downcast::<FailureCause>().map_or_else(FailureCause::App, |cause| *cause);
+                let cause = error.downcast::<FailureCause>().map_or_else(FailureCause::LoginHandler, |cause| *cause);
                 self.failed(request, cause.into()).await
             }
         }
@@ -68,7 +68,9 @@ impl App {
                 return visit.tell(OTHER_USER).await;
             }
             let _ = at.revoke(&login.tokens).await;
-            return Ok(visit.say(StatusCode::FORBIDDEN, "You have no account here", NOT_INVITED));
+            let has_administrator = exists(&self.store.0, HAS_ADMINISTRATOR, &[FIRST, ""]).await?;
+            let text = if has_administrator { NOT_INVITED } else { NOT_THE_FOUNDER };
+            return Ok(visit.say(StatusCode::FORBIDDEN, "You have no account here", text));
         };
         // Only calls in the user's name need tokens, so a login does not fail without them.
         if let Err(error) = self.keeper.import(&ConnectionId::from(&login.user.key), login.tokens).await {
@@ -90,5 +92,6 @@ impl App {
 }
 
 const NOT_INVITED: &str = "Only users who were invited have one. Ask an administrator of your organization for an invitation link, and log in with it.";
+const NOT_THE_FOUNDER: &str = "Only users who were invited have one, and there is no administrator yet who can invite you. If you run this app, log in with the browser in which you began the setup. If you cannot, start the app again, and open its new setup link.";
 const OTHER_USER: &str =
     "Nothing was connected: the account is connected to another user of this app, or belongs to another organization.";

@@ -111,10 +111,14 @@ async fn run(flags: Flags) -> Result<(), Failure> {
         known.ok_or_else(|| Failure::new("organization", format!("there is no organization {slug:?}"), hint))?;
     }
     if let Some(token) = store.begin_setup(resets).await.map_err(not_opened)? {
-        print(&format!("setup: {public_url}/setup/{token} (works once, until an administrator can log in)\n"))?;
+        let how = "works once, in one browser: the first login in that browser makes its user the administrator";
+        print(&format!("setup: {public_url}/setup/{token} ({how})\n"))?;
     }
     let sessions = SqliteSessions::with_pool(store.0.clone()).await.map_err(not_opened)?;
     let app = App { store, integrations, keeper: keeper.clone() };
+    // Left if the program was killed before it revoked them. A code host may be slow.
+    let left = app.clone();
+    tokio::spawn(async move { left.end_tokens().await.map_err(|error| app::log(&error)) });
     let routes = routes::routes(app, sessions, keys()?)?;
     print(&format!("open: {public_url}\n"))?;
     tokio::select! {

@@ -1,14 +1,14 @@
 //! The pages. The template escapes every value, and every page works without JavaScript.
 
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use codehost_oauth::LoginLink;
 use codehost_oauth::router::{CsrfToken, Failure, FailureCause};
+use codehost_oauth::web::RESPONSE_HEADERS;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::app::Visit;
-use crate::store::FIRST;
 
 impl Visit {
     /// A page with forms: sets the cookie of their token.
@@ -35,48 +35,40 @@ impl Visit {
     }
 }
 
-/// A page that only says something.
 pub(crate) fn say(visit: Option<&Visit>, status: StatusCode, title: &str, text: &str) -> Response {
-    let body = html! { h1 { (title) } p { (text) } p { a href="/" { "Back to the home page" } } };
+    let is_home = visit.is_some_and(|visit| visit.head.uri.path() == "/");
+    let body = html! { h1 { (title) } p { (text) } @if !is_home { p { a href="/" { "Back to the home page" } } } };
     show(visit, status, title, &body)
 }
 
 /// A page for this visitor, if it is known who it is.
 pub(crate) fn show(visit: Option<&Visit>, status: StatusCode, title: &str, body: &Markup) -> Response {
     let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
-    let headers = [
-        (CONTENT_SECURITY_POLICY, policy),
-        (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, layout(visit, title, &html! {}, body)).into_response()
+    let headers = [(CONTENT_SECURITY_POLICY, policy), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, RESPONSE_HEADERS, headers, layout(visit, title, &html! {}, body)).into_response()
 }
 
 pub(crate) fn layout(visit: Option<&Visit>, title: &str, head: &Markup, body: &Markup) -> Markup {
     let person = visit.and_then(|visit| visit.person.as_ref());
-    let is_setup = visit.is_some_and(|visit| visit.founder.is_some());
-    let own = person.filter(|person| person.is_admin).map(|person| &*person.organization);
-    let organization = own.or(is_setup.then_some(FIRST));
+    let organization = visit.and_then(|visit| visit.organization.as_ref());
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " · Depot" }
-                link rel="stylesheet" href="/assets/style.css";
-                link rel="icon" href="data:,";
+                meta charset="utf-8"; meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) @if let Some((_, name)) = organization { " · " (name) } " · Depot" }
+                link rel="stylesheet" href="/assets/style.css"; link rel="icon" href="data:,";
                 (head)
             }
             body {
                 header.bar {
                     a href="/" { "Depot" }
-                    @if is_setup { span.badge { "Setup mode" } }
+                    @if visit.is_some_and(|visit| visit.founder.is_some()) { span.badge { "Setup mode" } }
                     nav aria-label="Main" {
-                        @if let Some(organization) = organization {
-                            a href={ "/org/" (organization) "/integrations" } { "Integrations" }
-                            a href={ "/org/" (organization) "/people" } { "Users" }
+                        @if let Some((slug, name)) = organization {
+                            strong dir="auto" { (name) }
+                            a href={ "/org/" (slug) "/integrations" } { "Integrations" }
+                            a href={ "/org/" (slug) "/people" } { "Users" }
                         }
                         @if let Some(person) = person { a href="/account" dir="auto" { (person.name) } }
                         @else { a href="/login" { "Log in" } }
@@ -97,8 +89,7 @@ pub(crate) fn login(title: &str, intro: &str, links: &[LoginLink], token: &str, 
         @if links.is_empty() { p { "Nobody can log in here at the moment. Ask an administrator to check the integrations." } }
         @for link in links {
             form method="post" action=(link.url.path()) {
-                (csrf(token))
-                @if let Some(path) = return_to { input type="hidden" name="return_to" value=(path); }
+                (csrf(token)) @if let Some(path) = return_to { input type="hidden" name="return_to" value=(path); }
                 button dir="auto" { (link.label) }
                 p.muted { (link.detail) }
             }

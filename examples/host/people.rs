@@ -28,9 +28,13 @@ pub(crate) async fn change(Path(slug): Path<String>, visit: Visit, Form(fields):
         ("add", Err(_)) => "The name has no letter from A to Z and no digit, or is too long.",
         _ => change(act, [id, ""]).await?,
     };
+    let is_ended = notice != store::REMOVED || visit.app.end_tokens().await?;
+    let notice = if is_ended { notice } else { NOT_REVOKED };
     let link = format!("{}{INVITATION}{token}", visit.app.integrations.config().public_url());
     people(visit, &slug, notice, (notice == store::INVITED).then_some(link)).await
 }
+
+const NOT_REVOKED: &str = "The user is removed, but a code host did not revoke the access of this app. Ask the user to remove the app in their settings there.";
 
 /// Only if the browser may still manage the organization: the change may have ended that.
 async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) -> Page {
@@ -52,28 +56,21 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
         form method="post" action={ "/org/" (slug) "/people" } {
             (csrf(visit.token()))
             @if people.is_empty() { p { "Nobody has an account yet." } }
-            ul {
-                @for one in &people {
-                    li {
-                        bdi { (one.name) } " (" (role(one.is_admin)) ") "
-                        @if one.is_admin { (button("demote", &one.id, "Make member", &one.name)) }
-                        @else { (button("promote", &one.id, "Make administrator", &one.name)) }
-                        " " (button("remove", &one.id, "Remove", &one.name))
-                    }
-                }
-            }
+            ul { @for one in &people { li {
+                bdi { (one.name) } " (" (role(one.is_admin)) ") "
+                @if one.is_admin { (button("demote", &one.id, "Make member", &one.name)) }
+                @else { (button("promote", &one.id, "Make administrator", &one.name)) }
+                " " (button("remove", &one.id, "Remove", &one.name))
+            } } }
             h2 { "Invitations" }
             @if let Some(link) = link {
-                label for="link" { "Invitation link" }
-                input #link type="text" readonly value=(link);
+                label for="link" { "Invitation link" } input #link type="text" readonly value=(link);
                 p { "Send it to the user. It works once and for a week, and is not shown again." }
             }
-            ul {
-                @for one in &invitations {
-                    @let about = format!("{}, by {}, until {} UTC", role(one.is_admin), one.maker, one.expires);
-                    li { bdi { (about) } " " (button("withdraw", &one.digest, "Withdraw", &about)) }
-                }
-            }
+            ul { @for one in &invitations {
+                @let about = format!("{}, by {}, until {} UTC", role(one.is_admin), one.maker, one.expires);
+                li { bdi { (about) } " " (button("withdraw", &one.digest, "Withdraw", &about)) }
+            } }
             p.muted { "An invitation ends when it is used, and when who made it may no longer manage this organization." }
             p.actions {
                 button name="act" value="invite" { "Invite a member" }
@@ -86,9 +83,7 @@ async fn people(visit: Visit, slug: &str, notice: &str, link: Option<String>) ->
             p.muted { "Each has its own integrations, login links, users and administrators. Until an administrator of its own can log in, those of the first one manage it." }
             ul { @for (slug, name) in &all { li { a href={ "/org/" (slug) "/people" } dir="auto" { (name) } } } }
             form method="post" action={ "/org/" (slug) "/people" } {
-                (csrf(visit.token()))
-                label for="name" { "Name" }
-                input #name type="text" name="name" required maxlength="60";
+                (csrf(visit.token())) label for="name" { "Name" } input #name type="text" name="name" required maxlength="60";
                 p.actions { button name="act" value="add" { "Add organization" } }
             }
         }

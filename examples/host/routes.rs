@@ -86,14 +86,12 @@ impl FromRequestParts<App> for Visit {
 }
 
 impl Visit {
-    /// Checks the CSRF token of a form.
     pub(crate) async fn verify(&self, form: &Fields) -> Result<(), Fault> {
         let verified = self.logins()?.verify_csrf(&self.head, &form.csrf_token).await;
         verified.map_err(|failure| Fault(Box::new(pages::failure(Some(self), &failure))))
     }
 }
 
-/// The fields of all forms.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Fields {
@@ -145,9 +143,9 @@ async fn links(visit: &Visit, slug: &str) -> Result<Vec<LoginLink>, AppError> {
 }
 
 async fn setup(Path(token): Path<String>, visit: Visit) -> Page {
-    let is_valid = "SELECT 1 FROM founders WHERE mark = ?";
-    if !exists(&visit.app.store.0, is_valid, &[&store::digest(&token)]).await? {
-        return Ok(visit.say(StatusCode::FORBIDDEN, NO_SETUP, NO_SETUP_BECAUSE));
+    let is_unused = "SELECT 1 FROM founders WHERE token = ? AND mark IS NULL";
+    if !exists(&visit.app.store.0, is_unused, &[&store::digest(&token)]).await? {
+        return no_setup(&visit, &token).await;
     }
     let body = html! {
         h1 { "Set up this app" }
@@ -160,9 +158,7 @@ async fn setup(Path(token): Path<String>, visit: Visit) -> Page {
 /// A form, so that a program that only looks at the link does not use it up.
 async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form<Fields>) -> Page {
     visit.verify(&fields).await?;
-    let Some(mark) = visit.app.store.use_setup_token(&token).await? else {
-        return Ok(visit.say(StatusCode::FORBIDDEN, NO_SETUP, NO_SETUP_BECAUSE));
-    };
+    let Some(mark) = visit.app.store.use_setup_token(&token).await? else { return no_setup(&visit, &token).await };
     visit.session.cycle_id().await?;
     // A browser that is logged in sets up the app as well.
     visit.session.remove_value(ACCOUNT).await?;
@@ -170,6 +166,21 @@ async fn begin_setup(Path(token): Path<String>, visit: Visit, Form(fields): Form
     Ok(Redirect::to("/org/main/integrations").into_response())
 }
 
-const NO_SETUP: &str = "The setup link is not valid";
-const NO_SETUP_BECAUSE: &str =
-    "It is wrong, was used, or an administrator can log in. While none can, the app prints a new link when it starts.";
+/// Why a setup link does not begin the setup, and what to do.
+async fn no_setup(visit: &Visit, token: &str) -> Page {
+    let is_known = "SELECT 1 FROM founders WHERE token = ?";
+    let (title, text) = if visit.founder.is_some() {
+        return Ok(Redirect::to("/org/main/integrations").into_response());
+    } else if exists(&visit.app.store.0, store::HAS_ADMINISTRATOR, &[FIRST, ""]).await? {
+        ("The setup is finished", SETUP_FINISHED)
+    } else if exists(&visit.app.store.0, is_known, &[&store::digest(token)]).await? {
+        ("The setup link was used", SETUP_ELSEWHERE)
+    } else {
+        ("The setup link is not valid", SETUP_INVALID)
+    };
+    Ok(visit.say(StatusCode::FORBIDDEN, title, text))
+}
+
+const SETUP_FINISHED: &str = "An administrator can log in. Log in, or ask an administrator for an invitation link.";
+const SETUP_INVALID: &str = "Copy all of it. Each time the app starts, it prints a new link, and the earlier ones end.";
+const SETUP_ELSEWHERE: &str = "It works once, in one browser. Continue in the browser in which the setup was begun. If you cannot, or if it was not you, start the app again: it prints a new link, and the setup in the other browser ends.";

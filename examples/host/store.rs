@@ -34,7 +34,6 @@ pub(crate) struct Person {
 /// An invitation that can still be used.
 #[derive(FromRow)]
 pub(crate) struct Invitation {
-    /// Of the token in its link.
     pub(crate) digest: String,
     pub(crate) organization: String,
     pub(crate) is_admin: bool,
@@ -58,23 +57,21 @@ impl Store {
     pub(crate) async fn begin_setup(&self, resets: Option<&str>) -> Result<Option<String>> {
         let token = token()?;
         run(&self.0, "DELETE FROM founders", &[]).await?;
-        // If the program was killed while an account was being disconnected.
-        run(&self.0, FORGET_REST, &[]).await?;
         if let Some(slug) = resets {
             run(&self.0, "UPDATE people SET is_admin = 0 WHERE organization = ?", &[slug]).await?;
         }
         let sql = "INSERT INTO founders
-             SELECT ? WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
+             SELECT ?, NULL WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main')";
         Ok(run(&self.0, sql, &[&digest(&token)]).await?.then_some(token))
     }
 
     /// Uses up the one-time token. Returns the mark of the browser that sets up the app.
     pub(crate) async fn use_setup_token(&self, given: &str) -> Result<Option<String>> {
         let mark = token()?;
-        Ok(run(&self.0, "UPDATE founders SET mark = ? WHERE mark = ?", &[&mark, &digest(given)]).await?.then_some(mark))
+        let sql = "UPDATE founders SET mark = ? WHERE token = ? AND mark IS NULL";
+        Ok(run(&self.0, sql, &[&mark, &digest(given)]).await?.then_some(mark))
     }
 
-    /// The name of an organization.
     pub(crate) async fn organization(&self, slug: &str) -> Result<Option<String>> {
         Ok(rows(&self.0, "SELECT name FROM organizations WHERE slug = ?", &[slug]).await?.pop().map(|(name,)| name))
     }
@@ -85,7 +82,7 @@ impl Store {
         let (sql, done) = match kind {
             "promote" => ("UPDATE people SET is_admin = 1 WHERE organization = ?2 AND id = ?3", "The change is saved."),
             "demote" => ("UPDATE people SET is_admin = 0 WHERE organization = ?2 AND id = ?3", "The change is saved."),
-            "remove" => ("DELETE FROM people WHERE organization = ?2 AND id = ?3", "The user is removed."),
+            "remove" => ("DELETE FROM people WHERE organization = ?2 AND id = ?3", REMOVED),
             "invite" => (INVITE, INVITED),
             "withdraw" => (WITHDRAW, "The invitation is withdrawn."),
             "add" if slug == FIRST => (ADD, "The organization is added."),
@@ -93,9 +90,8 @@ impl Store {
         };
         let mut transaction = self.0.begin_with("BEGIN IMMEDIATE").await?;
         let had_administrator = exists(&mut *transaction, HAS_ADMINISTRATOR, &[slug, ""]).await?;
-        if !exists(&mut *transaction, MAY_MANAGE, &[by, slug]).await?
-            || !run(&mut *transaction, sql, &[by, slug, id, name]).await?
-        {
+        let may_manage = exists(&mut *transaction, MAY_MANAGE, &[by, slug]).await?;
+        if !may_manage || !run(&mut *transaction, sql, &[by, slug, id, name]).await? {
             return Ok(if kind == "add" { SAME_SLUG } else { UNCHANGED });
         }
         if had_administrator && !exists(&mut *transaction, HAS_ADMINISTRATOR, &[slug, ""]).await? {
@@ -127,8 +123,7 @@ impl Store {
         }
         let is_founder = to.is_none() && exists(&mut *change, MAY_MANAGE, &[founder, organization]).await?;
         let used = "DELETE FROM invitations WHERE digest = ? AND organization = ? AND expires > unixepoch() AND EXISTS
-             (SELECT 1 FROM rights WHERE who = maker AND rights.organization = invitations.organization)
-             RETURNING is_admin";
+             (SELECT 1 FROM rights WHERE who = maker AND rights.organization = invitations.organization) RETURNING is_admin";
         let invited: Option<(bool,)> = rows(&mut *change, used, &[&digest(invitation), organization]).await?.pop();
         let known = rows(&mut *change, "SELECT person FROM accounts WHERE key = ?", &[&key]).await?.pop();
         let is_member = "SELECT 1 FROM people WHERE id = ? AND organization = ?";
@@ -160,10 +155,11 @@ pub(crate) const HAS_ADMINISTRATOR: &str =
     "SELECT 1 FROM administrators WHERE organization = ? AND integration <> ? LIMIT 1";
 /// Whether a user, or a browser that sets up the app, may manage an organization.
 pub(crate) const MAY_MANAGE: &str = "SELECT 1 FROM rights WHERE who = ? AND organization = ?";
-/// Forgets the connections of an integration.
 pub(crate) const FORGET_TOKENS: &str =
     "DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE integration = ?)";
-const FORGET_REST: &str = "DELETE FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
+/// Those of accounts that are gone, to be revoked: of a removed user, or if the program was killed meanwhile.
+pub(crate) const LEFT_TOKENS: &str =
+    "SELECT connection FROM codehost_oauth_tokens WHERE connection NOT IN (SELECT key FROM accounts)";
 /// Forgets its accounts, and the users who have no other account.
 pub(crate) const FORGET_ACCOUNTS: &str = "DELETE FROM accounts WHERE integration = ?";
 /// Disconnects an account from its user, who can still log in with another one. Its tokens stay, to be revoked.
@@ -198,7 +194,6 @@ pub(crate) fn profile(user: &User) -> String {
     format!("{}, {}", user.username.as_deref().unwrap_or_default(), emails.join(", "))
 }
 
-/// A random text that nobody can guess.
 pub(crate) fn token() -> Result<String> {
     Ok(IntegrationId::random()?.to_string())
 }
@@ -210,15 +205,15 @@ pub(crate) fn digest(token: &str) -> String {
 
 const UNCHANGED: &str = "Nothing was changed: it has been changed in the meantime.";
 const SAME_SLUG: &str = "Another organization has a name with the same letters and digits. Choose another name.";
-/// What [`Store::change`] tells about a new invitation.
 pub(crate) const INVITED: &str = "The invitation is ready.";
+pub(crate) const REMOVED: &str = "The user is removed.";
 
 const INVITE: &str =
     "INSERT INTO invitations SELECT ?3, ?2, ?4, unixepoch() + 604800, id FROM people WHERE id = ?1 AND is_admin";
 const ADD: &str = "INSERT OR IGNORE INTO organizations VALUES (?3, ?4)";
 const WITHDRAW: &str = "DELETE FROM invitations WHERE organization = ?2 AND digest = ?3";
-pub(crate) const INVITATIONS: &str = "
-    SELECT digest, made.organization, made.is_admin, people.name AS maker, datetime(expires, 'unixepoch') AS expires
+pub(crate) const INVITATIONS: &str =
+    "SELECT digest, made.organization, made.is_admin, people.name AS maker, datetime(expires, 'unixepoch') AS expires
     FROM invitations AS made JOIN people ON people.id = maker WHERE expires > unixepoch()
     AND EXISTS (SELECT 1 FROM rights WHERE who = maker AND rights.organization = made.organization)";
 
@@ -227,24 +222,17 @@ pub(crate) const INVITATIONS: &str = "
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS organizations (slug TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT OR IGNORE INTO organizations VALUES ('main', 'Main');
-CREATE TABLE IF NOT EXISTS people (
-    id TEXT PRIMARY KEY, organization TEXT NOT NULL REFERENCES organizations, name TEXT NOT NULL,
-    is_admin INTEGER NOT NULL
-) STRICT;
+CREATE TABLE IF NOT EXISTS people (id TEXT PRIMARY KEY, organization TEXT NOT NULL REFERENCES organizations,
+    name TEXT NOT NULL, is_admin INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS administrators_of_organization ON people (organization, is_admin);
-CREATE TABLE IF NOT EXISTS accounts (
-    key TEXT PRIMARY KEY, integration TEXT NOT NULL, profile TEXT NOT NULL,
-    person TEXT NOT NULL REFERENCES people ON DELETE CASCADE
-) STRICT;
+CREATE TABLE IF NOT EXISTS accounts (key TEXT PRIMARY KEY, integration TEXT NOT NULL, profile TEXT NOT NULL,
+    person TEXT NOT NULL REFERENCES people ON DELETE CASCADE) STRICT;
 CREATE INDEX IF NOT EXISTS accounts_of_person ON accounts (person);
 CREATE INDEX IF NOT EXISTS accounts_of_integration ON accounts (integration);
-CREATE TABLE IF NOT EXISTS invitations (
-    digest TEXT PRIMARY KEY, organization TEXT NOT NULL REFERENCES organizations, is_admin INTEGER NOT NULL,
-    expires INTEGER NOT NULL, maker TEXT NOT NULL REFERENCES people ON DELETE CASCADE
-) STRICT;
-CREATE TABLE IF NOT EXISTS founders (mark TEXT PRIMARY KEY) STRICT;
-CREATE VIEW IF NOT EXISTS usable AS
-    SELECT accounts.* FROM accounts
+CREATE TABLE IF NOT EXISTS invitations (digest TEXT PRIMARY KEY, organization TEXT NOT NULL REFERENCES organizations,
+    is_admin INTEGER NOT NULL, expires INTEGER NOT NULL, maker TEXT NOT NULL REFERENCES people ON DELETE CASCADE) STRICT;
+CREATE TABLE IF NOT EXISTS founders (token TEXT PRIMARY KEY, mark TEXT UNIQUE) STRICT;
+CREATE VIEW IF NOT EXISTS usable AS SELECT accounts.* FROM accounts
     JOIN codehost_oauth_integrations AS used ON used.id = integration AND NOT is_disabled AND NOT is_deleted;
 CREATE VIEW IF NOT EXISTS administrators AS
     SELECT people.id, organization, integration FROM people JOIN usable ON person = people.id WHERE is_admin;
@@ -253,13 +241,8 @@ CREATE VIEW IF NOT EXISTS rights AS
         organization = 'main' AND NOT EXISTS (SELECT 1 FROM administrators AS able WHERE able.organization = slug))
     UNION ALL
     SELECT mark, 'main' FROM founders WHERE NOT EXISTS (SELECT 1 FROM administrators WHERE organization = 'main');
-CREATE TRIGGER IF NOT EXISTS person_ends BEFORE DELETE ON people BEGIN
-    DELETE FROM codehost_oauth_tokens WHERE connection IN (SELECT key FROM accounts WHERE person = old.id);
-END;
 CREATE TRIGGER IF NOT EXISTS account_ends AFTER DELETE ON accounts BEGIN
-    DELETE FROM people WHERE id = old.person AND NOT EXISTS (SELECT 1 FROM accounts WHERE person = old.person);
-END;
+    DELETE FROM people WHERE id = old.person AND NOT EXISTS (SELECT 1 FROM accounts WHERE person = old.person); END;
 CREATE TRIGGER IF NOT EXISTS role_ends AFTER UPDATE OF is_admin ON people WHEN NOT new.is_admin BEGIN
-    DELETE FROM invitations WHERE maker = new.id;
-END;
+    DELETE FROM invitations WHERE maker = new.id; END;
 ";

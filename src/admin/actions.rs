@@ -134,7 +134,7 @@ impl Visit {
         let unchanged = stored.filter(|stored| typed_settings == Draft::of(&stored.settings));
         let reading = draft.read(self.integrations().config(), Some(&id));
         let UsableSecrets { secrets, kept, not_kept, is_other_url } =
-            self.secrets(&id, &reading, typed, stored).await?;
+            self.view.secrets(&self.administrator.user_id, &id, &reading, typed, stored).await?;
         let mut outcome = Outcome {
             errors: reading.settings.as_ref().err().cloned().unwrap_or_default(),
             kept,
@@ -190,7 +190,8 @@ impl Visit {
                     self.forget_secrets(&id).await?;
                 }
             }
-            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(stored),
+            Err(IntegrationsError::Stale { stored }) => outcome.stale = Some(Some(stored)),
+            Err(IntegrationsError::Deleted) => outcome.stale = Some(None),
             Err(error) => return Err(error.into()),
         }
         Ok(outcome)
@@ -254,9 +255,11 @@ impl Visit {
 
 impl View {
     /// The secrets to use: typed, kept in this browser, or stored; each for its own base URL only. Typed ones are kept until the
-    /// form is saved: without a valid base URL for the next one that is typed, since they were not sent anywhere.
+    /// form is saved: without a valid base URL for the next one that is typed, since they were not sent anywhere. `user_id` is the
+    /// administrator's: nobody else can use what they have typed.
     pub(super) async fn secrets(
         &mut self,
+        user_id: &str,
         id: &IntegrationId,
         reading: &DraftReading,
         typed: TypedSecrets,
@@ -264,7 +267,7 @@ impl View {
     ) -> Result<UsableSecrets, Fault> {
         let base_url = reading.guide.as_ref().map(|guide| guide.base_url.as_str().to_owned()).unwrap_or_default();
         let is_other_url = !base_url.is_empty() && stored.is_some_and(|stored| stored.settings.base_url != base_url);
-        let kept = self.kept_secrets(id, &[base_url.as_str(), ""]).await?;
+        let kept = self.kept_secrets(user_id, id, &[base_url.as_str(), ""]).await?;
         let is_kept = kept.is_some();
         let of_stored = || {
             let same = stored.filter(|stored| stored.settings.base_url == base_url)?;
@@ -289,8 +292,8 @@ impl View {
         }
         let (mut kept, mut not_kept) = (Kept::of(Some(&secrets)), FieldErrors::default());
         if is_typed || is_kept {
-            match self.keep_secrets(id, &base_url, &secrets).await {
-                // A client certificate does not fit into a cookie. It can be saved all the same, or typed again.
+            match self.keep_secrets(user_id, id, &base_url, &secrets).await {
+                // A client certificate does not fit into a cookie. It can be saved anyway, or typed again.
                 Err(Fault::Login(failure)) if matches!(failure.cause, FailureCause::TooLongToKeep) => {
                     kept = kept_before;
                     not_kept = typed.not_kept(reading);
@@ -301,25 +304,27 @@ impl View {
         Ok(UsableSecrets { secrets: Some(secrets), kept, not_kept, is_other_url })
     }
 
-    /// Those that are kept for one of these base URLs. Of another one, or sealed with a key that is gone: the administrator types
-    /// them again.
+    /// Those that this administrator has typed for one of these base URLs. Of another one, or sealed with a key that is gone: they
+    /// are typed again.
     pub(super) async fn kept_secrets(
         &self,
+        user_id: &str,
         id: &IntegrationId,
         base_urls: &[&str],
     ) -> Result<Option<IntegrationSecrets>, Fault> {
         let Some(text) = self.admin.0.logins.kept(&self.head, &kept_name(id)).await? else { return Ok(None) };
         let sealed = URL_SAFE_NO_PAD.decode(text.as_bytes()).unwrap_or_default();
-        Ok(base_urls.iter().find_map(|base_url| self.integrations().open(id, base_url, &sealed).ok()))
+        Ok(base_urls.iter().find_map(|base_url| self.integrations().open_typed(user_id, id, base_url, &sealed).ok()))
     }
 
     async fn keep_secrets(
         &mut self,
+        user_id: &str,
         id: &IntegrationId,
         base_url: &str,
         secrets: &IntegrationSecrets,
     ) -> Result<(), Fault> {
-        let sealed = self.integrations().seal(id, base_url, secrets).map_err(IntegrationsError::from)?;
+        let sealed = self.integrations().seal_typed(user_id, id, base_url, secrets).map_err(IntegrationsError::from)?;
         let text = URL_SAFE_NO_PAD.encode(sealed);
         let cookies = self.admin.0.logins.keep(&self.head, &kept_name(id), &text).await?;
         self.cookies.extend(cookies);

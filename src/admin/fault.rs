@@ -73,7 +73,7 @@ impl Fault {
             Self::Stale(_) | Self::Refused(_) => StatusCode::CONFLICT,
             Self::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Login(failure) => failure.cause.status(),
-            Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::NoProposal) => StatusCode::CONFLICT,
+            Self::Integrations(IntegrationsError::IdTaken | IntegrationsError::ProposalExpired) => StatusCode::CONFLICT,
             // Whoever enters the secret again can go on.
             Self::Integrations(IntegrationsError::Seal(
                 SealError::UnknownKey { .. } | SealError::Rejected | SealError::Malformed,
@@ -153,8 +153,8 @@ impl Fault {
                 let advice = failure.cause.advice();
                 (failure.cause.public_code(), advice.public_message.into_owned(), String::new())
             }
-            Self::Integrations(IntegrationsError::NoProposal) => own(
-                "no_proposal",
+            Self::Integrations(IntegrationsError::ProposalExpired) => own(
+                "proposal_expired",
                 "The new base URL was not confirmed within an hour.",
                 "Enter the new base URL again.",
             ),
@@ -183,8 +183,9 @@ fn seal_texts(error: &SealError) -> (&'static str, &'static str, &'static str) {
             "Enter the secret again, or ask the operator of this app to restore the key.",
         ),
         SealError::Rejected | SealError::Expired => (
-            "The stored secret was changed, or belongs to another integration or base URL.",
-            "Enter the secret again, and tell the operator of this app.",
+            "The stored secret cannot be decrypted.",
+            "Enter the secret again, and tell the operator of this app: the app has another key under the same ID, or what is stored was \
+             changed or moved.",
         ),
         SealError::Malformed => (
             "The stored secret does not have the format of this version of the app.",
@@ -261,7 +262,8 @@ impl From<Failure> for Fault {
 impl From<IntegrationsError> for Fault {
     fn from(error: IntegrationsError) -> Self {
         match error {
-            IntegrationsError::Stale { stored } => Self::Stale(stored),
+            IntegrationsError::Stale { stored } => Self::Stale(Some(stored)),
+            IntegrationsError::Deleted => Self::Stale(None),
             IntegrationsError::Fields(errors) => Self::Fields(errors),
             IntegrationsError::Refused(error) => match error.downcast::<Refusal>() {
                 Ok(refusal) => Self::Refused(*refusal),

@@ -135,7 +135,7 @@ pub(super) fn activity(visit: &Visit, one: &Overview) -> Markup {
             div { dt { (visit.text("Users")) } dd { (count) } }
         }
         div {
-            dt { (visit.text("Last login")) }
+            dt { (visit.text("Last login at the code host")) }
             dd { @match last_login { Some(at) => (time(*at)), None => (visit.text("none yet")) } }
         }
         @if let Some(failure) = last_failure {

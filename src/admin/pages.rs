@@ -114,3 +114,6 @@ fn whole(page: AdminPage) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
+
+/// Beside each statement about whom an integration accepts.
+pub(super) const MORE_RULES: &str = "This app may have more rules, such as an invitation.";

@@ -8,7 +8,7 @@ use axum::extract::{FromRequestParts, OriginalUri, RawPathParams};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::HeaderValue;
 use http::header::SET_COOKIE;
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::access::{Administrator, Caller};
 use super::fault::Fault;
@@ -146,6 +146,16 @@ impl View {
     /// The text, or the app's own in its place.
     pub(super) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.admin.0.text(text)
+    }
+
+    /// The way back: to the list, and to the integration of this id and name.
+    pub(super) fn crumbs(&self, integration: Option<(&IntegrationId, &str)>) -> Markup {
+        html! {
+            nav.ch-crumbs aria-label=(self.text("Breadcrumb")) {
+                a href=(self.path("")) { (self.text("Integrations")) }
+                @if let Some((id, name)) = integration { " / " a href=(self.path(&format!("/{id}"))) dir="auto" { (name) } }
+            }
+        }
     }
 
     /// How many accounts use an integration, as a sentence.

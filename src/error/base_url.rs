@@ -45,9 +45,12 @@ pub enum BaseUrlError {
     /// `?…` or `#…`.
     #[error("the URL has a query or a fragment")]
     QueryOrFragment,
-    /// No host, or none that can exist.
-    #[error("the URL has no valid host name")]
-    Host,
+    /// No host: `https:///path`.
+    #[error("the URL has no host name")]
+    NoHost,
+    /// A host that cannot exist, such as `a..b` or `256.1.1.1`.
+    #[error("the URL's host name is not valid")]
+    InvalidHost,
     /// A spelling that URL parsers read as another host.
     #[error("a browser reads the URL's host as {read_as}")]
     HostSpelling {
@@ -97,21 +100,14 @@ impl BaseUrlError {
                 "Remove everything before the @. If it was a password, change it: it has been entered in a form.",
             ),
             Self::QueryOrFragment => ("base_url_query", "Remove the first ? or # and everything after it."),
-            Self::Host => ("base_url_host", "Check the spelling of the host name."),
+            Self::NoHost => ("base_url_no_host", "Enter the host name after https://."),
+            Self::InvalidHost => ("base_url_invalid_host", "Check the spelling of the host name."),
             Self::HostSpelling { .. } => {
                 ("base_url_host_spelling", "Enter the host as the browser reads it, if that is the code host.")
             }
             Self::TrailingDot => ("base_url_trailing_dot", "Remove the dot at the end of the host name."),
-            Self::LocalName => (
-                "base_url_local_name",
-                "Enter a public host name, or ask the operator of this app to allow the code host's private network (for \
-                 development: loopback).",
-            ),
-            Self::AddressNotAllowed => (
-                "base_url_address",
-                "Enter a public host name, or ask the operator of this app to allow the code host's private network (for \
-                 development: loopback).",
-            ),
+            Self::LocalName => ("base_url_local_name", USE_PUBLIC_NAME),
+            Self::AddressNotAllowed => ("base_url_address", USE_PUBLIC_NAME),
             Self::Port => ("base_url_port", "Enter the port that a browser uses for the code host, or none."),
             Self::Path => ("base_url_path", "Enter the address of the code host's start page."),
             Self::OtherPlatform { hint, .. } => ("base_url_other_platform", *hint),
@@ -119,5 +115,8 @@ impl BaseUrlError {
         Advice::administrator(code, hint).public("This address cannot be used as the base URL of a code host.")
     }
 }
+
+const USE_PUBLIC_NAME: &str = "Enter a public host name, or ask the operator of this app to allow the code host's private \
+     network (for development: loopback).";
 
 advised!(BaseUrlError);

@@ -1,5 +1,7 @@
+mod advice;
+
 use super::text_fault::TextFault;
-use super::{Advice, BaseUrlError, advised};
+use super::{BaseUrlError, advised};
 
 /// A setting, by the app or its administrator, that cannot be used.
 ///
@@ -86,16 +88,35 @@ pub enum ConfigError {
         "the proxy must be a URL with http, https, socks5 or socks5h, a host name, and a port, such as http://proxy.example.com:3128"
     )]
     ProxyUrl,
-    /// User or password of a proxy.
-    #[error(
-        "the proxy needs a user without a colon, and user and password of at most 255 bytes (with SOCKS 128 together) without control characters"
-    )]
-    ProxyCredentials,
-    /// A header that is sent with each request of an integration.
-    #[error("the header {header} cannot be sent with each request")]
-    FixedHeader {
-        /// Its name, if that is the mistake, or otherwise its position in the list.
-        header: String,
+    /// The user of a proxy. A colon is not allowed in it.
+    #[error("the proxy's user {0}")]
+    ProxyUser(TextFault),
+    /// The password of a proxy.
+    #[error("the proxy's password {0}")]
+    ProxyPassword(TextFault),
+    /// User and password for a SOCKS proxy.
+    #[error("the user and the password of a SOCKS proxy are longer than {limit} bytes together")]
+    ProxySocksCredentials {
+        /// The longest that is allowed.
+        limit: usize,
+    },
+    /// A text that is not the name of a header. The message does not show it: it may be the secret.
+    #[error("the name of header number {position} is not valid in HTTP")]
+    HeaderName {
+        /// The position in the list; the first is 1.
+        position: usize,
+    },
+    /// A value of a header with a character that HTTP does not allow.
+    #[error("the value of header number {position} contains a character that is not allowed")]
+    HeaderValue {
+        /// The position in the list; the first is 1.
+        position: usize,
+    },
+    /// A header that this crate or its HTTP client sets, such as `authorization`.
+    #[error("the app sets the header {name} itself")]
+    HeaderReserved {
+        /// Its name, in lower case.
+        name: String,
     },
     /// A text without a client certificate in PEM format.
     #[error("the text contains no client certificate in PEM format")]
@@ -144,12 +165,18 @@ pub enum ConfigError {
     UserId(TextFault),
     /// The path or id of a group.
     #[error("the group's path or ID is not valid on this platform")]
-    Group,
+    Group {
+        /// What to enter, as the platform calls it.
+        hint: &'static str,
+    },
     /// A policy with no group to be a member of, or with too many.
     #[error("the policy must have 1 to 20 groups")]
     GroupCount,
-    /// A domain of e-mail addresses, or no domain where at least one is needed.
-    #[error("the domains of e-mail addresses must be one or more names such as example.com")]
+    /// A policy with an empty list of domains.
+    #[error("the policy must have at least one domain of e-mail addresses")]
+    NoEmailDomains,
+    /// A text that is not a domain of e-mail addresses.
+    #[error("a domain of e-mail addresses must be a name such as example.com")]
     EmailDomain,
     /// A role that the platform does not have.
     #[error("the role must be one of {known}")]
@@ -177,7 +204,10 @@ pub enum ConfigError {
     },
     /// The text that the code host shows in place of the client secret.
     #[error("this is not the client secret, but what the code host shows in place of it")]
-    SecretPlaceholder,
+    SecretPlaceholder {
+        /// The label of the button that creates a new secret.
+        button: &'static str,
+    },
     /// A group is required, but the access level lacks the scope to look up its members.
     #[error("the access level lacks the scope {scope}, which the required group needs")]
     GroupScope {
@@ -211,178 +241,6 @@ pub enum ConfigError {
     /// A provider that sends no request to refresh tokens, or another one first.
     #[error("the provider's token endpoint is not known, because it sends no token request")]
     NoTokenRequest,
-}
-
-impl ConfigError {
-    pub(crate) fn advice_row(&self) -> Advice {
-        match self {
-            Self::PublicUrl(_) => Advice::operator(
-                "public_url",
-                "Set the public https:// URL at which browsers reach the app (http:// is accepted for loopback only).",
-            ),
-            Self::IntegrationId => Advice::administrator(
-                "integration_id",
-                "Use lower-case letters, digits and hyphens, such as the slug of the integration's name.",
-            ),
-            Self::AccountKeyText => Advice::operator("account_key_text", "Pass the text of the login's account key."),
-            Self::NoSlug => Advice::administrator("no_slug", "Change the name, or enter an ID for the integration."),
-            Self::Name(_) => {
-                Advice::administrator("integration_name", "Give the integration a name of 1 to 200 characters.")
-            }
-            Self::Scope(_) => {
-                Advice::administrator("scope", "Write scopes as the platform spells them, separated by spaces.")
-            }
-            Self::NoScopes => Advice::operator("no_scopes", "Choose an access level with at least one scope."),
-            Self::ClientId(_) => Advice::administrator(
-                "client_id",
-                "Copy the client ID from the page of the OAuth application again, and nothing else. The setup guide says how the code \
-                 host calls it.",
-            ),
-            Self::ClientSecret(_) => Advice::administrator(
-                "client_secret",
-                "Copy the secret from the page of the OAuth application again, and nothing else.",
-            ),
-            Self::OtherBinding { .. } => Advice::administrator(
-                "other_binding",
-                "Use the tokens and credentials of this integration. If its base URL was changed, enter the client secret again, and ask \
-                 users to log in again.",
-            ),
-            Self::AccountKey => Advice::operator(
-                "account_key",
-                "Correct the provider: make the key from the token's integration and the user's immutable id.",
-            ),
-            Self::UserNeeded => Advice::operator(
-                "user_needed",
-                "Look up the user first, and pass it to `OAuthProvider::membership`. If the code host gives no user name, require another \
-                 group.",
-            ),
-            Self::Platform { known } => Advice::administrator("platform", format!("Choose one of {known}.")),
-            Self::Access => Advice::administrator("access", "Choose sign-in, read or write."),
-            Self::EmailTrust => {
-                Advice::administrator("email_trust", "Choose platform, this-instance or without-verification.")
-            }
-            Self::CallbackPath => Advice::operator("callback_path", "Write a path such as /auth/gitlab/callback."),
-            Self::LoginPath => Advice::operator("login_path", "Write a path such as /auth/gitlab."),
-            Self::Cidr => Advice::operator("network", "Write networks as 10.0.0.0/8 or fd00::/8."),
-            Self::JsonBody => {
-                Advice::operator("json_body", "Send a value that JSON has, such as a map whose keys are text.")
-            }
-            Self::AllowedName => Advice::operator(
-                "allowed_name",
-                "Write a host name such as git.corp.example, without a scheme and a port.",
-            ),
-            Self::ProxyUrl => Advice::operator("proxy_url", "Write it as http://proxy.example.com:3128."),
-            Self::ProxyCredentials => Advice::operator(
-                "proxy_credentials",
-                "Correct user and password. In a URL, percent-encode characters such as @, : and /.",
-            ),
-            Self::FixedHeader { .. } => Advice::administrator(
-                "fixed_header",
-                "Enter name and value as the access gateway's page shows them. `Authorization`, `Host` and the headers of the \
-                 body cannot be set.",
-            ),
-            Self::NoClientCertificate => Advice::administrator(
-                "client_certificate_missing",
-                "Paste the client certificate in PEM format, from the line with BEGIN CERTIFICATE to the line with END.",
-            ),
-            Self::InvalidClientCertificate => Advice::administrator(
-                "client_certificate_invalid",
-                "Copy the client certificate again, from the line with BEGIN CERTIFICATE to the line with END. If it is of version 1, \
-                 create it anew with extensions (openssl x509 -extfile).",
-            ),
-            Self::ClientCertificateExpired => {
-                Advice::administrator("client_certificate_expired", "Renew the client certificate.")
-            }
-            Self::ClientKey => Advice::administrator(
-                "client_key",
-                "Paste the key of the client certificate in PEM format (PKCS #8), from the line with BEGIN PRIVATE KEY to the \
-                 line with END.",
-            ),
-            Self::ClientKeyEncrypted => Advice::administrator(
-                "client_key_encrypted",
-                "Enter the key's password too, or remove it: openssl pkey -in client.key -out client-plain.key",
-            ),
-            Self::ClientKeyPassword => {
-                Advice::administrator("client_key_password", "Enter the password of the key again.")
-            }
-            Self::ClientKeyMismatch => Advice::administrator(
-                "client_key_mismatch",
-                "Paste the key that the client certificate was made for, and the client's certificate before those of its \
-                 authorities.",
-            ),
-            Self::NoCertificate => Advice::administrator(
-                "no_certificate",
-                "Paste the certificate of the authority that signed the code host's certificate, in PEM format.",
-            ),
-            Self::InvalidCertificate => Advice::administrator(
-                "invalid_certificate",
-                "Copy the certificate of the authority again, from the line with BEGIN to the line with END.",
-            ),
-            Self::CertificatesNotSupported => Advice::operator(
-                "certificates_not_supported",
-                "Install the certificate of the authority in the operating system, or build the app with the feature `rustls`.",
-            ),
-            Self::HttpClient => Advice::operator(
-                "http_client",
-                "Use a client certificate and authorities that the TLS library of this build supports.",
-            ),
-            Self::CryptoProvider => Advice::operator(
-                "crypto_provider",
-                "Install a rustls `CryptoProvider` before the HTTP client is built, or choose the feature `rustls`.",
-            ),
-            Self::Random => Advice::operator("random", "Check the operating system's random number generator."),
-            Self::Purpose => Advice::operator("purpose", "Store the purpose as this crate serializes it."),
-            Self::UserId(_) => Advice::operator("user_id", "Pass the app's own ID of the logged-in user."),
-            Self::Group => Advice::administrator(
-                "group",
-                "Enter the group's full path or its ID, as the code host shows it. A personal project (~NAME) has no members.",
-            ),
-            Self::GroupCount => Advice::administrator("group_count", "Enter 1 to 20 groups."),
-            Self::EmailDomain => Advice::administrator(
-                "email_domains",
-                "Enter the part after the @, such as example.com; international names in their xn-- form.",
-            ),
-            Self::Role { known } => Advice::administrator("role", format!("Choose one of {known}, or no role.")),
-            Self::UnknownScope { .. } => {
-                Advice::operator("unknown_scope", "Correct the name of the scope, or remove it.")
-            }
-            Self::UnlimitedScopes { .. } => {
-                Advice::operator("unlimited_scopes", "Add a scope for the API, such as the named one.")
-            }
-            Self::UserScope { .. } => Advice::operator("user_scope", "Add the named scope."),
-            Self::SecretPlaceholder => Advice::administrator(
-                "secret_placeholder",
-                "Choose \"Regenerate secret\" in the OAuth application, and copy the new secret before you leave the page.",
-            ),
-            Self::GroupScope { .. } => Advice::operator(
-                "group_scope",
-                "Choose the access level read or write (`Access::Read`), or remove the required group.",
-            ),
-            Self::NoSubgroups => Advice::operator("no_subgroups", "Name each group, without `Group::with_subgroups`."),
-            Self::NoGroups => Advice::operator("no_groups", "Remove the required group from this integration."),
-            Self::ReturnTo => Advice::user("return_to", "Log in, then open the page that you want."),
-            Self::ReqwestRedirects => Advice::operator(
-                "reqwest_redirects",
-                "Add `.redirect(reqwest::redirect::Policy::none())` to the builder of the reqwest client.",
-            ),
-            Self::ReqwestDecompression => Advice::operator(
-                "reqwest_decompression",
-                "Add `.no_gzip().no_brotli().no_deflate().no_zstd()` to the builder of the reqwest client.",
-            ),
-            Self::ReqwestCookies => Advice::operator(
-                "reqwest_cookies",
-                "Build a reqwest client of its own for the code hosts, without `.cookie_store(true)` and `.cookie_provider(…)`.",
-            ),
-            Self::SecondAdminRoutes => Advice::operator(
-                "second_admin_routes",
-                "Create `AdminRoutes` once, and mount its router at each path. To keep two of them, give each its own `LoginRoutes`.",
-            ),
-            Self::NoTokenRequest => Advice::operator(
-                "no_token_request",
-                "Send the token request first in the provider's `refresh`, for example with `TokenEndpoint`.",
-            ),
-        }
-    }
 }
 
 advised!(ConfigError);

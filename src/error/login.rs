@@ -165,21 +165,22 @@ impl VerifyError {
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
             Self::OtherUser => Advice::user("other_user", "Log in as the user who began it."),
-            Self::Expired => Advice::user("login_expired", "The login took longer than one hour. Start it again."),
+            Self::Expired => Advice::user("login_expired", "Start the login again: it took longer than one hour."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the app's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(
                 "other_issuer",
-                "Compare the code host's own URL with the base URL. If they differ, use the own URL as the base URL, or set it as the issuer.",
+                "Compare the code host's own URL with the base URL. If they differ, enter the code host's own URL as the base URL, or set it as the issuer.",
             ),
-            Self::IdToken { .. } => Advice::operator(
+            Self::IdToken { claim } => Advice::operator(
                 "id_token",
-                "For iss, set the code host's own URL as the issuer. For exp and iat, compare the clocks. Otherwise switch the ID token off.",
+                match *claim {
+                    "iss" => "Set the code host's own URL as the issuer.",
+                    "exp" | "iat" => "Synchronize the clocks of the code host and of the app's nodes.",
+                    _ => "Switch the ID token off: the code host's ID tokens cannot be used.",
+                },
             ),
-            Self::Denied => Advice::user("denied", "You did not allow the login. Start it again to allow it."),
-            Self::ScopeNotEnabled => Advice::administrator(
-                "scope_not_enabled",
-                "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
-            ),
+            Self::Denied => Advice::user("denied", "Start the login again, and allow it."),
+            Self::ScopeNotEnabled => Advice::scope_not_enabled(),
             Self::ConsentTooNarrow { where_to } => Advice::consent_too_narrow(where_to.as_deref()),
             Self::CallbackUrlRejected => Advice::administrator(
                 "callback_url_rejected",

@@ -16,7 +16,7 @@ use super::{Advice, advised};
 #[non_exhaustive]
 pub enum TokenError {
     /// Wrong client id or secret.
-    #[error("the code host does not accept the client ID and secret")]
+    #[error("the code host does not accept the ID and secret of the OAuth application")]
     ClientRejected {
         /// Where the administrator finds the OAuth application.
         setup_link: Option<Box<Url>>,
@@ -52,7 +52,7 @@ impl TokenError {
             Self::ClientRejected { setup_link } => Advice::administrator(
                 "client_rejected",
                 format!(
-                    "Copy the client ID and the secret from the OAuth application{} again, and nothing else. If both are right, wait some minutes: a code host may refuse a client for \
+                    "Copy ID and secret of the OAuth application{} again, and nothing else. If both are right, wait some minutes: a code host may refuse a client for \
                      a while.",
                     at(setup_link.as_deref())
                 ),
@@ -65,10 +65,7 @@ impl TokenError {
                 Advice::user("code_rejected", "Start the login again, and do not reload the page before it ends.")
             }
             Self::RefreshRejected => Advice::user("refresh_rejected", "Log in again.").needs_login(),
-            Self::ScopeRejected => Advice::administrator(
-                "scope_not_enabled",
-                "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
-            ),
+            Self::ScopeRejected => Advice::scope_not_enabled(),
             Self::GrantNotAllowed => Advice::administrator(
                 "grant_not_allowed",
                 "Allow the grant types authorization code and refresh token in the OAuth application.",
@@ -315,7 +312,7 @@ impl AccountError {
             ),
             Self::NotAMember => Advice::user(
                 "not_a_member",
-                "Only members of a certain group can log in here. Ask its owners to add you, then log in again.",
+                "Ask the owners of the required group to add you, then log in again.",
             ),
             Self::TwoFactorRequired => Advice::user(
                 "two_factor_required",
@@ -323,15 +320,15 @@ impl AccountError {
             ),
             Self::TwoFactorUnknown => Advice::administrator(
                 "two_factor_unknown",
-                "Choose an access level with which this code host says it, or remove the rule from this integration.",
+                "Choose an access level with which this code host reports two-factor authentication, or switch off \"Only users with two-factor authentication\" in this integration.",
             ),
             Self::External => Advice::user(
                 "external",
-                "External users cannot log in here. Ask an administrator of the code host about your account.",
+                "Ask an administrator of the code host about your account: external users cannot log in here.",
             ),
             Self::ExternalUnknown => Advice::administrator(
                 "external_unknown",
-                "Remove the rule from this integration: this code host has no such mark, or does not tell it with an ID token.",
+                "Switch off \"No external users\" in this integration: the code host does not say which accounts are external.",
             ),
             Self::EmailDomain => Advice::user(
                 "email_domain",
@@ -375,6 +372,13 @@ impl AccountError {
 }
 
 impl Advice {
+    pub(super) fn scope_not_enabled() -> Self {
+        Self::administrator(
+            "scope_not_enabled",
+            "Allow every scope of the setup guide in the OAuth application. If its form has no boxes for them, choose another access level.",
+        )
+    }
+
     pub(super) fn consent_too_narrow(where_to: Option<&Url>) -> Self {
         let link = at(where_to);
         let hint = format!("Revoke the access of this app in your settings at the code host{link}, then log in again.");

@@ -10,19 +10,19 @@ use crate::values::network::RefusedAddress;
 /// ```
 /// use codehost_oauth::error::TransportError;
 ///
-/// let [a, b] = [TransportError::Unreachable, TransportError::AddressNotAllowed];
+/// let [a, b] = [TransportError::Unreachable, TransportError::NameNotAllowed];
 /// assert_ne!(a.code(), b.code());
 /// assert_eq!(a.advice().public_message, b.advice().public_message);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The network policy does not allow the host name, or an address that this error does not carry.
-    #[error("the code host's address is not allowed by the network policy")]
-    AddressNotAllowed,
+    /// The network policy does not allow the host name, such as `localhost`. It is not looked up.
+    #[error("the network policy does not allow the code host's name")]
+    NameNotAllowed,
     /// The network policy does not allow an address: the one in the URL, or one that the host name resolves to. Only
     /// [`operator_note`](Self::operator_note) shows it.
-    #[error("the code host's address is not allowed by the network policy")]
+    #[error("the network policy does not allow the code host's address")]
     AddressRefused(RefusedAddress),
     /// Plain HTTP, which the network policy does not allow.
     #[error("plain HTTP is not allowed by the network policy")]
@@ -131,7 +131,12 @@ impl TransportError {
 
     pub(crate) fn advice_row(&self) -> Advice {
         let advice = match self {
-            Self::AddressNotAllowed | Self::AddressRefused(_) => Advice::operator(
+            Self::NameNotAllowed => Advice::operator(
+                "name_not_allowed",
+                "Allow the code host's name with `Network::allow_name`, or allow its private network. The names of cloud metadata \
+                 services cannot be allowed.",
+            ),
+            Self::AddressRefused(_) => Advice::operator(
                 "address_not_allowed",
                 "Add the code host's network to the allow list, if it is a private one. The refused address is in the log \
                  and in the full report of a check.",

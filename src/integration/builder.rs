@@ -115,9 +115,9 @@ impl IntegrationBuilder {
         self
     }
 
-    /// How many requests of this integration may be under way at once: 32 unless set, which is enough for a company whose
-    /// people all log in at nine. So a code host that stalls does not slow the others. More wait for up to
-    /// five seconds, and then end with [`TransportError::Busy`](crate::error::TransportError::Busy).
+    /// How many requests of this integration may be under way at once: 32 unless set. A code host that stalls then cannot use up
+    /// the requests of the others. More wait for up to five seconds, and then end with
+    /// [`TransportError::Busy`](crate::error::TransportError::Busy).
     #[must_use]
     pub fn max_in_flight(mut self, limit: usize) -> Self {
         self.max_in_flight = limit;

@@ -53,8 +53,9 @@ pub trait FindIntegration: Send + Sync + 'static {
         self.find(id).await
     }
 
-    /// The routes call this once for each login and connection that has finished, and for each that has failed or could not begin
-    /// for a reason that is not the user's. It must return at once. Unless implemented, it does nothing.
+    /// The routes call this once for each login and connection that has finished at the code host, whatever the app's handler does
+    /// with it, and for each that has failed or could not begin for a reason that is not the user's. It must return at once. Unless
+    /// implemented, it does nothing.
     fn login_ended(&self, end: &LoginEnd<'_>) {
         let _ = end;
     }

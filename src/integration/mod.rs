@@ -34,7 +34,7 @@ use crate::values::scope::Scopes;
 use crate::values::token::{ClientCredentials, TokenBinding};
 
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
-/// people in.
+/// users in.
 ///
 /// It cannot be changed: build another one when the settings change. Another code host is another integration, with an
 /// id of its own (see [`AccountKey`](crate::AccountKey)). An integration sends at most 32 requests at the same time, unless the
@@ -81,7 +81,7 @@ pub struct Integration {
     former_base_urls: Box<[Box<str>]>,
 }
 
-/// What one login may want beside the usual. Only GitHub uses `login_hint` and `select_account`; other platforms ignore them.
+/// Options of one login. A platform that does not support an option ignores it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoginOptions {
@@ -137,7 +137,7 @@ impl Integration {
         self.begin_login_with(LoginOptions { return_to, ..LoginOptions::default() })
     }
 
-    /// The same with wishes for the code host's login page.
+    /// The same with options.
     ///
     /// ```
     /// # fn example(integration: &codehost_oauth::Integration) -> Result<(), codehost_oauth::error::ConfigError> {

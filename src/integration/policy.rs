@@ -90,11 +90,14 @@ impl LoginPolicy {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::EmailDomain`] if one is not a host name in ASCII, or if there is none.
+    /// [`ConfigError::NoEmailDomains`] if there is none, [`ConfigError::EmailDomain`] if one is not a host name in ASCII.
     pub fn email_domains<'a>(self, domains: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let domains: Domains = domains.into_iter().map(|domain| domain.to_ascii_lowercase().into()).collect();
         let is_domain = |domain: &str| domain.contains('.') && !domain.contains('_') && is_host_name(domain);
-        if domains.is_empty() || !domains.iter().all(|domain| is_domain(domain)) {
+        if domains.is_empty() {
+            return Err(ConfigError::NoEmailDomains);
+        }
+        if !domains.iter().all(|domain| is_domain(domain)) {
             return Err(ConfigError::EmailDomain);
         }
         Ok(Self { email_domains: Some(domains), ..self })

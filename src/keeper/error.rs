@@ -79,7 +79,7 @@ impl KeeperError {
             .needs_login(),
             Self::Retry { after, cause } => match cause {
                 Some(cause) => Advice { needs_login: false, ..cause.advice().hide_cause() },
-                None => Advice::operator("busy", "Try again in a moment.").public(LATER),
+                None => Advice::operator("refresh_running", "Try again in a moment.").public(LATER),
             }
             .retry_after(Some(*after)),
             Self::Refused { cause, .. } => match &**cause {
@@ -98,7 +98,9 @@ impl KeeperError {
             Self::Config(cause) => cause.advice_row(),
             Self::Store(cause) => cause.advice_row().public(LATER),
             Self::Seal(cause) => cause.advice_row(),
-            Self::App(_) => Advice::operator("app", "Check the source of this error.").public(LATER).transient(),
+            Self::App(_) => {
+                Advice::operator("find_integration_failed", "Check the source of this error.").public(LATER).transient()
+            }
             Self::Interrupted => Advice::operator("interrupted_refresh", "Try again.").public(LATER).transient(),
         }
     }

@@ -25,7 +25,7 @@ struct State {
     cleaned_at: Instant,
 }
 
-/// Small: most of the time of a look-up goes into memory that is not in the processor's cache.
+/// Kept small: a look-up mostly waits for memory that is not in the processor's cache.
 struct Token {
     token: AccessToken,
     renewal_time: RenewalTime,

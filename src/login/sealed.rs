@@ -22,7 +22,8 @@ impl PendingLogins {
     /// login. Then two tabs do not overwrite each other's cookie.
     ///
     /// Name the cookie `__Host-…`, with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`. A cookie that was copied can be
-    /// used again until it expires; that a code works once is then the only guard. A session store has none of this.
+    /// used again until it expires. Then only the code host, which accepts a code once, prevents a second login. A session store
+    /// has none of this.
     ///
     /// # Errors
     ///

@@ -33,7 +33,7 @@ pub struct Group {
 
 impl Group {
     /// The group at a path: GitLab's full path with every parent, Bitbucket's workspace ID. White space and slashes
-    /// around it are removed.
+    /// around it are removed. A `~` at its beginning is refused by the platform, which has the right hint.
     ///
     /// # Errors
     ///
@@ -44,8 +44,9 @@ impl Group {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             !matches!(segment, "" | "." | "..") && segment.bytes().all(allowed)
         };
-        if path.len() > MAX_LENGTH || !path.split('/').all(valid) {
-            return Err(ConfigError::Group);
+        let segments = path.strip_prefix('~').unwrap_or(path).split('/');
+        if path.len() > MAX_LENGTH || !segments.clone().all(valid) {
+            return Err(INVALID);
         }
         Ok(Self { name: path.into(), is_id: false, least_role: None, includes_subgroups: false })
     }
@@ -60,7 +61,7 @@ impl Group {
         let inner = id.strip_prefix('{').and_then(|id| id.strip_suffix('}')).unwrap_or(id);
         let allowed = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
         if inner.is_empty() || id.len() > MAX_LENGTH || !inner.bytes().all(allowed) {
-            return Err(ConfigError::Group);
+            return Err(INVALID);
         }
         Ok(Self { name: id.into(), is_id: true, least_role: None, includes_subgroups: false })
     }
@@ -177,11 +178,15 @@ impl TryFrom<Json> for Group {
         let group = match (&json.path, &json.id) {
             (Some(path), None) => Self::path(path)?,
             (None, Some(id)) => Self::id(id)?,
-            _ => return Err(ConfigError::Group),
+            _ => return Err(INVALID),
         };
         Ok(Self { least_role: json.at_least.map(String::into), includes_subgroups: json.with_subgroups, ..group })
     }
 }
+
+/// The platform is not known yet.
+const INVALID: ConfigError =
+    ConfigError::Group { hint: "Enter the group's full path or its ID, as the code host shows it." };
 
 /// The longest path or id, in bytes.
 const MAX_LENGTH: usize = 1024;

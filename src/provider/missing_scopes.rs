@@ -2,7 +2,7 @@ use super::oauth_provider::OAuthProvider;
 use crate::values::scope::{Scope, ScopeDescription, Scopes};
 
 /// The required scopes that were neither granted nor covered by a granted scope. Those that the platform never lists may have been
-/// granted all the same.
+/// granted anyway.
 pub(crate) fn missing_scopes(
     provider: &dyn OAuthProvider,
     required: &Scopes,

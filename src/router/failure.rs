@@ -147,8 +147,12 @@ pub enum FailureCause {
     /// The user logged out while the login was in progress.
     #[error("the user logged out while the login was in progress")]
     LoggedOut,
-    /// The integration was deleted or disabled, or now has another code host or OAuth application than when the login began.
-    #[error("the integration was deleted, disabled or changed while the login was in progress")]
+    /// [`FindIntegration`](crate::FindIntegration) no longer finds the integration with which the login began: it was deleted or
+    /// disabled.
+    #[error("the integration was removed while the login was in progress")]
+    IntegrationGone,
+    /// The integration now has another code host or OAuth application than when the login began.
+    #[error("the integration was changed while the login was in progress")]
     IntegrationChanged,
     /// The routes are not below the session layer, or it is of another version.
     #[error("the request has no session: it did not pass through {layer}")]
@@ -162,9 +166,12 @@ pub enum FailureCause {
     /// The session store failed.
     #[error("the session could not be read or stored")]
     Session(#[source] AppError),
-    /// The app's [`LoginHandler`](super::LoginHandler) or [`FindIntegration`](crate::FindIntegration) failed.
-    #[error("the app's login handler or its look-up of integrations failed")]
-    App(#[source] AppError),
+    /// The app's [`LoginHandler`](super::LoginHandler) failed.
+    #[error("the app's login handler failed")]
+    LoginHandler(#[source] AppError),
+    /// The app's [`FindIntegration`](crate::FindIntegration) failed.
+    #[error("the app could not look up the integration")]
+    FindIntegration(#[source] AppError),
 }
 
 impl FailureCause {
@@ -174,8 +181,12 @@ impl FailureCause {
             Self::Login(error) => StatusCode::from_u16(error.status()).unwrap_or_default(),
             Self::UnknownIntegration => StatusCode::NOT_FOUND,
             Self::Csrf | Self::NotLoggedIn => StatusCode::FORBIDDEN,
-            Self::LoggedOut | Self::IntegrationChanged | Self::TooLongToKeep => StatusCode::BAD_REQUEST,
-            Self::NoSessionLayer { .. } | Self::Session(_) | Self::App(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LoggedOut | Self::IntegrationGone | Self::IntegrationChanged | Self::TooLongToKeep => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NoSessionLayer { .. } | Self::Session(_) | Self::LoginHandler(_) | Self::FindIntegration(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -195,7 +206,9 @@ impl FailureCause {
     /// Its text, with that of the app's own error.
     pub(super) fn with_source(&self) -> String {
         match self {
-            Self::Session(source) | Self::App(source) => format!("{self}: {source}"),
+            Self::Session(source) | Self::LoginHandler(source) | Self::FindIntegration(source) => {
+                format!("{self}: {source}")
+            }
             _ => self.to_string(),
         }
     }
@@ -232,6 +245,10 @@ impl FailureCause {
                 "logged_out",
                 "Start the login again if you want to log in: you logged out while it was in progress.",
             ),
+            Self::IntegrationGone => Advice::user(
+                "integration_gone",
+                "Log in another way, or ask an administrator of this app why this one was removed.",
+            ),
             Self::IntegrationChanged => {
                 Advice::user("integration_changed", "Start the login again: its settings have just been changed.")
             }
@@ -247,15 +264,15 @@ impl FailureCause {
             Self::Session(_) => {
                 Advice::operator("session", "Check the session store and its log.").public(TRY_LATER).transient()
             }
-            Self::App(_) => {
-                Advice::operator("app", "Fix the cause, which the log and the `source()` of this error name.")
-                    .public(TRY_LATER)
-                    .transient()
+            Self::LoginHandler(_) => Advice::operator("login_handler_failed", FIX_SOURCE).public(TRY_LATER).transient(),
+            Self::FindIntegration(_) => {
+                Advice::operator("find_integration_failed", FIX_SOURCE).public(TRY_LATER).transient()
             }
         }
     }
 }
 
+const FIX_SOURCE: &str = "Fix the cause, which the log and the `source()` of this error name.";
 const TRY_LATER: &str = "This app has a problem at the moment. Please try again later.";
 
 advised!(FailureCause);

@@ -185,10 +185,10 @@ impl LoginRoutes {
 
     /// The integration, if it is still the one of the login, for the same user.
     async fn look_up_again(&self, request: &mut RequestHead, login: &RunLogin) -> Result<Arc<Integration>, Failure> {
-        let id: IntegrationId = login.integration_id.parse().map_err(|_| FailureCause::IntegrationChanged)?;
+        let id: IntegrationId = login.integration_id.parse().map_err(|_| FailureCause::IntegrationGone)?;
         // Another node may have changed it meanwhile.
-        let integration = self.0.integrations.find_latest(&id).await.map_err(FailureCause::App)?;
-        let integration = integration.ok_or(FailureCause::IntegrationChanged)?;
+        let integration = self.0.integrations.find_latest(&id).await.map_err(FailureCause::FindIntegration)?;
+        let integration = integration.ok_or(FailureCause::IntegrationGone)?;
         if !login.integration.as_ref().is_some_and(|then| integration.is_bound_like(then)) {
             return Err(FailureCause::IntegrationChanged.into());
         }

@@ -51,7 +51,7 @@ pub trait LoginHandler: Send + Sync + 'static {
         _login: Login,
     ) -> Response {
         crate::observe::error(NOT_IMPLEMENTED);
-        self.failed(request, FailureCause::App(NOT_IMPLEMENTED.into()).into()).await
+        self.failed(request, FailureCause::LoginHandler(NOT_IMPLEMENTED.into()).into()).await
     }
 
     /// The response to a failure. It must show [`Failure::continue_path`]. Unless implemented, it is a plain page, or JSON (`error`,

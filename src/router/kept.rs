@@ -26,7 +26,7 @@ impl LoginRoutes {
         if value.len() > MAX_VALUE {
             return Err(FailureCause::TooLongToKeep.into());
         }
-        // A text that the caller has forgotten to seal is in all probability refused here.
+        // Unsealed text is most likely not base64url, and is refused.
         URL_SAFE_NO_PAD.decode(value).map_err(|error| FailureCause::Session(error.into()))?;
         self.0.backend.keep(request, name, value).await
     }
@@ -40,7 +40,7 @@ impl LoginRoutes {
         Ok(self.0.backend.kept(request, name).await?.map(Zeroizing::new))
     }
 
-    /// Forgets it. The returned cookies are to be set.
+    /// Removes the text that this browser keeps under this name. The returned cookies are to be set.
     ///
     /// # Errors
     ///

@@ -263,12 +263,12 @@ impl LoginRoutes {
 
     async fn integration(&self, id: &str) -> Result<Arc<Integration>, Failure> {
         let id: IntegrationId = id.parse().map_err(|_| FailureCause::UnknownIntegration)?;
-        let found = self.0.integrations.find(&id).await.map_err(FailureCause::App)?;
+        let found = self.0.integrations.find(&id).await.map_err(FailureCause::FindIntegration)?;
         Ok(found.ok_or(FailureCause::UnknownIntegration)?)
     }
 
     async fn user_id(&self, request: &mut RequestHead) -> Result<String, Failure> {
-        let user_id = self.0.handler.user_id(request).await.map_err(FailureCause::App)?;
+        let user_id = self.0.handler.user_id(request).await.map_err(FailureCause::LoginHandler)?;
         Ok(user_id.ok_or(FailureCause::NotLoggedIn)?)
     }
 

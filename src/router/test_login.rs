@@ -72,8 +72,8 @@ impl LoginRoutes {
     ) -> Result<(Arc<Integration>, String), Failure> {
         let id: IntegrationId = id.parse().map_err(|_| FailureCause::UnknownIntegration)?;
         let handler = self.test_handler()?;
-        let integration = handler.integration(&id).await.map_err(FailureCause::App)?;
-        let user_id = handler.user_id(request, &id).await.map_err(FailureCause::App)?;
+        let integration = handler.integration(&id).await.map_err(FailureCause::FindIntegration)?;
+        let user_id = handler.user_id(request, &id).await.map_err(FailureCause::LoginHandler)?;
         Ok((integration.ok_or(FailureCause::UnknownIntegration)?, user_id.ok_or(FailureCause::NotLoggedIn)?))
     }
 

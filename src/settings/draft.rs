@@ -63,7 +63,7 @@ pub struct Draft {
     pub timeout: String,
     /// Which e-mail addresses to trust, as [`EmailTrust`] is written; see [`IntegrationSettings::email_trust`].
     pub email_trust: String,
-    /// Who may log in: the paths or ids of groups, one in each line; empty for everybody with an account there.
+    /// The accepted users: the paths or ids of groups, one in each line; empty for all users of the code host.
     pub groups: String,
     /// The lowest role in such a group.
     pub least_role: String,

@@ -1,7 +1,6 @@
 //! How stored integrations are changed.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
 
 use super::draft::Draft;
 use super::error::IntegrationsError;
@@ -12,6 +11,7 @@ use super::move_kind::MoveKind;
 use super::secrets::IntegrationSecrets;
 use super::store::{IntegrationWrite, Proposal, Stamp, StoredIntegration, UnreadableIntegration, WriteHook, Written};
 use crate::integration::Integration;
+use crate::provider::setup::parse_name;
 use crate::values::integration_id::IntegrationId;
 
 /// Changes integrations in the name of an administrator: see [`Integrations::by`].
@@ -28,11 +28,13 @@ use crate::values::integration_id::IntegrationId;
 /// # let app = AppConfig::new("https://packages.example.com".parse()?, http);
 /// # let keys = KeyRing::new([(1, [7; 32].as_slice())])?;
 /// # let integrations = Integrations::new(MemoryIntegrations::default(), app, keys);
-/// # let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("GitLab").with_client_id("app-id");
+/// # let settings =
+/// #     IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn).named("GitLab").with_client_id("app-id");
 /// let by_jane = integrations.by("jane");
 /// let stored = by_jane.create(&IntegrationId::random()?, None, settings, &IntegrationSecrets::new("s3cr3t")).await?;
-/// let disabled = by_jane.disable(&stored).await?;
-/// assert_eq!((disabled.version, disabled.changed.by.as_str()), (2, "jane"));
+/// let renamed = by_jane.rename(&stored, "GitLab of Acme").await?;
+/// let disabled = by_jane.disable(&renamed).await?;
+/// assert_eq!((disabled.version, disabled.changed.by.as_str()), (3, "jane"));
 /// by_jane.delete(&disabled).await?;
 /// # Ok(())
 /// # }
@@ -79,11 +81,13 @@ impl<'a> IntegrationEditor<'a> {
         Ok(new)
     }
 
-    /// Stores changed settings. `old` is what was read before. `secrets`: new ones, or `None` to keep the stored ones.
+    /// Stores changed settings. `old` is what was read before. `secrets`: new ones, or `None` to keep the stored ones. Settings that
+    /// were [proposed](Self::propose) are dropped: they are a copy of the old ones.
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], and as [`create`](Self::create).
+    /// [`IntegrationsError::IsMove`] if it is one, [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], and as
+    /// [`create`](Self::create).
     pub async fn save(
         &self,
         old: &StoredIntegration,
@@ -144,16 +148,16 @@ impl<'a> IntegrationEditor<'a> {
     }
 
     /// Replaces the settings by the proposed ones. Call it only after a test login at
-    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and for the
-    /// same person.
+    /// [`build_proposed`](Integrations::build_proposed) with an account that the app knew before: with the same account key and of the
+    /// same user.
     ///
-    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. That the server
-    /// is the same is the new server's own word, so let only those decide it who may hand out the tokens of all users: both who
-    /// proposed it ([`Proposal::is_by_operator`]) and who confirms it must be such a person.
+    /// `keeps_connections`: whether tokens that were stored for the old base URL are sent to the new one from then on. Only the new
+    /// server confirms that it is the same. So allow this only to administrators who may see the tokens of all users: the one who
+    /// proposes ([`Proposal::is_by_operator`]) and the one who confirms.
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] and as [`save`](Self::save).
+    /// [`IntegrationsError::NoProposal`], [`IntegrationsError::ProposalExpired`], and as [`save`](Self::save).
     pub async fn accept_proposal(
         &self,
         old: &StoredIntegration,
@@ -163,6 +167,28 @@ impl<'a> IntegrationEditor<'a> {
         new.version = old.version.saturating_add(1);
         new.changed = Stamp::now(self.by);
         self.integrations.build_stored(&new)?;
+        self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
+        Ok(new)
+    }
+
+    /// Gives an integration another name. Unlike [`save`](Self::save), it keeps what is [proposed](Self::propose), under the new name
+    /// too, and needs no secret.
+    ///
+    /// # Errors
+    ///
+    /// [`IntegrationsError::Fields`] if it is not a name, [`IntegrationsError::Stale`], [`IntegrationsError::Refused`],
+    /// [`IntegrationsError::Store`].
+    pub async fn rename(&self, old: &StoredIntegration, name: &str) -> Result<StoredIntegration, IntegrationsError> {
+        let name = parse_name(name).map_err(|error| {
+            let mut errors = FieldErrors::default();
+            errors.push(FieldError::new(Field::Name, None, &error.into()));
+            errors
+        })?;
+        let mut new =
+            StoredIntegration { version: old.version.saturating_add(1), changed: Stamp::now(self.by), ..old.clone() };
+        for settings in new.proposed.iter_mut().map(|proposal| &mut proposal.settings).chain([&mut new.settings]) {
+            name.clone_into(&mut settings.name);
+        }
         self.write(IntegrationWrite::Replace(Box::new(new.clone()))).await?;
         Ok(new)
     }
@@ -190,7 +216,8 @@ impl<'a> IntegrationEditor<'a> {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::Stale`], [`IntegrationsError::Refused`], [`IntegrationsError::Store`].
+    /// [`IntegrationsError::Stale`], [`IntegrationsError::Deleted`], [`IntegrationsError::Refused`],
+    /// [`IntegrationsError::Store`].
     pub async fn delete(&self, old: &StoredIntegration) -> Result<(), IntegrationsError> {
         self.write(IntegrationWrite::Delete { id: old.id.clone(), version: old.version }).await
     }
@@ -254,7 +281,8 @@ impl<'a> IntegrationEditor<'a> {
         self.integrations.forget(write.id());
         match written? {
             Written::Done => Ok(()),
-            Written::Stale(stored) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(Some(stored)) => Err(IntegrationsError::Stale { stored }),
+            Written::Stale(None) => Err(IntegrationsError::Deleted),
             Written::IdTaken => Err(IntegrationsError::IdTaken),
         }
     }
@@ -276,8 +304,8 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`IntegrationsError::NoProposal`] if there is none, or if it is older than an hour; and as
-    /// [`build_stored`](Self::build_stored).
+    /// [`IntegrationsError::NoProposal`] if there is none, [`IntegrationsError::ProposalExpired`] if it is older than an hour; and
+    /// as [`build_stored`](Self::build_stored).
     pub fn build_proposed(&self, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
         self.build_stored(&accepted(stored, false)?)
     }
@@ -286,9 +314,8 @@ impl Integrations {
 /// The stored integration with the proposed settings.
 fn accepted(stored: &StoredIntegration, keeps_connections: bool) -> Result<StoredIntegration, IntegrationsError> {
     let proposal = stored.proposed.clone().ok_or(IntegrationsError::NoProposal)?;
-    let age = SystemTime::now().duration_since(proposal.proposed.at).unwrap_or_default();
-    if age > PROPOSAL_VALID_FOR {
-        return Err(IntegrationsError::NoProposal);
+    if !proposal.is_valid() {
+        return Err(IntegrationsError::ProposalExpired);
     }
     let mut settings = proposal.settings;
     let old = &stored.settings;
@@ -332,6 +359,3 @@ fn ensure_only_base_url(
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
-
-/// A test login takes minutes.
-pub(crate) const PROPOSAL_VALID_FOR: Duration = Duration::from_secs(3600);

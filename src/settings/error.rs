@@ -9,8 +9,8 @@ use crate::error::{Advice, AppError, SealError, StoreError, advised};
 /// use codehost_oauth::error::{Audience, StoreError};
 /// use codehost_oauth::settings::IntegrationsError;
 ///
-/// let stale = IntegrationsError::Stale { stored: None };
-/// assert_eq!((stale.code(), stale.advice().audience), ("stale", Audience::Administrator));
+/// let deleted = IntegrationsError::Deleted;
+/// assert_eq!((deleted.code(), deleted.advice().audience), ("integration_deleted", Audience::Administrator));
 /// assert!(IntegrationsError::from(StoreError::TimedOut).advice().is_transient);
 /// ```
 #[derive(Debug, thiserror::Error)]
@@ -19,21 +19,27 @@ pub enum IntegrationsError {
     /// The settings are wrong.
     #[error(transparent)]
     Fields(#[from] FieldErrors),
-    /// Somebody else has changed or deleted the integration since it was read. Nothing was written.
-    #[error("the integration was changed or deleted in the meantime")]
+    /// Somebody else has changed the integration since it was read. Nothing was written.
+    #[error("the integration was changed in the meantime")]
     Stale {
         /// What is stored now.
-        stored: Option<Box<StoredIntegration>>,
+        stored: Box<StoredIntegration>,
     },
+    /// Somebody else has deleted the integration since it was read. Nothing was written.
+    #[error("the integration was deleted in the meantime")]
+    Deleted,
     /// There is or was an integration with this id.
     #[error("there is or was an integration with this ID")]
     IdTaken,
     /// The change would lead to another server or OAuth application; see [`IntegrationEditor::move_to`](super::IntegrationEditor::move_to).
     #[error("the change moves the integration to another server or OAuth application")]
     IsMove(MoveKind),
-    /// There is no proposal, or it is older than an hour.
-    #[error("there is no proposal, or it is older than an hour")]
+    /// Nobody has proposed another base URL, or the proposal has ended.
+    #[error("no other base URL is proposed")]
     NoProposal,
+    /// The proposal is older than an hour.
+    #[error("the proposed base URL was not confirmed within an hour")]
+    ProposalExpired,
     /// The app's hook refused the write.
     #[error("the app refused the change")]
     Refused(#[source] AppError),
@@ -53,12 +59,17 @@ impl IntegrationsError {
                 "stale",
                 "Look at what is stored now, and repeat the change if it is still needed.",
             ),
+            Self::Deleted => Advice::administrator(
+                "integration_deleted",
+                "Read the integrations again, and create another one if it is still needed.",
+            ),
             Self::IdTaken => Advice::administrator("id_taken", "Add the integration again, with another ID."),
             Self::IsMove(_) => Advice::administrator(
                 "is_move",
                 "Decide whether it is another server, another OAuth application, or the same server under a new name.",
             ),
-            Self::NoProposal => Advice::administrator("no_proposal", "Enter the new base URL again."),
+            Self::NoProposal => Advice::administrator("no_proposal", "Propose the new base URL first."),
+            Self::ProposalExpired => Advice::administrator("proposal_expired", "Enter the new base URL again."),
             Self::Refused(_) => {
                 Advice::administrator("refused", "Read the app's reason, which is the source of this error.")
             }

@@ -105,7 +105,7 @@ impl Field {
             | ConfigError::UserScope { .. }
             | ConfigError::GroupScope { .. } => Self::Access,
             ConfigError::ClientId(_) => Self::ClientId,
-            ConfigError::ClientSecret(_) | ConfigError::SecretPlaceholder => Self::ClientSecret,
+            ConfigError::ClientSecret(_) | ConfigError::SecretPlaceholder { .. } => Self::ClientSecret,
             ConfigError::NoCertificate | ConfigError::InvalidCertificate | ConfigError::CertificatesNotSupported => {
                 Self::RootCertificates
             }
@@ -116,13 +116,15 @@ impl Field {
             | ConfigError::ClientKeyEncrypted
             | ConfigError::ClientKeyPassword
             | ConfigError::ClientKeyMismatch => Self::ClientCertificate,
-            ConfigError::FixedHeader { .. } => Self::Headers,
+            ConfigError::HeaderName { .. } | ConfigError::HeaderValue { .. } | ConfigError::HeaderReserved { .. } => {
+                Self::Headers
+            }
             ConfigError::EmailTrust => Self::EmailTrust,
-            ConfigError::Group | ConfigError::GroupCount | ConfigError::NoSubgroups | ConfigError::NoGroups => {
+            ConfigError::Group { .. } | ConfigError::GroupCount | ConfigError::NoSubgroups | ConfigError::NoGroups => {
                 Self::Groups
             }
             ConfigError::Role { .. } => Self::LeastRole,
-            ConfigError::EmailDomain => Self::EmailDomains,
+            ConfigError::NoEmailDomains | ConfigError::EmailDomain => Self::EmailDomains,
             _ => Self::Name,
         }
     }

@@ -7,7 +7,7 @@ use crate::values::integration_id::IntegrationId;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// When somebody has logged in last, to the second.
+    /// When a login at the code host has last succeeded, to the second. The app may have refused the user afterwards.
     pub last_login: Option<SystemTime>,
     /// The last failure that was not the user's.
     pub last_failure: Option<LoginFailure>,
@@ -31,7 +31,7 @@ pub struct HealthNote {
     pub id: IntegrationId,
     /// When, to the second.
     pub at: SystemTime,
-    /// The code of the error; `None` if the user has logged in.
+    /// The code of the error; `None` if the login at the code host has succeeded.
     pub failure: Option<String>,
 }
 

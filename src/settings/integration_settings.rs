@@ -76,7 +76,8 @@ pub struct IntegrationSettings {
     /// The base URLs at which the same server was before. Tokens from there stay valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_base_urls: Vec<String>,
-    /// Of proposed settings: see [`Proposal::is_by_operator`](super::Proposal::is_by_operator). Here, so that each store keeps it.
+    /// Only for proposed settings: see [`Proposal::is_by_operator`](super::Proposal::is_by_operator). It is a part of the JSON, so
+    /// every store keeps it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_proposed_by_operator: bool,
 }
@@ -336,8 +337,8 @@ pub enum UnreadableSettings {
         /// The version that was found.
         found: u32,
     },
-    /// They are not the JSON of settings, or something else that is stored beside them has a wrong type.
-    #[error("the settings are not valid JSON, or a part of them is missing or wrong")]
+    /// The JSON of the settings cannot be read, or something else that is stored beside them.
+    #[error("what is stored about the integration is damaged")]
     Malformed,
 }
 

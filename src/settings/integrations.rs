@@ -59,8 +59,15 @@ struct Inner {
     store: Arc<dyn IntegrationStore>,
     config: AppConfig,
     keys: Arc<KeyRing>,
-    built: Mutex<HashMap<IntegrationId, Built>>,
+    built: Mutex<AllBuilt>,
     notes: Notes,
+}
+
+#[derive(Default)]
+struct AllBuilt {
+    by_id: HashMap<IntegrationId, Built>,
+    /// When those that nobody asks for were last removed.
+    cleaned_at: Option<Instant>,
 }
 
 /// What was built from one version.
@@ -169,15 +176,28 @@ impl Integrations {
         secrets.seal(&self.0.keys, id, base_url)
     }
 
-    /// Opens them.
+    /// Seals secrets that are not stored yet, for the user who has typed them.
     #[cfg(feature = "admin")]
-    pub(crate) fn open(
+    pub(crate) fn seal_typed(
         &self,
+        user_id: &str,
+        id: &IntegrationId,
+        base_url: &str,
+        secrets: &IntegrationSecrets,
+    ) -> Result<Vec<u8>, SealError> {
+        secrets.seal_in(&self.0.keys, &typed(id, &by_user(base_url, user_id)))
+    }
+
+    /// Opens them for this user.
+    #[cfg(feature = "admin")]
+    pub(crate) fn open_typed(
+        &self,
+        user_id: &str,
         id: &IntegrationId,
         base_url: &str,
         sealed: &[u8],
     ) -> Result<IntegrationSecrets, SealError> {
-        IntegrationSecrets::open(&self.0.keys, id, base_url, sealed)
+        IntegrationSecrets::open_in(&self.0.keys, &typed(id, &by_user(base_url, user_id)), sealed)
     }
 
     /// Seals a text about an integration, for one purpose.
@@ -187,7 +207,7 @@ impl Integrations {
         Ok(URL_SAFE_NO_PAD.encode(self.0.keys.seal(&context, text)?))
     }
 
-    /// Opens it.
+    /// Opens a text that [`seal_text`](Self::seal_text) has sealed.
     #[cfg(feature = "admin")]
     pub(crate) fn open_text(&self, purpose: &str, id: &IntegrationId, sealed: &str) -> Result<Plaintext, SealError> {
         let context = SealContext { purpose, integration: id.as_str(), connection: "" };
@@ -209,7 +229,7 @@ impl Integrations {
 
     /// After a write by this node, which need not wait a second to see it.
     pub(super) fn forget(&self, id: &IntegrationId) {
-        self.built().remove(id);
+        self.built().by_id.remove(id);
     }
 
     /// `is_fresh`: whether what is kept may be used without asking the store.
@@ -218,11 +238,11 @@ impl Integrations {
         id: &IntegrationId,
         is_fresh: impl Fn(&Built) -> bool + Send,
     ) -> Result<Option<Arc<Integration>>, IntegrationsError> {
-        let known = self.built().get(id).cloned();
+        let known = self.built().by_id.get(id).cloned();
         if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(known.integration.clone());
         }
-        // Before the store is asked: what it says is as old as this.
+        // Before the store is asked: the response may be as old as this moment.
         let asked_at = Instant::now();
         if let Some(known) = known {
             if self.0.store.version(id).await? == Some(known.version) {
@@ -243,20 +263,30 @@ impl Integrations {
         Ok(integration)
     }
 
-    /// Unless another request has read a later version meanwhile.
+    /// Stores what was built, unless another request has read a later version meanwhile.
     fn remember(&self, id: &IntegrationId, new: Built) {
         let mut built = self.built();
-        match built.get(id) {
+        match built.by_id.get(id) {
             Some(known) if (known.version, known.asked_at) > (new.version, new.asked_at) => return,
             Some(_) => {}
-            // Integrations that another node has deleted since are not asked for any more.
-            None => built.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR),
+            None => built.clean_up(),
         }
-        built.insert(id.clone(), new);
+        built.by_id.insert(id.clone(), new);
     }
 
-    fn built(&self) -> MutexGuard<'_, HashMap<IntegrationId, Built>> {
+    fn built(&self) -> MutexGuard<'_, AllBuilt> {
         self.0.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AllBuilt {
+    /// Removes those that nobody asks for any more, for example because another node has deleted them. This looks at all of them,
+    /// so it is not done for each new one.
+    fn clean_up(&mut self) {
+        if self.cleaned_at.is_none_or(|at| at.elapsed() >= CLEAN_UP_INTERVAL) {
+            self.by_id.retain(|_, one| one.asked_at.elapsed() < KEPT_FOR);
+            self.cleaned_at = Some(Instant::now());
+        }
     }
 }
 
@@ -287,7 +317,50 @@ fn new_id<'a>(owner: Option<&'a str>, id: &'a IntegrationId) -> SealContext<'a> 
     SealContext { purpose, integration: id.as_str(), connection: owner.unwrap_or_default() }
 }
 
+#[cfg(feature = "admin")]
+fn typed<'a>(id: &'a IntegrationId, by_user: &'a str) -> SealContext<'a> {
+    SealContext { purpose: "typed-secrets", integration: id.as_str(), connection: by_user }
+}
+
+/// No base URL contains a space.
+#[cfg(feature = "admin")]
+fn by_user(base_url: &str, user_id: &str) -> String {
+    format!("{base_url} {user_id}")
+}
+
 /// How long a built integration is used without asking the store for its version.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How long one is kept that nobody asks for.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::MemoryIntegrations;
+    use crate::transport::{HttpClient, Network};
+    use crate::values::access::Access;
+
+    /// With 10,000 integrations, a look at all of them for each new one would take a second in total.
+    #[tokio::test(start_paused = true)]
+    async fn those_that_nobody_asks_for_are_removed_at_most_once_a_minute() {
+        let http = HttpClient::builder(Network::public_only()).build().unwrap();
+        let app = AppConfig::new("https://app.example.com".parse().unwrap(), http);
+        let integrations =
+            Integrations::new(MemoryIntegrations::default(), app, KeyRing::new([(1, [7; 32].as_slice())]).unwrap());
+        let ids = ["a", "b", "c", "d"].map(|id| id.parse::<IntegrationId>().unwrap());
+        for id in &ids {
+            let settings = IntegrationSettings::new("gitlab", "https://git.example.com", Access::SignIn)
+                .named("GitLab")
+                .with_client_id("app-id");
+            integrations.by("jane").create(id, None, settings, &IntegrationSecrets::new("s3cr3t")).await.unwrap();
+        }
+        // "a" is too old at 3,600 s. The second look is at 3,590 s, and the next one after 3,650 s.
+        for ((id, seconds), kept) in ids.iter().zip([0, 3590, 30, 40]).zip([1, 2, 3, 3]) {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert!(integrations.find(id).await.unwrap().is_some());
+            assert_eq!(integrations.built().by_id.len(), kept, "{id}");
+        }
+        assert!(!integrations.built().by_id.contains_key(ids.first().unwrap()));
+    }
+}

@@ -23,8 +23,6 @@ mod store;
 pub use self::app_config::{AppConfig, OperatorSettings};
 pub use self::draft::{Draft, DraftReading};
 pub use self::editor::IntegrationEditor;
-#[cfg(feature = "admin")]
-pub(crate) use self::editor::PROPOSAL_VALID_FOR;
 pub use self::error::IntegrationsError;
 pub use self::field::{Field, FieldError, FieldErrors};
 pub use self::health::{Health, HealthNote, LoginFailure};

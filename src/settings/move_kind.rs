@@ -19,7 +19,7 @@ use super::integration_settings::IntegrationSettings;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MoveKind {
-    /// To another server: the same user ids are other people there. The app must forget the accounts and connections.
+    /// To another server: the same user ids belong to other users there. The app must forget the accounts and connections.
     NewServer,
     /// To another OAuth application at the same server: the accounts stay, the connections end.
     NewApplication,

@@ -69,10 +69,15 @@ impl IntegrationSecrets {
     ///
     /// As [`KeyRing::seal`].
     pub fn seal(&self, keys: &KeyRing, id: &IntegrationId, base_url: &str) -> Result<Vec<u8>, SealError> {
+        self.seal_in(keys, &context(id, base_url))
+    }
+
+    /// Seals it for another place than that of stored secrets.
+    pub(super) fn seal_in(&self, keys: &KeyRing, context: &SealContext<'_>) -> Result<Vec<u8>, SealError> {
         let Self { client_secret, client_certificate, headers } = self.clone();
         let json = Json { version: VERSION, client_secret, client_certificate, headers };
         let json = crate::values::secret::to_zeroizing_json(&json).map_err(|_| SealError::Malformed)?;
-        keys.seal(&context(id, base_url), &json)
+        keys.seal(context, &json)
     }
 
     /// Opens what [`seal`](Self::seal) returned for the same integration at the same base URL.
@@ -81,7 +86,11 @@ impl IntegrationSecrets {
     ///
     /// As [`KeyRing::open`].
     pub fn open(keys: &KeyRing, id: &IntegrationId, base_url: &str, sealed: &[u8]) -> Result<Self, SealError> {
-        let json = keys.open(&context(id, base_url), sealed)?;
+        Self::open_in(keys, &context(id, base_url), sealed)
+    }
+
+    pub(super) fn open_in(keys: &KeyRing, context: &SealContext<'_>, sealed: &[u8]) -> Result<Self, SealError> {
+        let json = keys.open(context, sealed)?;
         // serde's own messages quote values.
         let json: Json = serde_json::from_slice(&json).map_err(|_| SealError::Malformed)?;
         if json.version != VERSION {

@@ -40,7 +40,7 @@ impl Moment {
 }
 
 impl Sessions {
-    /// At most eight.
+    /// Opens a pool of at most eight sessions.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(bad_address)?;
         let cutoff = Moment::default();
@@ -56,8 +56,7 @@ impl Sessions {
         Ok(Self { pool, cutoff, read_only: Moment::default(), max_repeats: 1 })
     }
 
-    /// Those of the app's pool, which knows nothing of the cutoff: each session of no use is found and closed.
-    #[cfg(feature = "http-client")]
+    /// Uses the app's pool. The pool does not close old sessions, so each unusable one is found and closed here.
     pub(crate) fn of_pool(pool: PgPool) -> Self {
         let max_repeats = pool.options().get_max_connections();
         Self { pool, cutoff: Moment::default(), read_only: Moment::default(), max_repeats }

@@ -33,10 +33,6 @@ impl FakeApplication {
         }
     }
 
-    pub(super) fn has_scopes(&self, scopes: &str) -> bool {
-        scopes.split_whitespace().all(|scope| self.scopes.iter().any(|own| own == scope))
-    }
-
     pub(super) fn accepts(&self, credentials: &Credentials) -> bool {
         self.client_id == credentials.id
             && match &credentials.secret {

@@ -12,7 +12,7 @@ pub(super) struct NewApplicationPage {
     pub(super) platform: &'static str,
     /// The ends of the page's paths.
     pub(super) paths: &'static [&'static str],
-    /// The scopes that can be ticked. All of them are at first.
+    /// The scopes that can be ticked. None is at first.
     pub(super) scopes: &'static [&'static str],
     /// What the platform calls the client id and the secret.
     pub(super) labels: [&'static str; 2],
@@ -41,9 +41,7 @@ impl NewApplicationPage {
 
     fn form(&self, action: &str) -> String {
         let scope = |name: &&str| {
-            format!(
-                "<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked> <code>{name}</code></label>\n"
-            )
+            format!("<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\"> <code>{name}</code></label>\n")
         };
         let scopes: String = self.scopes.iter().map(scope).collect();
         format!(

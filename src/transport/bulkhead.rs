@@ -33,7 +33,7 @@ impl Bulkhead {
     }
 
     /// The same transport, which an open breaker does not stop, because a check must report the current state. Outcomes are recorded
-    /// all the same.
+    /// anyway.
     pub(crate) fn past_breaker(&self) -> impl Transport + '_ {
         PastBreaker(self)
     }

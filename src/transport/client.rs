@@ -306,7 +306,7 @@ impl Connections {
     }
 }
 
-/// Not the certificates: the text may contain a key too.
+/// Leaves out the certificates, whose text may contain a key.
 impl fmt::Debug for ConnectionSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionSettings").field("proxy", &self.proxy).finish_non_exhaustive()

@@ -30,7 +30,8 @@ use crate::values::base_url::BaseUrl;
 /// ```
 #[derive(Clone)]
 pub struct FixedHeaders {
-    origin: Origin,
+    /// Every base URL has one.
+    origin: Option<Origin>,
     headers: HeaderMap,
 }
 
@@ -39,28 +40,26 @@ impl FixedHeaders {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::FixedHeader`] if a name or a value is not valid in HTTP, or if the header belongs to the request:
-    /// `Authorization`, `Host`, `Content-Type` and the like.
+    /// [`ConfigError::HeaderName`] or [`ConfigError::HeaderValue`] if a name or a value is not valid in HTTP,
+    /// [`ConfigError::HeaderReserved`] if the header belongs to the request: `Authorization`, `Host`, `Content-Type` and the like.
     pub fn new<'a>(url: &BaseUrl, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, ConfigError> {
         let mut fixed = HeaderMap::new();
         for (position, (name, value)) in (1_usize..).zip(headers) {
-            // What is not a name could be the secret, or contain it.
-            let error = ConfigError::FixedHeader { header: format!("number {position}") };
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| error.clone())?;
+            // Errors show the position: the text in place of the name could be the secret.
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConfigError::HeaderName { position })?;
             if OF_REQUEST.contains(&name) {
-                return Err(ConfigError::FixedHeader { header: name.to_string() });
+                return Err(ConfigError::HeaderReserved { name: name.to_string() });
             }
-            let mut value = HeaderValue::from_str(value).map_err(|_| error)?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| ConfigError::HeaderValue { position })?;
             value.set_sensitive(true);
             fixed.append(name, value);
         }
-        let origin = Origin::of(&url.endpoint(&[])).map_err(|_| ConfigError::FixedHeader { header: String::new() })?;
-        Ok(Self { origin, headers: fixed })
+        Ok(Self { origin: Origin::of(&url.endpoint(&[])).ok(), headers: fixed })
     }
 
     /// Adds them to a request to `origin`, if they are for it.
     pub(super) fn add_to(&self, headers: &mut HeaderMap, origin: &Origin) {
-        if self.origin == *origin {
+        if self.origin.as_ref() == Some(origin) {
             headers.extend(self.headers.clone());
         }
     }

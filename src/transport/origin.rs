@@ -55,7 +55,7 @@ impl Origin {
             Target::Address(address) if !network.permits(*address) => {
                 return Err(TransportError::AddressRefused(network.refused(*address)));
             }
-            Target::Name(name) if !network.permits_name(name) => return Err(TransportError::AddressNotAllowed),
+            Target::Name(name) if !network.permits_name(name) => return Err(TransportError::NameNotAllowed),
             _ => {}
         }
         // Other spellings of an address (`127.1`, `0x7f.1`) could be checked as one host and connected to as another.

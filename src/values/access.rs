@@ -34,7 +34,7 @@ use crate::error::ConfigError;
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Access {
-    /// Log people in, nothing else.
+    /// Log users in, nothing else.
     SignIn,
     /// Also read groups, workspaces, projects, repositories and merge or pull requests.
     Read,

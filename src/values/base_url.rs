@@ -8,13 +8,13 @@ use url::Url;
 use crate::error::BaseUrlError;
 use crate::values::network::{Network, is_host_name, is_loopback_host};
 
-/// Where a code host lives, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
+/// The base URL of a code host, as its administrator typed it: scheme, host, port and sub-path, and nothing else.
 ///
 /// The text is checked before a URL parser sees it, since parsers repair what they should refuse: a tab, a backslash,
 /// `0x7f.1` for 127.0.0.1. The result has one canonical spelling, without a slash at the end, and every
 /// endpoint of the platform is built from it by [`endpoint`](Self::endpoint), so a sub-path cannot get lost.
 ///
-/// Source: WHATWG URL for the parsing that is guarded against here; RFC 3986 section 3 for the parts.
+/// Source: WHATWG URL, whose repairs are refused here; RFC 3986 section 3 for the parts.
 ///
 /// ```
 /// use codehost_oauth::{transport::Network, BaseUrl};
@@ -52,7 +52,7 @@ impl BaseUrl {
     pub fn parse(text: &str, network: &Network) -> Result<Self, BaseUrlError> {
         // A copied text often has white space at its ends. Inside, it is refused.
         let url = read(text.trim())?;
-        let host = url.host().ok_or(BaseUrlError::Host)?;
+        let host = url.host().ok_or(BaseUrlError::NoHost)?;
         match &host {
             url::Host::Domain(name) if !network.permits_name(name) => return Err(BaseUrlError::LocalName),
             url::Host::Ipv4(v4) if !network.permits((*v4).into()) => return Err(BaseUrlError::AddressNotAllowed),
@@ -98,7 +98,7 @@ impl BaseUrl {
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
     pub fn page(&self, segments: &[&str]) -> Url {
-        // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then climbs out at `.<TAB>.`.
+        // Not `path_segments_mut`: it drops tabs and line ends from a segment, and then goes to the parent path at `.<TAB>.`.
         let mut path = self.path().to_owned();
         for segment in segments.iter().filter(|segment| !matches!(**segment, "." | "..")) {
             path.push('/');
@@ -198,15 +198,15 @@ fn uri(url: &Url) -> Uri {
 /// `①`, `%31`). Does not check the network policy.
 pub(crate) fn read(text: &str) -> Result<Url, BaseUrlError> {
     let raw_host = raw_host(text)?;
-    let url = Url::parse(text).map_err(|_| BaseUrlError::Host)?;
-    let host = url.host().ok_or(BaseUrlError::Host)?;
+    let url = Url::parse(text).map_err(|_| BaseUrlError::InvalidHost)?;
+    let host = url.host().ok_or(BaseUrlError::NoHost)?;
     let canonical = host.to_string();
     if raw_host.to_ascii_lowercase() != canonical {
         return Err(BaseUrlError::HostSpelling { read_as: canonical });
     }
     match host {
         url::Host::Domain(name) if name.ends_with('.') => return Err(BaseUrlError::TrailingDot),
-        url::Host::Domain(name) if !is_host_name(name) => return Err(BaseUrlError::Host),
+        url::Host::Domain(name) if !is_host_name(name) => return Err(BaseUrlError::InvalidHost),
         url::Host::Ipv6(v6) => {
             if let Some(v4) = v6.to_ipv4_mapped() {
                 return Err(BaseUrlError::HostSpelling { read_as: v4.to_string() });
@@ -254,7 +254,7 @@ fn raw_host(text: &str) -> Result<&str, BaseUrlError> {
     }
     let host = host_of(authority)?;
     if host.is_empty() {
-        return Err(BaseUrlError::Host);
+        return Err(BaseUrlError::NoHost);
     }
     Ok(host)
 }
@@ -263,7 +263,7 @@ fn raw_host(text: &str) -> Result<&str, BaseUrlError> {
 const MAX_LENGTH: usize = 2048;
 
 /// Ports that no browser opens (WHATWG Fetch, "bad port"): an authorization page cannot be there, but a mail server
-/// or a database that would read our request as commands can. Port 0 and Redis (6379) besides.
+/// or a database that would read our request as commands can. Also port 0, and 6379 of Redis.
 const BLOCKED_PORTS: [u16; 84] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
     110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,

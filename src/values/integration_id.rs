@@ -7,8 +7,8 @@ use crate::error::ConfigError;
 /// Names one integration in the app, in its callback URL and in every account key: 1 to 63 of `a-z`, `0-9` and `-`,
 /// beginning and ending with a letter or digit.
 ///
-/// Never give a deleted integration's id to another one, and never keep an id for another code host: other people would get
-/// the accounts of the users before.
+/// Never give a deleted integration's id to another one, and never keep an id for another code host: other users would get
+/// the accounts of the earlier ones.
 ///
 /// ```
 /// use codehost_oauth::IntegrationId;

@@ -448,7 +448,7 @@ fn belongs(state: &mut State, pair: PairId, host: Option<usize>, authority: &str
     }
 }
 
-/// Bitbucket has the same response for a wrong client and a dead refresh token.
+/// Bitbucket has the same response for a wrong client and a rejected refresh token.
 const CLIENT_OR_TOKEN: &str =
     r#"{"error_description": "Invalid OAuth client credentials", "error": "unauthorized_client"}"#;
 

@@ -84,8 +84,8 @@ pub(crate) struct Ledger {
 
 struct Current {
     stored: Stored,
-    /// How long after the code host's refusal it was marked dead.
-    dead_after: Option<Duration>,
+    /// How long after the code host's refusal it was marked as needing a login.
+    marked_after: Option<Duration>,
 }
 
 impl Ledger {
@@ -282,16 +282,16 @@ pub(crate) fn written(state: &mut State, node: NodeId, connection: usize, new: S
         violations
             .push(format!("pair {} of connection {} is stored for connection {connection}", new.pair, pair.connection));
     }
-    let mut dead_after = None;
-    if let Some(reason) = &new.dead {
-        dead_after = pair.last_refused.filter(|(by, _)| *by == node).map(|(_, at)| now - at);
+    let mut marked_after = None;
+    if let Some(reason) = &new.needs_login {
+        marked_after = pair.last_refused.filter(|(by, _)| *by == node).map(|(_, at)| now - at);
         match reason.as_str() {
             "refresh_rejected" | "refresh_response_lost" if pair.state == PairState::Live => violations
-                .push(format!("connection {connection} is marked dead ({reason}), and its refresh token is alive")),
+                .push(format!("connection {connection} needs a login ({reason}), and its refresh token is alive")),
             "refresh_rejected" | "refresh_response_lost" if pair.refusals == 0 => violations
-                .push(format!("connection {connection} is marked dead ({reason}), and the platform never refused it")),
+                .push(format!("connection {connection} needs a login ({reason}), and the platform never refused it")),
             "refresh_rejected" | "refresh_response_lost" => {}
-            _ => violations.push(format!("connection {connection} is marked dead ({reason}) for no reason")),
+            _ => violations.push(format!("connection {connection} needs a login ({reason}) for no reason")),
         }
     }
     if let Some(before) = &ledger.current[connection] {
@@ -301,18 +301,18 @@ pub(crate) fn written(state: &mut State, node: NodeId, connection: usize, new: S
         if older || (pair.login == old.login && pair.generation < old.generation) {
             violations.push(format!("pair {} is stored over the newer pair {}", new.pair, before.stored.pair));
         }
-        let too_early = before.dead_after.is_some_and(|after| after < SIBLING_PATIENCE);
+        let too_early = before.marked_after.is_some_and(|after| after < SIBLING_PATIENCE);
         if too_early && old.successor == Some(new.pair) {
             violations.push(format!(
-                "connection {connection} was marked dead at once, while its new pair {} was being stored",
+                "connection {connection} was marked as needing a login at once, while its new pair {} was being stored",
                 new.pair
             ));
         }
-        if before.stored.dead.is_some() && before.stored.pair == new.pair && new.dead.is_some() {
-            dead_after = before.dead_after;
+        if before.stored.needs_login.is_some() && before.stored.pair == new.pair && new.needs_login.is_some() {
+            marked_after = before.marked_after;
         }
     }
-    ledger.current[connection] = Some(Current { stored: new, dead_after });
+    ledger.current[connection] = Some(Current { stored: new, marked_after });
     violations.into_iter().for_each(|violation| state.violate(violation));
 }
 
@@ -321,7 +321,7 @@ pub(crate) fn check_not_lost(state: &State, connection: usize) -> Result<(), Str
     let Some(stored) = state.ledger.stored(connection) else { return Ok(()) };
     let pair = &state.ledger.pairs[stored.pair];
     match pair.state {
-        PairState::Live if stored.dead.is_some() => Err(format!("{stored} is alive")),
+        PairState::Live if stored.needs_login.is_some() => Err(format!("{stored} is alive")),
         PairState::Live | PairState::RevokedByUser => Ok(()),
         // A disconnect came later. Either this login was being imported at that time, or the node crashed between the
         // revocation and the deletion.
@@ -343,7 +343,7 @@ pub(crate) fn check_not_lost(state: &State, connection: usize) -> Result<(), Str
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) pair: PairId,
-    pub(crate) dead: Option<String>,
+    pub(crate) needs_login: Option<String>,
     marked: bool,
     unverified: bool,
 }
@@ -357,7 +357,7 @@ impl Stored {
         let refresh = json["refresh_token"].as_str().expect("no refresh token is stored");
         Self {
             pair: refresh.strip_prefix("refresh-").unwrap().parse().unwrap(),
-            dead: json["needs_login"].as_str().map(str::to_owned),
+            needs_login: json["needs_login"].as_str().map(str::to_owned),
             marked: json.get("refreshing_since").is_some(),
             unverified: json["unverified"] == true,
         }
@@ -373,7 +373,7 @@ impl fmt::Display for Stored {
         if self.unverified {
             f.write_str(", not verified")?;
         }
-        self.dead.as_ref().map_or(Ok(()), |reason| write!(f, ", dead: {reason}"))
+        self.needs_login.as_ref().map_or(Ok(()), |reason| write!(f, ", needs login: {reason}"))
     }
 }
 

@@ -222,7 +222,7 @@ fn describe(outcome: &Result<Outcome, codehost_oauth::keeper::KeeperError>) -> S
         Ok(Outcome::StillValid(_)) => "still valid".to_owned(),
         Ok(Outcome::NeedsLogin(reason)) => format!("needs login: {reason}"),
         Ok(Outcome::Retry { after, cause }) => {
-            format!("try again in {after:?}, {}", cause.as_ref().map_or("busy", |cause| cause.code()))
+            format!("try again in {after:?}, {}", cause.as_ref().map_or("refresh_running", |cause| cause.code()))
         }
         Ok(other) => format!("{other:?}"),
         Err(error) => format!("{}: {error}", error.code()),

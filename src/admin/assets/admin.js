@@ -65,6 +65,10 @@
     });
   };
 
+  // Milliseconds after the last key: until the guide is asked for, and until an error is shown at a field that is not finished.
+  const BRIEFLY = 300;
+  const PATIENCE = 1500;
+
   const SECRETS = ["client_secret", "client_certificate", "headers", "csrf_token"];
 
   // What was typed, without secrets, for the back button.
@@ -97,6 +101,47 @@
   const guide = (form) => {
     let timer;
     let latest = 0;
+    let typedAt = 0;
+    const changed = new Set();
+
+    // Puts each error at its field, and takes away those that are corrected. `said`: the new ones. `isLater`: one is about the field that
+    // is being typed into, where it would come too early.
+    const showErrors = (page) => {
+      const errors = new Map([...page.querySelectorAll("[data-ch-field]")].map((one) => [one.dataset.chField, one]));
+      const result = { said: [], isCorrected: false, isLater: false };
+      for (const name of new Set([...errors.keys(), ...changed])) {
+        const controls = [...form.querySelectorAll(`[name=${name}]`)];
+        const box = controls[0]?.closest(".ch-field");
+        if (!box) continue;
+        const id = name + "-error";
+        const old = document.getElementById(id);
+        const error = errors.get(name);
+        if (error && !old && controls.includes(document.activeElement) && Date.now() - typedAt < PATIENCE) {
+          result.isLater = true;
+          continue;
+        }
+        const text = error?.querySelector(".ch-error");
+        if (text && text.textContent !== old?.textContent) result.said.push(error.dataset.chSaid);
+        if (old && !text) result.isCorrected = true;
+        old?.remove();
+        if (text) {
+          box.insertBefore(document.adoptNode(text), box.querySelector(`#${name}-help`));
+          const fold = box.closest("details");
+          if (fold) fold.open = true;
+        }
+        box.classList.toggle("ch-invalid", Boolean(text));
+        for (const control of controls) {
+          const others = (control.getAttribute("aria-describedby") || "").split(" ").filter((one) => one && one !== id);
+          const described = text ? [id, ...others] : others;
+          if (described.length) control.setAttribute("aria-describedby", described.join(" "));
+          else control.removeAttribute("aria-describedby");
+          if (text) control.setAttribute("aria-invalid", "true");
+          else control.removeAttribute("aria-invalid");
+        }
+      }
+      return result;
+    };
+
     const refresh = async () => {
       const mine = ++latest;
       const data = new URLSearchParams(new FormData(form));
@@ -124,11 +169,20 @@
       label("client_id", fresh.dataset.chId);
       label("client_secret", fresh.dataset.chSecret);
       form.elements.name.placeholder = fresh.dataset.chName || "";
-      if (!old.dataset.chSaid) say(fresh.dataset.chSaid);
+      const { said, isCorrected, isLater } = showErrors(page);
+      const [was, is] = [old.dataset.chSaid, fresh.dataset.chSaid];
+      if (said.length) say(said.join(" "));
+      else if (is && !was) say(is);
+      else if (live && (isCorrected || (was && !is))) live.textContent = "";
+      if (isLater) soon(PATIENCE);
     };
     // The button says what is wrong.
     const fallBack = () => form.querySelectorAll(".ch-noscript").forEach((element) => { element.hidden = false; });
-    const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 300); };
+    const soon = (delay) => { clearTimeout(timer); timer = setTimeout(refresh, delay); };
+    // Neither the guide nor an error depends on the others.
+    // An event of the form itself has no field: its `name` is the field of that name.
+    const isRead = (name) => typeof name === "string" && name !== "" && ![...SECRETS, "client_id"].includes(name);
+    form.addEventListener("submit", () => clearTimeout(timer));
 
     const tiles = [...form.querySelectorAll("button[name=service]")].map((tile) => [tile, ...tile.value.split(" ")]);
     const known = tiles.map(([, , url]) => url);
@@ -140,21 +194,26 @@
       const [, platform, address] = tile;
       form.querySelectorAll("input[name=platform]").forEach((radio) => { radio.checked = radio.value === platform; });
       url.value = address;
+      changed.add("platform").add("base_url");
       form.dispatchEvent(new Event("input"));
       refresh();
     });
     form.addEventListener("change", (event) => {
-      if (event.target.name !== "platform") return;
       // A URL that was typed stays.
-      if (url.value === "" || known.includes(url.value)) {
+      if (event.target.name === "platform" && (url.value === "" || known.includes(url.value))) {
         url.value = tiles.find(([, platform]) => platform === event.target.value)?.[2] || "";
+        changed.add("base_url");
       }
-      soon();
+      if (isRead(event.target.name)) soon(BRIEFLY);
     });
     form.addEventListener("input", (event) => {
-      if (["base_url", "owner", "name", "access", "api_url"].includes(event.target.name)) soon();
+      const name = event.target.name;
+      if (!isRead(name)) return;
+      changed.add(name);
+      typedAt = Date.now();
+      soon(BRIEFLY);
     });
-    if (!document.getElementById("ch-guide").dataset.chSaid && url.value) soon();
+    if (!document.getElementById("ch-guide").dataset.chSaid && url.value) soon(BRIEFLY);
   };
 
   show(document);

@@ -46,11 +46,7 @@ impl Visit {
         let changed = match change {
             Change::Disable => editor.disable(&stored).await?,
             Change::Enable => editor.enable(&stored).await?,
-            Change::Rename(name) => {
-                let mut settings = stored.settings.clone();
-                name.trim().clone_into(&mut settings.name);
-                editor.save(&stored, settings, None).await?
-            }
+            Change::Rename(name) => editor.rename(&stored, &name).await?,
             Change::Delete => {
                 editor.delete(&stored).await?;
                 return Ok(None);
@@ -69,7 +65,7 @@ impl Visit {
         act: Act,
     ) -> Result<Outcome, Fault> {
         let is_empty = client_secret.trim().is_empty();
-        let kept = self.kept_secrets(&stored.id, &[&stored.settings.base_url]).await?;
+        let kept = self.kept_secrets(&self.administrator.user_id, &stored.id, &[&stored.settings.base_url]).await?;
         let submission = Submission {
             id: stored.id.clone(),
             draft: Draft::of(&stored.settings),
@@ -85,8 +81,9 @@ impl Visit {
         outcome.errors.extend(outcome.not_kept.clone());
         // A secret that is wrong must not appear in the form of the other settings.
         let could_not_tell = outcome.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
-        outcome.kept.client_secret = could_not_tell && outcome.saved.is_none();
-        if !outcome.kept.client_secret || outcome.errors.of(Field::ClientSecret).is_some() {
+        let is_fine = outcome.errors.of(Field::ClientSecret).is_none();
+        outcome.kept.client_secret = could_not_tell && is_fine && outcome.saved.is_none();
+        if !outcome.kept.client_secret {
             self.forget_secrets(&stored.id).await?;
         }
         Ok(outcome)

@@ -16,14 +16,14 @@ use super::fault::Fault;
 use super::list::DELETED;
 use super::posted::{Body, Posted};
 use super::visit::{Request, Visit};
-use crate::settings::{Field, StoredIntegration};
+use crate::settings::{Field, Proposal, StoredIntegration};
 
 pub(super) async fn show(request: Request) -> Response {
-    let (id, notice) = (request.id.clone(), Notice::of(request.head.uri.query()));
+    let (id, page) = (request.id.clone(), Page::of(request.head.uri.query()));
     request
         .answer(|visit| async move {
             let stored = visit.stored(id.as_deref()).await?;
-            detail(visit, stored, StatusCode::OK, Page { notice, ..Page::default() }).await
+            detail(visit, stored, StatusCode::OK, page).await
         })
         .await
 }
@@ -56,6 +56,7 @@ pub(super) async fn confirm_delete(request: Request) -> Response {
             let count = visit.admin.0.access.accounts(&id).await.map_err(Fault::App)?;
             let (list, path) = (visit.path(""), visit.path(&format!("/{id}")));
             let body = html! {
+                (visit.crumbs(base_url.as_ref().map(|_| (&id, name.as_str()))))
                 h1 { (visit.text("Delete")) " " bdi { (if name.is_empty() { id.as_str() } else { &name }) } "?" }
                 p { (visit.accounts_text(count)) }
                 @if count != Some(0) {
@@ -95,7 +96,7 @@ async fn change(
             let posted = Posted::read(body)?;
             visit.verify_csrf(&posted.csrf_token).await?;
             match visit.change(id.as_deref(), posted.version, change(&posted)).await {
-                Ok(Some(stored)) => Ok(visit.redirect(&format!("/{}?saved={saved}", stored.id))),
+                Ok(Some(stored)) => Ok(visit.redirect(&saved_path(saved, None, &stored))),
                 Ok(None) => Ok(visit.redirect(&format!("?{DELETED}"))),
                 Err(fault) => refused(visit, id.as_deref(), posted, fault).await,
             }
@@ -122,7 +123,23 @@ async fn stale(visit: Visit, stored: StoredIntegration) -> Result<Response, Faul
     detail(visit, stored, StatusCode::CONFLICT, page).await
 }
 
-async fn detail(visit: Visit, stored: StoredIntegration, status: StatusCode, page: Page) -> Result<Response, Fault> {
+/// The page of an integration that was saved, with a notice. `before`: what was stored.
+pub(super) fn saved_path(notice: &str, before: Option<&StoredIntegration>, saved: &StoredIntegration) -> String {
+    let is_valid = |stored: &StoredIntegration| stored.proposed.as_ref().is_some_and(Proposal::is_valid);
+    let proposal = match before.is_some_and(is_valid) && saved.proposed.is_none() {
+        true => "&proposal=dropped",
+        false => "",
+    };
+    format!("/{}?saved={notice}{proposal}", saved.id)
+}
+
+async fn detail(
+    visit: Visit,
+    stored: StoredIntegration,
+    status: StatusCode,
+    mut page: Page,
+) -> Result<Response, Fault> {
+    page.has_report = visit.test_report(&stored).await?.is_some();
     let overview = visit.overview(stored).await?;
     let proposed = visit.integrations().build_proposed(&overview.stored).ok();
     let body = page.show(&visit, &overview);

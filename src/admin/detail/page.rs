@@ -6,16 +6,21 @@ use url::Url;
 use crate::admin::form::trust;
 use crate::admin::list::{activity, code_host, problem, stamps, state};
 use crate::admin::overview::{Overview, Problem};
+use crate::admin::pages::MORE_RULES;
 use crate::admin::time::time;
 use crate::admin::visit::Visit;
 use crate::integration::{Integration, LoginPolicy};
 use crate::provider::membership::Group;
-use crate::settings::{Field, FieldErrors, PROPOSAL_VALID_FOR, Proposal};
+use crate::settings::{Field, FieldErrors, Proposal};
 
 /// What is shown beside the integration.
 #[derive(Default)]
 pub(super) struct Page {
     pub(super) notice: Option<Notice>,
+    /// Whether the change has dropped a proposed base URL.
+    pub(super) is_proposal_dropped: bool,
+    /// Whether this administrator has a report of a test login in this browser.
+    pub(super) has_report: bool,
     /// The name that was typed, and what is wrong with it.
     pub(super) wrong_name: Option<(String, FieldErrors)>,
 }
@@ -32,11 +37,9 @@ pub(super) enum Notice {
 }
 
 impl Notice {
-    /// Reads `saved=…` in the query of the page.
-    pub(super) fn of(query: Option<&str>) -> Option<Self> {
-        let mut fields = form_urlencoded::parse(query?.as_bytes());
-        let (_, saved) = fields.find(|(name, _)| name == "saved")?;
-        match &*saved {
+    /// What `saved=…` in the query of the page stands for.
+    fn of(saved: &str) -> Option<Self> {
+        match saved {
             "created" => Some(Self::Created),
             "changed" => Some(Self::Changed),
             "disabled" => Some(Self::Disabled),
@@ -62,26 +65,42 @@ impl Notice {
 }
 
 impl Page {
+    /// The page after a change: `saved=…` and `proposal=dropped` in its query.
+    pub(super) fn of(query: Option<&str>) -> Self {
+        let query = query.unwrap_or_default().as_bytes();
+        let value = |wanted| form_urlencoded::parse(query).find(|(name, _)| name == wanted).map(|(_, value)| value);
+        Self {
+            notice: value("saved").and_then(|saved| Notice::of(&saved)),
+            is_proposal_dropped: value("proposal").is_some_and(|what| what == "dropped"),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn show(&self, visit: &Visit, one: &Overview) -> Markup {
         let stored = &one.stored;
         let is_new = self.notice == Some(Notice::Created);
         html! {
-            p.ch-crumbs { a href=(visit.path("")) { (visit.text("Integrations")) } }
+            (visit.crumbs(None))
             h1 { bdi { (stored.settings.name) } }
             p.ch-host { (code_host(visit, one)) }
             @if let Some(notice) = self.notice {
                 p.ch-notice role=(if notice == Notice::Stale { "alert" } else { "status" }) {
                     (visit.text(notice.text()))
-                    @if notice == Notice::Stale { " " (visit.text("Changed by")) " " bdi { (stored.changed.by) } ", " (time(stored.changed.at)) "." }
+                    @if self.is_proposal_dropped { " " (visit.text("The proposed base URL was dropped. Propose it again if it is still needed.")) }
+                    @if notice == Notice::Stale {
+                        " " (visit.text("Changed by")) " " bdi { (stored.changed.by) } ", " (time(stored.changed.at)) "."
+                    } @else {
+                        " " a href=(visit.path("")) { (visit.text("All integrations")) }
+                    }
                 }
             }
             (state(visit, one))
-            @if let Some(proposal) = &stored.proposed { (proposed(visit, one, proposal)) }
-            @else if one.built.is_ok() { (test(visit, one, is_new)) }
+            @if let Some(proposal) = &stored.proposed { (proposed(visit, one, proposal, self.has_report)) }
+            @else if one.built.is_ok() { (test(visit, one, is_new, self.has_report)) }
             @if let Some(link) = one.login_link() {
                 section.ch-section aria-labelledby="login-link" {
                     h2 id="login-link" { (visit.text("Login link")) }
-                    p { (visit.text("Send it to the users who should log in.")) }
+                    p { (visit.text("Users log in with this link.")) " " (visit.text(MORE_RULES)) }
                     (visit.copyable(&visit.text("login link"), link.url.as_str()))
                 }
             }
@@ -112,7 +131,7 @@ impl Page {
                         button.ch-button.ch-secondary type="submit" { (visit.text("Enable")) }
                     } @else {
                         button.ch-button.ch-secondary type="submit" aria-describedby="disable-help" { (visit.text("Disable")) }
-                        p.ch-help id="disable-help" { (visit.text("Nobody can log in until it is enabled again. Accounts and settings stay.")) }
+                        p.ch-help id="disable-help" { (visit.text("Nobody can log in until an administrator who is still logged in, or the operator of this app, enables it again. Accounts and settings stay.")) }
                     }
                 }
                 p.ch-actions { a.ch-danger href={ (path) "/delete" } { (visit.text("Delete")) } }
@@ -153,7 +172,7 @@ pub(in crate::admin) fn form_targets(integration: &Integration) -> Vec<String> {
     url.map(|url| vec![url.origin().ascii_serialization(), "https:".to_owned()]).unwrap_or_default()
 }
 
-fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
+fn test(visit: &Visit, one: &Overview, is_first: bool, has_report: bool) -> Markup {
     let path = visit.path(&format!("/{}/test", one.stored.id));
     html! {
         section.ch-section id="test" aria-labelledby="test-login" {
@@ -163,7 +182,7 @@ fn test(visit: &Visit, one: &Overview, is_first: bool) -> Markup {
                 (visit.hidden_fields(one.stored.version))
                 p.ch-actions {
                     button.ch-button.ch-secondary type="submit" autofocus[is_first] { (visit.text("Test login")) }
-                    a href=(path) { (visit.text("Last report")) }
+                    @if has_report { a href=(path) { (visit.text("Last report")) } }
                 }
             }
         }
@@ -182,9 +201,8 @@ fn connections(visit: &Visit, proposal: &Proposal) -> &'static str {
 }
 
 /// Another base URL that is to be proved.
-fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
+fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal, has_report: bool) -> Markup {
     let path = visit.path(&format!("/{}", one.stored.id));
-    let until = proposal.proposed.at.checked_add(PROPOSAL_VALID_FOR);
     let built = visit.integrations().build_proposed(&one.stored).map_err(Problem::from);
     html! {
         section.ch-section.ch-proposal id="test" aria-labelledby="proposal" {
@@ -194,12 +212,12 @@ fn proposed(visit: &Visit, one: &Overview, proposal: &Proposal) -> Markup {
             @match &built {
                 Ok(_) => {
                     p { (visit.text("Log in at the new base URL with an account that has logged in here before. If it is the same user, the server is the same, and the accounts of users stay.")) " " (visit.text(connections(visit, proposal))) }
-                    @if let Some(until) = until { p { (visit.text("Valid until")) " " (time(until)) "." } }
+                    @if let Some(until) = proposal.valid_until() { p { (visit.text("Valid until")) " " (time(until)) "." } }
                     form method="post" action={ (path) "/test" } {
                         (visit.hidden_fields(one.stored.version))
                         p.ch-actions {
                             button.ch-button.ch-secondary type="submit" { (visit.text("Confirm with a test login")) }
-                            a href={ (path) "/test" } { (visit.text("Last report")) }
+                            @if has_report { a href={ (path) "/test" } { (visit.text("Last report")) } }
                         }
                     }
                 }
@@ -234,7 +252,7 @@ fn settings(visit: &Visit, one: &Overview) -> Markup {
                         @for scope in guide.scopes.iter().filter(|scope| scope.requested) { code { (scope.description.scope) } " " }
                     }))
                 }
-                (fact(&visit.text("Who may log in"), who_may(visit, &settings.policy)))
+                (fact(&visit.text("Accepted users"), accepted(visit, &settings.policy)))
                 (fact(&visit.text("Trusted e-mail addresses"), html! { (visit.text(trust(settings.email_trust))) }))
                 @if settings.root_certificates.is_some() {
                     (fact(&visit.text("Certificate authority"), html! { (visit.text("set for this integration")) }))
@@ -247,11 +265,11 @@ fn settings(visit: &Visit, one: &Overview) -> Markup {
     }
 }
 
-fn who_may(visit: &Visit, policy: &LoginPolicy) -> Markup {
+fn accepted(visit: &Visit, policy: &LoginPolicy) -> Markup {
     let domains = policy.domains();
     html! {
         @if policy.groups().is_empty() {
-            (visit.text("everybody with an account there"))
+            (visit.text("all users of the code host"))
         } @else {
             (visit.text("members of")) " "
             @for (position, group) in policy.groups().iter().enumerate() {

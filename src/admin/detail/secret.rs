@@ -4,10 +4,10 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::stale;
+use super::{saved_path, stale};
 use crate::admin::actions::{Act, Outcome};
 use crate::admin::fault::Fault;
-use crate::admin::form::{report as found, report_errors};
+use crate::admin::form::{UNCHECKED, ends_proposal, report as found, report_errors};
 use crate::admin::posted::{Body, Posted};
 use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
@@ -38,7 +38,7 @@ pub(in crate::admin) async fn replace_secret(request: Request, body: Body) -> Re
             let Outcome { errors, report, kept, stale: newer, saved, .. } = outcome;
             if let Some(saved) = saved {
                 let notice = if act == Act::SaveAnyway { "changed" } else { "secret" };
-                return Ok(visit.redirect(&format!("/{}?saved={notice}", saved.id)));
+                return Ok(visit.redirect(&saved_path(notice, Some(&stored), &saved)));
             }
             match newer {
                 Some(Some(newer)) => return stale(visit, *newer).await,
@@ -74,10 +74,11 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
     let wrong = tried.errors.of(Field::ClientSecret);
     let could_not_tell = tried.report.as_ref().is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
     html! {
-        p.ch-crumbs { a href=(path) dir="auto" { (stored.settings.name) } }
+        (visit.crumbs(Some((&stored.id, &stored.settings.name))))
         h1 { (visit.text(TITLE)) }
         p { (visit.text("Create a new secret for the OAuth application at the code host, and paste it here. It is checked before it is saved.")) }
         p { span.ch-mono dir="ltr" { (stored.settings.base_url) } }
+        (ends_proposal(visit, stored))
         (other_errors(visit, tried, &path))
         @if let Some(report) = &tried.report {
             (found(visit, report, false))
@@ -100,10 +101,12 @@ fn page(visit: &Visit, stored: &StoredIntegration, tried: &Tried) -> Markup {
                     (visit.text("Check and save"))
                 }
                 @if could_not_tell {
-                    button.ch-button.ch-secondary type="submit" name="act" value="save-anyway" { (visit.text("Save anyway")) }
+                    button.ch-button.ch-secondary type="submit" name="act" value="save-anyway"
+                        aria-describedby="ch-unchecked" { (visit.text("Save anyway")) }
                 }
                 a href=(path) { (visit.text("Cancel")) }
             }
+            @if could_not_tell { p #ch-unchecked.ch-help.ch-caution { (visit.text(UNCHECKED)) } }
         }
     }
 }

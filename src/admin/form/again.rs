@@ -29,9 +29,9 @@ pub(super) async fn show(request: Request, typed: &Typed, fault: Fault) -> Respo
 async fn try_show(request: Request, typed: &Typed, fault: &Fault) -> Result<Option<Response>, Fault> {
     let id_in_path = request.id.clone();
     // Nothing is stored for strangers: what they have typed is in the response only, and the secrets are not.
-    let (mut view, is_administrator) = match request.clone().visit().await {
-        Ok(visit) => (visit.view, true),
-        Err(_) => (request.view_of_stranger().await?, false),
+    let (mut view, administrator) = match request.clone().visit().await {
+        Ok(visit) => (visit.view, Some(visit.administrator)),
+        Err(_) => (request.view_of_stranger().await?, None),
     };
     let id = match &id_in_path {
         Some(id) => id.parse().ok(),
@@ -43,10 +43,12 @@ async fn try_show(request: Request, typed: &Typed, fault: &Fault) -> Result<Opti
     }
     fault.log();
     let reading = typed.draft().read(view.integrations().config(), Some(&id));
-    let UsableSecrets { kept, not_kept, .. } = match is_administrator {
+    let UsableSecrets { kept, not_kept, .. } = match &administrator {
         // If they cannot be kept either, they are typed again.
-        true => view.secrets(&id, &reading, typed.secrets(), None).await.unwrap_or_default(),
-        false => UsableSecrets::default(),
+        Some(administrator) => {
+            view.secrets(&administrator.user_id, &id, &reading, typed.secrets(), None).await.unwrap_or_default()
+        }
+        None => UsableSecrets::default(),
     };
     let mut errors = match fault {
         Fault::Fields(errors) => errors.clone(),

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::page::Form;
-use crate::settings::Field;
+use crate::settings::{Field, FieldError, FieldErrors};
 
 /// The number of a step.
 pub(super) fn number(number: u8) -> Markup {
@@ -126,6 +126,15 @@ pub(super) fn select(form: &Form<'_>, field: Field, help: &str, chosen: &str, op
     labelled(form, field, field.label(), &[help], input)
 }
 
+/// Errors alone, for the script to put at their fields.
+pub(super) fn errors(form: &Form<'_>, errors: &FieldErrors) -> Markup {
+    html! {
+        @for one in errors {
+            div data-ch-field=(one.field) data-ch-said={ (form.complaint(one)) " " (form.view.text(&one.hint)) } { (error(form, one)) }
+        }
+    }
+}
+
 fn labelled(form: &Form<'_>, field: Field, label: &str, help: &[&str], input: Markup) -> Markup {
     html! {
         div.ch-field.ch-invalid[form.error(field).is_some()] {
@@ -139,11 +148,14 @@ fn labelled(form: &Form<'_>, field: Field, label: &str, help: &[&str], input: Ma
 fn texts(form: &Form<'_>, field: Field, help: &[&str]) -> Markup {
     let view = form.view;
     html! {
-        @if let Some(error) = form.error(field) {
-            p.ch-error id={ (field) "-error" } { (view.text(&error.message)) " " (view.text(&error.hint)) }
-        }
+        @if let Some(found) = form.error(field) { (error(form, found)) }
         @if has_text(help) { p.ch-help id={ (field) "-help" } { @for help in help { (view.text(help)) " " } } }
     }
+}
+
+fn error(form: &Form<'_>, error: &FieldError) -> Markup {
+    let view = form.view;
+    html! { p.ch-error id={ (error.field) "-error" } { (view.text(&error.message)) " " (view.text(&error.hint)) } }
 }
 
 fn has_text(help: &[&str]) -> bool {

@@ -51,11 +51,11 @@ pub(super) fn is_in_the_way(field: Field) -> bool {
 fn missing(form: &Form<'_>) -> Markup {
     let view = form.view;
     let draft = &form.typed.draft;
-    let typed_wrong = form.reading.settings.as_ref().err().and_then(|errors| errors.of(Field::BaseUrl));
     html! {
-        p { (view.text("Choose the platform and enter the base URL. The setup link, the callback URL and the scopes then appear here.")) }
-        @if let Some(error) = typed_wrong.filter(|_| !draft.base_url.trim().is_empty() && !draft.platform.is_empty()) {
-            p.ch-help { (view.text("Base URL")) ": " (view.text(&error.message)) " " (view.text(&error.hint)) }
+        @if draft.base_url.trim().is_empty() || draft.platform.is_empty() {
+            p { (view.text("Choose the platform and enter the base URL. The setup link, the callback URL and the scopes then appear here.")) }
+        } @else {
+            p { (view.text("The setup link, the callback URL and the scopes appear here when the fields with errors are correct.")) }
         }
     }
 }
@@ -67,9 +67,12 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
     let first = links.next();
     let others: Vec<SetupLink> = links.cloned().chain(other_places(form, guide)).collect();
     html! {
-        p { (view.text("Leave this page open. Open the setup link in another tab, and save this form when you have ID and secret.")) }
+        p {
+            (view.text("Leave this page open, and open the setup link in another tab. When you have ID and secret, paste them below and choose"))
+            " “" (form.save_label()) "”."
+        }
         h3 { (view.text("Setup link")) }
-        @if let Some(link) = first { (primary(view, link)) }
+        @if let Some(link) = first { (primary(view, link, guide.links.iter().any(|link| link.url().is_none()))) }
         @if !others.is_empty() {
             details.ch-fold {
                 summary { (view.text("Other pages where you can create it")) }
@@ -90,7 +93,7 @@ fn steps(form: &Form<'_>, guide: &SetupGuide) -> Markup {
         @if !guide.has_scope_boxes {
             p { (view.text("There is nothing to tick: each login asks for these scopes.")) }
         }
-        ul.ch-scopes { @for scope in &guide.scopes { (tick(view, scope)) } }
+        ul.ch-scopes { @for scope in &guide.scopes { (tick(view, guide, scope)) } }
         @if !set.is_empty() {
             h3 { (view.text("Set the other fields like this")) }
             dl.ch-pairs {
@@ -118,7 +121,8 @@ fn other_places(form: &Form<'_>, guide: &SetupGuide) -> Vec<SetupLink> {
     links.into_iter().filter(is_new).collect()
 }
 
-fn primary(view: &View, link: &SetupLink) -> Markup {
+/// `needs_owner`: whether a page of a group is among the links, and the group is not known yet.
+fn primary(view: &View, link: &SetupLink, needs_owner: bool) -> Markup {
     html! {
         p.ch-link {
             @match link.url() {
@@ -126,10 +130,10 @@ fn primary(view: &View, link: &SetupLink) -> Markup {
                 None => code { (link.address.as_str()) },
             }
         }
-        @if link.url().is_none() {
+        p.ch-help { (about(view, link)) }
+        @if needs_owner {
             p { a href="#owner" { (view.text("Enter the workspace, group or organization")) } " " (view.text("above to fill it into the link.")) }
         }
-        p.ch-help { (about(view, link)) }
     }
 }
 
@@ -172,7 +176,7 @@ pub(in crate::admin) fn copy_button(view: &View, label: &str, value: &str) -> Ma
     }
 }
 
-fn tick(view: &View, scope: &SetupScope) -> Markup {
+fn tick(view: &View, guide: &SetupGuide, scope: &SetupScope) -> Markup {
     let description = &scope.description;
     html! {
         li.ch-implied[!scope.must_tick()] {
@@ -181,7 +185,7 @@ fn tick(view: &View, scope: &SetupScope) -> Markup {
             @if scope.must_tick() { " " (copy_button(view, description.scope.as_str(), description.scope.as_str())) }
             p.ch-help {
                 (view.text(&description.reason))
-                @if !scope.must_tick() { " " (view.text("Another scope includes it.")) }
+                @if let Some(note) = guide.scope_note(scope) { " " (view.text(&note)) }
             }
         }
     }

@@ -15,10 +15,12 @@ use http::{HeaderValue, StatusCode};
 
 pub(super) use self::guide::copy_button;
 use self::page::Form;
-pub(super) use self::report::{errors as report_errors, report, who_can_act};
+pub(super) use self::page::ends_proposal;
+pub(super) use self::report::{UNCHECKED, errors as report_errors, report, who_can_act};
 pub(super) use self::settings::trust;
 use self::typed::{Pressed, Typed};
 use super::actions::{Act, Outcome, Submission};
+use super::detail::saved_path;
 use super::fault::Fault;
 use super::posted::Body;
 use super::visit::{Request, View, Visit};
@@ -60,7 +62,7 @@ async fn show_stored(mut visit: Visit, id: Option<String>) -> Result<Response, F
     let stored = visit.stored(id.as_deref()).await?;
     let typed = Typed::of(&stored);
     let outcome = visit.submit(typed.submission(&stored.id, Act::Guide), Some(&stored)).await?;
-    Ok(show(visit, &typed, &stored.id, Some(&stored), outcome, Complaints::None).await)
+    Ok(show(visit, &typed, &stored.id, Some(&stored), outcome, Complaints::AboutCodeHost).await)
 }
 
 async fn post(request: Request, body: Body) -> Response {
@@ -98,9 +100,11 @@ async fn handle(request: Request, typed: &Typed) -> Result<Response, Fault> {
     };
     let outcome = visit.submit(typed.submission(&id, act), stored.as_ref()).await?;
     if let Some(saved) = &outcome.saved {
-        let notice = if stored.is_none() { "?saved=created" } else { "?saved=changed" };
-        let notice = if act == Act::Propose { "" } else { notice };
-        return Ok(visit.redirect(&format!("/{}{notice}", saved.id)));
+        let notice = if stored.is_none() { "created" } else { "changed" };
+        return Ok(visit.redirect(&match act {
+            Act::Propose => format!("/{}", saved.id),
+            _ => saved_path(notice, stored.as_ref(), saved),
+        }));
     }
     if let Some(now) = &outcome.stale {
         return Ok(stale::show(visit, typed, outcome.reading.guide.as_ref(), now.as_deref()).await);
@@ -149,7 +153,8 @@ async fn show(
         report: outcome.report.as_ref(),
         notice: None,
     };
-    let status = if form.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let is_fine = form.errors.is_empty() || !visit.view.was_sent();
+    let status = if is_fine { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let (title, body) = (form.title(), form.render());
     visit.page(status, &title, body, &[]).await
 }
@@ -176,7 +181,7 @@ fn errors(typed: &Typed, outcome: &Outcome, complaints: Complaints) -> FieldErro
     errors
 }
 
-/// The guide alone, for the script.
+/// The guide and the errors of what was typed so far, for the script.
 fn fragment(
     visit: Visit,
     typed: &Typed,
@@ -197,7 +202,8 @@ fn fragment(
         report: None,
         notice: None,
     };
-    let html = guide::guide(&form).into_string();
+    let errors = fields::errors(&form, &typed.errors_so_far(&outcome.errors));
+    let html = guide::guide(&form).into_string() + &errors.into_string();
     let mut response = Response::new(html.into());
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
@@ -206,6 +212,11 @@ fn fragment(
 }
 
 impl View {
+    /// Whether a form was sent, and not only opened.
+    fn was_sent(&self) -> bool {
+        self.head.method == http::Method::POST
+    }
+
     /// The id of a new integration, if this app gave it out for this owner.
     fn new_id(&self, typed: &Typed) -> Option<IntegrationId> {
         let id: IntegrationId = typed.id.parse().ok()?;

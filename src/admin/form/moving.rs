@@ -25,10 +25,7 @@ pub(super) async fn show(
         _ => "Move to another server?",
     };
     let body = html! {
-        nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
-            a href=(view.path("")) { (view.text("Integrations")) } " / "
-            a href=(view.path(&format!("/{}", stored.id))) dir="auto" { (stored.settings.name) }
-        }
+        (view.crumbs(Some((&stored.id, &stored.settings.name))))
         h1 { (view.text(title)) }
         (changes(view, &stored.settings, new, outcome))
         p { strong { (view.accounts_text(accounts)) } }

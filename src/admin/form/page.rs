@@ -4,15 +4,16 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use super::report::report;
+use super::report::{UNCHECKED, report};
 use super::typed::{EVERYBODY, MEMBERS, Typed};
 use super::{fields, guide, settings};
 use crate::admin::actions::Kept;
 use crate::admin::marks::mark;
 use crate::admin::overview::Problem;
+use crate::admin::pages::MORE_RULES;
 use crate::admin::visit::View;
 use crate::provider::check::{CheckReport, Verdict};
-use crate::settings::{DraftReading, Field, FieldError, FieldErrors, StoredIntegration};
+use crate::settings::{DraftReading, Field, FieldError, FieldErrors, Proposal, StoredIntegration};
 use crate::values::access::Access;
 use crate::values::integration_id::IntegrationId;
 
@@ -48,15 +49,12 @@ impl Form<'_> {
 
     pub(super) fn render(&self) -> Markup {
         let Self { view, id, is_edit, .. } = self;
-        let list = view.path("");
         let action = if *is_edit { view.path(&format!("/{id}/edit")) } else { view.path("/new") };
         html! {
-            nav.ch-crumbs aria-label=(view.text("Breadcrumb")) {
-                a href=(list) { (view.text("Integrations")) }
-                @if let Some(name) = self.name_now() { " / " a href=(view.path(&format!("/{id}"))) dir="auto" { (name) } }
-            }
+            (view.crumbs(self.name_now().map(|name| (*id, name))))
             h1 { (self.title()) @if let Some(name) = self.name_now() { " " bdi { (name) } } }
             @if let Some(notice) = &self.notice { (self.notice(notice)) }
+            @if let Some(stored) = self.stored { (ends_proposal(view, stored)) }
             (self.summary())
             form.ch-form method="post" action=(action) novalidate autocomplete="off" data-ch-form={ (id) ":" (self.typed.version) }
                 data-ch-fresh[self.is_fresh()] {
@@ -127,7 +125,7 @@ impl Form<'_> {
         html! {
             @if !self.errors.is_empty() {
                 div.ch-summary role="alert" {
-                    h2 { (view.text("Nothing was saved: something is wrong")) }
+                    h2 { (view.text(if view.was_sent() { "Nothing was saved: something is wrong" } else { "Something is wrong" })) }
                     ul {
                         @for error in &self.errors {
                             li {
@@ -144,7 +142,7 @@ impl Form<'_> {
         }
     }
 
-    fn complaint(&self, error: &FieldError) -> Markup {
+    pub(super) fn complaint(&self, error: &FieldError) -> Markup {
         let view = self.view;
         html! {
             // "The Application ID is empty."
@@ -275,25 +273,28 @@ impl Form<'_> {
     fn who(&self) -> Markup {
         let (view, typed) = (self.view, self.typed);
         let choice = |value: &str, label: &str| {
-            let is_chosen = (value == MEMBERS) == typed.is_limited;
+            let is_limit = value == MEMBERS;
             html! {
                 label.ch-choice {
-                    input type="radio" name="who" value=(value) checked[is_chosen];
+                    input type="radio" name="who" value=(value) checked[is_limit == typed.is_limited]
+                        aria-describedby=[is_limit.then_some("ch-locked-out")];
                     span { (view.text(label)) }
                 }
             }
         };
         html! {
             fieldset.ch-field {
-                legend { (view.text("Who may log in")) }
-                (choice(EVERYBODY, "Everybody with an account there"))
+                legend { (view.text("Accepted users")) }
+                (choice(EVERYBODY, "All users of the code host"))
                 (choice(MEMBERS, "Only members of these groups, workspaces or organizations"))
                 div.ch-nested {
                     (fields::area(self, Field::Groups, &typed.draft.groups,
                         "Groups, workspaces or organizations, one in each line as in its address: acme or acme/tools."))
                     (fields::check(self, "with_subgroups", typed.draft.with_subgroups, "Members of subgroups too",
                         "Works only on platforms that have subgroups."))
+                    p #ch-locked-out.ch-help.ch-caution { (view.text(settings::LOCKED_OUT)) }
                 }
+                p.ch-help { (view.text(MORE_RULES)) }
             }
         }
     }
@@ -305,8 +306,14 @@ impl Form<'_> {
         let others = self.reading.guide.iter().flat_map(|guide| guide.credentials.iter().skip(1));
         let same_url = self.stored.filter(|stored| stored.settings.base_url == typed.draft.base_url);
         let lost = same_url.and_then(|stored| view.integrations().secrets(stored).err()).map(Problem::from);
+        let wrong = self.error(Field::ClientSecret).map(|error| error.code);
         let kept = match (self.kept.client_secret, &lost) {
-            (true, _) => vec!["The secret is kept. Leave the field empty to use it."],
+            (true, _) if wrong.is_none() => vec!["The secret is kept. Leave the field empty to use it."],
+            // Perhaps the ID is wrong.
+            (true, _) if wrong == Some("client_rejected") => {
+                vec!["The secret that was refused is kept. Leave the field empty to try it again with another ID."]
+            }
+            (true, _) => Vec::new(),
             // Nobody is logged in, so nothing was looked up.
             (false, _) if self.is_edit && self.stored.is_none() => {
                 vec!["Leave the field empty to keep the stored secret."]
@@ -330,9 +337,13 @@ impl Form<'_> {
         }
     }
 
+    /// What the button says that saves the form.
+    pub(super) fn save_label(&self) -> Cow<'static, str> {
+        self.view.text(if self.is_edit { "Save changes" } else { "Create integration" })
+    }
+
     fn actions(&self) -> Markup {
         let view = self.view;
-        let save = if self.is_edit { "Save changes" } else { "Create integration" };
         let is_unknown = self.report.is_some_and(|report| report.verdict() == Verdict::CouldNotTell);
         html! {
             section.ch-step aria-labelledby="ch-step-4" {
@@ -342,16 +353,32 @@ impl Form<'_> {
                 @if let Some(found) = self.report { (report(view, found, self.errors.is_empty() && self.notice.is_none())) }
                 p.ch-actions {
                     button.ch-button type="submit" name="act" value="save"
-                        data-ch-busy=(view.text("Checking and saving …")) { (view.text(save)) }
+                        data-ch-busy=(view.text("Checking and saving …")) { (self.save_label()) }
                     button.ch-button.ch-secondary type="submit" name="act" value="check"
                         data-ch-busy=(view.text("Checking …")) { (view.text("Check")) }
                     @if is_unknown {
                         button.ch-button.ch-secondary type="submit" name="act" value="save-anyway"
-                            data-ch-busy=(view.text("Saving …")) { (view.text("Save anyway")) }
+                            aria-describedby="ch-unchecked" data-ch-busy=(view.text("Saving …")) { (view.text("Save anyway")) }
                     }
                     a href=(view.path("")) { (view.text("Cancel")) }
                 }
+                @if is_unknown { p #ch-unchecked.ch-help.ch-caution { (view.text(UNCHECKED)) } }
                 p.ch-help { (view.text("The check asks the code host whether it accepts ID and secret. Nobody is logged in.")) }
+            }
+        }
+    }
+}
+
+/// What another change of the settings ends.
+pub(in crate::admin) fn ends_proposal(view: &View, stored: &StoredIntegration) -> Markup {
+    let proposal = stored.proposed.as_ref().filter(|proposal| proposal.is_valid());
+    html! {
+        @if let Some(Proposal { settings, .. }) = proposal {
+            div.ch-notice role="note" {
+                p {
+                    (view.text("A new base URL is proposed, and not confirmed yet:")) " " span.ch-mono dir="ltr" { (settings.base_url) } ". "
+                    (view.text("If you save something else, the proposal is dropped. Confirm it first with a test login."))
+                }
             }
         }
     }

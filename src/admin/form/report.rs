@@ -8,6 +8,10 @@ use crate::provider::check::{CheckReport, Finding, Level, Verdict};
 use crate::provider::setup::SetupGuide;
 use crate::settings::{Field, FieldError};
 
+/// What saving without a check can lead to.
+pub(in crate::admin) const UNCHECKED: &str = "If ID or secret is wrong, nobody can log in with this integration until an administrator who is still logged in, or the \
+     operator of this app, corrects it.";
+
 pub(super) fn is_fine(report: &CheckReport) -> bool {
     report.verdict() == Verdict::AllRight
 }
@@ -80,6 +84,7 @@ fn field(finding: &Finding) -> Option<Field> {
         | "http_on_tls_port"
         | "instance_unreachable"
         | "malformed"
+        | "name_not_allowed"
         | "name_not_found"
         | "not_http"
         | "not_json"

@@ -17,12 +17,13 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
     html! {
         details.ch-step.ch-more open[is_open(form)] {
             summary { h2 { (view.text("More settings")) } }
+            p.ch-help.ch-caution { (view.text(LOCKED_OUT)) }
             (fields::text(form, Field::LeastRole, &draft.least_role,
-                "The lowest role in these groups with which a user may log in, as the platform writes it, such as developer or owner. Leave it empty to allow every member.", &[("spellcheck", "false")]))
+                "The lowest accepted role in these groups, as the platform writes it, such as developer or owner. Leave it empty to accept every member.", &[("spellcheck", "false")]))
             (fields::check(form, "two_factor", draft.two_factor, "Only users with two-factor authentication",
                 "Works only on platforms that tell the app whether a user has it."))
             (fields::check(form, "refuse_external", draft.refuse_external, "No external users", "Works only on platforms that have them."))
-            (fields::check(form, "allow_bots", draft.allow_bots, "Bots may log in", ""))
+            (fields::check(form, "allow_bots", draft.allow_bots, "Accept bots", ""))
             (fields::text(form, Field::EmailDomains, &draft.email_domains,
                 "Only users with a confirmed address at one of these domains may log in: example.com example.org. Leave it empty to allow all.",
                 &[("spellcheck", "false"), ("autocapitalize", "none")]))
@@ -55,11 +56,15 @@ pub(super) fn more(form: &Form<'_>) -> Markup {
 /// Which e-mail addresses the app trusts.
 pub(in crate::admin) fn trust(trust: EmailTrust) -> &'static str {
     match trust {
-        EmailTrust::Platform => "Only confirmed addresses of the platform's own service, such as GitLab.com",
+        EmailTrust::Platform => "Only addresses that the platform's own public service has confirmed",
         EmailTrust::ThisInstance => "Also confirmed addresses of this server, if you trust its administrators",
         EmailTrust::WithoutVerification => "Also addresses that nobody has confirmed",
     }
 }
+
+/// What a rule for logins can lead to.
+pub(super) const LOCKED_OUT: &str = "If a rule excludes you, you cannot log in with this integration again until an administrator who is still logged in, or the \
+     operator of this app, changes it. Test the login after you have saved, before you log out.";
 
 fn is_open(form: &Form<'_>) -> bool {
     let draft = &form.typed.draft;

@@ -120,7 +120,7 @@ fn rows<'l>(
             ("Members of subgroups too", yes(draft.with_subgroups)),
             ("Only users with two-factor authentication", yes(draft.two_factor)),
             ("No external users", yes(draft.refuse_external)),
-            ("Bots may log in", yes(draft.allow_bots)),
+            ("Accept bots", yes(draft.allow_bots)),
         ]
     };
     let both = pairs(yours).into_iter().zip(pairs(stored));

@@ -7,7 +7,7 @@ use crate::admin::actions::{Act, TypedSecrets};
 use crate::admin::fault::Fault;
 use crate::admin::posted::fields;
 use crate::router::CsrfToken;
-use crate::settings::{AppConfig, Draft, Field, FieldError};
+use crate::settings::{AppConfig, Draft, Field, FieldError, FieldErrors};
 
 /// Every field of the form as it was sent.
 #[derive(Clone, Default)]
@@ -136,6 +136,33 @@ impl Typed {
         draft
     }
 
+    /// Without those of fields that are still empty, and of secrets, which the script does not send.
+    pub(super) fn errors_so_far(&self, errors: &FieldErrors) -> FieldErrors {
+        let mut so_far = FieldErrors::default();
+        errors.iter().filter(|error| self.is_filled(error.field)).for_each(|error| so_far.push(error.clone()));
+        so_far
+    }
+
+    fn is_filled(&self, field: Field) -> bool {
+        let draft = &self.draft;
+        let text = match field {
+            Field::Platform => &draft.platform,
+            Field::BaseUrl => &draft.base_url,
+            Field::Name => &draft.name,
+            Field::ApiUrl => &draft.api_url,
+            Field::Access => &draft.access,
+            Field::ClientId => &draft.client_id,
+            Field::RootCertificates => &draft.root_certificates,
+            Field::Timeout => &draft.timeout,
+            Field::EmailTrust => &draft.email_trust,
+            Field::Groups => &draft.groups,
+            Field::LeastRole => &draft.least_role,
+            Field::EmailDomains => &draft.email_domains,
+            Field::ClientSecret | Field::ClientCertificate | Field::Headers => return false,
+        };
+        !text.trim().is_empty()
+    }
+
     /// Only members may log in, and it is not said of what.
     pub(super) fn lacks_groups(&self) -> bool {
         self.is_limited && self.draft.groups.trim().is_empty()
@@ -205,7 +232,7 @@ impl Typed {
     }
 }
 
-/// What "Who may log in" can be.
+/// What "Accepted users" can be.
 pub(super) const EVERYBODY: &str = "everybody";
 pub(super) const MEMBERS: &str = "members";
 
@@ -213,6 +240,6 @@ pub(super) const REMOVE_CLIENT_CERTIFICATE: &str = "remove_client_certificate";
 pub(super) const REMOVE_HEADERS: &str = "remove_headers";
 
 pub(super) fn no_groups() -> FieldError {
-    let hint = "Enter at least one, or let everybody with an account log in.";
+    let hint = "Enter at least one, or accept all users of the code host.";
     FieldError::say(Field::Groups, None, "groups_missing", "No group or workspace is entered.", hint)
 }

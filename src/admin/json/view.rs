@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admin::actions::Outcome;
 use crate::admin::fault::Fault;
+use crate::admin::form::UNCHECKED;
 use crate::admin::overview::{Overview, Problem, authority};
 use crate::admin::pages::secure;
 use crate::admin::test_login::KeptReport;
@@ -15,7 +16,7 @@ use crate::admin::visit::{Request, Visit};
 use crate::provider::check::{CheckReport, Verdict};
 use crate::provider::platform::Platform;
 use crate::provider::setup::SetupGuide;
-use crate::settings::{Draft, Health, MoveKind, PROPOSAL_VALID_FOR, Stamp, StoredIntegration, UnreadableIntegration};
+use crate::settings::{Draft, Health, MoveKind, Stamp, StoredIntegration, UnreadableIntegration};
 use crate::values::integration_id::IntegrationId;
 
 /// What a front end must know first.
@@ -121,11 +122,10 @@ pub(super) fn stored(stored: &StoredIntegration, is_operator: bool) -> Value {
         draft.api_url.clear();
     }
     let proposed = stored.proposed.as_ref().map(|proposal| {
-        let until = proposal.proposed.at.checked_add(PROPOSAL_VALID_FOR);
         json!({
             "base_url": proposal.settings.base_url,
             "proposed": stamp(&proposal.proposed),
-            "valid_until": until.map(rfc3339),
+            "valid_until": proposal.valid_until().map(rfc3339),
         })
     });
     json!({
@@ -171,7 +171,10 @@ pub(super) fn check_failed(visit: &Visit, report: &CheckReport) -> Value {
         Verdict::Wrong => ("Users cannot log in with these settings.", "Fix what the report says, and send it again."),
         _ => ("Not everything could be checked.", "Send it again later, or save it anyway with `save_anyway`."),
     };
-    let (message, hint) = (visit.text(message), visit.text(hint));
+    let (message, mut hint) = (visit.text(message), visit.text(hint));
+    if report.verdict() == Verdict::CouldNotTell {
+        hint = format!("{hint} {}", visit.text(UNCHECKED)).into();
+    }
     json!({ "error": "check_failed", "message": message, "hint": hint, "fields": [], "report": report })
 }
 

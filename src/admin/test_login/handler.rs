@@ -100,7 +100,7 @@ impl Tester {
         let Some(stored) = self.integrations.load(integration.id()).await? else { return Ok(None) };
         let is_tested = match self.integrations.build_proposed(&stored) {
             Ok(proposed) => proposed.is_bound_like(integration),
-            Err(IntegrationsError::NoProposal) => false,
+            Err(IntegrationsError::NoProposal | IntegrationsError::ProposalExpired) => false,
             Err(error) => return Ok(Some(error.into())),
         };
         if !is_tested {
@@ -115,8 +115,12 @@ impl Tester {
         let user = match &test.user {
             Some(user) if test.report.may_log_in() => user,
             _ => {
-                let message = "The login did not prove that it is the same server: this user may not log in. Nothing was changed.";
-                return Ok(Some(Proof::refused("not_proved", message, "Test again with an account that may log in.")));
+                let message = "The login did not prove that it is the same server: the integration refuses this user. Nothing was changed.";
+                return Ok(Some(Proof::refused(
+                    "not_proved",
+                    message,
+                    "Test again with an account that the integration accepts.",
+                )));
             }
         };
         if !self.access.is_known(user).await? {

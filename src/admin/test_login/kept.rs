@@ -68,9 +68,9 @@ impl KeptReport {
         request: &RequestHead,
         id: &IntegrationId,
     ) -> Result<Vec<HeaderValue>, Failure> {
-        let json = serde_json::to_string(self).map_err(|error| FailureCause::App(error.into()))?;
+        let json = serde_json::to_string(self).map_err(|error| FailureCause::Session(error.into()))?;
         let sealed = integrations.seal_text(PURPOSE, id, json.as_bytes());
-        let sealed = sealed.map_err(|error| FailureCause::App(error.into()))?;
+        let sealed = sealed.map_err(|error| FailureCause::Session(error.into()))?;
         logins.keep(request, &kept_name(id), &sealed).await
     }
 

@@ -67,7 +67,7 @@ impl Visit {
 /// What a test login tries: the proposal, as long as it is valid.
 fn tested(integrations: &Integrations, stored: &StoredIntegration) -> Result<Integration, IntegrationsError> {
     match integrations.build_proposed(stored) {
-        Err(IntegrationsError::NoProposal) => integrations.build_stored(stored),
+        Err(IntegrationsError::NoProposal | IntegrationsError::ProposalExpired) => integrations.build_stored(stored),
         built => built,
     }
 }

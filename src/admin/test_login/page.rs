@@ -11,6 +11,7 @@ use crate::admin::detail::members_of;
 use crate::admin::form::who_can_act;
 use crate::admin::list::problem;
 use crate::admin::overview::Problem;
+use crate::admin::pages::MORE_RULES;
 use crate::admin::time::time;
 use crate::admin::visit::Visit;
 use crate::login::{LoginReport, ReportedError, ReportedGroup, ReportedUser};
@@ -25,7 +26,7 @@ pub(super) fn page(visit: &Visit, stored: &StoredIntegration, kept: Option<&Kept
     let platform = visit.platform(id).map_or(id, |platform| platform.name());
     let built = tested(visit.integrations(), stored).map_err(Problem::from);
     html! {
-        p.ch-crumbs { a href=(path) dir="auto" { (stored.settings.name) } }
+        (visit.crumbs(Some((&stored.id, &stored.settings.name))))
         h1 { (visit.text("Test login")) }
         @match kept {
             Some(kept) => (report(visit, platform, kept)),
@@ -55,13 +56,13 @@ fn report(visit: &Visit, platform: &str, kept: &KeptReport) -> Markup {
         section.ch-section.ch-verdict role="status" aria-labelledby="result" {
             h2 id="result" {
                 @match (&report.refusal, &report.user) {
-                    (None, _) => (visit.text("This user may log in")),
-                    (Some(_), Some(_)) => (visit.text("This user may not log in")),
+                    (None, _) => (visit.text("The integration accepts this user")),
+                    (Some(_), Some(_)) => (visit.text("The integration refuses this user")),
                     (Some(_), None) => (visit.text("Login failed")),
                 }
             }
             p { span.ch-mono dir="ltr" { (kept.base_url) } @if let Some(at) = at { ", " (time(at)) } }
-            @if let Some(refusal) = &report.refusal { (error(visit, refusal)) }
+            @if let Some(refusal) = &report.refusal { (error(visit, refusal)) } @else { p { (visit.text(MORE_RULES)) } }
         }
         @if let Some(proof) = &kept.proof { (proved(visit, proof)) }
         @if let Some(user) = &report.user { (who(visit, user)) (emails(visit, platform, user)) }

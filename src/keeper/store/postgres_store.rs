@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::Row as _;
+use sqlx::postgres::PgPool;
 
 use super::sql::{millis, stored};
 use super::{LeaseOwner, MAX_LEASE, Revision, StoredTokens, TokenStore};
@@ -43,6 +44,25 @@ impl PostgresStore {
     /// [`StoreError::Address`] for an address that cannot be parsed; others if the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Ok(Self { sessions: Sessions::connect(url).await? })
+    }
+
+    /// The same in the app's own pool, whose settings stay as they are: with
+    /// [`PostgresIntegrations::with_pool`](crate::settings::PostgresIntegrations::with_pool), a node has one pool for everything.
+    ///
+    /// ```no_run
+    /// use codehost_oauth::keeper::{PostgresStore, TokenStore};
+    /// use sqlx::postgres::PgPoolOptions;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = PgPoolOptions::new().max_connections(8).connect("postgres://app@db.example.com/app").await?;
+    /// let store = PostgresStore::with_pool(pool);
+    /// store.create_tables().await?;
+    /// assert!(store.load(&"gitlab:demo:42".parse()?).await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_pool(pool: PgPool) -> Self {
+        Self { sessions: Sessions::of_pool(pool) }
     }
 
     /// Creates the tables if they are missing, and checks their version. An app with its own migrations can run the SQL

@@ -115,8 +115,7 @@ impl TokenStore for RedisStore {
             return Ok(None);
         };
         let revision = std::str::from_utf8(&revision).ok().and_then(|text| text.parse().ok());
-        let revision = revision
-            .ok_or_else(|| StoreError::Refused { detail: UntrustedText::new("the stored revision is not a number") })?;
+        let revision = revision.ok_or_else(|| StoreError::Malformed { id: connection.to_string() })?;
         Ok(Some(StoredTokens::new(Revision::from_i64(revision), sealed)))
     }
 

@@ -80,7 +80,10 @@ fn identifier(group: &Group) -> Result<String, ConfigError> {
     if group.is_id() {
         let uuid = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(&text);
         let groups = uuid.split('-').map(str::len);
-        return if groups.eq([8, 4, 4, 4, 12]) { Ok(format!("{{{uuid}}}")) } else { Err(ConfigError::Group) };
+        return if groups.eq([8, 4, 4, 4, 12]) { Ok(format!("{{{uuid}}}")) } else { Err(INVALID_GROUP) };
     }
-    if text.contains(['/', '.']) { Err(ConfigError::Group) } else { Ok(text) }
+    if text.contains(['/', '.', '~']) { Err(INVALID_GROUP) } else { Ok(text) }
 }
+
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the workspace ID, as it is in the workspace's URL." };

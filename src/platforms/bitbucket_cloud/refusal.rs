@@ -19,7 +19,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
             callback_url: refusal.callback_url.unwrap_or_default().to_owned(),
             setup_link: setup_link(),
         },
-        // `invalid_client` was never seen. A dead refresh token has the error of a wrong secret: see `may_be_about_client`.
+        // `invalid_client` was never seen. A rejected refresh token has the error of a wrong secret: see `may_be_about_client`.
         ("unauthorized_client" | "invalid_client", Grant::AuthorizationCode) => {
             TokenError::ClientRejected { setup_link: setup_link() }
         }
@@ -36,7 +36,7 @@ pub(super) fn token(base_url: &BaseUrl, refusal: &TokenRefusal<'_>) -> Error {
     Error::Token { cause, response: refusal.summary() }
 }
 
-/// Whether a refused refresh may be about the client: Bitbucket has one error for a dead refresh token, for a wrong secret and
+/// Whether a refused refresh may be about the client: Bitbucket has one error for a rejected refresh token, for a wrong secret and
 /// for a client that it refuses for some minutes. With any code, a description that names the client or its credentials counts.
 pub(super) fn may_be_about_client(refusal: &Error) -> bool {
     let Error::Token { response, .. } = refusal else {

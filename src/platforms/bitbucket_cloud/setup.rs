@@ -115,8 +115,8 @@ fn warnings(guide: &SetupGuide) -> Vec<String> {
          the whole URL, never only its host name, and create an OAuth client for each integration.",
         "Leave \"This is a private consumer\" and \"Client credentials\" off: a login does not need them, and with them \
          the secret alone gives access, without a user.",
-        "Anybody with a Bitbucket account can log in, not only members of your workspace, unless this app checks the \
-         membership.",
+        "Bitbucket lets anybody with an account use an OAuth client, not only members of your workspace. If only they may \
+         log in, this app must check the membership.",
         "If a scope is not ticked, it is missing from every token, or Bitbucket refuses the login.",
     ];
     if guide.scopes.iter().any(|scope| !scope.requested && scope.description.scope.as_str() == "repository:write") {

@@ -105,8 +105,8 @@ pub(super) fn ensure(group: &Group, scopes: &Scopes) -> Result<(), ConfigError> 
 
 /// The key of a project. A personal project (`~name`) has no members.
 fn project(group: &Group) -> Result<&str, ConfigError> {
-    let is_key = !group.is_id() && !group.as_str().contains('/');
-    if is_key { Ok(group.as_str()) } else { Err(ConfigError::Group) }
+    let is_key = !group.is_id() && !group.as_str().contains(['/', '~']);
+    if is_key { Ok(group.as_str()) } else { Err(INVALID_GROUP) }
 }
 
 const READ: &str = "REPO_READ";
@@ -118,3 +118,6 @@ fn permission(group: &Group) -> Result<&'static str, ConfigError> {
     let known = ROLES.into_iter().find(|known| known.eq_ignore_ascii_case(least));
     known.ok_or_else(|| ConfigError::Role { known: ROLES.join(", ") })
 }
+
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the key of a project, such as PROJ. A personal project (~NAME) has no members." };

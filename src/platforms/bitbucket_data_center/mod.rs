@@ -280,7 +280,7 @@ enum Profile {
     Unknown(u64),
 }
 
-/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user all the same.
+/// The list is closed to anonymous visitors. If it is closed to users too, the refusal names the user anyway.
 fn is_list_closed(response: &ApiResponse) -> bool {
     matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }

@@ -11,8 +11,8 @@ use crate::util::text::is_same_issuer;
 use crate::values::base_url::BaseUrl;
 use crate::values::token::ClientCredentials;
 
-/// Requests the version, which the server tells or refuses in its own words, and the discovery document. Then it sends a made-up
-/// code to the token endpoint. The secret is sent only if the server is a Forgejo or Gitea.
+/// Requests the version and the discovery document. A refusal also identifies the server. Then it sends a made-up code to the token
+/// endpoint. The secret is sent only if the server is a Forgejo or Gitea.
 pub(super) async fn check(
     forgejo: &Forgejo,
     http: &dyn Transport,

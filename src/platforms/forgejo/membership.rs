@@ -73,13 +73,16 @@ enum Target<'a> {
 
 fn target(group: &Group) -> Result<Target<'_>, ConfigError> {
     if group.is_id() {
-        return group.as_str().parse().map(Target::OrganizationId).map_err(|_| ConfigError::Group);
+        return group.as_str().parse().map(Target::OrganizationId).map_err(|_| INVALID_GROUP);
+    }
+    if group.as_str().starts_with('~') {
+        return Err(INVALID_GROUP);
     }
     let mut parts = group.as_str().split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(organization), None, _) => Ok(Target::Organization(organization)),
         (Some(organization), Some(team), None) => Ok(Target::Team(organization, team)),
-        _ => Err(ConfigError::Group),
+        _ => Err(INVALID_GROUP),
     }
 }
 
@@ -108,3 +111,6 @@ fn rank(role: &str) -> Option<usize> {
 fn least_rank(group: &Group) -> Result<usize, ConfigError> {
     group.least_role().map_or(Some(0), rank).ok_or_else(|| ConfigError::Role { known: ROLES.join(", ") })
 }
+
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the name of an organization, or ORGANIZATION/TEAM." };

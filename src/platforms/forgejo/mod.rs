@@ -153,7 +153,7 @@ impl OAuthProvider for Forgejo {
     /// Refuses the placeholder that the application's page shows in place of its secret.
     fn ensure_credentials(&self, client: &ClientCredentials) -> Result<(), ConfigError> {
         match client.secret_for(&self.base_url)? {
-            SECRET_PLACEHOLDER => Err(ConfigError::SecretPlaceholder),
+            SECRET_PLACEHOLDER => Err(ConfigError::SecretPlaceholder { button: "Regenerate secret" }),
             _ => Ok(()),
         }
     }

@@ -125,13 +125,16 @@ enum Target<'a> {
 
 fn target(group: &Group) -> Result<Target<'_>, ConfigError> {
     if group.is_id() {
-        return group.as_str().parse().map(Target::OrganizationId).map_err(|_| ConfigError::Group);
+        return group.as_str().parse().map(Target::OrganizationId).map_err(|_| INVALID_GROUP);
+    }
+    if group.as_str().starts_with('~') {
+        return Err(INVALID_GROUP);
     }
     let mut parts = group.as_str().split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(organization), None, None) => Ok(Target::Organization(organization)),
         (Some(organization), Some(team), None) => Ok(Target::Team(organization, team)),
-        _ => Err(ConfigError::Group),
+        _ => Err(INVALID_GROUP),
     }
 }
 
@@ -167,3 +170,6 @@ fn least_rank(group: &Group) -> Result<usize, ConfigError> {
     let known = || ConfigError::Role { known: roles(group).join(", ") };
     group.least_role().map_or(Some(0), |role| rank(group, role)).ok_or_else(known)
 }
+
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the name of an organization, or ORGANIZATION/TEAM." };

@@ -49,7 +49,8 @@ pub(super) const HOSTS: [&str; 3] = [address::HOST, "www.github.com", "api.githu
 /// Requests of a login: `POST /login/oauth/access_token` with the client's secret in the form and PKCE by S256 (an Enterprise
 /// Server may ignore it), then `GET /user` and `GET /user/emails` at once. Needs the scope `user:email`. A membership is looked
 /// up by one more request and needs `read:org`; that of a team after the user is known. A token is revoked by
-/// `DELETE /applications/{client_id}/token`, which sends the client's secret to the API URL.
+/// `DELETE /applications/{client_id}/token`, which sends the client's secret to the API URL. It supports all
+/// [`LoginOptions`](crate::LoginOptions).
 ///
 /// GitHub keeps at most ten tokens for each user, application and set of scopes: each further login ends an older one. An app
 /// that only logs users in can give the tokens back after a login, by [`Integration::revoke`](crate::Integration::revoke).
@@ -175,7 +176,7 @@ impl GitHub {
     }
 
     /// Whether the API does not accept the token any more.
-    async fn is_dead(&self, http: &dyn Transport, token: &AccessToken) -> Result<bool, Error> {
+    async fn is_rejected(&self, http: &dyn Transport, token: &AccessToken) -> Result<bool, Error> {
         match self.account(http, token).await {
             Err(error) if error.is_unauthorized() => Ok(true),
             Err(error @ (Error::Transport(_) | Error::Response { .. })) => Err(error),
@@ -296,7 +297,7 @@ impl OAuthProvider for GitHub {
         match response.status() {
             status if status.is_success() => Ok(Revocation::Revoked),
             // The token is not valid any more, or the client secret is wrong. The API tells which.
-            StatusCode::NOT_FOUND if self.is_dead(http, access_token).await? => Ok(Revocation::Revoked),
+            StatusCode::NOT_FOUND if self.is_rejected(http, access_token).await? => Ok(Revocation::Revoked),
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Err(Error::Token {
                 cause: refusal::client_rejected(&self.base_url),
                 response: Box::new(response.summary()),

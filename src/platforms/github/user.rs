@@ -54,7 +54,7 @@ pub(super) fn parse_emails(base_url: &BaseUrl, username: &str, text: &str) -> Op
         let address = members.text("email")?;
         let domain = address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
         let is_no_reply = domain.starts_with("users.noreply.") || domain.starts_with("noreply.");
-        // An Enterprise Server verifies nothing, and says true or false all the same.
+        // An Enterprise Server verifies nothing, and says true or false anyway.
         let is_confirmed = if kind == Kind::EnterpriseServer { None } else { members.read("verified") };
         let evidence = EmailEvidence::by_code_host(is_confirmed);
         let is_primary = members.read("primary").unwrap_or(false);

@@ -129,5 +129,8 @@ fn least_role(group: &Group) -> Result<(&'static str, u64), ConfigError> {
 /// The path segment: an id or a full path. A path of digits is refused: GitLab would take it for the id of another group.
 fn path_segment(group: &Group) -> Result<&str, ConfigError> {
     let is_number = group.as_str().parse::<u64>().is_ok();
-    if group.is_id() == is_number { Ok(group.as_str()) } else { Err(ConfigError::Group) }
+    if group.is_id() == is_number && !group.as_str().starts_with('~') { Ok(group.as_str()) } else { Err(INVALID_GROUP) }
 }
+
+const INVALID_GROUP: ConfigError =
+    ConfigError::Group { hint: "Enter the full path of the group, such as acme/backend." };

@@ -52,8 +52,14 @@ pub(crate) fn guide(base: &BaseUrl, request: &SetupRequest, scopes: &Scopes) -> 
 
 fn user(base: &BaseUrl) -> SetupLink {
     let url = base.page(&["-", "user_settings", "applications"]);
-    let link = SetupLink::new(LinkAddress::Url(url), "Your own applications", "any user");
-    if is_gitlab_com(base) { link } else { link.note("GitLab 16.7 and later.") }
+    let note = match is_gitlab_com(base) {
+        true => "What you create there is deleted with your account. For an organization, use the page of a group.",
+        false => {
+            "GitLab 16.7 and later. What you create there is deleted with your account. For an organization, use the page of a group \
+             or of the whole instance."
+        }
+    };
+    SetupLink::new(LinkAddress::Url(url), "Your own applications", "any user").note(note)
 }
 
 fn older_user(base: &BaseUrl) -> SetupLink {
@@ -89,8 +95,7 @@ fn steps(owner: &AppOwner, pages: usize) -> Vec<String> {
             "Open the page. If it has a button \"Add new application\", choose it."
         }
         AppOwner::Instance | AppOwner::User => {
-            "Open one of the pages: for an organization, not your own applications, since they are deleted with your account. If \
-             it has a button \"Add new application\", choose it."
+            "Open one of the pages. If it has a button \"Add new application\", choose it."
         }
     };
     [
@@ -133,23 +138,11 @@ fn warnings(guide: &SetupGuide, owner: &AppOwner) -> Vec<String> {
         "Leave \"Trusted\" off: with it, GitLab does not ask users to authorize this app.",
     ];
     let self_managed = !is_gitlab_com(&guide.base_url);
-    if matches!(owner, AppOwner::User) {
-        warnings.push(match self_managed {
-            true => {
-                "Your own application belongs to your account and is deleted with it. For an organization, use an application \
-                 of a group or of the instance."
-            }
-            false => {
-                "Your own application belongs to your account and is deleted with it. For an organization, use an application \
-                 of a group."
-            }
-        });
-        if self_managed {
-            warnings.push(
-                "Administrators can forbid users' own applications. If you cannot open the page, ask for an application \
-                 of a group or of the instance.",
-            );
-        }
+    if self_managed && matches!(owner, AppOwner::User) {
+        warnings.push(
+            "Administrators can forbid users' own applications. If you cannot open the page, ask for an application \
+             of a group or of the instance.",
+        );
     }
     let wide = |scope: &SetupScope| scope.requested && matches!(scope.description.scope.as_str(), "api" | "read_api");
     if self_managed && guide.scopes.iter().any(wide) {
@@ -188,6 +181,19 @@ mod tests {
             "https://git.example.com:8443/gitlab/admin/applications/new",
         ];
         assert_eq!(addresses("https://git.example.com:8443/gitlab/", &AppOwner::User)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_said_about_personal_applications_stands_at_their_link() -> Result {
+        for base in ["https://gitlab.com", "https://git.example.com"] {
+            let base = BaseUrl::parse(base, &Network::public_only())?;
+            let links = links(&base, &AppOwner::User);
+            let note = links.first().and_then(|link| link.note.as_deref()).unwrap_or_default();
+            assert!(note.contains("For an organization, use the page of a group"), "{note}");
+            assert_eq!(note.contains("instance"), !is_gitlab_com(&base), "{note}");
+            assert!(!steps(&AppOwner::User, links.len()).concat().contains("your own"));
+        }
         Ok(())
     }
 

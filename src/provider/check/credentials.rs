@@ -18,7 +18,7 @@ use crate::error::{Audience, Error, TokenError};
 /// # }
 /// ```
 pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rejected: &'static str) -> Vec<Finding> {
-    let accepted = Finding::ok("credentials", "The client ID and secret are accepted.");
+    let accepted = Finding::ok("credentials", "ID and secret are accepted.");
     let error = match response {
         Ok(()) => {
             let message = "The token endpoint gave tokens for a code that was made up for this check.";
@@ -37,11 +37,8 @@ pub fn credential_findings(response: Result<(), Error>, others: OtherErrors, rej
         }
         Error::Token { .. } if others == OtherErrors::ProveAccepted && is_processed(&error) => vec![accepted],
         Error::Token { .. } | Error::Api { .. } => vec![
-            Finding::unknown(
-                "credentials_unclear",
-                "The response does not show whether the client ID and secret are correct.",
-            )
-            .fix(error.advice().audience, error.advice().hint),
+            Finding::unknown("credentials_unclear", "The response does not show whether ID and secret are correct.")
+                .fix(error.advice().audience, error.advice().hint),
         ],
         _ => vec![Finding::from_error(&error)],
     }

@@ -83,6 +83,36 @@ impl SetupGuide {
         }
     }
 
+    /// The sentence about a scope that another one includes: which one, and who ticks it. `None` for a scope to tick.
+    ///
+    /// ```
+    /// # use codehost_oauth::setup::{SetupGuide, SetupScope};
+    /// # use codehost_oauth::{transport::Network, BaseUrl, CallbackUrl, Scope, ScopeDescription};
+    /// # let base = BaseUrl::parse("https://code.example.com", &Network::public_only())?;
+    /// # let callback = CallbackUrl::new(&"https://packages.example.com".parse()?, "sourcehut", &"demo".parse()?);
+    /// # let describe = |scope: &Scope| {
+    /// #     let mut description = ScopeDescription::new(scope.clone(), scope.to_string(), "An example.");
+    /// #     if scope.as_str() == "account" {
+    /// #         description.implies = "email".parse().unwrap_or_default();
+    /// #     }
+    /// #     description
+    /// # };
+    /// let mut guide = SetupGuide::new("sourcehut", "SourceHut", base, callback);
+    /// guide.scopes = SetupScope::list(&"account email".parse()?, describe);
+    /// assert_eq!(guide.scope_note(&guide.scopes[0]), None);
+    /// let note = guide.scope_note(&guide.scopes[1]);
+    /// assert_eq!(note.as_deref(), Some("Included in account: the form ticks it too."));
+    /// # Ok::<(), codehost_oauth::error::Error>(())
+    /// ```
+    pub fn scope_note(&self, scope: &SetupScope) -> Option<String> {
+        let by = scope.implied_by.as_ref()?;
+        Some(match (scope.requested, self.has_scope_boxes) {
+            (true, true) => format!("Included in {by}: the form ticks it too."),
+            (true, false) => format!("Included in {by}."),
+            (false, _) => format!("Included in {by}. Logins do not ask for it."),
+        })
+    }
+
     /// CommonMark. Texts are escaped, so none becomes a link, HTML or another block.
     ///
     /// ```

@@ -210,7 +210,7 @@ impl Backend {
         }
     }
 
-    /// Removes it.
+    /// Removes the text that is kept under this name.
     #[cfg(feature = "admin")]
     pub(super) async fn forget_kept(&self, request: &RequestHead, name: &str) -> Result<Vec<HeaderValue>, Failure> {
         match &self.storage {

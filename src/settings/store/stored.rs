@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::StoreError;
 use crate::settings::integration_settings::{IntegrationSettings, UnreadableSettings};
@@ -125,6 +125,15 @@ impl Proposal {
     pub fn is_by_operator(&self) -> bool {
         self.settings.is_proposed_by_operator
     }
+
+    /// Until when a test login can confirm it.
+    pub(crate) fn valid_until(&self) -> Option<SystemTime> {
+        self.proposed.at.checked_add(VALID_FOR)
+    }
+
+    pub(crate) fn is_valid(&self) -> bool {
+        self.valid_until().is_some_and(|until| SystemTime::now() <= until)
+    }
 }
 
 /// Who did something, and when.
@@ -141,7 +150,7 @@ impl Stamp {
     /// Somebody at some time.
     pub fn new(by: &str, at: SystemTime) -> Self {
         let seconds = crate::util::time::unix_seconds(at);
-        let at = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds)).unwrap_or(at);
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(at);
         Self { by: by.to_owned(), at }
     }
 
@@ -150,3 +159,6 @@ impl Stamp {
         Self::new(by, SystemTime::now())
     }
 }
+
+/// A test login takes minutes.
+const VALID_FOR: Duration = Duration::from_secs(3600);

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::scopes;
 use super::state::State;
 use super::user::FakeUser;
 use super::workspace;
@@ -13,11 +14,11 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
         return error(404, "Resource not found");
     }
     let response = match call {
-        "/user" => owner(state, request, &["account"]).map(|(user, scopes)| {
+        "/user" => owner(state, request, "account").map(|(user, scopes)| {
             let body = user.json(&state.api_url, &state.base_url);
             with_scopes(respond(200, &[JSON], body), scopes, "account")
         }),
-        "/user/emails" => owner(state, request, &["email", "account"]).map(|(user, scopes)| {
+        "/user/emails" => owner(state, request, "email").map(|(user, scopes)| {
             let page = Params::of_query(request).get("page").map_or(Some(1), |page| page.parse().ok());
             match page.and_then(|page| user.emails_json(&state.api_url, page)) {
                 Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "email"),
@@ -28,12 +29,12 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
             Ok(respond(410, &[JSON], GONE))
         }
         _ => match call.strip_prefix("/user/workspaces/").and_then(|rest| rest.strip_suffix("/permission")) {
-            Some(identifier) => owner(state, request, &["account"]).map(|(user, scopes)| {
-                match workspace::permission(user, identifier) {
+            Some(identifier) => {
+                owner(state, request, "account").map(|(user, scopes)| match workspace::permission(user, identifier) {
                     Some(body) => with_scopes(respond(200, &[JSON], body), scopes, "account"),
                     None => error(403, "You do not have access to this workspace."),
-                }
-            }),
+                })
+            }
             None => Ok(error(404, "Resource not found")),
         },
     };
@@ -42,11 +43,11 @@ pub(super) fn call(state: &State, request: &FakeRequest, call: &str) -> FakeResp
 
 const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
 
-/// The user and the scopes of the token, if it has one of the `sufficient` scopes.
+/// The user and the scopes of the token, if they cover the `needed` one.
 fn owner<'a>(
     state: &'a State,
     request: &FakeRequest,
-    sufficient: &[&str],
+    needed: &str,
 ) -> Result<(&'a FakeUser, &'a str), Box<FakeResponse>> {
     // Since 2026, Bitbucket ignores tokens in a query or body.
     let token = bearer(request).and_then(|token| state.grants.by_access(token)).filter(|token| !token.access_revoked);
@@ -58,13 +59,11 @@ fn owner<'a>(
         let text = "OAuth2 access token expired. Use your refresh token to obtain a new access token.";
         return Err(Box::new(error(401, text)));
     }
-    let granted: Vec<&str> = token.scopes.split_whitespace().collect();
-    if !granted.iter().any(|scope| sufficient.contains(scope)) {
-        let granted: Vec<String> = granted.into_iter().map(json_string).collect();
+    if !scopes::covers(token.scopes.split_whitespace(), needed) {
+        let granted: Vec<String> = token.scopes.split_whitespace().map(json_string).collect();
         let body = format!(
             "{{\"type\": \"error\", \"error\": {{\"message\": \"Your credentials lack one or more required privilege \
-             scopes.\", \"detail\": {{\"required\": [\"{}\"], \"granted\": [{}]}}}}}}",
-            sufficient.first().copied().unwrap_or_default(),
+             scopes.\", \"detail\": {{\"required\": [\"{needed}\"], \"granted\": [{}]}}}}}}",
             granted.join(", ")
         );
         return Err(Box::new(respond(403, &[JSON], body)));

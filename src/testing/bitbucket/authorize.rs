@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::scopes;
 use super::state::State;
 use crate::testing::application::{FakeApplication, FakeError};
 use crate::testing::grants::Code;
@@ -15,7 +16,8 @@ const MISCONFIGURED: &str =
 /// The user clicked "Grant access".
 pub(super) fn grant(state: &mut State, params: &Params, username: &str) -> Result<String, FakeError> {
     let checked = CheckedRequest::check(state, params).map_err(FakeError::Page)?;
-    if !checked.application.has_scopes(&checked.scopes) {
+    let own = || checked.application.scopes.iter().map(String::as_str);
+    if !checked.scopes.split_whitespace().all(|scope| scopes::covers(own(), scope)) {
         let text = "The requested scope is invalid, unknown, or malformed.";
         return Ok(checked.callback(params, &[("error", "invalid_scope"), ("error_description", text)]));
     }

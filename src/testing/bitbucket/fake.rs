@@ -8,7 +8,7 @@ use http::Method;
 use url::Url;
 
 use super::state::State;
-use super::{api, authorize, token};
+use super::{api, authorize, scopes, token};
 
 use super::state::RefreshRotation;
 use super::user::FakeUser;
@@ -255,7 +255,7 @@ fn site_call(state: &mut State, request: &FakeRequest, path: &str) -> FakeRespon
 const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
     platform: "Bitbucket",
     paths: &["/workspace/settings/oauth-clients", "/workspace/settings/oauth-consumers/new"],
-    scopes: &["account", "email", "team", "repository", "webhook", "pullrequest", "pullrequest:write"],
+    scopes: scopes::BOXES,
     labels: ["Client ID", "Secret"],
 };
 

@@ -8,6 +8,7 @@
 mod api;
 mod authorize;
 pub(super) mod fake;
+mod scopes;
 mod state;
 mod token;
 mod user;

@@ -170,7 +170,7 @@ pub(super) fn route(state: &mut State, request: &FakeRequest) -> FakeResponse {
 const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
     platform: "Bitbucket Data Center",
     paths: &["/plugins/servlet/applinks/listApplicationLinks"],
-    scopes: &["REPO_READ", "REPO_WRITE", "REPO_ADMIN"],
+    scopes: &["ACCOUNT_WRITE", "REPO_READ", "REPO_WRITE", "REPO_ADMIN", "PROJECT_ADMIN", "ADMIN_WRITE", "SYSTEM_ADMIN"],
     labels: ["Client ID", "Client secret"],
 };
 

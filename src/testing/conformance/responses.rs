@@ -189,7 +189,7 @@ pub(super) async fn lost(suite: &Conformance<'_>) -> Outcome {
         TransportError::Unreachable,
         TransportError::TlsUntrusted,
         TransportError::NameNotFound,
-        TransportError::AddressNotAllowed,
+        TransportError::NameNotAllowed,
     ] {
         let http = ScriptedTransport::new();
         http.otherwise_fail(failure.clone());

@@ -261,7 +261,18 @@ const NEW_APPLICATION: NewApplicationPage = NewApplicationPage {
         "/-/settings/applications",
         "/admin/applications/new",
     ],
-    scopes: &["api", "read_api", "read_user"],
+    scopes: &[
+        "api",
+        "read_api",
+        "read_user",
+        "read_repository",
+        "write_repository",
+        "read_registry",
+        "write_registry",
+        "openid",
+        "profile",
+        "email",
+    ],
     labels: ["Application ID", "Secret"],
 };
 

@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 /// and [`HttpClient`](crate::transport::HttpClient) asks it again for every address that a name resolves to, right
 /// before it connects to exactly that address.
 ///
-/// Cloud metadata addresses (169.254.169.254 and its relatives) are refused under every policy, and so is what
+/// Cloud metadata addresses (such as 169.254.169.254) are refused under every policy, and so is what
 /// [`deny`](Self::deny) names.
 ///
 /// Source: the IANA special-purpose address registries; OWASP's SSRF prevention cheat sheet, case 2.
@@ -373,7 +373,7 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
     }
 }
 
-/// Names that hand out a machine's cloud credentials.
+/// Names of servers that give out a machine's cloud credentials.
 const METADATA_NAMES: [&str; 5] =
     ["instance-data", "instance-data.ec2.internal", "metadata", "metadata.google.internal", "metadata.goog"];
 

@@ -105,8 +105,8 @@ impl App {
             .merge(logins.router())
             .nest("/org/{owner}/integrations", admin.router())
             .nest("/integrations", admin.router())
-            .route("/as/{user}", get(sign_in))
-            .route("/sign-out", get(sign_out))
+            .route("/as/{user}", get(log_in))
+            .route("/log-out", get(log_out))
             .layer(
                 SessionManagerLayer::new(MemoryStore::default()).with_same_site(tower_sessions::cookie::SameSite::Lax),
             );
@@ -116,7 +116,7 @@ impl App {
     /// A browser in which this user is logged in.
     pub(crate) async fn browser(&self, user: &str) -> Browser {
         let mut browser = Browser { router: self.router.clone(), cookies: Vec::new() };
-        browser.sign_in(user).await;
+        browser.log_in(user).await;
         browser
     }
 
@@ -130,11 +130,11 @@ fn keys() -> KeyRing {
     KeyRing::new([(1, [7; 32].as_slice())]).unwrap()
 }
 
-pub(crate) async fn sign_in(Path(user): Path<String>, session: Session) {
+pub(crate) async fn log_in(Path(user): Path<String>, session: Session) {
     session.insert("user", user).await.unwrap();
 }
 
-async fn sign_out(session: Session) {
+async fn log_out(session: Session) {
     session.remove::<String>("user").await.unwrap();
 }
 
@@ -195,7 +195,7 @@ impl AdminAccess for World {
     }
 
     fn login_path(&self) -> &str {
-        "/sign-in"
+        "/log-in"
     }
 }
 
@@ -245,7 +245,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) async fn sign_in(&mut self, user: &str) {
+    pub(crate) async fn log_in(&mut self, user: &str) {
         assert_eq!(self.get(&format!("/as/{user}")).await.status, StatusCode::OK);
     }
 

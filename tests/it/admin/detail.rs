@@ -52,10 +52,15 @@ async fn the_first_thing_after_creation_is_a_test_login() {
     assert_eq!(screen.all("h1"), ["Our GitLab"]);
     assert_eq!(screen.all("h2"), ["Test login", "Login link", "Activity", "Settings", "Change"]);
     assert!(screen.role("status").starts_with("The integration was created."));
+    assert!(screen.role("status").contains("All integrations"));
+    assert_eq!(screen.link("All integrations"), Some(ACME));
+    screen.assert_hides("Last report");
+    screen.assert_hides("GitLab.com");
     assert!(browser.get(&format!("{}?saved=created", page(&stored))).await.body.contains("autofocus>Test login<"));
     screen.assert_shows("Application ID app-id");
     screen.assert_shows("Scopes read_user");
-    screen.assert_shows("Who may log in everybody with an account there");
+    screen.assert_shows("Accepted users all users of the code host");
+    screen.assert_shows("Users log in with this link. This app may have more rules, such as an invitation.");
     let callback = format!("{PUBLIC_URL}/oauth/callback/gitlab/{}", stored.id);
     assert!(screen.attributes("data-ch-copy").contains(&callback.as_str()));
     screen.assert_hides("canary");
@@ -255,6 +260,39 @@ async fn a_new_secret_repairs_an_integration_whose_key_is_lost() {
     assert!(app.integrations.find(&stored.id).await.unwrap().is_some());
 }
 
+/// A rename keeps it, under the new name. All else says that it ends.
+#[tokio::test]
+async fn a_proposal_is_not_dropped_silently() {
+    let app = App::start();
+    let gitlab = FakeGitLab::builder().start().await.unwrap();
+    let stored = at_gitlab(&app, &gitlab, LoginPolicy::everyone()).await;
+    let mut settings = stored.settings.clone();
+    settings.base_url = "https://code.example.com".to_owned();
+    let secrets = IntegrationSecrets::new(SECRET);
+    let proposed = app.integrations.by("Anna Admin").propose(&stored, settings, &secrets).await.unwrap();
+    let mut browser = app.browser(ANNA).await;
+    let mut screen = browser.open(&page(&stored)).await;
+    screen.set("name", "Renamed");
+    let shown = browser.press(&screen, "Save name").await;
+    assert_eq!(shown.location(), Some(format!("{}?saved=changed", page(&stored)).as_str()));
+    let renamed = app.of_acme().await.remove(0);
+    let (before, now) = (proposed.proposed.unwrap(), renamed.proposed.clone().unwrap());
+    assert_eq!([&renamed.settings.name, &now.settings.name], ["Renamed", "Renamed"]);
+    assert_eq!((&now.sealed_secrets, &now.proposed), (&before.sealed_secrets, &before.proposed));
+    assert!(app.integrations.build_proposed(&renamed).is_ok());
+
+    let warning = "A new base URL is proposed, and not confirmed yet: https://code.example.com.";
+    browser.open(&format!("{}/edit", page(&stored))).await.assert_shows(warning);
+    let mut secret = browser.open(&format!("{}/secret", page(&stored))).await;
+    secret.assert_shows(warning);
+    secret.set("client_secret", SECRET);
+    let location = browser.press(&secret, "Check and save").await.location().unwrap().to_owned();
+    let screen = browser.open(&location).await;
+    assert!(screen.role("status").contains("The proposed base URL was dropped."), "{}", screen.text());
+    assert_eq!(app.of_acme().await[0].proposed, None);
+    browser.open(&format!("{}/edit", page(&stored))).await.assert_hides(warning);
+}
+
 #[tokio::test]
 async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     let store = MemoryIntegrations::default();
@@ -283,7 +321,7 @@ async fn a_proposal_is_shown_as_long_as_it_is_valid() {
     store.write(&IntegrationWrite::Replace(Box::new(old)), &()).await.unwrap();
     let screen = browser.open(&page(&stored)).await;
     screen.assert_shows("The new base URL cannot be tried. The new base URL was not confirmed within an hour.");
-    assert_eq!(screen.attributes("data-code"), ["no_proposal"]);
+    assert_eq!(screen.attributes("data-code"), ["proposal_expired"]);
     screen.assert_hides("Valid until");
     assert!(!screen.buttons().contains(&"Confirm with a test login".to_owned()));
 

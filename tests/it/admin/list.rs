@@ -47,7 +47,7 @@ async fn a_card_shows_what_is_known() {
     let mut browser = app.browser(ANNA).await;
     let screen = browser.open(ACME).await;
     screen.assert_shows("GitLab: git.example.com:8443");
-    screen.assert_shows("Last login none yet");
+    screen.assert_shows("Last login at the code host none yet");
     screen.assert_hides("Last failure");
     screen.assert_hides("Users");
     screen.assert_hides("Changed by");
@@ -104,7 +104,7 @@ async fn a_lost_key_is_said_and_the_integration_can_be_repaired() {
 
     // The same key id with other bytes.
     create(&other_app(&store, (1, 9), Network::public_only()), "https://git.example.com", NAME).await;
-    browser.open(ACME).await.assert_shows("The stored secret was changed,");
+    browser.open(ACME).await.assert_shows("The stored secret cannot be decrypted.");
 }
 
 /// Another node, of a newer version, has stored it.

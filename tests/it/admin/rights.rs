@@ -89,16 +89,16 @@ async fn strangers_cost_nothing_and_learn_nothing() {
     let store = Counting::default();
     let app = App::with_store(store.clone(), Access::SignIn, true);
     let stored = create(&app.integrations, "https://git.example.com", "Secret name").await;
-    let mut signed_out = app.browser(MIA).await;
-    signed_out.cookies.clear();
+    let mut logged_out = app.browser(MIA).await;
+    logged_out.cookies.clear();
     let mut mia = app.browser(MIA).await;
     let asked = store.1.load(Ordering::Relaxed);
     for path in &pages(stored.id.as_str()) {
-        let shown = signed_out.get(path).await;
+        let shown = logged_out.get(path).await;
         assert_eq!(shown.status, StatusCode::UNAUTHORIZED, "{path}");
         assert!(shown.headers.get("set-cookie").is_none(), "{path}: a stranger's GET makes no session");
-        assert!(shown.body.contains("You are not logged in.") && shown.body.contains("/sign-in"), "{}", shown.body);
-        let unknown = signed_out.get(&path.replace(stored.id.as_str(), "nobody")).await;
+        assert!(shown.body.contains("You are not logged in.") && shown.body.contains("/log-in"), "{}", shown.body);
+        let unknown = logged_out.get(&path.replace(stored.id.as_str(), "nobody")).await;
         assert_eq!((shown.status, &shown.body), (unknown.status, &unknown.body), "{path}");
 
         let shown = mia.get(path).await;
@@ -109,7 +109,7 @@ async fn strangers_cost_nothing_and_learn_nothing() {
     }
     for path in ["disable", "enable", "rename", "delete", "secret", "test"] {
         let path = format!("{ACME}/{}/{path}", stored.id);
-        assert_eq!(signed_out.post(&path, &[]).await.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(logged_out.post(&path, &[]).await.status, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(mia.post(&path, &[]).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert_eq!(store.1.load(Ordering::Relaxed), asked, "the store is not asked for strangers");
@@ -250,7 +250,7 @@ async fn refusals_are_in_the_apps_layout_with_the_user() {
     let admin = AdminRoutes::new(&logins, &app.integrations, app.world.clone()).unwrap().pages(Layout);
     let router: Router = Router::new()
         .nest("/org/{owner}/integrations", admin.router())
-        .route("/as/{user}", axum::routing::get(crate::admin::app::sign_in))
+        .route("/as/{user}", axum::routing::get(crate::admin::app::log_in))
         .layer(SessionManagerLayer::new(MemoryStore::default()));
     let response = router.clone().oneshot(Request::get("/as/mia").body(String::new()).unwrap()).await.unwrap();
     let cookie = response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();

@@ -135,6 +135,14 @@ impl Screen {
         texts.collect::<Vec<_>>().join(" ")
     }
 
+    /// The same for one of several radio buttons.
+    #[track_caller]
+    pub(crate) fn described_by(&self, name: &str, value: &str) -> String {
+        let field = self.field(name, Some(value)).unwrap_or_else(|| panic!("no {value} for {name}"));
+        let ids = self.elements[field].attribute("aria-describedby").unwrap_or_default().split_whitespace();
+        ids.map(|id| self.text_of(self.by_id(id).unwrap())).collect::<Vec<_>>().join(" ")
+    }
+
     #[track_caller]
     pub(crate) fn is_invalid(&self, name: &str) -> bool {
         self.elements[self.field(name, None).unwrap()].attribute("aria-invalid") == Some("true")

@@ -54,7 +54,8 @@ async fn the_report_says_what_the_app_gets() {
         let screen = browser.open(&format!("{}/test", page(&stored))).await;
         screen.assert_shows("There is no report in this browser.");
         let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
-        assert_eq!(screen.all("h2")[0], "This user may log in");
+        assert_eq!(screen.all("h2")[0], "The integration accepts this user");
+        screen.assert_shows("This app may have more rules, such as an invitation.");
         screen.assert_shows(gitlab.base_url());
         screen.assert_shows("Name Alice Åström User name alice");
         screen.assert_shows(&format!("Account key gitlab:{}:2", stored.id));
@@ -67,6 +68,12 @@ async fn the_report_says_what_the_app_gets() {
         screen.assert_shows("Refresh token yes");
         screen.assert_shows("After the test revoked");
         screen.assert_hides("New base URL");
+        assert_eq!(
+            (screen.link("Integrations"), screen.link("Our GitLab")),
+            (Some(ACME), Some(page(&stored).as_str()))
+        );
+        let report = format!("{}/test", page(&stored));
+        assert_eq!(browser.open(&page(&stored)).await.link("Last report"), Some(report.as_str()));
         // Still the same user, and nothing was written.
         assert_eq!(browser.open(ACME).await.status, StatusCode::OK);
         assert_eq!(app.of_acme().await, [stored]);
@@ -83,13 +90,14 @@ async fn the_report_says_why_a_user_may_not_log_in() {
     let stored = at_gitlab(&app, &gitlab, LoginPolicy::members_of(groups).require_two_factor()).await;
     let mut browser = app.browser(ANNA).await;
     let screen = test_as(&mut browser, &gitlab, &stored, "alice").await;
-    assert_eq!(screen.all("h2")[0], "This user may not log in");
+    assert_eq!(screen.all("h2")[0], "The integration refuses this user");
+    screen.assert_hides("more rules");
     screen.assert_shows("acme: not a member");
     screen.assert_shows("tools (at least owner): not a member");
     let screen = test_as(&mut browser, &gitlab, &stored, "mel").await;
     // She is a member, but has no two-factor authentication.
     screen.assert_shows("acme: member, role developer");
-    assert_eq!(screen.all("h2")[0], "This user may not log in");
+    assert_eq!(screen.all("h2")[0], "The integration refuses this user");
     assert_eq!(screen.attributes("data-code"), ["two_factor_required"]);
     screen.assert_shows("What the user can do:");
 }
@@ -134,7 +142,7 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     let mut browser = app.browser(ANNA).await;
     test_as(&mut browser, &gitlab, &stored, "alice").await.assert_shows("alice");
     // Another administrator in the same browser, and the same in another one.
-    browser.sign_in(OLGA).await;
+    browser.log_in(OLGA).await;
     let path = format!("{}/test", page(&stored));
     browser.open(&path).await.assert_shows("There is no report in this browser.");
     app.browser(ANNA).await.open(&path).await.assert_shows("There is no report in this browser.");
@@ -142,10 +150,10 @@ async fn only_the_administrator_who_tests_sees_the_report() {
     // Somebody else has logged in during the test.
     let mut browser = app.browser(ANNA).await;
     let callback = begin(&mut browser, &gitlab, &stored, "alice").await;
-    browser.sign_in(GUS).await;
+    browser.log_in(GUS).await;
     let shown = browser.get(&callback).await;
     assert!(!shown.body.contains("Alice"), "{}", shown.body);
-    browser.sign_in(ANNA).await;
+    browser.log_in(ANNA).await;
     browser.open(&path).await.assert_hides("Alice");
 }
 
@@ -235,7 +243,7 @@ async fn nothing_else_proves_it() {
     }
     // A user who may not log in.
     let screen = test_as(&mut browser, &gitlab, &stored, "carol").await;
-    assert!(screen.role("alert").contains("this user may not log in"), "{}", screen.text());
+    assert!(screen.role("alert").contains("the integration refuses this user"), "{}", screen.text());
     // The right ends during the transaction.
     know(&app, &stored, "alice");
     app.world.facts().dismissed.push(ANNA.to_owned());

@@ -18,7 +18,7 @@ use http::StatusCode;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
-use crate::admin::app::{ACME, ANNA, App, Browser, MIA, OLGA, PUBLIC_URL, Shown, sign_in};
+use crate::admin::app::{ACME, ANNA, App, Browser, MIA, OLGA, PUBLIC_URL, Shown, log_in};
 use crate::admin::detail::at_gitlab;
 use crate::admin::screen::Screen;
 use crate::support::programs::root;
@@ -56,7 +56,7 @@ fn bracketed() -> App {
     let router = Router::new()
         .merge(logins.router())
         .nest("/org/{owner}/integrations", admin.router())
-        .route("/as/{user}", get(sign_in))
+        .route("/as/{user}", get(log_in))
         .layer(SessionManagerLayer::new(MemoryStore::default()).with_same_site(SameSite::Lax));
     App { router, ..app }
 }
@@ -158,9 +158,9 @@ async fn every_text_of_the_pages_can_be_replaced() {
     let mut lost = anna.clone();
     lost.cookies.clear();
     press(&mut left, &mut lost, "a lost session", &form, "Create integration").await;
-    lost.sign_in(MIA).await;
+    lost.log_in(MIA).await;
     press(&mut left, &mut lost, "a lost right", &form, "Create integration").await;
-    lost.sign_in(ANNA).await;
+    lost.log_in(ANNA).await;
     press(&mut left, &mut lost, "another session", &form, "Create integration").await;
 
     // A stored integration.
@@ -250,7 +250,7 @@ fn is_text(text: &str, before: &str) -> bool {
 }
 
 const NO_TEXTS: [&str; 9] = [
-    "the settings are not valid JSON, or a part of them is missing or wrong",
+    "what is stored about the integration is damaged",
     "it is an id",
     "noopener noreferrer",
     "text/css; charset=utf-8",

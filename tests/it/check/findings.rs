@@ -268,7 +268,7 @@ async fn the_public_report_is_the_same_for_every_network_failure() {
         TransportError::NameNotFound,
         TransportError::TlsUntrusted,
         TransportError::Tls,
-        TransportError::AddressNotAllowed,
+        TransportError::NameNotAllowed,
         TransportError::Interrupted,
         TransportError::Protocol,
         TransportError::TooLarge { limit: 1 },

@@ -160,7 +160,12 @@ impl HttpBrowser {
         let link = form.attributes("href").into_iter().find(|href| href.starts_with(&*base_url)).unwrap().to_owned();
         let mut page = self.get(&link).await.screen();
         page.set("callback", &callback_url(form));
-        let (action, fields) = page.submission("Save application");
+        let (action, mut fields) = page.submission("Save application");
+        let told = form.attributes("data-ch-copy");
+        let is_told = |value: &&str| told.contains(value) && **value != *callback_url(form);
+        fields.extend(
+            page.attributes("value").into_iter().filter(is_told).map(|scope| ("scope".to_owned(), scope.to_owned())),
+        );
         let page = self.post(&format!("{}{action}", origin(&link)), &fields).await.screen();
         page.assert_shows("Application created");
         let values: Vec<_> = page.attributes("value").into_iter().map(str::to_owned).collect();

@@ -32,6 +32,8 @@ async fn an_account_at_a_disabled_integration_is_no_other_account() {
     page.assert_text("This account cannot be disconnected.");
     page.assert_text("Administrator of main");
     page.assert_text("This is your only account here with which you can log in.");
+    assert_eq!(page.screen().all("h3"), ["Second", "Our GitLab"]);
+    page.assert_text("Second You cannot log in with this account at the moment.");
     assert_eq!(gitlab.count("/oauth/revoke"), 0);
     // The other one can be. Nothing can be revoked there.
     let (action, fields) = disconnect(&both, &key_at(&both, &second));
@@ -67,17 +69,22 @@ async fn of_two_accounts_disconnected_at_once_one_is_left() {
     HttpBrowser::of(&program).log_in(left, "alice").await.assert_text("Administrator of main");
 }
 
-/// What is left of a disconnection during which the program was killed is deleted at the next start.
+/// What is left of a disconnection during which the program was killed is revoked and deleted at the next start.
 #[tokio::test]
-async fn tokens_without_an_account_are_deleted_at_the_start() {
+async fn tokens_without_an_account_are_revoked_at_the_start() {
     let database = directory("example_app_left_tokens").join("host.sqlite");
     let gitlab = FakeGitLab::builder().start().await.unwrap();
     let program = Program::start("127.0.0.1:0", Some(&database), &KEYS).await;
     let mut admin = HttpBrowser::founder(&program).await;
     let id = admin.add_gitlab(&gitlab, "Our GitLab", SECRET).await;
     admin.log_in(&id, "alice").await;
+    let link = admin.invite("main", "Invite a member").await;
+    HttpBrowser::of(&program).log_in_at(&link, "bob").await.assert_text("Member of main");
     program.kill().await;
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    let bob = format!("gitlab:{id}:3");
+    sqlx::query("DELETE FROM accounts WHERE key = ?").bind(&bob).execute(&pool).await.unwrap();
+    // These cannot be opened.
     let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info('codehost_oauth_tokens')")
         .fetch_all(&pool)
         .await
@@ -87,11 +94,19 @@ async fn tokens_without_an_account_are_deleted_at_the_start() {
         .map(|name| if name == "connection" { "connection || '9'".to_owned() } else { name.clone() })
         .collect();
     let copy = format!("INSERT INTO codehost_oauth_tokens SELECT {} FROM codehost_oauth_tokens", values.join(", "));
-    assert_eq!(sqlx::query(&copy).execute(&pool).await.unwrap().rows_affected(), 1);
+    assert_eq!(sqlx::query(&copy).execute(&pool).await.unwrap().rows_affected(), 2);
     let _program = Program::start("127.0.0.1:0", Some(&database), &KEYS).await;
-    let left: Vec<String> =
-        sqlx::query_scalar("SELECT connection FROM codehost_oauth_tokens").fetch_all(&pool).await.unwrap();
-    assert_eq!(left, [format!("gitlab:{id}:2")]);
+    let left = async || -> Vec<String> {
+        sqlx::query_scalar("SELECT connection FROM codehost_oauth_tokens").fetch_all(&pool).await.unwrap()
+    };
+    let ends = async {
+        while left().await.len() > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ends).await.expect("they are deleted");
+    assert_eq!(left().await, [format!("gitlab:{id}:2")]);
+    assert!(gitlab.count("/oauth/revoke") > 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The example app `examples/host` as a program, over HTTP and in a browser.
 
+mod accounts;
 pub(crate) mod browser;
 mod client;
 mod crash;
+mod guides;
 mod holes;
 mod lockout;
 mod pages;
@@ -92,8 +94,9 @@ impl Program {
             if let Some((name, url)) = line.strip_prefix("fake ").and_then(|rest| rest.split_once(": ")) {
                 fakes.push((name.to_owned(), url.to_owned()));
             } else if let Some(rest) = line.strip_prefix("setup: ") {
-                let link = url::Url::parse(rest.split(' ').next().unwrap()).unwrap();
-                setup = link.path().to_owned();
+                let (link, how) = rest.split_once(' ').unwrap();
+                assert!(how.contains("works once, in one browser"), "{how}");
+                setup = url::Url::parse(link).unwrap().path().to_owned();
             } else if let Some(rest) = line.strip_prefix("open: ") {
                 url = rest.to_owned();
                 break;

@@ -1,4 +1,4 @@
-//! The example app over HTTP: both guides, the account, and what every page has.
+//! The example app over HTTP: what every page has, organizations, and the setup link.
 
 use codehost_oauth::testing::{FakeApplication, FakeGitLab};
 use http::header::SET_COOKIE;
@@ -7,202 +7,6 @@ use super::client::{HttpBrowser, callback_url};
 use super::{INTEGRATIONS, Program, directory};
 use crate::secrets::leak_check;
 use crate::support::network_programs::{Authority, Certificate, Program as NetworkProgram};
-
-/// The guide for GitLab Self-Managed in a cloud product, sentence by sentence.
-#[tokio::test]
-async fn the_gitlab_guide() {
-    let program = Program::demo(None).await;
-    let (mut admin, _) = HttpBrowser::administrator(&program).await;
-    admin.open("/org/main/people").await.assert_text("Organizations");
-    let mut page = admin.open("/org/main/people").await.screen();
-    page.set("name", "Acme");
-    admin.press(&page, "Add organization").await.assert_text("The organization is added.");
-
-    // 1. From the organization's settings, "Integrations", "Add Integration".
-    let people = admin.open("/org/acme/people").await.screen();
-    let list = admin.open(people.link("Integrations of Acme").unwrap()).await.screen();
-    list.assert_shows("There is no integration yet");
-    let mut form = admin.open(list.link("Add integration").unwrap()).await.screen();
-    // 2. Platform and the URL of one's own server: a setup link appears.
-    let gitlab = program.fake("gitlab");
-    form.set("platform", "gitlab");
-    form.set("base_url", gitlab);
-    let mut form = admin.press(&form, "Show setup link").await.screen();
-    let link = format!("{gitlab}/-/user_settings/applications");
-    assert!(form.attributes("href").iter().any(|href| href.starts_with(&link)), "{:?}", form.attributes("href"));
-    // 3. The form is not submitted yet. The callback URL is copied.
-    let callback = callback_url(&form);
-    assert!(callback.starts_with(&format!("{}/oauth/callback/gitlab/", program.url)), "{callback}");
-    assert_eq!((form.value("client_id"), form.value("client_secret")), Default::default());
-    admin.open("/org/acme/integrations").await.assert_text("There is no integration yet");
-    // 4. On GitLab: the scopes `api` and `read_user` are ticked; Confidential stays checked.
-    let ticked = form.attributes("data-ch-copy");
-    assert!(ticked.contains(&"api") && ticked.contains(&"read_user"), "{ticked:?}");
-    form.assert_shows("Confidential");
-    // 5. Application ID and Secret are pasted back; the list of integrations has it.
-    assert_eq!([form.label("client_id"), form.label("client_secret")], ["Application ID", "Secret"]);
-    let (id, secret) = admin.create_application(&form).await;
-    form.set("client_id", &id);
-    form.set("client_secret", &secret);
-    let saved = admin.press(&form, "Create integration").await;
-    admin.open(saved.location()).await.assert_text("The integration was created.");
-    let list = admin.open("/org/acme/integrations").await.screen();
-    let host = gitlab.split('/').nth(2).unwrap();
-    list.assert_shows(&format!("GitLab ({host})"));
-    // 6. The login link is the organization's own, offers GitLab, and logs in from then on.
-    list.assert_shows("Login link");
-    let link = format!("{}/login/", program.url);
-    let link = list
-        .attributes("data-ch-copy")
-        .into_iter()
-        .chain(list.attributes("data-copy"))
-        .find(|url| url.starts_with(&link));
-    let link = url::Url::parse(link.unwrap()).unwrap().path().to_owned();
-    let invitation = admin.invite("acme", "Invite an administrator").await;
-    let mut user = HttpBrowser::of(&program);
-    user.open(&link).await.assert_text("Log in with GitLab");
-    user.log_in_at(&invitation, "bob").await.assert_text("Administrator of acme");
-    user.submit("/account", "Log out").await;
-    user.log_in_at(&link, "bob").await.assert_text("Administrator of acme");
-    // Now that Acme has an administrator who can log in, those of the first organization have no access.
-    assert_eq!(admin.get("/org/acme/integrations").await.status, 403);
-}
-
-/// The guide for Bitbucket Cloud in a product that has just been installed, sentence by sentence.
-#[tokio::test]
-async fn the_bitbucket_guide() {
-    let program = Program::demo(None).await;
-    // 1. Setup mode: nobody is logged in, and the setup link opens "Add integration".
-    let mut admin = HttpBrowser::of(&program);
-    admin.open("/").await.assert_text("Setup mode");
-    assert_eq!(admin.get(INTEGRATIONS).await.status, 401);
-    let mut admin = HttpBrowser::founder(&program).await;
-    let list = admin.open(INTEGRATIONS).await.screen();
-    list.assert_shows("Setup mode");
-    let mut form = admin.open(list.link("Add integration").unwrap()).await.screen();
-    // 2. Platform Bitbucket, base URL https://bitbucket.org: a setup link appears.
-    form.set("platform", "bitbucket-cloud");
-    form.set("base_url", "https://bitbucket.org");
-    let mut form = admin.press(&form, "Show setup link").await.screen();
-    form.assert_shows("https://bitbucket.org/");
-    // 3. ID and secret stay empty; the workspace's name is filled into the setup link.
-    assert_eq!((form.value("client_id"), form.value("client_secret")), Default::default());
-    form.set("owner", "my-team");
-    let mut form = admin.press(&form, "Show setup link").await.screen();
-    let link = "https://bitbucket.org/my-team/workspace/settings/";
-    assert!(form.attributes("href").iter().any(|href| href.starts_with(link)), "{:?}", form.attributes("href"));
-    let callback = callback_url(&form);
-    // 4. On Bitbucket: that callback URL, and all the scopes that the form lists. Here the fake stands for it.
-    for scope in ["account", "email", "team", "repository", "pullrequest:write", "webhook"] {
-        assert!(form.attributes("data-ch-copy").contains(&scope) || form.shows(scope), "{scope}");
-    }
-    form.set("base_url", program.fake("bitbucket-cloud"));
-    let mut form = admin.press(&form, "Show setup link").await.screen();
-    assert_eq!(callback_url(&form), callback);
-    let (id, secret) = admin.create_application(&form).await;
-    // 5. Key and secret are pasted; the integration is in the list.
-    form.set("client_id", &id);
-    form.set("client_secret", &secret);
-    let saved = admin.press(&form, "Create integration").await;
-    admin.open(saved.location()).await.assert_text("The integration was created.");
-    admin.open(INTEGRATIONS).await.assert_text("Bitbucket");
-    // 6. Users can now log in: the browser that has set up the app becomes the administrator.
-    let id = callback.rsplit('/').next().unwrap();
-    let account = admin.log_in(id, "jane").await;
-    account.assert_text("You are the administrator from now on.");
-    account.assert_text(&format!("bitbucket-cloud:{id}:11111111-2222-3333-4444-555555555555"));
-}
-
-#[tokio::test]
-async fn users_of_every_platform_log_in_and_are_asked_live() {
-    let program = Program::demo(None).await;
-    let (mut admin, _) = HttpBrowser::administrator(&program).await;
-    for (platform, user, subject, name) in [
-        ("gitlab", "bob", "3", "bob"),
-        ("bitbucket-cloud", "jane", "11111111-2222-3333-4444-555555555555", "jane"),
-        ("github", "janedoe", "12345678", "janedoe"),
-        ("forgejo", "jane", "7", "jane"),
-        ("bitbucket-data-center", "jdoe", "42", "jdoe"),
-    ] {
-        let id = admin.add(&program, "main", platform, platform).await;
-        let link = admin.invite("main", "Invite a member").await;
-        let mut browser = HttpBrowser::of(&program);
-        let callback = {
-            let screen = browser.open(&link).await.screen();
-            let button = format!("Log in with {platform}");
-            assert!(screen.buttons().contains(&button), "{:?}", screen.buttons());
-            browser.authorize(&link, &button, Some(user)).await
-        };
-        let account = browser.open(&callback).await;
-        account.assert_text("Member of main");
-        assert!(
-            account.body.contains(&format!("{platform}:{id}:")) && account.body.contains(subject),
-            "{}",
-            account.body
-        );
-        let live = browser.submit("/account", "Who am I there?").await;
-        live.assert_text("The code host says now:");
-        assert!(live.screen().role("status").contains(&format!("({name})")), "{}", live.screen().role("status"));
-    }
-}
-
-#[tokio::test]
-async fn accounts_are_connected_and_disconnected() {
-    let program = Program::demo(None).await;
-    let (mut admin, gitlab) = HttpBrowser::administrator(&program).await;
-    let bitbucket = admin.add(&program, "main", "bitbucket-cloud", "Bitbucket").await;
-    let link = admin.invite("main", "Invite a member").await;
-    let mut jane = HttpBrowser::of(&program);
-    let callback = jane.authorize(&link, "Log in with Bitbucket", Some("jane")).await;
-    jane.open(&callback).await.assert_text("Member of main");
-
-    // An account of another user is refused, and an equal e-mail address connects nothing.
-    let taken = admin.authorize("/account", "Connect Bitbucket", Some("jane")).await;
-    admin.open(&taken).await.assert_text("the account is connected to another user");
-    admin.open("/account").await.assert_text("This is your only account here");
-    let free = admin.authorize("/account", "Connect Bitbucket", Some("many")).await;
-    admin.open(&free).await.assert_text("The account is connected.");
-    let page = admin.open(&format!("{INTEGRATIONS}/{bitbucket}/delete")).await;
-    page.assert_text("2 accounts");
-
-    // Disconnecting revokes the tokens there: the code host does not know the user any more, and the account cannot log in.
-    let key = format!("bitbucket-cloud:{bitbucket}:22222222-2222-3333-4444-555555555555");
-    let screen = admin.open("/account").await.screen();
-    let (action, mut fields) = screen.submission("Disconnect");
-    fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = key;
-    let done = admin.post(&action, &fields).await;
-    admin.open(done.location()).await.assert_text("The account is disconnected");
-    fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = format!("gitlab:{gitlab}:2");
-    let only = admin.post(&action, &fields).await;
-    admin.open(only.location()).await.assert_text("cannot be disconnected");
-    let mut other = HttpBrowser::of(&program);
-    other.log_in(&bitbucket, "many").await.assert_text("Only users who were invited have one.");
-    admin.submit("/account", "Who am I there?").await.assert_text("The code host says now:");
-    assert_eq!(admin.submit("/account", "Log out").await.screen().all("h1"), ["Log in to Main"]);
-    assert_eq!(admin.get("/account").await.location(), "/login");
-    assert!(admin.log_in(&gitlab, "alice").await.screen().shows("Administrator of main"));
-}
-
-#[tokio::test]
-async fn disconnecting_revokes_the_tokens_at_the_code_host() {
-    let gitlab = FakeGitLab::builder().start().await.unwrap();
-    let program = Program::demo(None).await;
-    let (mut admin, _) = HttpBrowser::administrator(&program).await;
-    let id = admin.add_gitlab(&gitlab, "Second", "canary-second-secret").await;
-    let connect = admin.authorize("/account", "Connect Second", Some("bob")).await;
-    admin.open(&connect).await.assert_text("The account is connected.");
-    let screen = admin.open("/account").await.screen();
-    let (action, mut fields) = screen.submission("Disconnect");
-    fields.iter_mut().find(|(name, _)| name == "key").unwrap().1 = format!("gitlab:{id}:3");
-    assert_eq!(gitlab.count("/oauth/revoke"), 0);
-    let done = admin.post(&action, &fields).await;
-    admin.open(done.location()).await.assert_text("The account is disconnected, and its tokens were revoked.");
-    assert!(gitlab.count("/oauth/revoke") > 0);
-    // Nothing is left that could be sent there again.
-    let asked = gitlab.requests().len();
-    assert_eq!(admin.post(&action, &fields).await.status, 404);
-    assert_eq!(gitlab.requests().len(), asked);
-}
 
 #[tokio::test]
 async fn a_post_without_the_csrf_token_is_refused() {
@@ -248,7 +52,7 @@ async fn callbacks_redirect_and_failures_have_a_page() {
     let mut browser = HttpBrowser::of(&program);
     let denied = browser.authorize(&link, button, None).await;
     let page = browser.open(&denied).await.screen();
-    page.assert_shows("You did not allow the login.");
+    page.assert_shows("Start the login again, and allow it.");
     assert_eq!(page.link(button), Some(&*link));
     for (username, text) in [("dave", "activate your account"), ("carol", "unblock your account")] {
         let callback = browser.authorize(&link, button, Some(username)).await;
@@ -428,14 +232,69 @@ async fn the_one_time_token_works_once() {
     let mut browser = HttpBrowser::of(&program);
     let wrong = browser.get("/setup/wrong").await;
     assert_eq!(wrong.status, 403);
-    wrong.assert_text("The setup link is not valid");
+    wrong.assert_text("The setup link is not valid Copy all of it.");
     // A program that looks at the link does not use it up.
     let page = browser.get(&program.setup).await.screen();
     let mut founder = HttpBrowser::founder(&program).await;
-    let late = browser.press(&page, "Begin setup").await;
-    assert_eq!(late.status, 403);
+    for used in [browser.press(&page, "Begin setup").await, browser.get(&program.setup).await] {
+        assert_eq!(used.status, 403);
+        used.assert_text("The setup link was used It works once, in one browser.");
+        used.assert_text("start the app again: it prints a new link");
+    }
     assert_eq!(browser.get(INTEGRATIONS).await.status, 401);
-    assert_eq!(browser.get(&program.setup).await.status, 403);
     founder.open(INTEGRATIONS).await.assert_text("There is no integration yet");
+    // The browser in which the setup was begun goes on.
+    assert_eq!(founder.get(&program.setup).await.location(), INTEGRATIONS);
+    let id = founder.add(&program, "main", "gitlab", "Our GitLab").await;
+    founder.log_in(&id, "alice").await.assert_text("You are the administrator from now on.");
+    for browser in [&mut browser, &mut founder] {
+        let late = browser.get(&program.setup).await;
+        assert_eq!(late.status, 403);
+        late.assert_text("The setup is finished An administrator can log in.");
+    }
     leak_check::text("the setup link", &program.setup);
+}
+
+#[tokio::test]
+async fn only_other_pages_link_to_the_home_page() {
+    let program = Program::demo(None).await;
+    let mut browser = HttpBrowser::of(&program);
+    assert_eq!(browser.get("/nowhere").await.screen().link("Back to the home page"), Some("/"));
+    let home = browser.get("/").await.screen();
+    home.assert_shows("Setup mode There is no administrator who can log in.");
+    home.assert_hides("Back to the home page");
+}
+
+/// An operator who looks at another organization stays there, on the pages of the app and of the crate.
+#[tokio::test]
+async fn the_navigation_stays_in_the_organization_of_the_page() {
+    let program = Program::demo(None).await;
+    let (mut admin, _) = HttpBrowser::administrator(&program).await;
+    let mut page = admin.open("/org/main/people").await.screen();
+    page.set("name", "Acme <Inc>");
+    admin.press(&page, "Add organization").await.assert_text("The organization is added.");
+    let navigation = async |browser: &mut HttpBrowser, path: &str| {
+        let screen = browser.get(path).await.screen();
+        let links = ["Integrations", "Users"].map(|name| screen.link(name).unwrap_or_default().to_owned());
+        (screen.all("nav").remove(0), screen.all("title").remove(0), links)
+    };
+    let of = |slug: &str| [format!("/org/{slug}/integrations"), format!("/org/{slug}/people")];
+    for path in ["/org/acmeinc/integrations", "/org/acmeinc/integrations/unknown", "/org/acmeinc/people"] {
+        let (nav, title, links) = navigation(&mut admin, path).await;
+        assert_eq!(links, of("acmeinc"), "{path}");
+        assert!(nav.starts_with("Acme <Inc>") && title.contains("Acme <Inc>"), "{path}: {nav}, {title}");
+    }
+    for path in ["/account", "/org/main/people", INTEGRATIONS, "/org/nobody/people"] {
+        let (nav, _, links) = navigation(&mut admin, path).await;
+        assert_eq!(links, of("main"), "{path}");
+        assert!(nav.starts_with("Main"), "{path}: {nav}");
+    }
+
+    // Without the right, there are no links to that organization.
+    admin.add(&program, "acmeinc", "gitlab", "Their GitLab").await;
+    let link = admin.invite("acmeinc", "Invite an administrator").await;
+    let mut bob = HttpBrowser::of(&program);
+    bob.log_in_at(&link, "bob").await.assert_text("Administrator of acmeinc");
+    assert_eq!(navigation(&mut admin, "/org/acmeinc/people").await.2, of("main"));
+    assert_eq!(navigation(&mut bob, "/org/main/people").await.2, of("acmeinc"));
 }

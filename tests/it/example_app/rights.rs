@@ -22,7 +22,8 @@ async fn the_first_user_is_not_an_administrator() {
     let id = admin.add(&program, "main", "gitlab", "GitLab").await;
     let refused = other.log_in(&id, "bob").await;
     assert_eq!(refused.status, 403);
-    refused.assert_text("Ask an administrator of your organization for an invitation link");
+    refused.assert_text("Only users who were invited have one, and there is no administrator yet who can invite you.");
+    refused.assert_text("log in with the browser in which you began the setup");
     // An invitation ends with who made it, so the browser that sets up the app makes none.
     admin.submit("/org/main/people", "Invite a member").await.assert_text("Log in before you invite others.");
     admin.log_in(&id, "alice").await.assert_text("You are the administrator from now on.");
@@ -70,12 +71,13 @@ async fn an_invitation_works_once_and_gives_its_role() {
     let people = bob.open("/org/main/people").await.screen();
     bob.press(&people, "Remove").await.assert_text("The user is removed.");
     assert_eq!(admin.get("/account").await.location(), "/login");
-    admin.log_in(&id, "alice").await.assert_text("Only users who were invited have one.");
+    let refused = admin.log_in(&id, "alice").await;
+    refused.assert_text("Only users who were invited have one. Ask an administrator of your organization");
     bob.submit("/org/main/people", "Remove").await.assert_text("Nothing was changed");
     bob.open("/account").await.assert_text("Administrator of main");
 }
 
-/// Deleting, moving or disabling the last integration with which an administrator can log in is refused. If there is none all the same, only a
+/// Deleting, moving or disabling the last integration with which an administrator can log in is refused. If there is none anyway, only a
 /// new one-time token helps.
 #[tokio::test]
 async fn an_organization_without_administrators_cannot_be_taken_over() {
@@ -104,13 +106,13 @@ async fn an_organization_without_administrators_cannot_be_taken_over() {
     assert_eq!(deleted.status, 401, "{}", deleted.body);
     admin.log_in(&bitbucket, "jane").await.assert_text("Administrator of main");
 
-    // All administrators' accounts are gone all the same.
+    // All administrators' accounts are gone anyway.
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
     sqlx::query("DELETE FROM accounts").execute(&pool).await.unwrap();
     assert_eq!(admin.get(INTEGRATIONS).await.status, 401);
     let mut stranger = HttpBrowser::of(&program);
     stranger.open("/").await.assert_text("Setup mode");
-    stranger.log_in(&bitbucket, "many").await.assert_text("Only users who were invited have one.");
+    stranger.log_in(&bitbucket, "many").await.assert_text("there is no administrator yet who can invite you");
     assert_eq!(stranger.get(INTEGRATIONS).await.status, 401);
     // The mark of the browser that had set up the app has ended, and its token was used.
     admin.cookies = founder_cookies;

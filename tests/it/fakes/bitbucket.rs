@@ -179,6 +179,27 @@ async fn api_errors_match_the_fixtures() {
 }
 
 #[tokio::test]
+async fn a_wider_scope_includes_narrower_ones() {
+    let app = FakeApplication::new(ID, SECRET, CALLBACK, "account:write project:admin");
+    let fake = FakeBitbucket::builder().application(app).start().await.unwrap();
+    for (scope, calls) in [
+        ("account:write", [("/user", 200), ("/user/emails", 200)]),
+        ("account", [("/user", 200), ("/user/emails", 200)]),
+        ("email", [("/user", 403), ("/user/emails", 200)]),
+        ("project:admin", [("/user", 403), ("/user/emails", 403)]),
+    ] {
+        let token = log_in(&fake, "jane", scope).await.text("access_token");
+        for (call, status) in calls {
+            assert_eq!(api(&fake, call, &token).await.status, status, "{scope}: {call}");
+        }
+    }
+    for scope in ["project", "team", "account repository"] {
+        let callback = fake.authorize(&page(&fake, &with(&REQUEST, "scope", scope)), "jane").unwrap();
+        assert_eq!(param(&callback, "error"), "invalid_scope", "{scope}");
+    }
+}
+
+#[tokio::test]
 async fn the_api_can_have_another_host() {
     let app = FakeApplication::new(ID, SECRET, CALLBACK, "account");
     let fake = FakeBitbucket::builder().application(app).split_api_host().start().await.unwrap();

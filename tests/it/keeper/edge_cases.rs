@@ -293,7 +293,7 @@ async fn a_disconnect_that_cannot_look_up_the_integration_deletes_nothing() -> R
     keeper.import(&code_host.connection(1), code_host.tokens(1, code_host.clock.now())).await?;
     let down = codehost_oauth::keeper::TokenKeeper::builder(Arc::clone(&store), super::scenario::ring(), Down).build();
     let error = down.disconnect(&code_host.connection(1)).await.leak_checked().unwrap_err();
-    assert_eq!((error.code(), error.advice().is_transient), ("app", true));
+    assert_eq!((error.code(), error.advice().is_transient), ("find_integration_failed", true));
     assert!(store.load(&code_host.connection(1)).await?.is_some());
     let begun = Instant::now();
     assert!(keeper.disconnect(&code_host.connection(1)).await.leak_checked()?.deleted);

@@ -43,6 +43,17 @@ async fn postgres_conforms() -> Result {
 }
 
 #[tokio::test]
+async fn postgres_in_the_apps_pool_conforms() -> Result {
+    let server = Server::postgres_without_tables().await?;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&server.url).await?;
+    let [here, there] = [pool.clone(), pool.clone()].map(|pool| Arc::new(PostgresStore::with_pool(pool)));
+    here.create_tables().await?;
+    store_conformance(here, there).await?;
+    assert!(pool.size() > 0 && !pool.is_closed());
+    Ok(())
+}
+
+#[tokio::test]
 async fn redis_conforms() -> Result {
     conforms(&Server::redis().await?).await
 }
@@ -141,14 +152,16 @@ async fn foreign_values_in_redis_are_refused() -> Result {
     let server = Server::redis().await?;
     let store = open(&server.url).await?;
     let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("redis://")).await?;
-    for (id, command) in [("gitlab:demo:1", "HSET KEY r seven d x"), ("gitlab:demo:2", "SET KEY x")] {
+    for (id, command, code) in
+        [("gitlab:demo:1", "HSET KEY r seven d x", "store_malformed"), ("gitlab:demo:2", "SET KEY x", "store_refused")]
+    {
         let command = command.replace("KEY", &format!("codehost-oauth:1:{{{id}}}:tokens"));
         socket.write_all(format!("{command}\r\n").as_bytes()).await?;
         let mut response = [0; 64];
         let length = socket.read(&mut response).await?;
         assert!(matches!(response[..length], [b':' | b'+', ..]), "{:?}", String::from_utf8_lossy(&response[..length]));
         let error = store.load(&id.parse()?).await.unwrap_err();
-        assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+        assert_eq!(error.code(), code, "{error:?}");
     }
     Ok(())
 }

@@ -217,7 +217,7 @@ async fn every_network_failure_has_its_cause_and_the_same_public_message() {
         (TransportError::NameNotFound, "name_not_found", Administrator, true),
         (TransportError::Unreachable, "unreachable", Administrator, true),
         (TransportError::TimedOut, "timed_out", CodeHost, true),
-        (TransportError::AddressNotAllowed, "address_not_allowed", Operator, false),
+        (TransportError::NameNotAllowed, "name_not_allowed", Operator, false),
         (TransportError::PlainHttp, "plain_http", Administrator, false),
         (TransportError::NoTls, "no_tls", Operator, false),
         (TransportError::Interrupted, "interrupted", CodeHost, true),

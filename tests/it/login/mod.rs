@@ -5,6 +5,7 @@ mod callback;
 mod causes;
 mod compared_with_oauth2;
 mod flow;
+mod hints;
 mod new_tokens;
 pub(crate) mod observe;
 mod odd_responses;

@@ -45,15 +45,11 @@ fn an_empty_policy_is_refused() {
         assert_eq!(build(LoginPolicy::members_of(groups)).unwrap_err().code(), "group_count", "{count}");
     }
     assert!(build(LoginPolicy::members_of((0..20).map(|number| group(&format!("g{number}"))))).is_ok());
-    for domains in [
-        &[][..],
-        &[""],
-        &["acme"],
-        &["acme.example", "jane@acme.example"],
-        &["*.acme.example"],
-        &["ä.example"],
-        &[".a.b"],
-    ] {
+    let error = LoginPolicy::everyone().email_domains([]).unwrap_err();
+    assert_eq!(error.code(), "no_email_domains");
+    for domains in
+        [&[""][..], &["acme"], &["acme.example", "jane@acme.example"], &["*.acme.example"], &["ä.example"], &[".a.b"]]
+    {
         let error = LoginPolicy::everyone().email_domains(domains.iter().copied()).unwrap_err();
         assert_eq!(error.code(), "email_domains", "{domains:?}");
     }

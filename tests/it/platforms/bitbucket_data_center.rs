@@ -408,7 +408,7 @@ async fn a_member_has_a_permission_in_a_project() {
     ] {
         assert_eq!(build(access, group.clone()).unwrap_err().code(), code, "{group:?}");
     }
-    let personal = Group::path("~jdoe").unwrap_err();
+    let personal = build(Access::Read, path("~JDOE")).unwrap_err();
     assert!(personal.advice().hint.contains("A personal project (~NAME) has no members"));
 }
 

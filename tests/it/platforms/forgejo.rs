@@ -242,7 +242,9 @@ fn scopes_that_would_allow_everything_are_refused() {
 fn the_placeholder_of_the_secret_is_refused() {
     let config = IntegrationConfig { client_secret: "averysecuresecret".to_owned(), ..config(Access::SignIn) };
     let error = Integration::builder(provider("https://git.example.com"), ScriptedTransport::new(), config).build();
-    assert_eq!(error.unwrap_err().code(), "secret_placeholder");
+    let error = error.unwrap_err();
+    assert_eq!(error.code(), "secret_placeholder");
+    assert!(error.advice().hint.starts_with("Choose \"Regenerate secret\" in"));
 }
 
 /// The table of the token endpoint's refusals. `unauthorized_client` has many meanings, an unknown text has none.

@@ -131,12 +131,14 @@ async fn every_claim_must_fit_the_login() {
             claims[claim] = value.clone();
             true
         };
-        let outcome = with_claims(changed).await;
-        assert_eq!(
-            outcome.map_or_else(|error| error.code(), |_| "ok"),
-            if fits { "ok" } else { "id_token" },
-            "{claim} {value}"
-        );
+        let advice = with_claims(changed).await.err().map(|error| error.advice());
+        assert_eq!(advice.as_ref().map(|advice| advice.code), (!fits).then_some("id_token"), "{claim} {value}");
+        let hint = match claim {
+            "iss" => "Set the code host's own URL as the issuer.",
+            "exp" | "iat" => "Synchronize the clocks of the code host and of the app's nodes.",
+            _ => "Switch the ID token off: the code host's ID tokens cannot be used.",
+        };
+        assert!(advice.is_none_or(|advice| advice.hint == hint), "{claim} {value}");
     }
     // A GitLab without OpenID Connect: the user is looked up.
     assert_eq!(with_claims(|_| false).await.unwrap().user.key.subject(), "43");

@@ -327,6 +327,26 @@ async fn a_bitbucket_login_with_a_required_workspace_takes_two_round_trips() {
     assert_eq!(trips.take(), 2);
 }
 
+/// Each platform says what it calls a group.
+#[test]
+fn a_personal_project_is_no_group_of_any_platform() {
+    for (platform, base_url, hint) in [
+        ("gitlab", "https://git.example.com", "Enter the full path of the group, such as acme/backend."),
+        ("github", "https://github.com", "Enter the name of an organization, or ORGANIZATION/TEAM."),
+        ("forgejo", "https://git.example.com", "Enter the name of an organization, or ORGANIZATION/TEAM."),
+        ("bitbucket-cloud", "https://bitbucket.org", "Enter the workspace ID, as it is in the workspace's URL."),
+        (
+            "bitbucket-data-center",
+            "https://git.example.com",
+            "Enter the key of a project, such as PROJ. A personal project (~NAME) has no members.",
+        ),
+    ] {
+        let builder = canned_http::builder(platform, base_url, "s").access(Access::Write);
+        let error = builder.require_group(path("~jdoe")).build().unwrap_err();
+        assert_eq!((error.code(), &*error.advice().hint), ("group", hint), "{platform}");
+    }
+}
+
 #[test]
 fn malformed_group_ids_are_refused() {
     for id in ["", " ", "{}", "acme", "12 34", "1/2", "{1234", &"1".repeat(1025)] {

@@ -3,6 +3,7 @@
 mod corpora;
 mod docs;
 mod examples;
+mod files;
 mod fuzz_smoke;
 mod fuzz_targets;
 mod layers;

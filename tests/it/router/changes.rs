@@ -66,7 +66,8 @@ async fn a_callback_of_a_changed_or_deleted_integration_is_refused() {
                     *test_app.integrations.lock().unwrap() = now.into_iter().collect();
                 })
                 .await;
-                response.assert_failed(400, "integration_changed");
+                let code = if change == "deleted" { "integration_gone" } else { "integration_changed" };
+                response.assert_failed(400, code);
                 assert_eq!(browser.get(&test_app, "/user").await.body, "", "{kind} {change}");
             }
             // Built again with the same credentials, as after a change of its name, it logs in.

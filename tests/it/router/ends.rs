@@ -195,8 +195,8 @@ async fn a_look_up_that_fails_after_the_exchange_is_told_once() {
         let callback = test_app.gitlab.authorize(&begin(&test_app, &mut browser, "login").await, "alice").unwrap();
         *noted.is_down.lock().unwrap() = true;
         let mut again = browser.clone();
-        browser.get(&test_app, test_app.path(&callback)).await.assert_failed(503, "app");
-        assert_eq!(noted.take(), failure("app"));
+        browser.get(&test_app, test_app.path(&callback)).await.assert_failed(503, "find_integration_failed");
+        assert_eq!(noted.take(), failure("find_integration_failed"));
         assert_eq!(browser.get(&test_app, "/user").await.body, "");
         // The login is finished by a repetition.
         *noted.is_down.lock().unwrap() = false;
@@ -213,8 +213,8 @@ async fn a_login_that_cannot_begin_is_told() {
         let mut browser = Browser::default();
         let token = browser.token(&test_app).await;
         let failed = browser.post(&test_app, "/login/broken", &[("csrf_token", &token)]).await;
-        failed.assert_failed(503, "app");
+        failed.assert_failed(503, "find_integration_failed");
         let ends = std::mem::take(&mut *noted.ends.lock().unwrap());
-        assert_eq!(ends, [("broken".to_owned(), Some("app".to_owned()))]);
+        assert_eq!(ends, [("broken".to_owned(), Some("find_integration_failed".to_owned()))]);
     }
 }

@@ -186,7 +186,8 @@ async fn a_login_that_began_before_a_move_never_finishes() {
                     assert!(two.exchanges() <= 1, "{case}");
                     if timing == Timing::During {
                         assert_eq!(two.exchanges(), 1, "the change came before the exchange: {case}");
-                        response.assert_failed(400, "integration_changed");
+                        let is_gone = matches!(change, Change::Disabled | Change::Deleted);
+                        response.assert_failed(400, if is_gone { "integration_gone" } else { "integration_changed" });
                     }
                 }
             }

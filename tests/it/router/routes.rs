@@ -61,6 +61,9 @@ impl LoginHandler for TestHandler {
             let calls = self.1.fetch_add(1, Ordering::Relaxed);
             return Ok((calls < 2).then(|| "leaves-meanwhile".to_owned()));
         }
+        if request.headers.get("x-user").is_some_and(|user| user == "unknown") {
+            return Err("the database is gone".into());
+        }
         // The logged-in user. A real app must not take it from a header.
         Ok(request.headers.get("x-user").map(|user| user.to_str().unwrap().to_owned()))
     }
@@ -418,6 +421,9 @@ async fn a_connection_logs_nobody_in_and_only_its_user_finishes_it() {
         let mut browser = Browser::default();
         let token = browser.token(&test_app).await;
         browser.post(&test_app, "/connect/demo", &[("csrf_token", &token)]).await.assert_failed(403, "not_logged_in");
+        browser.user = Some("unknown");
+        let failed = browser.post(&test_app, "/connect/demo", &[("csrf_token", &token)]).await;
+        failed.assert_failed(503, "login_handler_failed");
 
         for (finisher, outcome) in [
             (Some("user-7"), Ok("user-7 gitlab:demo:2")),
@@ -482,7 +488,7 @@ async fn denials_and_hostile_parameters_give_safe_error_pages() {
     for (path, status, code) in [
         ("/login/nobody", 404, "integration_unknown"),
         ("/login/UPPER", 404, "integration_unknown"),
-        ("/login/broken", 503, "app"),
+        ("/login/broken", 503, "find_integration_failed"),
         ("/oauth/callback/gitlab/demo?state=a&state=b", 400, "callback_repeated"),
     ] {
         let response = browser.get(&test_app, path).await;

@@ -69,13 +69,13 @@ async fn a_stale_change_is_refused_with_what_is_stored() {
     ];
     for change in changes {
         match change.unwrap_err() {
-            IntegrationsError::Stale { stored } => assert_eq!(*stored.unwrap(), now),
+            IntegrationsError::Stale { stored } => assert_eq!(*stored, now),
             error => panic!("{error}"),
         }
     }
     integrations.by("jane").delete(&now).await.unwrap();
     let gone = integrations.by("jane").save(&now, settings(), None).await.unwrap_err();
-    assert!(matches!(gone, IntegrationsError::Stale { stored: None }), "{gone}");
+    assert!(matches!(gone, IntegrationsError::Deleted), "{gone}");
     let again = integrations.by("jane").create(&now.id, None, settings(), &secrets()).await.unwrap_err();
     assert!(matches!(again, IntegrationsError::IdTaken), "{again}");
 }
@@ -122,7 +122,7 @@ async fn an_old_proposal_is_not_accepted() {
     let mut old = stored.clone();
     old.proposed = Some(Proposal::new(settings(), stored.sealed_secrets.clone(), Stamp::new("jane", long_ago)));
     let refused = integrations.by("jane").accept_proposal(&old, true).await.unwrap_err();
-    assert!(matches!(refused, IntegrationsError::NoProposal), "{refused}");
+    assert!(matches!(refused, IntegrationsError::ProposalExpired), "{refused}");
 }
 
 /// Nothing of what another administrator has changed meanwhile is undone by a proposal from before.

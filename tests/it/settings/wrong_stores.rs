@@ -25,7 +25,7 @@ const MISTAKES: [(&str, &str); 52] = [
     ("replace accepts any lower version", "must be `Stale` with what is stored"),
     ("delete ignores the version", "must be `Stale` with what is stored"),
     ("stale without what is stored", "must be `Stale` with what is stored"),
-    ("stale writes all the same", "must be `Stale` with what is stored"),
+    ("stale writes anyway", "must be `Stale` with what is stored"),
     ("version counts reads", "`version` must be that of `load`"),
     ("version of deleted", "`version` must be that of `load`"),
     ("delete does nothing", "`None` for a deleted integration"),
@@ -323,7 +323,7 @@ impl IntegrationStore for WrongStore {
             if matches!(write, IntegrationWrite::Create(_)) {
                 return Ok(Written::IdTaken);
             }
-            if self.has("stale writes all the same") && old.is_some() {
+            if self.has("stale writes anyway") && old.is_some() {
                 self.store(write, old.as_ref());
             }
             let is_silent = self.has("stale without what is stored");

@@ -215,7 +215,7 @@ async fn a_proxy_that_does_not_respond_times_out() {
     }
 }
 
-/// Where the proxy looks up the name, names and addresses in URLs are checked all the same; where the app does, all of it is.
+/// Where the proxy looks up the name, names and addresses in URLs are checked anyway; where the app does, all of it is.
 #[tokio::test]
 async fn the_network_policy_holds_for_what_the_app_knows() {
     let proxy = RawServer::responding("HTTP/1.1 200 OK\r\n\r\n").await;
@@ -223,15 +223,15 @@ async fn the_network_policy_holds_for_what_the_app_knows() {
         || HttpClient::builder(Network::public_only()).resolver(Names(&[("rebound.example.com", "10.0.0.5")]));
     for scheme in ["http", "socks5", "socks5h"] {
         let client = tenants().proxy(Proxy::parse(&format!("{scheme}://{}", proxy.address)).unwrap()).build().unwrap();
-        for url in [
-            "https://10.0.0.5/",
-            "https://[::1]/",
-            "https://169.254.169.254/",
-            "https://metadata.google.internal/",
-            "https://localhost/",
-            "https://git.local/",
+        for (url, code) in [
+            ("https://10.0.0.5/", "address_not_allowed"),
+            ("https://[::1]/", "address_not_allowed"),
+            ("https://169.254.169.254/", "address_not_allowed"),
+            ("https://metadata.google.internal/", "name_not_allowed"),
+            ("https://localhost/", "name_not_allowed"),
+            ("https://git.local/", "name_not_allowed"),
         ] {
-            assert_eq!(get(&client, url, 1024).await.unwrap_err().code(), "address_not_allowed", "{scheme} {url}");
+            assert_eq!(get(&client, url, 1024).await.unwrap_err().code(), code, "{scheme} {url}");
         }
         assert_eq!(get(&client, "http://git.example.com/", 1024).await.unwrap_err().code(), "plain_http");
     }
@@ -259,8 +259,10 @@ async fn a_proxy_on_another_machine_is_not_used_for_this_one() {
     assert_eq!((proxy.connections(), code_host.connections()), (0, 2));
 
     let intranet = client(Network::public_and(["10.0.0.0/8".parse().unwrap()]));
-    for host in ["localhost", "app.localhost", "127.0.0.1"] {
-        assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), "address_not_allowed");
+    for (host, code) in
+        [("localhost", "name_not_allowed"), ("app.localhost", "name_not_allowed"), ("127.0.0.1", "address_not_allowed")]
+    {
+        assert_eq!(get(&intranet, &format!("https://{host}/"), 1024).await.unwrap_err().code(), code, "{host}");
     }
     assert_eq!(proxy.connections(), 0);
 }
@@ -311,14 +313,24 @@ fn what_is_no_proxy_is_refused() {
     ] {
         assert_eq!(Proxy::parse(url).unwrap_err().code(), "proxy_url", "{url}");
     }
-    for url in [
-        "http://:password@proxy.example",
-        "http://a%3Ab:x@proxy.example",
-        "http://a:%0d%0ax@proxy.example",
-        "http://a:%ff@proxy.example",
+    let long = "x".repeat(256);
+    let [two_parts, one_more] = [128, 129].map(|length| format!("socks5://a:{}@proxy.example", "x".repeat(length - 1)));
+    assert!(Proxy::parse(&two_parts).is_ok());
+    for (url, message) in [
+        ("http://:password@proxy.example", "the proxy's user is empty"),
+        ("http://a%3Ab:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        ("http://a%0a:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        ("http://%ff:x@proxy.example", "the proxy's user contains a character that is not allowed"),
+        (&format!("http://{long}:x@proxy.example"), "the proxy's user is longer than 255 bytes"),
+        ("http://a:%0d%0ax@proxy.example", "the proxy's password contains a character that is not allowed"),
+        ("http://a:%ff@proxy.example", "the proxy's password contains a character that is not allowed"),
+        (&format!("https://a:{long}@proxy.example"), "the proxy's password is longer than 255 bytes"),
+        (&one_more, "the user and the password of a SOCKS proxy are longer than 128 bytes together"),
     ] {
-        assert_eq!(Proxy::parse(url).unwrap_err().code(), "proxy_credentials", "{url}");
+        assert_eq!(Proxy::parse(url).unwrap_err().to_string(), message, "{url}");
     }
+    // A password is not required.
+    assert!(Proxy::parse("http://a@proxy.example").is_ok());
     let proxy = Proxy::parse("socks5h://user:pass@[::1]:1080").unwrap();
     assert_eq!(format!("{proxy} {proxy:?}"), r#"socks5h://[::1]:1080 Proxy("socks5h://[::1]:1080")"#);
 }

@@ -372,11 +372,11 @@ async fn names_are_refused_by_their_addresses() {
 
     // Refused by the name alone.
     let public = HttpClient::builder(Network::public_only().danger_allow_http()).build().unwrap();
-    assert_eq!(refused(&public, &url).await, "address_not_allowed");
-    // The name is resolved here, and its address is refused.
+    assert_eq!(refused(&public, &url).await, "name_not_allowed");
+    // An allow list without loopback does not allow the name either.
     let intranet = Network::public_and(["10.0.0.0/8".parse().unwrap()]).danger_allow_http();
     let intranet = HttpClient::builder(intranet).build().unwrap();
-    assert_eq!(refused(&intranet, &url).await, "address_not_allowed");
+    assert_eq!(refused(&intranet, &url).await, "name_not_allowed");
     assert_eq!(server.connections(), 0);
 
     get(&http(), &url, CAP).await.unwrap();
@@ -413,13 +413,14 @@ async fn metadata_addresses_are_refused_under_every_policy() {
     ] {
         for http in [&any, &allowed] {
             for scheme in ["http", "https"] {
-                assert_eq!(refused(http, &format!("{scheme}://{host}/")).await, "address_not_allowed", "{host}");
+                let code = if host.ends_with("internal") { "name_not_allowed" } else { "address_not_allowed" };
+                assert_eq!(refused(http, &format!("{scheme}://{host}/")).await, code, "{host}");
             }
         }
     }
     // For a resolver, a final dot does not change the name.
     let code = refused(&any, "http://metadata.google.internal./").await;
-    assert_eq!(code, "address_not_allowed");
+    assert_eq!(code, "name_not_allowed");
 }
 
 #[tokio::test]
@@ -534,7 +535,7 @@ async fn an_authority_is_trusted_by_the_one_integration_that_brings_it() {
     get(&both.with_timeout(None).with_root_certificates(&theirs.pem()).unwrap(), &url, CAP).await.unwrap();
     // The network policy still holds.
     let public = HttpClient::builder(Network::public_only()).build().unwrap().with_root_certificates(&ours.pem());
-    assert_eq!(refused(&public.unwrap(), &url).await, "address_not_allowed");
+    assert_eq!(refused(&public.unwrap(), &url).await, "name_not_allowed");
 }
 
 /// Resolves every name to this machine.

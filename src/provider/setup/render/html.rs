@@ -1,4 +1,4 @@
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::html::escape_line;
 use crate::util::text::push;
@@ -40,7 +40,7 @@ pub(crate) fn html(guide: &SetupGuide) -> String {
         item.insert_str(0, mark(guide, scope));
         push(
             &mut item,
-            format_args!(": {}{}", escape_line(&description.reason), note(implied(guide, scope).as_deref())),
+            format_args!(": {}{}", escape_line(&description.reason), note(guide.scope_note(scope).as_deref())),
         );
         item
     });

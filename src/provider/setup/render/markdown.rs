@@ -1,4 +1,4 @@
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, mark, scopes_heading, web_link};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, mark, scopes_heading, web_link};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::{one_line, push};
 
@@ -35,7 +35,7 @@ pub(crate) fn markdown(guide: &SetupGuide) -> String {
             false => format!("**{}** ({name})", escape(&description.label)),
         };
         push(&mut out, format_args!("- {}{name}: {}", mark(guide, scope), prose(&description.reason)));
-        end(&mut out, implied(guide, scope).as_deref());
+        end(&mut out, guide.scope_note(scope).as_deref());
     }
 
     heading(&mut out, CREDENTIALS, guide.credentials.is_empty());

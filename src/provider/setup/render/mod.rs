@@ -37,13 +37,3 @@ fn mark(guide: &SetupGuide, scope: &SetupScope) -> &'static str {
         false => "Included: ",
     }
 }
-
-/// The note on a scope that another one includes.
-fn implied(guide: &SetupGuide, scope: &SetupScope) -> Option<String> {
-    let by = scope.implied_by.as_ref()?;
-    Some(match scope.requested {
-        true if !guide.has_scope_boxes => format!("It comes with {by}."),
-        true => format!("The form ticks it together with {by}."),
-        false => format!("Logins do not ask for it, but {by} includes it."),
-    })
-}

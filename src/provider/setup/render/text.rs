@@ -1,6 +1,6 @@
 use std::fmt::{Result, Write};
 
-use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, implied, scopes_heading};
+use super::{CREDENTIALS, FIELDS, LINKS, STEPS, WARNINGS, scopes_heading};
 use crate::provider::setup::SetupGuide;
 use crate::util::text::one_line;
 
@@ -41,7 +41,7 @@ pub(crate) fn text(guide: &SetupGuide, out: &mut dyn Write) -> Result {
         };
         line(out, &format!("  {tick} {}", name_and_scope(&scope.description.label, scope.description.scope.as_str())))?;
         wrap(out, "      ", "      ", &scope.description.reason)?;
-        note(out, "      ", implied(guide, scope).as_deref())?;
+        note(out, "      ", guide.scope_note(scope).as_deref())?;
     }
 
     heading(out, CREDENTIALS, guide.credentials.is_empty())?;

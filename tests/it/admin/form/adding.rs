@@ -46,6 +46,7 @@ async fn an_administrator_adds_an_integration_of_each_platform() {
             "callback url" => screen.assert_hides("(the callback URL)"),
             _ => screen.assert_shows(&format!("{} (the callback URL)", code_host.callback)),
         }
+        screen.assert_shows("paste them below and choose “Create integration”.");
         assert_eq!([screen.label("client_id"), screen.label("client_secret")], code_host.labels);
         assert_eq!(screen.value("name"), "");
         let scopes = scopes(&screen);

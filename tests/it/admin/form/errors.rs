@@ -48,6 +48,35 @@ async fn an_error_is_at_its_field_in_the_summary_and_has_the_focus() {
     assert_eq!(app.of_acme().await[0].settings.name, "שלום GitLab");
 }
 
+/// What the script asks for while the form is filled in: errors of what is typed, not of what is still empty.
+#[tokio::test]
+async fn the_script_gets_the_errors_of_what_was_typed() {
+    let Filled { mut anna, mut screen, .. } = filled().await;
+    screen.set("base_url", "git.example");
+    screen.set("client_id", "");
+    screen.set("name", "a\u{202e}b");
+    screen.set("who", "members");
+    screen.set("groups", "../..");
+    screen.set("timeout", "90");
+    let (action, fields) = screen.submission("Show setup link");
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+    let shown = anna.send(http::Request::post(&action).header("x-fragment", "1"), body).await.screen();
+    assert_eq!(shown.attributes("data-ch-field"), ["base_url", "timeout", "groups"]);
+    let said = shown.attributes("data-ch-said");
+    assert!(said.iter().zip(["Base URL: ", "Time-out: ", "Groups: "]).all(|(said, label)| said.starts_with(label)));
+    assert_eq!(said.len(), 3, "{said:?}");
+    shown.assert_shows("appear here when the fields with errors are correct");
+
+    // With a valid base URL, the name is read.
+    screen.set("base_url", "https://git.example.com");
+    screen.set("groups", "acme");
+    screen.set("timeout", "");
+    let (action, fields) = screen.submission("Show setup link");
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+    let shown = anna.send(http::Request::post(&action).header("x-fragment", "1"), body).await.screen();
+    assert_eq!(shown.attributes("data-ch-field"), ["name"]);
+}
+
 #[tokio::test]
 async fn a_wrong_secret_is_found_by_the_check_and_can_be_corrected() {
     let Filled { app, mut anna, gitlab, mut screen } = filled().await;

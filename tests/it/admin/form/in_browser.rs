@@ -62,7 +62,7 @@ async fn the_script_shows_the_guide_copies_locks_and_remembers() {
     browser.wait_for_text(&format!("{}/groups/acme/tools/-/settings/applications", gitlab.base_url())).await;
     let label = script(&browser, "return document.querySelector('label[for=client_id]').textContent").await;
     assert_eq!(label, "Application ID");
-    assert_eq!(live(&browser).await, "The setup link is ready.");
+    browser.until("said", async || live(&browser).await == "The setup link is ready.").await;
     browser.check_page("guide").await;
     let sent = fetched.lock().unwrap().clone();
     assert!(sent.len() > 1 && sent.iter().all(|body| !body.contains(SECRET) && !body.contains("client_secret")));
@@ -103,6 +103,48 @@ async fn the_script_shows_the_guide_copies_locks_and_remembers() {
     assert_eq!(exchanges, 1, "checked once");
     assert_eq!(script(&browser, "return sessionStorage.getItem('seen')").await, "trueChecking and saving …");
     browser.end().await;
+}
+
+/// An error is at its field as soon as that is left, and a screen reader is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_says_what_is_wrong_at_its_field() {
+    let (app, fetched) = (App::start(), Fetched::default());
+    let url = serve(&app, &fetched).await;
+    let browser = Browser::start("admin_form_errors", true, false).await;
+    browser.open(&format!("{url}/as/{ANNA}")).await;
+    browser.open(&format!("{url}{ACME}/new")).await;
+    check(&browser, "input[name=platform][value=gitlab]").await;
+    browser.until("GitLab.com", async || live(&browser).await == "The setup link is ready.").await;
+    browser.fill("base_url", "git.example").await;
+    browser.until("an error", async || state(&browser, "base_url").await.starts_with("true base_url-error ")).await;
+    browser.until("said", async || live(&browser).await.starts_with("Base URL: ")).await;
+    browser.check_page("error").await;
+    let text = script(&browser, "return document.getElementById('base_url-error').textContent").await;
+    assert!(live(&browser).await.ends_with(&text), "{text}");
+    let is_marked = "return String(document.getElementById('base_url').closest('.ch-field').matches('.ch-invalid'))";
+    assert_eq!(script(&browser, is_marked).await, "true");
+
+    browser.fill("base_url", "https://git.example.com").await;
+    browser.until("no error", async || state(&browser, "base_url").await == "null base_url-help").await;
+    browser.until("the guide", async || live(&browser).await == "The setup link is ready.").await;
+    assert_eq!(script(&browser, is_marked).await, "false");
+
+    // A field without a help text, in another section; the guide stays.
+    script(&browser, "document.querySelector('.ch-more').open = true; return ''").await;
+    browser.fill("timeout", "90").await;
+    browser.until("an error", async || state(&browser, "timeout").await.starts_with("true timeout-error")).await;
+    browser.until("said", async || live(&browser).await.starts_with("Time-out: ")).await;
+    assert!(browser.text().await.contains("https://git.example.com/-/user_settings/applications"));
+    browser.fill("timeout", "9").await;
+    browser.until("nothing said", async || live(&browser).await.is_empty()).await;
+    browser.end().await;
+}
+
+/// `aria-invalid` and `aria-describedby` of a field.
+async fn state(browser: &Browser, id: &str) -> String {
+    let attributes = "['aria-invalid', 'aria-describedby']";
+    let get = format!("{attributes}.map((name) => document.getElementById('{id}').getAttribute(name)).join(' ')");
+    script(browser, &format!("return {}", get.replace("getAttribute(name)", "getAttribute(name) || 'null'"))).await
 }
 
 /// By keyboard, without the script: the first error has the focus.

@@ -5,6 +5,7 @@ mod edits;
 mod errors;
 mod in_browser;
 mod moves;
+mod secrets;
 mod sessions;
 
 use codehost_oauth::testing::github::ServerKind;

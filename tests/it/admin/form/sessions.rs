@@ -12,7 +12,7 @@ use crate::admin::screen::Screen;
 #[tokio::test]
 async fn what_was_typed_survives_the_end_of_the_session() {
     let ends = [
-        ("sign-out", StatusCode::UNAUTHORIZED, "You are not logged in any more."),
+        ("log-out", StatusCode::UNAUTHORIZED, "You are not logged in any more."),
         ("lost", StatusCode::UNAUTHORIZED, "You are not logged in any more."),
         ("as/mia", StatusCode::FORBIDDEN, "You do not have access to these integrations."),
     ];
@@ -30,7 +30,7 @@ async fn what_was_typed_survives_the_end_of_the_session() {
         assert_eq!(again.status, status, "{end}");
         again.assert_shows(says);
         again.assert_shows("enter the secret again");
-        assert_eq!(again.link("Log in in another tab"), Some("/sign-in"));
+        assert_eq!(again.link("Log in in another tab"), Some("/log-in"));
         assert_eq!(again.focused(), Some("ch-notice"));
         assert_eq!(callback_url(&again, "gitlab"), callback_url(&screen, "gitlab"));
         assert_eq!(again.value("client_id"), "the-id");
@@ -38,7 +38,7 @@ async fn what_was_typed_survives_the_end_of_the_session() {
         assert!(!again.description("client_secret").contains("kept"));
         assert!(app.of_acme().await.is_empty());
         // The other tab.
-        anna.sign_in(ANNA).await;
+        anna.log_in(ANNA).await;
         again.set("client_secret", SECRET);
         let mut saved = anna.press(&again, "Create integration").await;
         if end == "lost" {
@@ -68,7 +68,7 @@ async fn a_stranger_stores_nothing() {
         for fields in [&fields, &fields[..fields.len() - 1]] {
             for user in [None, Some(MIA)] {
                 if let Some(user) = user {
-                    stranger.sign_in(user).await;
+                    stranger.log_in(user).await;
                 }
                 let shown = stranger.post(&action, fields).await;
                 assert!(matches!(shown.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), "{}", shown.status);
@@ -77,9 +77,9 @@ async fn a_stranger_stores_nothing() {
             stranger.cookies.clear();
         }
         // The kept secret of the administrator is still there after a logged-out request of the same browser.
-        anna.get("/sign-out").await;
+        anna.get("/log-out").await;
         assert!(anna.press(&screen, "Create integration").await.headers.get("set-cookie").is_none());
-        anna.sign_in(ANNA).await;
+        anna.log_in(ANNA).await;
         screen.set("client_secret", "");
         let kept = anna.press(&screen, "Create integration").await.screen();
         assert!(kept.description("client_secret").contains("The secret is kept."));
@@ -91,7 +91,7 @@ async fn a_changed_csrf_token_needs_one_more_press() {
     for app in [App::start(), App::in_cookie()] {
         let Filled { app, mut anna, screen, gitlab: _gitlab } = filled_in(app).await;
         anna.cookies.clear();
-        anna.sign_in(ANNA).await;
+        anna.log_in(ANNA).await;
         let again = anna.press(&screen, "Create integration").await.screen();
         assert_eq!(again.status, StatusCode::FORBIDDEN);
         again.assert_shows("Press the button once more.");

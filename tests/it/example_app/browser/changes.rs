@@ -51,7 +51,7 @@ async fn an_integration_is_tested_changed_moved_and_deleted() {
     browser.check_page("integration").await;
     browser.press_at("#test button").await;
     browser.authorize("alice").await;
-    browser.wait_for_text("This user may log in").await;
+    browser.wait_for_text("The integration accepts this user").await;
     for text in ["alice", "alice@example.com", "read_user", "api", "Two-factor authentication"] {
         browser.wait_for_text(text).await;
     }

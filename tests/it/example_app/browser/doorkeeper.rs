@@ -49,13 +49,13 @@ async fn the_gitlab_guide_at_a_real_server() {
     browser.click("Log in with Our GitLab").await;
     browser.wait_for_text("Connected accounts").await;
     browser.click("Who am I there?").await;
-    browser.wait_for_text("The code host says now: Alice Åström (alice)").await;
+    browser.wait_for_text("The code host says now: alice, alice@example.com.").await;
 
     // A test login leaves no token.
     let before = gitlab.valid_tokens("Our GitLab").await;
     browser.open(&page(&integration)).await;
     browser.click("Test login").await;
-    browser.wait_for_text("This user may log in").await;
+    browser.wait_for_text("The integration accepts this user").await;
     for text in ["alice@example.com", "read_user", "api"] {
         browser.wait_for_text(text).await;
     }
@@ -88,7 +88,7 @@ async fn the_gitlab_guide_at_a_real_server() {
     assert!(!browser.text().await.contains("Second GitLab"));
     browser.open(&page("/account")).await;
     browser.click("Who am I there?").await;
-    browser.wait_for_text("The code host says now: Alice Åström (alice)").await;
+    browser.wait_for_text("The code host says now: alice, alice@example.com.").await;
     browser.end().await;
 }
 

@@ -79,9 +79,13 @@ impl Browser {
             .await;
     }
 
-    /// Follows the setup link to the fake, and creates the application there. Returns ID and secret.
+    /// Follows the setup link to the fake, creates the application there, and ticks the scopes that the form says. Returns ID
+    /// and secret.
     pub(super) async fn create_application(&self, callback: &str) -> (String, String) {
         let form = self.client.window().await.unwrap();
+        let scopes = "return [...document.querySelectorAll('#ch-guide .ch-scopes [data-ch-copy]')]
+                          .map((button) => button.dataset.chCopy)";
+        let scopes: Vec<String> = serde_json::from_value(self.script(scopes).await).unwrap();
         let before = self.client.windows().await.unwrap();
         self.press_at("#ch-guide a.ch-primary").await;
         self.until("a new window", async || self.client.windows().await.unwrap().len() > before.len()).await;
@@ -90,6 +94,13 @@ impl Browser {
         self.client.switch_to_window(page).await.unwrap();
         self.wait_for_text("New OAuth application").await;
         self.fill("callback", callback).await;
+        for scope in scopes {
+            // Some platforms have no boxes.
+            if self.client.find(Locator::Css("input[type=checkbox]")).await.is_ok() {
+                let css = format!("input[value='{scope}']");
+                self.element(Locator::Css(&css), async |scope| scope.click().await).await;
+            }
+        }
         self.click("Save application").await;
         self.wait_for_text("Application created").await;
         let (id, secret) = (self.value("#id").await, self.value("#secret").await);

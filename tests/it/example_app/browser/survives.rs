@@ -69,7 +69,7 @@ async fn survives(program: &Program, browser: &Browser) {
     assert_eq!(browser.focus().await, "client_secret");
 
     // The kept secret was sent each time.
-    browser.wait_for_text("The secret is kept.").await;
+    browser.wait_for_text("The secret that was refused is kept.").await;
 }
 
 const NAME: &str = "שלום <b>Code</b> & Co.";
