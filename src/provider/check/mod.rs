@@ -145,7 +145,6 @@ impl CheckReport {
     /// assert_eq!(public(TransportError::Unreachable), public(TransportError::TlsUntrusted));
     /// # Ok::<(), codehost_oauth::error::BaseUrlError>(())
     /// ```
-    #[must_use]
     pub fn public(&self) -> Self {
         let mut findings: Vec<Finding> = Vec::with_capacity(self.findings.len());
         for finding in &self.findings {

@@ -335,6 +335,16 @@ pub(crate) fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Whether a host is this machine, in any spelling.
+#[cfg(feature = "http-client")]
+pub(crate) fn is_this_machine(host: &url::Host) -> bool {
+    match host {
+        url::Host::Domain(name) => is_localhost(without_dot(name)),
+        url::Host::Ipv4(v4) => v4.is_loopback(),
+        url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
+    }
+}
+
 /// Whether a name can exist in the DNS (RFC 1035 section 2.3.4) and in a certificate; `url` takes more. Host
 /// names have no underscores, but some intranets use them.
 pub(crate) fn is_host_name(name: &str) -> bool {
@@ -360,16 +370,6 @@ pub(crate) fn is_loopback_host(host: &url::Host<&str>) -> bool {
         url::Host::Domain(name) => is_localhost(name),
         url::Host::Ipv4(v4) => v4.is_loopback(),
         url::Host::Ipv6(v6) => v6.is_loopback(),
-    }
-}
-
-/// Whether a host is this machine, in any spelling.
-#[cfg(feature = "http-client")]
-pub(crate) fn is_this_machine(host: &url::Host) -> bool {
-    match host {
-        url::Host::Domain(name) => is_localhost(without_dot(name)),
-        url::Host::Ipv4(v4) => v4.is_loopback(),
-        url::Host::Ipv6(v6) => v6.to_canonical().is_loopback(),
     }
 }
 

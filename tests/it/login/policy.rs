@@ -3,7 +3,7 @@
 use codehost_oauth::testing::{FakeApplication, FakeBitbucket, FakeGitLab, bitbucket, gitlab};
 use codehost_oauth::{Access, AccountKey, EmailTrust, LoginPolicy};
 
-use super::members::{at, gitlab_with, group, user};
+use super::user_in_groups::{at, gitlab_with, group, user};
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::RoundTrips;
 use crate::support::canned_http::{self, CannedHttp, TestIntegration};

@@ -8,7 +8,7 @@ use codehost_oauth::test_login::{LoginReport, TestLogin};
 use codehost_oauth::transport::Transport;
 use codehost_oauth::{Access, EmailTrust, Integration, LoginPolicy, PendingLogins};
 
-use super::members::{at, gitlab_with, group, user};
+use super::user_in_groups::{at, gitlab_with, group, user};
 use crate::secrets::leak_check::LeakChecked as _;
 use crate::support::canned_http::{self, CannedHttp, Outcome, TestIntegration};
 
