@@ -114,7 +114,10 @@ impl Database {
                 grouped(updates),
                 format!("{:.1}", 100.0 * counter("n_tup_hot_upd").await / updates.max(1.0)),
                 grouped(counter("n_dead_tup").await),
-                grouped(counter("seq_scan").await),
+                // Each index has counted one when it was created.
+                grouped(
+                    counter("seq_scan").await - counter("(SELECT count(*) FROM pg_index WHERE indrelid = relid)").await,
+                ),
             ]);
         }
     }

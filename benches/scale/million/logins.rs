@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use codehost_oauth::IntegrationId;
 use codehost_oauth::router::{CsrfToken, LoginRoutes, SqliteSessions};
@@ -29,6 +29,7 @@ pub(super) async fn measure(database: &Database, sizes: &Sizes) {
         "CPU of the node, µs",
         "statements for each",
         &rate,
+        "refused",
         "median, ms",
         "the slowest in a hundred, ms",
         "memory it took, MiB",
@@ -51,18 +52,19 @@ pub(super) async fn measure(database: &Database, sizes: &Sizes) {
         ("sessions in SQLite", in_session().layer(in_sqlite), &all),
     ];
     for (name, router, ids) in ways {
-        begin(&router, &ids[0]).await;
+        assert!(begin(&router, &ids[0]).await, "{name}");
         let before = database.work().await;
         let (at_once, of_node, count) = as_many_as_possible(&router, ids, sizes.for_each / 3).await;
         let [statements, ..] = database.work().await.since(&before, count);
         let memory_before = memory();
-        let (reached, waits) = at_rate(&router, ids, sizes).await;
+        let (reached, refused, waits) = at_rate(&router, ids, sizes).await;
         table.row(&[
             name.to_owned(),
             grouped(at_once),
             grouped(of_node),
             format!("{statements:.2}"),
             grouped(reached),
+            grouped(refused),
             format!("{:.1}", quantile(waits.clone(), 0.5)),
             format!("{:.1}", quantile(waits, 0.99)),
             grouped((memory() - memory_before) / 1024.0),
@@ -76,7 +78,7 @@ async fn as_many_as_possible(router: &Router, ids: &[IntegrationId], for_each: D
     let browsers = (0..16).map(async |_| {
         while begun.elapsed() < for_each {
             next.set(next.get() + 1);
-            begin(router, &ids[next.get() * 7919 % ids.len()]).await;
+            assert!(begin(router, &ids[next.get() * 7919 % ids.len()]).await);
         }
     });
     futures_util::future::join_all(browsers).await;
@@ -84,8 +86,9 @@ async fn as_many_as_possible(router: &Router, ids: &[IntegrationId], for_each: D
     (count / begun.elapsed().as_secs_f64(), (cpu() - cpu_before).as_secs_f64() * 1e6 / count, count)
 }
 
-/// Browsers that come at a rate, however long the others wait: the rate at which they were served, and how long each waited.
-async fn at_rate(router: &Router, ids: &[IntegrationId], sizes: &Sizes) -> (f64, Vec<f64>) {
+/// Browsers that come at a rate, however long the others wait: the rate at which they were served, how many were refused, and how
+/// long each waited in milliseconds.
+async fn at_rate(router: &Router, ids: &[IntegrationId], sizes: &Sizes) -> (f64, f64, Vec<f64>) {
     let count = (sizes.begins_per_second as f64 * sizes.for_each.as_secs_f64()) as usize;
     let begun = tokio::time::Instant::now();
     let mut browsers = Vec::new();
@@ -94,21 +97,26 @@ async fn at_rate(router: &Router, ids: &[IntegrationId], sizes: &Sizes) -> (f64,
         tokio::time::sleep_until(comes).await;
         let (router, id) = (router.clone(), ids[n * 7919 % ids.len()].clone());
         browsers.push(tokio::spawn(async move {
-            begin(&router, &id).await;
-            comes.elapsed().as_secs_f64() * 1e3
+            let is_served = begin(&router, &id).await;
+            (is_served, comes.elapsed().as_secs_f64() * 1e3)
         }));
     }
-    let mut waits = Vec::new();
+    let (mut served, mut waits) = (0.0, Vec::new());
     for browser in browsers {
-        waits.push(browser.await.unwrap());
+        let (is_served, wait) = browser.await.unwrap();
+        served += f64::from(u8::from(is_served));
+        waits.push(wait);
     }
-    (count as f64 / begun.elapsed().as_secs_f64(), waits)
+    (served / begun.elapsed().as_secs_f64(), count as f64 - served, waits)
 }
 
-/// A new browser opens the login page and presses the button.
-async fn begin(router: &Router, id: &IntegrationId) {
+/// A new browser opens the login page and presses the button. `false` if the database or the session store took too long.
+async fn begin(router: &Router, id: &IntegrationId) -> bool {
     let path = format!("/login/{id}");
     let response = router.clone().oneshot(Request::get(&path).body(Body::empty()).unwrap()).await.unwrap();
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return false;
+    }
     let cookies = cookies(response.headers());
     let page = text(response).await;
     let (_, field) = page.split_once(&format!("name=\"{}\" value=\"", CsrfToken::FIELD)).unwrap();
@@ -116,8 +124,12 @@ async fn begin(router: &Router, id: &IntegrationId) {
     let form = Request::post(&path).header(COOKIE, cookies).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let form = form.body(Body::from(format!("{}={token}", CsrfToken::FIELD))).unwrap();
     let response = router.clone().oneshot(form).await.unwrap();
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return false;
+    }
     let location = response.headers().get(LOCATION).unwrap_or_else(|| panic!("{}", response.status()));
     assert!(location.to_str().unwrap().starts_with("https://gitlab.tenant-"), "{location:?}");
+    true
 }
 
 fn cookies(headers: &HeaderMap) -> String {
