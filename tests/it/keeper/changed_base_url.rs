@@ -51,7 +51,7 @@ async fn a_slow_old_code_host_does_not_block_the_new_one() -> Result {
             200,
             r#"{"access_token":"canary-access-next","token_type":"Bearer","refresh_token":"canary-refresh-next","expires_in":7200}"#,
         );
-        let moved = Arc::new(integration_over(Arc::clone(&new_wire), "https://new.example.com", "demo")?);
+        let moved = integration_over(Arc::clone(&new_wire), "https://new.example.com", "demo")?;
         let saved = Arc::new(Mutex::new(old.integration.clone()));
         let store = Arc::new(MemoryTokens::default());
         let keeper = TokenKeeper::builder(Arc::clone(&store), ring(), SavedIntegration(Arc::clone(&saved)));

@@ -10,7 +10,6 @@ mod stores;
 mod support;
 mod wrong_stores;
 
-
 use codehost_oauth::seal::KeyRing;
 use codehost_oauth::settings::{
     AppConfig, IntegrationSecrets, IntegrationSettings, IntegrationStore, Integrations, StoredIntegration,
