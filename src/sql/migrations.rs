@@ -22,14 +22,6 @@ impl Schema {
         self.migrations.get(done..).ok_or(StoreError::Schema { found })
     }
 
-    /// Creates the table with the version, if there is none.
-    pub(super) fn create_version_table(&self) -> String {
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY CHECK (id = 1), version BIGINT NOT NULL)",
-            self.version_table
-        )
-    }
-
     /// Reads the version.
     pub(super) fn select_version(&self) -> String {
         format!("SELECT version FROM {} WHERE id = 1", self.version_table)

@@ -71,7 +71,11 @@ impl Sessions {
         }
         let mut transaction = session.begin().await.map_err(failed)?;
         sqlx::query(LOCK_SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
-        sqlx::query(&schema.create_version_table()).execute(&mut *transaction).await.map_err(failed)?;
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {} (id integer PRIMARY KEY CHECK (id = 1), version bigint NOT NULL)",
+            schema.version_table
+        );
+        sqlx::query(&create).execute(&mut *transaction).await.map_err(failed)?;
         // Another node may have been first.
         for statements in schema.pending(version(&mut transaction, schema).await?)? {
             transaction.execute(*statements).await.map_err(failed)?;

@@ -28,7 +28,11 @@ pub(crate) async fn migrate(pool: &SqlitePool, schema: &Schema) -> Result<(), St
         return Ok(());
     }
     let mut transaction = pool.begin_with(BEGIN).await.map_err(failed)?;
-    sqlx::query(&schema.create_version_table()).execute(&mut *transaction).await.map_err(failed)?;
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
+        schema.version_table
+    );
+    sqlx::query(&create).execute(&mut *transaction).await.map_err(failed)?;
     // Another process may have been first.
     for statements in schema.pending(version(&mut transaction, schema).await?)? {
         transaction.execute(*statements).await.map_err(failed)?;
