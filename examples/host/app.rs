@@ -165,7 +165,7 @@ impl AdminAccess for App {
         if ends_tokens {
             run(&mut **database, store::FORGET_TOKENS, &[change.id.as_str()]).await?;
         }
-        // The same user ids are other people there.
+        // The same user ids belong to other users there.
         if is_elsewhere {
             run(&mut **database, store::FORGET_ACCOUNTS, &[change.id.as_str()]).await?;
         }

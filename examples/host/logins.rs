@@ -55,7 +55,7 @@ impl App {
 
     async fn log_in(&self, head: &RequestHead, at: &Integration, login: Login, to: Option<&str>) -> Result<Response> {
         let visit = Visit::of(self, head).await?;
-        let stored = self.integrations.load(at.id()).await?.ok_or(FailureCause::IntegrationChanged)?;
+        let stored = self.integrations.load(at.id()).await?.ok_or(FailureCause::IntegrationGone)?;
         if !self.integrations.build_stored(&stored)?.is_bound_like(at) {
             return Err(FailureCause::IntegrationChanged.into());
         }

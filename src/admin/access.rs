@@ -71,7 +71,7 @@ pub trait AdminAccess: Send + Sync + 'static {
     /// Called in the transaction of each write, before it. What the app must forget depends on the [kind](AdminChange::kind):
     ///
     /// - [`Deleted`](ChangeKind::Deleted) and [`Moved`](ChangeKind::Moved) to a [`NewServer`](MoveKind::NewServer): the accounts, their
-    ///   sessions and their tokens, because the same user ids are other people there.
+    ///   sessions and their tokens, because the same user ids belong to other users there.
     /// - `Moved` to a [`NewApplication`](MoveKind::NewApplication): the tokens only.
     /// - All others, also `Moved` to the [`SameServer`](MoveKind::SameServer): nothing.
     ///

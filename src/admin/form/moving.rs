@@ -71,7 +71,7 @@ fn new_server(view: &View, may_be_same: bool) -> Markup {
     html! {
         section.ch-step aria-labelledby="ch-other" {
             h2 #ch-other { (view.text("It is another server")) }
-            p { (view.text("The same user IDs belong to other people there. All accounts and connections of this integration are forgotten. Users log in again and are then new to this app.")) }
+            p { (view.text("The same user IDs belong to other users there. All accounts and connections of this integration are forgotten. Users log in again and are then new to this app.")) }
             p.ch-actions {
                 button.ch-button.ch-danger type="submit" name="act" value="move"
                     data-ch-busy=(view.text("Saving …")) { (view.text("Move to another server")) }
