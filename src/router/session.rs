@@ -9,7 +9,7 @@ use super::RequestHead;
 use crate::error::AppError;
 
 /// Finds the app's session in a request. [`TowerSessions`] is for tower-sessions. For another session library, implement this
-/// and pass it to [`LoginRoutes::with`](super::LoginRoutes::with).
+/// and pass it to [`LoginRoutes::with_sessions`](super::LoginRoutes::with_sessions).
 ///
 /// ```
 /// use std::collections::HashMap;
