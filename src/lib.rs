@@ -90,7 +90,8 @@
 //! - **`encrypted-keys`**: keys of [client certificates](transport::ClientCertificate) that have a password.
 //! - **`axum`**: [`router`]. **`admin`**: [`admin`].
 //! - **`seal`**: [`keeper`], [`seal`], and pending logins in a cookie. **`sqlite`**, **`postgres`**, **`redis`** add stores of
-//!   tokens, the first two also of integrations.
+//!   tokens, the first two also of integrations. An app that shares its pool or its transactions with them needs the same version of
+//!   `sqlx`, 0.8.
 //! - **`tracing`**: a span for each operation, with integration, platform, operation, outcome and duration, and an event for each
 //!   failed login or refresh; never a URL, a header or a body.
 //! - **`reqwest`**: [`interop::ReqwestTransport`], an app's own `reqwest` client as [`Transport`](transport::Transport).

@@ -36,7 +36,7 @@ use crate::values::token::{ClientCredentials, TokenBinding};
 /// What an administrator has created: a provider with an id, a name, credentials and an access level, ready to log
 /// users in.
 ///
-/// It cannot be changed: build another one when the settings change. Another code host is another integration, with an
+/// Cheap to clone. It cannot be changed: build another one when the settings change. Another code host is another integration, with an
 /// id of its own (see [`AccountKey`](crate::AccountKey)). An integration sends at most 32 requests at the same time, unless the
 /// builder sets another number. After five in a row without a response, new requests fail for thirty seconds with the last error,
 /// and nothing is sent; [`check`](Self::check) is not affected. So a code host that is down does not slow the logins at others.

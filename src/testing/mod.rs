@@ -28,6 +28,9 @@
 //! an implementation of [`OAuthProvider`](crate::OAuthProvider).
 //!
 //! Do not use a fake in production: it has no passwords, so any visitor can log in as any user.
+//!
+//! The fakes follow the platforms, so a builder's method about a behaviour of one platform may change in any release. Stable are starting
+//! a fake, its base URL, `authorize` and `deny`, [`FakeApplication`], [`FakeClock`], [`ScriptedTransport`] and the conformance suites.
 
 mod application;
 pub mod bitbucket;
