@@ -239,7 +239,7 @@ async fn a_refused_user_and_a_changed_or_deleted_integration_are_reported() {
         let scene = Scene::start(in_session).await;
         let policy = LoginPolicy::members_of([Group::path("nobody/there").unwrap()]);
         let [one, other] = ["id", "other"].map(|client_id| scene.built(client_id, policy.clone()));
-        scene.test(&[one.clone()]);
+        scene.test(std::slice::from_ref(&one));
         let mut browser = Browser::of("admin-1");
         let callback = scene.begin(&mut browser, "admin-1").await;
         assert_eq!(get(&mut browser, &scene.routes, &callback).await.1, "admin-1 ok");
