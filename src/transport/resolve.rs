@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::TransportError;
-use crate::values::network::without_dot;
 
 /// Looks up the addresses of a name, for an app that has its own resolver and for tests.
 ///
@@ -154,7 +153,7 @@ impl<T> Default for WeakMap<T> {
 /// chooses the name servers of all names below it, so these names share a limit. If names of several owners are taken for
 /// one domain, they share a limit without need, which is safe.
 fn domain(name: &str) -> &str {
-    let name = without_dot(name);
+    let name = name.trim_end_matches('.');
     let mut labels = name.rsplit('.');
     let (country, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
     let shared = country.len() == 2 && SECOND_LEVEL.iter().any(|label| label.eq_ignore_ascii_case(second));
