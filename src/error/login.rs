@@ -165,7 +165,8 @@ impl VerifyError {
             ),
             Self::OtherPurpose => Advice::user("other_purpose", START_AGAIN),
             Self::OtherUser => Advice::user("other_user", "Log in as the user who began it."),
-            Self::Expired => Advice::user("login_expired", "Start the login again: it took longer than one hour."),
+            Self::Expired => Advice::user("login_expired", "Start the login again: it took longer than one hour.")
+                .public("The login took longer than one hour. Start it again."),
             Self::Clock => Advice::operator("clock", "Synchronize the clocks of the app's nodes."),
             Self::OtherIssuer { .. } => Advice::administrator(
                 "other_issuer",
@@ -179,7 +180,8 @@ impl VerifyError {
                     _ => "Switch the ID token off: the code host's ID tokens cannot be used.",
                 },
             ),
-            Self::Denied => Advice::user("denied", "Start the login again, and allow it."),
+            Self::Denied => Advice::user("denied", "Start the login again, and allow it.")
+                .public("You did not allow the login. Start it again to allow it."),
             Self::ScopeNotEnabled => Advice::scope_not_enabled(),
             Self::ConsentTooNarrow { where_to } => Advice::consent_too_narrow(where_to.as_deref()),
             Self::CallbackUrlRejected => Advice::administrator(

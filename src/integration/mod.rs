@@ -289,6 +289,11 @@ impl Integration {
         self.0.binding.integration()
     }
 
+    #[cfg(feature = "axum")]
+    pub(crate) fn public_url(&self) -> &PublicUrl {
+        &self.0.public_url
+    }
+
     /// The name that the administrator gave it.
     pub fn name(&self) -> &str {
         &self.0.name

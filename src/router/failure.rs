@@ -158,6 +158,9 @@ pub enum FailureCause {
         /// The layer that should have added the session: [`SessionSource::layer`](super::SessionSource::layer).
         layer: &'static str,
     },
+    /// The integration was built with another public URL than the routes: cookies and redirects would not fit.
+    #[error("the integration has another public URL than the routes")]
+    OtherPublicUrl,
     /// What was typed is too long to be kept in this browser's session or cookies until the form can be saved.
     #[error("the text is too long to be kept until the form is saved")]
     TooLongToKeep,
@@ -182,9 +185,11 @@ impl FailureCause {
             Self::LoggedOut | Self::IntegrationGone | Self::IntegrationChanged | Self::TooLongToKeep => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NoSessionLayer { .. } | Self::Session(_) | Self::LoginHandler(_) | Self::FindIntegration(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoSessionLayer { .. }
+            | Self::OtherPublicUrl
+            | Self::Session(_)
+            | Self::LoginHandler(_)
+            | Self::FindIntegration(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -254,6 +259,10 @@ impl FailureCause {
                 "too_long_to_keep",
                 "Enter the secrets again each time you send the form: they are too long to be kept.",
             ),
+            Self::OtherPublicUrl => {
+                Advice::operator("other_public_url", "Give the integration and `LoginRoutes` the same public URL.")
+                    .public(TRY_LATER)
+            }
             Self::NoSessionLayer { layer } => Advice::operator(
                 "no_session_layer",
                 format!("Mount the routes below {layer}. Sessions of a layer of another version are not found."),

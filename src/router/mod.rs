@@ -264,7 +264,11 @@ impl LoginRoutes {
     async fn integration(&self, id: &str) -> Result<Integration, Failure> {
         let id: IntegrationId = id.parse().map_err(|_| FailureCause::UnknownIntegration)?;
         let found = self.0.integrations.find(&id).await.map_err(FailureCause::FindIntegration)?;
-        Ok(found.ok_or(FailureCause::UnknownIntegration)?)
+        let integration = found.ok_or(FailureCause::UnknownIntegration)?;
+        if *integration.public_url() != self.0.public_url {
+            return Err(FailureCause::OtherPublicUrl.into());
+        }
+        Ok(integration)
     }
 
     async fn user_id(&self, request: &mut RequestHead) -> Result<String, Failure> {

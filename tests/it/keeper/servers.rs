@@ -92,7 +92,7 @@ impl Server {
     async fn ready(self) -> Result<Self> {
         for _ in 0..1200 {
             let ready = match self.url.starts_with("postgres:") {
-                true => PostgresTokens::connect(&self.url).await.is_ok(),
+                true => sqlx::PgPool::connect(&self.url).await.is_ok(),
                 false => open(&self.url).await.is_ok(),
             };
             if ready {

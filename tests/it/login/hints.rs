@@ -187,7 +187,7 @@ async fn walked() -> Vec<(String, String, Advice)> {
     walk! { FailureCause:
         FailureCause::Login(VerifyError::Denied.into()), FailureCause::UnknownIntegration, FailureCause::Csrf,
         FailureCause::NotLoggedIn, FailureCause::LoggedOut, FailureCause::IntegrationGone, FailureCause::IntegrationChanged,
-        FailureCause::NoSessionLayer { layer: "x" }, FailureCause::TooLongToKeep, FailureCause::Session("x".into()),
+        FailureCause::NoSessionLayer { layer: "x" }, FailureCause::TooLongToKeep, FailureCause::OtherPublicUrl, FailureCause::Session("x".into()),
         FailureCause::LoginHandler("x".into()), FailureCause::FindIntegration("x".into()),
     }
     walk! { IntegrationsError:

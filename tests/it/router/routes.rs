@@ -725,3 +725,17 @@ async fn a_failing_session_store_gives_503_without_details() {
     assert_eq!(page.head.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!page.body.contains("the-database"), "{}", page.body);
 }
+
+/// Cookies and redirects would not fit: no login could work.
+#[tokio::test]
+async fn an_integration_with_another_public_url_is_the_operators_mistake() {
+    let elsewhere = integration("https://other.example.com", "https://git.example.com", "demo", "id");
+    let logins = LoginRoutes::in_session(elsewhere, TestHandler::default(), &PUBLIC.parse().unwrap());
+    let routes = logins.router::<()>().layer(SessionManagerLayer::new(MemoryStore::default()));
+    let page = Request::get("/login/demo").body(Body::empty()).unwrap();
+    let response = routes.oneshot(page).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    assert!(!body.contains("other.example.com") && body.contains("Please try again later"), "{body}");
+}
