@@ -52,7 +52,7 @@ async fn callbacks_redirect_and_failures_have_a_page() {
     let mut browser = HttpBrowser::of(&program);
     let denied = browser.authorize(&link, button, None).await;
     let page = browser.open(&denied).await.screen();
-    page.assert_shows("Start the login again, and allow it.");
+    page.assert_shows("You did not allow the login. Start it again to allow it.");
     assert_eq!(page.link(button), Some(&*link));
     for (username, text) in [("dave", "activate your account"), ("carol", "unblock your account")] {
         let callback = browser.authorize(&link, button, Some(username)).await;
